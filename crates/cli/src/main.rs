@@ -1,0 +1,3 @@
+//! The binary `neph`.
+
+fn main() {}

@@ -1,0 +1,15 @@
+//! Runs plans over events.
+//!
+//! Two halves meet at a seam. The *stateless* half ([`Matcher`]) reads a record's fields and yields [`StepMatch`]es: which
+//! step of which rule this event satisfies, with the join keys. The *keyed* half ([`Operators`]) reads only those: it holds
+//! candidates per key in order of event time, runs sequences and samples, and gives [`Match`]es. In one process they meet
+//! in memory; nothing in either half knows where the other runs.
+//!
+//! **Architecture invariant:** the engine knows no rule language, does no IO, and reads no clock: time is the events' own
+//! or handed in.
+
+mod event;
+mod matches;
+
+pub use event::{Event, Origin};
+pub use matches::{Match, Ordinal, RuleIndex, StepMatch};

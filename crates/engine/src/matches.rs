@@ -1,0 +1,81 @@
+//! What the two halves of the engine hand on.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use neph_event::{Instant, Value};
+use smallvec::SmallVec;
+
+use crate::Event;
+
+/// A rule: its position in the list that the program was compiled from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleIndex(pub u32);
+
+/// The place of an event in the order that sequences see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ordinal {
+    /// The event's time.
+    pub time: Instant,
+    /// The tiebreaker's value; a missing one comes last.
+    pub tiebreaker: Option<Value>,
+    /// Position in the input, which decides between events of one time and tiebreaker.
+    pub position: u64,
+}
+
+impl Ord for Ordinal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.time
+            .cmp(&other.time)
+            .then_with(|| match (&self.tiebreaker, &other.tiebreaker) {
+                (None, None) => Ordering::Equal,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(_), None) => Ordering::Less,
+                // Tiebreakers are of one field, hence of one type; identity order decides what does not compare.
+                (Some(a), Some(b)) => a.as_ref().compare(b.as_ref()).unwrap_or_else(|| a.cmp(b)),
+            })
+            .then_with(|| self.position.cmp(&other.position))
+    }
+}
+impl PartialOrd for Ordinal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// An event satisfies one step of one rule, under one tuple of join keys.
+///
+/// An event with several values in a key field gives one step match per tuple of the cartesian product.
+#[derive(Clone, Debug)]
+pub struct StepMatch {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// The stage, as an index into the sequence's or sample's stages; the number of stages stands for `until`.
+    /// Always 0 for an event query.
+    pub step: u16,
+    /// The join keys; null only where the key is optional.
+    pub keys: SmallVec<[Option<Value>; 2]>,
+    /// Place in the order; `None` where the record has no readable time (such events take part in event queries and
+    /// samples only).
+    pub ordinal: Option<Ordinal>,
+    /// Position in the input; ordinals and events without time fall back on it.
+    pub position: u64,
+    /// The event.
+    pub event: Arc<Event>,
+}
+
+/// A rule matched: the events, in the order of its steps.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// The join keys' values; empty for an event query.
+    pub keys: Vec<Option<Value>>,
+    /// For each result slot the stage that it belongs to (a step with `runs=3` has three slots) and its event; `None` for
+    /// a step that had to be missing.
+    pub events: Vec<(u16, Option<Arc<Event>>)>,
+    /// Time of the first event, where it has one.
+    pub first: Option<Instant>,
+    /// Order of the last positive event, by which results sort.
+    pub last: Option<Ordinal>,
+}

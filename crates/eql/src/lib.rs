@@ -1,0 +1,1 @@
+//! EQL: text to syntax tree to plan, with diagnostics and lints.

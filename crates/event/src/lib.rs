@@ -1,0 +1,23 @@
+//! The event model: what a rule can ask of a record.
+//!
+//! - [`Value`] / [`ValueRef`]: typed values and how they compare.
+//! - [`Field`] and [`Schema`]: which fields exist, of which type, and how a raw JSON value becomes a typed one.
+//! - [`Slots`] and [`Row`]: the fields that rules ask for, read out of one record in one pass. Fields are
+//!   multi-valued; arrays of objects flatten as Elasticsearch does (`a: [{b: 1}, {b: 2}]` gives `a.b` = {1, 2}).
+//! - [`EventId`]: the id of a record, given or derived from its bytes.
+//!
+//! **Architecture invariant:** this crate knows no rule, no language and does no IO.
+
+mod field;
+mod id;
+mod row;
+mod schema;
+mod time;
+mod value;
+
+pub use field::{DateFormat, Field, FieldType};
+pub use id::EventId;
+pub use row::{ReadError, Row, Slot, Slots, Values};
+pub use schema::{Exactness, FieldDef, MappingError, Schema};
+pub use time::{Instant, parse_date};
+pub use value::{Value, ValueRef, compare_versions};

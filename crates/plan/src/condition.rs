@@ -1,0 +1,188 @@
+//! Conditions: two-valued logic over leaves.
+
+use ipnet::IpNet;
+use neph_diag::Span;
+use neph_event::Value;
+
+use crate::{Expr, FieldId};
+
+/// A condition over one event; each node is plainly true or false.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// Always or never.
+    Const(bool),
+    /// All of them; true when empty.
+    And(Vec<Condition>),
+    /// Any of them; false when empty.
+    Or(Vec<Condition>),
+    /// The contrary.
+    Not(Box<Condition>),
+    /// A test of the event's values.
+    Leaf(Leaf),
+}
+
+impl Condition {
+    /// Calls `visit` with every leaf, in order.
+    pub fn for_each_leaf<'a>(&'a self, visit: &mut impl FnMut(&'a Leaf)) {
+        match self {
+            Self::Const(_) => {}
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.for_each_leaf(visit)),
+            Self::Not(part) => part.for_each_leaf(visit),
+            Self::Leaf(leaf) => visit(leaf),
+        }
+    }
+}
+
+/// A test with the place in the query that it came from. Leaves with equal tests are evaluated once for all rules.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// What is tested.
+    pub test: Test,
+    /// The text in the query, for display.
+    pub span: Span,
+}
+
+/// What a leaf tests. All but `Exists` and `Expr` look at one field: they hold when any of its values passes, and fail
+/// when the field is missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Test {
+    /// The field has a value.
+    Exists(FieldId),
+    /// A value equals one of these (`==` is a list of one). Strings by [`Case`]; numbers by value, whatever their
+    /// width; a dynamic field compares with a constant of another type by its text form.
+    Equals(FieldId, Vec<Value>, Case),
+    /// A value stands in this relation to the constant.
+    Compare(FieldId, Relation, Value),
+    /// A string value matches one of the patterns as a whole.
+    Like(FieldId, Vec<Pattern>, Case),
+    /// A string value matches one of the regular expressions.
+    Regex(FieldId, Vec<Box<str>>, RegexDialect, Case),
+    /// A string value starts with one of these.
+    StartsWith(FieldId, Vec<Box<str>>, Case),
+    /// A string value ends with one of these.
+    EndsWith(FieldId, Vec<Box<str>>, Case),
+    /// A string value holds one of these.
+    Contains(FieldId, Vec<Box<str>>, Case),
+    /// An address lies in one of the networks. On a string or dynamic field, values that read as addresses count.
+    Cidr(FieldId, Vec<IpNet>),
+    /// Any other expression: holds when some choice of one value per field makes it true.
+    Expr(Expr),
+}
+
+impl Test {
+    /// The field of a test of one field; `None` for an expression.
+    pub fn field(&self) -> Option<FieldId> {
+        match self {
+            Self::Exists(field)
+            | Self::Equals(field, ..)
+            | Self::Compare(field, ..)
+            | Self::Like(field, ..)
+            | Self::Regex(field, ..)
+            | Self::StartsWith(field, ..)
+            | Self::EndsWith(field, ..)
+            | Self::Contains(field, ..)
+            | Self::Cidr(field, ..) => Some(*field),
+            Self::Expr(_) => None,
+        }
+    }
+
+    /// Calls `visit` with every field that is read.
+    pub fn for_each_field(&self, visit: &mut impl FnMut(FieldId)) {
+        match self {
+            Self::Expr(expr) => expr.for_each_field(visit),
+            other => other.field().into_iter().for_each(visit),
+        }
+    }
+}
+
+/// How letters compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Case {
+    /// Exactly.
+    Sensitive,
+    /// `A`–`Z` equal `a`–`z`; other letters exactly. What Elasticsearch does on indexed fields.
+    AsciiInsensitive,
+    /// Letters of all scripts fold, by simple lower-casing. What scripts, and Sigma, do.
+    Insensitive,
+}
+
+/// An order relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relation {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+/// A wildcard pattern, already split: languages differ in how they escape, so the escapes are gone here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern {
+    /// The parts, in order; two literals never stand side by side.
+    pub parts: Vec<PatternPart>,
+}
+
+/// A part of a [`Pattern`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PatternPart {
+    /// These characters.
+    Literal(Box<str>),
+    /// Exactly one character (`?`).
+    One,
+    /// Any characters, also none (`*`).
+    Any,
+}
+
+impl Pattern {
+    /// The pattern of EQL's `:` and `like`: `*` and `?` are wildcards, nothing escapes them.
+    pub fn unescaped(text: &str) -> Self {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let flush = |literal: &mut String, parts: &mut Vec<PatternPart>| {
+            if !literal.is_empty() {
+                parts.push(PatternPart::Literal(std::mem::take(literal).into()));
+            }
+        };
+        for character in text.chars() {
+            match character {
+                '*' => {
+                    flush(&mut literal, &mut parts);
+                    if parts.last() != Some(&PatternPart::Any) {
+                        parts.push(PatternPart::Any);
+                    }
+                }
+                '?' => {
+                    flush(&mut literal, &mut parts);
+                    parts.push(PatternPart::One);
+                }
+                other => literal.push(other),
+            }
+        }
+        flush(&mut literal, &mut parts);
+        Self { parts }
+    }
+
+    /// The text, where the pattern has no wildcard.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [PatternPart::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Which regular expressions, and what of the value they must match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RegexDialect {
+    /// Lucene's, over the whole value: no anchors, no `\d`; with `~`, `&`, `@`, `#`, `<1-9>`.
+    Lucene,
+    /// Java's, over the whole value.
+    Java,
+    /// PCRE-like, anywhere in the value (Sigma's `re`).
+    Search,
+}

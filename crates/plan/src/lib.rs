@@ -1,0 +1,19 @@
+//! The plan: the one form that every rule language lowers to and that the engine runs.
+//!
+//! A [`Plan`] names the [`Field`]s that it reads and holds one [`Query`] over them. Differences between languages (case,
+//! wildcards, null) live in the predicates here, never in forks of the engine.
+//!
+//! Truth has two layers, as Elasticsearch runs EQL: a [`Condition`] combines leaves with plain true and false; inside a
+//! leaf an [`Expr`] knows null. A leaf holds when *some* choice of one value per field makes it true; a missing
+//! field offers the single value null, and null counts as false.
+//!
+//! **Architecture invariant:** a plan holds no text that must still be parsed but patterns and regular expressions, and
+//! it knows nothing of the language that it came from.
+
+mod condition;
+mod expr;
+mod query;
+
+pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, RegexDialect, Relation, Test};
+pub use expr::{Arithmetic, Expr, Function};
+pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};

@@ -1,0 +1,104 @@
+//! Plans and the shapes of queries.
+
+use neph_event::Field;
+
+use crate::Condition;
+
+/// A field of a plan: an index into [`Plan::fields`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldId(pub u32);
+
+/// A rule or query, ready to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The fields that it reads; [`FieldId`]s point here.
+    pub fields: Vec<Field>,
+    /// The field of the event's time.
+    pub time: FieldId,
+    /// The field that orders events of one time, if any; a missing value comes last.
+    pub tiebreaker: Option<FieldId>,
+    /// What is looked for.
+    pub query: Query,
+    /// Pipes, applied in order to the rows (events, sequences) in ascending order.
+    pub limits: Vec<Limit>,
+    /// Names of indices whose events cannot be read, because the query reads a field that fails there.
+    pub failing_indices: Vec<Box<str>>,
+}
+
+impl Plan {
+    /// The field of an id.
+    pub fn field(&self, id: FieldId) -> Option<&Field> {
+        self.fields.get(id.0 as usize)
+    }
+}
+
+/// What a plan looks for.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// Single events.
+    Events(EventQuery),
+    /// Events in order.
+    Sequence(Sequence),
+    /// Events that share key values, in any order.
+    Sample(Sample),
+}
+
+/// Single events that satisfy a condition.
+#[derive(Clone, Debug)]
+pub struct EventQuery {
+    /// The condition, the event category's included.
+    pub condition: Condition,
+}
+
+/// Events in order of (time, tiebreaker, position in the input), joined by keys.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    /// The stages, as written: `with runs=3` is one stage here.
+    pub stages: Vec<Stage>,
+    /// Ends partial sequences of its keys; same number of keys as the stages.
+    pub until: Option<Stage>,
+    /// Longest time from the first event to the last, in nanoseconds.
+    pub maxspan: Option<u64>,
+}
+
+/// Events that share key values, each event used once per sample, in any order.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// The filters; each has at least one key.
+    pub stages: Vec<Stage>,
+}
+
+/// One step of a sequence or one filter of a sample.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The condition, the event category's included.
+    pub condition: Condition,
+    /// Join keys: the query's own first, then the stage's.
+    pub keys: Vec<Key>,
+    /// A step that must *not* happen (`![ … ]`).
+    pub missing: bool,
+    /// How many events in a row fill this step, at least 1.
+    pub runs: u32,
+    /// The step's text in the query, for display.
+    pub span: neph_diag::Span,
+}
+
+/// A join key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The name that the query uses.
+    pub name: Box<str>,
+    /// The field; `None` for an optional field that the schema does not have, whose value is always null.
+    pub field: Option<FieldId>,
+    /// Whether a missing value counts as null (and null joins null) instead of leaving the event out.
+    pub optional: bool,
+}
+
+/// A pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The first N rows.
+    Head(u64),
+    /// The last N rows; order stays ascending.
+    Tail(u64),
+}

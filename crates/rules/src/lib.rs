@@ -1,0 +1,1 @@
+//! Rule files and their load report, and the alerts that matches become.

@@ -1,0 +1,1 @@
+//! Inputs and the pipeline that runs rules over them.

@@ -1,0 +1,1 @@
+//! Test tools: the spec runner, fixtures, generated logs, the naive interpreter.

@@ -1,0 +1,3 @@
+//! Development tasks: the house checks, data refresh, corpus generation.
+
+fn main() {}
