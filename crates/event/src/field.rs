@@ -57,6 +57,20 @@ pub enum DateFormat {
 }
 
 impl DateFormat {
+    /// Reads a mapping's `format`: alternatives between `||`, each a named format or a pattern.
+    ///
+    /// # Errors
+    /// A sentence about the alternative that is no format.
+    pub fn alternatives(text: &str) -> Result<Vec<Self>, String> {
+        text.split("||")
+            .map(|one| match one {
+                "strict_date_optional_time" | "epoch_millis" => Ok(Self::IsoOrMillis),
+                "epoch_second" => Ok(Self::EpochSecond),
+                pattern => Ok(Self::Pattern(pattern.into())),
+            })
+            .collect()
+    }
+
     /// Reads a text of this format; `None` where it does not fit.
     pub fn parse(&self, text: &str) -> Option<Instant> {
         match self {
@@ -87,6 +101,12 @@ pub struct Field {
 impl Field {
     /// A field without mapping parameters.
     pub fn new(path: impl Into<Box<str>>, kind: FieldType) -> Self {
-        Self { path: path.into(), kind, null_value: None, ignore_above: None, formats: Vec::new() }
+        Self {
+            path: path.into(),
+            kind,
+            null_value: None,
+            ignore_above: None,
+            formats: Vec::new(),
+        }
     }
 }

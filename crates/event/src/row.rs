@@ -36,7 +36,11 @@ struct Node {
 
 impl Default for Slots {
     fn default() -> Self {
-        Self { fields: Vec::new(), by_field: ahash::AHashMap::new(), nodes: vec![Node::default()] }
+        Self {
+            fields: Vec::new(),
+            by_field: ahash::AHashMap::new(),
+            nodes: vec![Node::default()],
+        }
     }
 }
 
@@ -50,7 +54,9 @@ impl Slots {
         let mut node = 0_u32;
         for segment in field.path.split('.') {
             let next = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-            let Some(here) = self.nodes.get_mut(node as usize) else { return slot };
+            let Some(here) = self.nodes.get_mut(node as usize) else {
+                return slot;
+            };
             node = match here.children.get(segment) {
                 Some(child) => *child,
                 None => {
@@ -152,8 +158,16 @@ impl Row {
         self.clear(slots);
         let mut deserializer = sonic_rs::Deserializer::from_slice(json);
         let mut refusal = None;
-        let seed = Walk { row: self, slots, node: 0, depth: 0, refusal: &mut refusal };
-        let outcome = seed.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        let seed = Walk {
+            row: self,
+            slots,
+            node: 0,
+            depth: 0,
+            refusal: &mut refusal,
+        };
+        let outcome = seed
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end());
         match (outcome, refusal) {
             (Ok(()), _) => Ok(()),
             (Err(_), Some(refusal)) => {
@@ -162,7 +176,10 @@ impl Row {
             }
             (Err(error), None) => {
                 self.clear(slots);
-                Err(ReadError::Json { offset: error.offset(), reason: error.to_string() })
+                Err(ReadError::Json {
+                    offset: error.offset(),
+                    reason: error.to_string(),
+                })
             }
         }
     }
@@ -174,7 +191,14 @@ impl Row {
     pub fn read_from<'de, D: Deserializer<'de>>(&mut self, slots: &Slots, source: D) -> Result<(), D::Error> {
         self.clear(slots);
         let mut refusal = None;
-        let outcome = Walk { row: self, slots, node: 0, depth: 0, refusal: &mut refusal }.deserialize(source);
+        let outcome = Walk {
+            row: self,
+            slots,
+            node: 0,
+            depth: 0,
+            refusal: &mut refusal,
+        }
+        .deserialize(source);
         if outcome.is_err() {
             self.clear(slots);
         }
@@ -183,8 +207,14 @@ impl Row {
 
     /// The values of a slot, in the order of the record.
     pub fn values(&self, slot: Slot) -> Values<'_> {
-        let cells = self.cells.get(slot.0 as usize).map_or(&[][..], SmallVec::as_slice);
-        Values { text: &self.text, cells: cells.iter() }
+        let cells = self
+            .cells
+            .get(slot.0 as usize)
+            .map_or(&[][..], SmallVec::as_slice);
+        Values {
+            text: &self.text,
+            cells: cells.iter(),
+        }
     }
 
     /// The first value of a slot.
@@ -228,7 +258,10 @@ impl Row {
     fn take(&mut self, slot: Slot, field: &Field, scalar: ValueRef<'_>) {
         let cell = match (field.kind, scalar) {
             (FieldType::Keyword | FieldType::Text | FieldType::Dynamic, ValueRef::String(text)) => {
-                if field.ignore_above.is_some_and(|limit| text.chars().count() > limit as usize) {
+                if field
+                    .ignore_above
+                    .is_some_and(|limit| text.chars().count() > limit as usize)
+                {
                     return;
                 }
                 let (start, end) = self.intern(text);
@@ -266,12 +299,22 @@ impl Row {
                 Ok(v) => Some(Cell::Long(v)),
                 Err(_) => match text.parse::<u64>() {
                     Ok(v) => Some(Cell::Unsigned(v)),
-                    Err(_) => text.parse().ok().filter(|v: &f64| v.is_finite()).map(|v| Cell::Long(truncate(v))),
+                    Err(_) => text
+                        .parse()
+                        .ok()
+                        .filter(|v: &f64| v.is_finite())
+                        .map(|v| Cell::Long(truncate(v))),
                 },
             },
-            #[expect(clippy::cast_precision_loss, reason = "a floating field stores the nearest double")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a floating field stores the nearest double"
+            )]
             (FieldType::Double, ValueRef::Long(v)) => Some(Cell::Double(v as f64)),
-            #[expect(clippy::cast_precision_loss, reason = "a floating field stores the nearest double")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a floating field stores the nearest double"
+            )]
             (FieldType::Double, ValueRef::Unsigned(v)) => Some(Cell::Double(v as f64)),
             (FieldType::Double, ValueRef::String(text)) => text.parse().ok().map(Cell::Double),
             (FieldType::Date | FieldType::DateNanos, scalar) => {
@@ -279,12 +322,22 @@ impl Row {
                     ValueRef::String(text) => parse_date(text, &field.formats),
                     ValueRef::Date(v) => Some(v),
                     ValueRef::Long(v) if field.formats.is_empty() => Some(Instant::from_millis(v)),
-                    ValueRef::Double(v) if field.formats.is_empty() => Some(Instant::from_millis(truncate(v))),
+                    ValueRef::Double(v) if field.formats.is_empty() => {
+                        Some(Instant::from_millis(truncate(v)))
+                    }
                     other => parse_date(&other.to_string(), &field.formats),
                 };
-                instant.map(|v| Cell::Date(if field.kind == FieldType::Date { v.truncated_to_millis() } else { v }))
+                instant.map(|v| {
+                    Cell::Date(if field.kind == FieldType::Date {
+                        v.truncated_to_millis()
+                    } else {
+                        v
+                    })
+                })
             }
-            (FieldType::Ip, ValueRef::String(text)) => text.parse::<IpAddr>().ok().map(|ip| Cell::Ip(ip.to_canonical())),
+            (FieldType::Ip, ValueRef::String(text)) => {
+                text.parse::<IpAddr>().ok().map(|ip| Cell::Ip(ip.to_canonical()))
+            }
             (FieldType::Ip, ValueRef::Ip(ip)) => Some(Cell::Ip(ip)),
             _ => None,
         };
@@ -344,7 +397,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn scalar(self, scalar: ValueRef<'_>) {
-        let Some(node) = self.slots.nodes.get(self.node as usize) else { return };
+        let Some(node) = self.slots.nodes.get(self.node as usize) else {
+            return;
+        };
         for slot in &node.slots {
             if let Some(field) = self.slots.field(*slot) {
                 self.row.take(*slot, field, scalar);
@@ -353,7 +408,13 @@ impl Walk<'_> {
     }
 
     fn inside<'b>(&'b mut self, node: u32) -> Walk<'b> {
-        Walk { row: self.row, slots: self.slots, node, depth: self.depth + 1, refusal: self.refusal }
+        Walk {
+            row: self.row,
+            slots: self.slots,
+            node,
+            depth: self.depth + 1,
+            refusal: self.refusal,
+        }
     }
 
     fn refuse<E: serde::de::Error>(self, refusal: ReadError) -> E {
@@ -410,7 +471,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
         if self.depth == 0 {
             return Err(self.refuse(ReadError::NotAnObject));
         }
-        let Some(node) = self.slots.nodes.get(self.node as usize) else { return Ok(()) };
+        let Some(node) = self.slots.nodes.get(self.node as usize) else {
+            return Ok(());
+        };
         for slot in &node.slots {
             if let Some(field) = self.slots.field(*slot)
                 && let Some(value) = &field.null_value
@@ -447,7 +510,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         if self.depth >= MAX_DEPTH {
             return Err(A::Error::custom(self.refuse::<A::Error>(ReadError::TooDeep)));
         }
-        while let Some(child) = map.next_key_seed(Key { slots: self.slots, node: self.node })? {
+        while let Some(child) = map.next_key_seed(Key {
+            slots: self.slots,
+            node: self.node,
+        })? {
             match child {
                 Some(node) => map.next_value_seed(self.inside(node))?,
                 None => {

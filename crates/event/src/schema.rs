@@ -1,8 +1,17 @@
 //! Which fields exist, and of which type.
 
+mod mapping;
+mod similar;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
 use ahash::AHashMap;
 
 use crate::{Field, FieldType};
+
+pub use mapping::MappingError;
 
 /// Whether the exact values of a field can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +39,45 @@ pub struct FieldDef {
     pub exactness: Exactness,
     /// Name of an index in which reading this field fails (a runtime field whose script throws).
     pub fails_in_index: Option<Box<str>>,
+    /// For an object with arbitrary keys (`flattened`, or an object of keywords): the type of every path under it.
+    pub keys: Option<FieldType>,
+    /// The integrations that fill the field, as `package.data_stream`, sorted. Empty where none is known: for a
+    /// field of a mapping file, and for one that ECS describes and nobody is known to fill.
+    pub sources: Box<[&'static str]>,
+}
+
+impl FieldDef {
+    /// A field of this name, read from the path of the same name, whose exact values can be compared.
+    pub fn new(name: &str, type_name: &str, kind: FieldType) -> Self {
+        Self {
+            name: name.into(),
+            type_name: type_name.into(),
+            field: Field::new(name, kind),
+            exactness: Exactness::Exact,
+            fails_in_index: None,
+            keys: None,
+            sources: Box::default(),
+        }
+    }
+
+    /// Whether rules can read the field at all.
+    pub fn is_supported(&self) -> bool {
+        self.exactness != Exactness::Unsupported
+    }
+
+    /// The definition of a path under this object, if its keys are arbitrary.
+    fn under(&self, path: &str) -> Option<Self> {
+        let kind = self.keys?;
+        let type_name = if kind == FieldType::Dynamic {
+            "object"
+        } else {
+            "keyword"
+        };
+        let mut def = Self::new(path, type_name, kind);
+        def.field.ignore_above = self.field.ignore_above;
+        def.sources = self.sources.clone();
+        Some(def)
+    }
 }
 
 /// The fields that queries may name.
@@ -46,18 +94,6 @@ pub struct Schema {
     pub tiebreaker_field: Option<Box<str>>,
 }
 
-/// Why a mapping file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MappingError {
-    /// The text is no JSON of the expected form.
-    #[error("the mapping is not valid: {0}")]
-    Invalid(#[from] serde_json::Error),
-    /// A part of the mapping has the wrong shape.
-    #[error("the mapping is not valid: {0}")]
-    Shape(String),
-}
-
 impl Schema {
     /// The shipped schema: ECS and the vendor namespaces of the sources that `neph` reads.
     pub fn builtin() -> &'static Self {
@@ -72,18 +108,41 @@ impl Schema {
         &BUILTIN
     }
 
-    /// Reads a mapping file (`{"properties": {NAME: {"type": …}}, "event_category_field": …}`); the schema is strict.
+    /// Reads a mapping file; the schema is strict. Any of these forms will do:
+    ///
+    /// - `{"properties": {NAME: {"type": …}, …}, "event_category_field": …, "timestamp_field": …,
+    ///   "tiebreaker_field": …, "indices": {INDEX: {NAME: …}}}`, names dotted or nested,
+    /// - an Elasticsearch mapping, `{"mappings": {"properties": …}}`,
+    /// - the answer of `GET INDEX/_mapping`, `{INDEX: {"mappings": …}, …}`.
+    ///
+    /// Fields that several indices define are merged: formats of dates add up, and a field that has different types
+    /// in different indices cannot be read.
     ///
     /// # Errors
-    /// Where the text is no such mapping.
+    /// Where the text is no such mapping; the error names every key that is at fault.
     pub fn from_mapping(json: &str) -> Result<Self, MappingError> {
-        let _: serde_json::Value = serde_json::from_str(json)?;
-        Err(MappingError::Shape("mappings are not read yet".into()))
+        mapping::read(json)
     }
 
-    /// The definition of `name`, if the schema has it.
-    pub fn get(&self, name: &str) -> Option<&FieldDef> {
-        self.fields.get(name)
+    /// The definition of `name`, if the schema has it: the field of that name, or a path under an object of
+    /// arbitrary keys, for which a definition is made.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, FieldDef>> {
+        if let Some(def) = self.fields.get(name) {
+            return Some(Cow::Borrowed(def));
+        }
+        let mut object = name;
+        while let Some((parent, _)) = object.rsplit_once('.') {
+            if let Some(def) = self.fields.get(parent) {
+                return def.under(name).map(Cow::Owned);
+            }
+            object = parent;
+        }
+        None
+    }
+
+    /// All definitions, in no particular order.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &FieldDef> {
+        self.fields.values()
     }
 
     /// Whether a field that the schema does not have is an error, instead of a warning.
@@ -103,20 +162,66 @@ impl Schema {
         &self.version
     }
 
-    /// Known names close to `name`, best first, at most five.
+    /// Known names close to `name`, best first, at most five: letters may differ, be missing or too many, and a part
+    /// between dots may be missing or too many (`executable` for `process.executable`).
     pub fn similar(&self, name: &str) -> Vec<&str> {
-        let mut close: Vec<(f64, &str)> = self
-            .fields
-            .keys()
-            .map(|known| (strsim::jaro_winkler(name, known), &**known))
-            .filter(|(score, _)| *score > 0.85)
-            .collect();
-        close.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
-        close.into_iter().take(5).map(|(_, known)| known).collect()
+        similar::similar(name, self.fields.keys().map(|known| &**known))
     }
 
     /// What a plan reads for a field that the schema does not know.
     pub fn unknown(name: &str) -> Field {
         Field::new(name, FieldType::Dynamic)
     }
+}
+
+/// What a mapping's word for a type means to a rule: the kind of its values, and whether they can be compared exactly.
+/// `None` for a word that is no type.
+/// Source: <https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/field-data-types>
+fn kind_of(type_name: &str) -> Option<(FieldType, Exactness)> {
+    use Exactness::{Exact, NoExactSubfield, Unsupported};
+    Some(match type_name {
+        "keyword" | "constant_keyword" | "counted_keyword" | "wildcard" | "flattened" => {
+            (FieldType::Keyword, Exact)
+        }
+        "text" | "match_only_text" | "annotated_text" => (FieldType::Text, NoExactSubfield),
+        "boolean" => (FieldType::Boolean, Exact),
+        "byte" | "short" | "integer" | "long" | "unsigned_long" => (FieldType::Long, Exact),
+        "half_float" | "float" | "double" | "scaled_float" => (FieldType::Double, Exact),
+        "date" => (FieldType::Date, Exact),
+        "date_nanos" => (FieldType::DateNanos, Exact),
+        "ip" => (FieldType::Ip, Exact),
+        "version" => (FieldType::Version, Exact),
+        "object"
+        | "nested"
+        | "passthrough"
+        | "join"
+        | "binary"
+        | "geo_point"
+        | "geo_shape"
+        | "point"
+        | "shape"
+        | "integer_range"
+        | "long_range"
+        | "float_range"
+        | "double_range"
+        | "date_range"
+        | "ip_range"
+        | "aggregate_metric_double"
+        | "histogram"
+        | "exponential_histogram"
+        | "completion"
+        | "token_count"
+        | "search_as_you_type"
+        | "semantic_text"
+        | "pattern_text"
+        | "dense_vector"
+        | "sparse_vector"
+        | "rank_vectors"
+        | "rank_feature"
+        | "rank_features"
+        | "percolator"
+        | "murmur3"
+        | "icu_collation_keyword" => (FieldType::Dynamic, Unsupported),
+        _ => return None,
+    })
 }

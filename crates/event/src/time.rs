@@ -15,18 +15,30 @@ impl Instant {
     /// From milliseconds since the epoch.
     pub fn from_millis(millis: i64) -> Self {
         let nanos = u32::try_from(millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-        Self { seconds: millis.div_euclid(1000), nanos }
+        Self {
+            seconds: millis.div_euclid(1000),
+            nanos,
+        }
     }
 
     /// From nanoseconds since the epoch.
     pub fn from_nanos(nanos: i128) -> Self {
-        let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
-        Self { seconds, nanos: u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or(0) }
+        let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(if nanos < 0 {
+            i64::MIN
+        } else {
+            i64::MAX
+        });
+        Self {
+            seconds,
+            nanos: u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or(0),
+        }
     }
 
     /// Milliseconds since the epoch, rounded down; saturates.
     pub fn as_millis(self) -> i64 {
-        self.seconds.saturating_mul(1000).saturating_add(i64::from(self.nanos / 1_000_000))
+        self.seconds
+            .saturating_mul(1000)
+            .saturating_add(i64::from(self.nanos / 1_000_000))
     }
 
     /// Nanoseconds since the epoch.
@@ -37,7 +49,10 @@ impl Instant {
     /// The same instant cut to whole milliseconds, which is what a `date` field stores.
     #[must_use]
     pub fn truncated_to_millis(self) -> Self {
-        Self { seconds: self.seconds, nanos: self.nanos / 1_000_000 * 1_000_000 }
+        Self {
+            seconds: self.seconds,
+            nanos: self.nanos / 1_000_000 * 1_000_000,
+        }
     }
 }
 

@@ -120,11 +120,21 @@ fn compare_long_double(long: i128, double: f64) -> Option<Ordering> {
         return None;
     }
     if double.is_infinite() {
-        return Some(if double > 0.0 { Ordering::Less } else { Ordering::Greater });
+        return Some(if double > 0.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        });
     }
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and i128 holds every 64-bit integer")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`as` saturates, and i128 holds every 64-bit integer"
+    )]
     let whole = double.trunc() as i128;
-    Some(long.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&double.fract()).unwrap_or(Ordering::Equal)))
+    Some(
+        long.cmp(&whole)
+            .then_with(|| 0.0_f64.partial_cmp(&double.fract()).unwrap_or(Ordering::Equal)),
+    )
 }
 
 fn ip_bytes(ip: IpAddr) -> [u8; 16] {
@@ -164,7 +174,11 @@ impl<'a> Version<'a> {
         if !numbers.iter().all(numeric) || prerelease.is_some_and(|text| text.split('.').any(str::is_empty)) {
             return None;
         }
-        Some(Self { numbers, prerelease, build })
+        Some(Self {
+            numbers,
+            prerelease,
+            build,
+        })
     }
 
     fn compare(&self, other: &Self) -> Ordering {
@@ -186,7 +200,10 @@ impl<'a> Version<'a> {
             },
         }
         // Equal so far: `1.2` and `1.2.0` are still different values, so order by what is left.
-        self.numbers.len().cmp(&other.numbers.len()).then_with(|| self.build.cmp(other.build))
+        self.numbers
+            .len()
+            .cmp(&other.numbers.len())
+            .then_with(|| self.build.cmp(other.build))
     }
 }
 
@@ -228,7 +245,11 @@ impl fmt::Display for ValueRef<'_> {
             Self::Unsigned(v) => write!(f, "{v}"),
             Self::Double(v) => {
                 // Java prints 1.0 where Rust would print 1.
-                if v.fract() == 0.0 && v.abs() < 1e7 { write!(f, "{v:.1}") } else { write!(f, "{v}") }
+                if v.fract() == 0.0 && v.abs() < 1e7 {
+                    write!(f, "{v:.1}")
+                } else {
+                    write!(f, "{v}")
+                }
             }
             Self::String(v) | Self::Version(v) => f.write_str(v),
             Self::Date(v) => write!(f, "{v}"),
