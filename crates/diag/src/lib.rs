@@ -6,6 +6,22 @@
 //!
 //! A [`Diagnostic`] speaks in byte [`Span`]s of one text. Where that text is embedded in another (a query inside a
 //! TOML string), [`Diagnostic::map_spans`] moves it to the outer file before it is rendered.
+//!
+//! - [`render`]: diagnostics as text for a terminal, as JSON and as SARIF.
+//! - [`fix`]: applies fixes to a text.
+//! - [`Registry`]: every [`Code`] by its name, for `neph explain`.
+//!
+//! **Architecture invariant:** this crate knows no language and no file format, and does no IO; whether there is colour
+//! is handed in.
+
+pub mod fix;
+mod harmless;
+mod registry;
+pub mod render;
+mod source;
+
+pub use registry::Registry;
+pub use source::{LineIndex, Position, SourceFile};
 
 /// A half-open byte range `start..end` of a source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,13 +36,19 @@ impl Span {
     /// The span `start..end`; offsets beyond `u32::MAX` saturate (texts that large are refused before parsing).
     pub fn new(start: usize, end: usize) -> Self {
         let clamp = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        Self { start: clamp(start), end: clamp(end) }
+        Self {
+            start: clamp(start),
+            end: clamp(end),
+        }
     }
 
     /// The smallest span that covers both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
-        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 
     /// The same span as a `usize` range, for slicing.
@@ -164,7 +186,10 @@ impl Diagnostic {
     /// Adds a remark on another place.
     #[must_use]
     pub fn with_secondary(mut self, span: Span, message: impl Into<String>) -> Self {
-        self.labels.push(Label { span, message: message.into() });
+        self.labels.push(Label {
+            span,
+            message: message.into(),
+        });
         self
     }
 
@@ -177,8 +202,17 @@ impl Diagnostic {
 
     /// Adds the fix.
     #[must_use]
-    pub fn with_fix(mut self, title: impl Into<String>, edits: Vec<Edit>, applicability: Applicability) -> Self {
-        self.fix = Some(Fix { title: title.into(), edits, applicability });
+    pub fn with_fix(
+        mut self,
+        title: impl Into<String>,
+        edits: Vec<Edit>,
+        applicability: Applicability,
+    ) -> Self {
+        self.fix = Some(Fix {
+            title: title.into(),
+            edits,
+            applicability,
+        });
         self
     }
 
@@ -190,7 +224,11 @@ impl Diagnostic {
     /// Moves every span, for a text that is embedded in another. A fix is dropped when `place` says that the embedded
     /// text does not stand verbatim in the outer one (returns `None` for an edit's span).
     #[must_use]
-    pub fn map_spans(mut self, place: impl Fn(Span) -> Span, verbatim: impl Fn(Span) -> Option<Span>) -> Self {
+    pub fn map_spans(
+        mut self,
+        place: impl Fn(Span) -> Span,
+        verbatim: impl Fn(Span) -> Option<Span>,
+    ) -> Self {
         self.span = place(self.span);
         for label in &mut self.labels {
             label.span = place(label.span);
@@ -213,5 +251,7 @@ impl Diagnostic {
 
 /// Whether any of the diagnostics is an error.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity() == Severity::Error)
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity() == Severity::Error)
 }
