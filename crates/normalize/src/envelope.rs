@@ -1,0 +1,158 @@
+//! Wrappings: what carries records inside of it.
+//!
+//! A wrapping is taken off whatever source is asked for, so each source sees its records bare. One record may hold
+//! many (`Records` of an S3 object), and wrappings nest (a queue message with a notification with an event).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::json;
+use crate::record::Record;
+use crate::tree::{Map, Value};
+
+/// What a record holds inside.
+#[derive(Debug)]
+pub(crate) enum Inside<'a> {
+    /// It is no wrapping.
+    Nothing,
+    /// These records, in order; `agent` goes with each of them.
+    Records {
+        records: Vec<Value<'a>>,
+        agent: Option<&'a Map<'a>>,
+    },
+}
+
+/// Looks into a record. Texts that are JSON are read, so that the result is an object or a line of text.
+pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
+    let Some(object) = record.object else {
+        return Inside::Nothing;
+    };
+    let records = |records: Vec<Value<'a>>| Inside::Records {
+        records,
+        agent: record.agent,
+    };
+
+    for key in ["Records", "records", "logEvents", "Messages"] {
+        if let Some(list) = object.get(key).and_then(Value::as_list) {
+            return records(list.to_vec());
+        }
+    }
+    if object.text_at("kind") == Some("EventList")
+        && let Some(items) = object.get("items").and_then(Value::as_list)
+    {
+        return records(items.to_vec());
+    }
+    // Amazon EventBridge. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
+    if object.get("detail-type").is_some()
+        && let Some(detail @ Value::Map(_)) = object.get("detail")
+    {
+        return records(vec![detail]);
+    }
+    // Amazon SNS and SQS. https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
+    if object.text_at("Type") == Some("Notification")
+        && let Some(message @ Value::Text(_)) = object.get("Message")
+    {
+        return records(vec![message]);
+    }
+    if (object.get("MessageId").is_some() && object.get("Body").is_some())
+        || (object.get("messageId").is_some() && object.text_at("eventSource") == Some("aws:sqs"))
+    {
+        if let Some(body @ Value::Text(_)) = object.get("Body").or_else(|| object.get("body")) {
+            return records(vec![body]);
+        }
+    }
+    // CloudWatch Logs: an element of `logEvents`.
+    // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html
+    if object.get("id").is_some()
+        && object.get("timestamp").and_then(Value::to_int).is_some()
+        && let Some(message @ Value::Text(_)) = object.get("message")
+        && object.len() <= 4
+    {
+        return records(vec![message]);
+    }
+    // CloudTrail Lake and `LookupEvents`: the event as text.
+    for key in ["CloudTrailEvent", "eventJson"] {
+        if let Some(event @ Value::Text(_)) = object.get(key) {
+            return records(vec![event]);
+        }
+    }
+    if let Some(event @ Value::Map(inner)) = object.get("eventData")
+        && inner.get("eventVersion").is_some()
+    {
+        return records(vec![event]);
+    }
+    // Google Pub/Sub, pushed or pulled. https://cloud.google.com/pubsub/docs/push#receive_push
+    let push = object.map_at("message").unwrap_or(object);
+    if (push.get("messageId").is_some()
+        || push.get("message_id").is_some()
+        || push.get("publishTime").is_some())
+        && let Some(data) = push.text_at("data")
+        && let Some(text) = STANDARD
+            .decode(data)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+    {
+        return records(vec![Value::Text(object.text(&text))]);
+    }
+    agent_message(object)
+}
+
+/// A document of a shipping agent (Filebeat, Logstash, Fluent Bit …): the raw record is its `message`.
+fn agent_message<'a>(object: &'a Map<'a>) -> Inside<'a> {
+    let Some(message @ Value::Text(_)) = object.get("message") else {
+        return Inside::Nothing;
+    };
+    let alone = object.len() == 1;
+    let shipped = [
+        "agent",
+        "log",
+        "event",
+        "@metadata",
+        "input",
+        "data_stream",
+        "beat",
+    ]
+    .iter()
+    .any(|key| object.get(key).is_some_and(|value| value.as_map().is_some()));
+    if !alone && !shipped {
+        return Inside::Nothing;
+    }
+    let agent = object.shallow_copy();
+    agent.remove("message");
+    Inside::Records {
+        records: vec![message],
+        agent: (!agent.is_empty()).then_some(agent),
+    }
+}
+
+/// A value from inside a wrapping as a record. Text that begins as JSON, but is none, stays text.
+pub(crate) fn record<'a>(
+    outer: &Record<'a>,
+    value: Value<'a>,
+    agent: Option<&'a Map<'a>>,
+) -> Option<Record<'a>> {
+    let arena = outer.arena;
+    match value {
+        Value::Map(map) => Some(Record {
+            arena,
+            text: "",
+            object: Some(map),
+            agent,
+        }),
+        Value::Text(text) => {
+            let object = text
+                .trim_start()
+                .starts_with('{')
+                .then(|| json::parse(arena, text).ok())
+                .flatten()
+                .and_then(Value::as_map);
+            Some(Record {
+                arena,
+                text,
+                object,
+                agent,
+            })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,32 @@
+//! Vendor records into ECS documents, one module a source.
+//!
+//! [`Normalizer::push`] takes one record as it stood in the file or stream, whatever its vendor: it takes off
+//! wrappings (S3 objects, event bus and queue messages, agent envelopes), recognises the source of each record
+//! inside by its content, and gives the ECS documents, with the vendor namespaces that Elastic's integrations use.
+//! A [`Document`] prints itself as JSON and is a serde deserializer, so that `neph_event::Row` reads its slots
+//! without text in between.
+//!
+//! How to add a source: one module in `sources/` with its [`SourceInfo`], which names its mapping tables, and one
+//! line in `sources.rs`.
+//!
+//! **Architecture invariants:** a record is never guessed: what no source recognises is reported as such. No input
+//! can panic or recurse without bound. There is no IO and no clock here. Documents live until the next record.
+
+mod convert;
+mod document;
+mod envelope;
+mod java_text;
+mod json;
+mod normalizer;
+mod record;
+mod source;
+mod sources;
+mod tree;
+
+pub use document::Document;
+pub use json::JsonError;
+pub use normalizer::{Counts, Normalised, Normalizer, Outcome, Refusal, UnknownSource};
+pub use record::Record;
+pub use source::{Confidence, Derived, Dropped, How, Mapping, Source, SourceInfo};
+pub use sources::sources;
+pub use tree::{Arena, Map, Value};

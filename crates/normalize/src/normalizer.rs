@@ -1,0 +1,325 @@
+//! The way of a record: read, take off its wrappings, recognise, normalise, count.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use crate::document::Document;
+use crate::envelope::{self, Inside};
+use crate::json::{self, JsonError};
+use crate::record::Record;
+use crate::source::{Confidence, Dropped, Source, SourceInfo};
+use crate::sources::sources;
+use crate::tree::{Arena, Map, Value};
+
+/// Wrappings inside wrappings are opened this deep.
+const MAX_WRAPPINGS: u32 = 8;
+
+/// An arena larger than this is given back after the record that needed it.
+const KEPT_ARENA_BYTES: usize = 4 << 20;
+
+/// Turns records into documents. One for each stream or file: recognition remembers what came last, and sources may
+/// hold state of records that belong together.
+pub struct Normalizer {
+    arena: Arena,
+    forced: Option<usize>,
+    /// The source of the last record, which is asked first.
+    last: Option<usize>,
+    /// One for each entry of [`sources`], made when its first record comes.
+    started: Vec<Option<Box<dyn Source>>>,
+    keep_original: bool,
+    counts: Counts,
+}
+
+/// There is no source of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no source `{0}`")]
+pub struct UnknownSource(pub String);
+
+/// What became of one record.
+#[derive(Debug, Default)]
+pub struct Outcome<'n> {
+    /// The documents, in the order of the records inside.
+    pub documents: SmallVec<[Normalised<'n>; 1]>,
+    /// What became no document: an entry for each record inside that did not.
+    pub refused: SmallVec<[Refusal; 1]>,
+}
+
+/// A document and the source that made it.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalised<'n> {
+    /// The source.
+    pub source: &'static SourceInfo,
+    /// The document.
+    pub document: Document<'n>,
+}
+
+/// Why a record became no document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The source drops such records.
+    #[error("{source_name}: {reason}")]
+    Dropped {
+        /// The source.
+        source_name: &'static str,
+        /// Its reason.
+        reason: Dropped,
+    },
+    /// No source recognises it.
+    #[error("no source recognises the record")]
+    Unrecognised,
+    /// It begins as JSON and is none.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// It is empty.
+    #[error("the record is empty")]
+    Empty,
+    /// Its wrappings do not end.
+    #[error("wrapped deeper than {MAX_WRAPPINGS} times")]
+    TooManyWrappings,
+}
+
+/// How many records became what, since the normaliser was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records pushed.
+    pub records: u64,
+    /// Records whose bytes were not UTF-8; the odd ones were replaced.
+    pub not_utf8: u64,
+    /// Documents by source name.
+    pub documents: BTreeMap<&'static str, u64>,
+    /// Records inside that became no document, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+impl std::fmt::Debug for Normalizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Normalizer")
+            .field("forced", &self.forced)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Normalizer {
+    /// A normaliser that recognises sources by content or, where a name is given, takes every record for one of
+    /// that source.
+    ///
+    /// # Errors
+    /// There is no source of that name.
+    pub fn new(source: Option<&str>) -> Result<Self, UnknownSource> {
+        let forced = match source {
+            None => None,
+            Some(name) => match sources().iter().position(|info| info.name == name) {
+                Some(index) => Some(index),
+                None => return Err(UnknownSource(name.to_owned())),
+            },
+        };
+        Ok(Self {
+            arena: Arena::default(),
+            forced,
+            last: None,
+            started: sources().iter().map(|_| None).collect(),
+            keep_original: true,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Whether documents carry the text of their record as `event.original` (they do unless told otherwise).
+    #[must_use]
+    pub fn with_original(mut self, keep: bool) -> Self {
+        self.keep_original = keep;
+        self
+    }
+
+    /// What became of the records so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Takes one record: a line of a log, a JSON object, or a JSON string that holds the text of a record.
+    pub fn push<'n>(&'n mut self, raw: &'n [u8]) -> Outcome<'n> {
+        if self.arena.allocated_bytes() > KEPT_ARENA_BYTES {
+            self.arena = Arena::default();
+        } else {
+            self.arena.reset();
+        }
+        self.counts.records += 1;
+        let arena: &'n Arena = &self.arena;
+        let text: &'n str = match String::from_utf8_lossy(raw) {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(replaced) => {
+                self.counts.not_utf8 += 1;
+                arena.text(&replaced)
+            }
+        };
+        let mut work = Work {
+            arena,
+            forced: self.forced,
+            last: &mut self.last,
+            started: &mut self.started,
+            keep_original: self.keep_original,
+            made: Vec::new(),
+            outcome: Outcome::default(),
+        };
+        work.text(text);
+        let outcome = work.outcome;
+        for document in &outcome.documents {
+            *self.counts.documents.entry(document.source.name).or_default() += 1;
+        }
+        for refusal in &outcome.refused {
+            *self.counts.refused.entry(refusal.to_string()).or_default() += 1;
+        }
+        outcome
+    }
+}
+
+/// The work on one record.
+struct Work<'w, 'n> {
+    arena: &'n Arena,
+    forced: Option<usize>,
+    last: &'w mut Option<usize>,
+    started: &'w mut [Option<Box<dyn Source>>],
+    keep_original: bool,
+    made: Vec<&'n Map<'n>>,
+    outcome: Outcome<'n>,
+}
+
+impl<'n> Work<'_, 'n> {
+    fn text(&mut self, text: &'n str) {
+        let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
+        let start = text.trim_start();
+        let value = match start.as_bytes().first() {
+            None => return self.outcome.refused.push(Refusal::Empty),
+            Some(b'{' | b'"') => match json::parse(self.arena, text) {
+                Ok(value) => value,
+                Err(error) => return self.outcome.refused.push(error.into()),
+            },
+            // A line may begin with a bracket and be no array: `[2026-11-21 …] …`.
+            Some(b'[') => json::parse(self.arena, text).unwrap_or(Value::Text(text)),
+            Some(_) => Value::Text(text),
+        };
+        let outer = Record {
+            arena: self.arena,
+            text,
+            object: None,
+            agent: None,
+        };
+        match value {
+            Value::Map(object) => self.record(
+                &Record {
+                    object: Some(object),
+                    ..outer
+                },
+                0,
+            ),
+            Value::List(list) => self.inside(&outer, list, None, 0),
+            Value::Text(line) => match envelope::record(&outer, value, None) {
+                Some(record) if !line.trim().is_empty() => self.record(&record, 0),
+                _ => self.outcome.refused.push(Refusal::Empty),
+            },
+            _ => self.outcome.refused.push(Refusal::Unrecognised),
+        }
+    }
+
+    fn inside(&mut self, outer: &Record<'n>, values: &[Value<'n>], agent: Option<&'n Map<'n>>, depth: u32) {
+        for value in values {
+            match envelope::record(outer, *value, agent) {
+                Some(record) => self.record(&record, depth),
+                None => self.outcome.refused.push(Refusal::Unrecognised),
+            }
+        }
+    }
+
+    fn record(&mut self, record: &Record<'n>, depth: u32) {
+        if depth >= MAX_WRAPPINGS {
+            return self.outcome.refused.push(Refusal::TooManyWrappings);
+        }
+        if let Some(index) = self.recognise(record, Confidence::Certain) {
+            return self.normalise(record, index);
+        }
+        if let Inside::Records { records, agent } = envelope::open(record) {
+            return self.inside(record, &records, agent, depth + 1);
+        }
+        match self.forced.or_else(|| self.recognise(record, Confidence::Likely)) {
+            Some(index) => self.normalise(record, index),
+            None => self.outcome.refused.push(Refusal::Unrecognised),
+        }
+    }
+
+    /// The source that is surest of the record, if it is at least that sure.
+    fn recognise(&self, record: &Record<'n>, least: Confidence) -> Option<usize> {
+        let sure = |index: usize| {
+            sources()
+                .get(index)
+                .map_or(Confidence::No, |info| (info.detect)(record))
+        };
+        if let Some(forced) = self.forced {
+            return (sure(forced) >= least).then_some(forced);
+        }
+        if let Some(last) = *self.last
+            && sure(last) == Confidence::Certain
+        {
+            return Some(last);
+        }
+        let mut best: Option<(Confidence, usize)> = None;
+        for index in 0..sources().len() {
+            let confidence = sure(index);
+            if confidence >= least && best.is_none_or(|(known, _)| confidence > known) {
+                best = Some((confidence, index));
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    fn normalise(&mut self, record: &Record<'n>, index: usize) {
+        let (Some(info), Some(slot)) = (sources().get(index), self.started.get_mut(index)) else {
+            return;
+        };
+        *self.last = Some(index);
+        let source = slot.get_or_insert_with(|| (info.start)());
+        self.made.clear();
+        if let Err(reason) = source.normalize(record, &mut self.made) {
+            return self.outcome.refused.push(Refusal::Dropped {
+                source_name: info.name,
+                reason,
+            });
+        }
+        for root in self.made.drain(..) {
+            complete(root, info, record, self.keep_original);
+            self.outcome.documents.push(Normalised {
+                source: info,
+                document: Document::new(root),
+            });
+        }
+    }
+}
+
+/// What every document has, whatever its source.
+fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a>, keep_original: bool) {
+    if let Some(event) = root.child("event") {
+        let put_new = |key: &'a str, value: &'a str| {
+            if event.get(key).is_none_or(Value::is_blank) {
+                event.set(key, Value::Text(value));
+            }
+        };
+        put_new("module", info.module);
+        put_new("dataset", info.dataset);
+        let dataset = event.text_at("dataset").unwrap_or(info.dataset);
+        root.put_new("data_stream.dataset", Value::Text(dataset));
+        if !keep_original {
+            event.remove("original");
+        } else if event.get("original").is_none()
+            && !record.text.is_empty()
+            && record.object.is_none_or(|o| !std::ptr::eq(o, root))
+        {
+            event.add("original", Value::Text(record.text));
+        }
+    }
+    root.put_new("ecs.version", Value::Text("8.11.0"));
+    if let Some(os) = info.os {
+        root.put_new("host.os.type", Value::Text(os));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a source is: how its records are recognised, and how they become documents.
+
+use crate::convert;
+use crate::record::Record;
+use crate::tree::{Map, Value};
+
+/// How sure a source is that a record is one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// It is something else.
+    No,
+    /// It has the shape; another source may know better.
+    Likely,
+    /// It carries marks that only this source has.
+    Certain,
+}
+
+/// A source: a kind of vendor record.
+#[derive(Debug)]
+pub struct SourceInfo {
+    /// The name that `--source` takes.
+    pub name: &'static str,
+    /// One line: what the records are and who writes them.
+    pub title: &'static str,
+    /// `event.module` of its documents.
+    pub module: &'static str,
+    /// `event.dataset` and `data_stream.dataset` of its documents.
+    pub dataset: &'static str,
+    /// `host.os.type` of its documents, where the source exists on one kind of system only.
+    pub os: Option<&'static str>,
+    /// Which vendor path becomes which field; the same tables do the mapping.
+    pub mappings: &'static [&'static [Mapping]],
+    /// The fields that code derives from several paths, or that are constant.
+    pub derived: &'static [Derived],
+    /// Whether a record is one of this source.
+    pub detect: fn(&Record<'_>) -> Confidence,
+    /// Makes the normaliser, with state of its own.
+    pub start: fn() -> Box<dyn Source>,
+}
+
+/// Turns the records of one source into documents.
+pub trait Source: Send {
+    /// Adds the documents that `record` becomes to `out`. A record that adds nothing and is no error was held back
+    /// until others of its group come.
+    ///
+    /// # Errors
+    /// Why the record becomes no document.
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped>;
+}
+
+/// A source without state: a function from record to document.
+pub(crate) struct Stateless(pub(crate) for<'a> fn(&Record<'a>) -> Result<&'a Map<'a>, Dropped>);
+
+impl Source for Stateless {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+        out.push((self.0)(record)?);
+        Ok(())
+    }
+}
+
+/// Why a record of a known source becomes no document. These are decisions of the vendor's format, not failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// It is of a kind that carries no event (a digest, a heartbeat, another log type in the same stream).
+    #[error("{0}")]
+    NoEvent(&'static str),
+    /// Parts that the source cannot do without are missing or of another type.
+    #[error("not of the form of its source: {0}")]
+    Malformed(&'static str),
+}
+
+/// One row of a mapping table.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping {
+    /// Path in the vendor's record.
+    pub from: &'static str,
+    /// Field in the document.
+    pub to: &'static str,
+    /// What happens to the value on the way.
+    pub how: How,
+}
+
+/// What happens to a value on its way from the record to the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Nothing.
+    Keep,
+    /// Written as a string.
+    Text,
+    /// Read as an integer; left out where it is none.
+    Long,
+    /// Read as a date and written in UTC with milliseconds; left out where it is none.
+    Date,
+    /// Left out where it is no IP address.
+    Ip,
+}
+
+/// A field that code sets, for `--explain` and for the list of fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Derived {
+    /// The field; `prefix.*` stands for a subtree.
+    pub field: &'static str,
+    /// The vendor paths that decide it; none for a constant.
+    pub from: &'static [&'static str],
+}
+
+/// A row that keeps the value.
+pub(crate) const fn keep(from: &'static str, to: &'static str) -> Mapping {
+    Mapping {
+        from,
+        to,
+        how: How::Keep,
+    }
+}
+
+/// A row that converts the value.
+pub(crate) const fn to(how: How, from: &'static str, to: &'static str) -> Mapping {
+    Mapping { from, to, how }
+}
+
+/// A derived field.
+pub(crate) const fn derived(field: &'static str, from: &'static [&'static str]) -> Derived {
+    Derived { field, from }
+}
+
+/// Copies what a table names from `record` to `document`. What is null or empty is not copied, what stands in the
+/// document already is not replaced.
+pub(crate) fn apply<'a>(table: &'static [Mapping], record: &Map<'a>, document: &Map<'a>) {
+    for row in table {
+        let Some(value) = record.at(row.from) else {
+            continue;
+        };
+        if value.is_blank() {
+            continue;
+        }
+        if let Some(value) = convert(row.how, value, document) {
+            document.put_new(row.to, value);
+        }
+    }
+}
+
+fn convert<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<Value<'a>> {
+    match how {
+        How::Keep => Some(value),
+        How::Text => Some(Value::Text(convert::text(value, at)?)),
+        How::Long => value.to_int().map(Value::Int),
+        How::Date => convert::date(value, at).map(Value::Text),
+        How::Ip => convert::ip(value),
+    }
+}

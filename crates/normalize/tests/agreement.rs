@@ -1,0 +1,213 @@
+//! Agreement with the documents that Elastic's integrations make of the same records, field by field.
+//!
+//! Reads `corpora/normalise` beside the repository (or under `NEPH_SHARED`); says so where it is not there.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use neph_normalize::Normalizer;
+use serde_json::Value;
+
+/// The least share of expected fields that must be equal, in percent.
+const FLOORS: &[(&str, f64)] = &[("aws_cloudtrail", 98.0)];
+
+/// What is not compared: it depends on databases or clocks, or the test set-up of the integration adds it.
+const MASKED: &[&str] = &[
+    "event.created",
+    "event.ingested",
+    "event.original",
+    "source.geo",
+    "source.as",
+    "client.geo",
+    "destination.geo",
+    "geo",
+    "user_agent.name",
+    "user_agent.version",
+    "user_agent.os",
+    "user_agent.device",
+    "tags",
+];
+
+fn corpora() -> Option<PathBuf> {
+    let shared = std::env::var_os("NEPH_SHARED").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let corpora = shared.join("corpora");
+    if corpora.join("normalise").is_dir() {
+        return Some(corpora);
+    }
+    println!(
+        "skipped: there is no corpora/normalise under {}",
+        shared.display()
+    );
+    None
+}
+
+fn lines(path: &std::path::Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str(line).expect("a line of the corpus is JSON"))
+        .collect()
+}
+
+/// Leaves by dotted path; arrays are leaves.
+fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                flatten(&path, value, out);
+            }
+        }
+        leaf => {
+            out.insert(prefix.to_owned(), leaf.clone());
+        }
+    }
+}
+
+fn masked(path: &str) -> bool {
+    MASKED.iter().any(|mask| {
+        path.strip_prefix(mask)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+#[derive(Default)]
+struct Agreement {
+    pairs: usize,
+    perfect: usize,
+    fields: usize,
+    equal: usize,
+    /// Differing field → how often, and an example of what was expected and what came.
+    differences: BTreeMap<String, (usize, String)>,
+}
+
+impl Agreement {
+    fn percent(&self) -> f64 {
+        100.0 * self.equal as f64 / self.fields.max(1) as f64
+    }
+
+    fn differ(&mut self, path: &str, example: impl FnOnce() -> String) {
+        self.differences
+            .entry(path.to_owned())
+            .or_insert_with(|| (0, example()))
+            .0 += 1;
+    }
+
+    fn add(&mut self, case: &str, expected: &Value, actual: &[Value]) {
+        self.pairs += 1;
+        let before = self.equal + self.fields;
+        if expected.is_null() {
+            self.fields += 1;
+            if actual.is_empty() {
+                self.equal += 1;
+            } else {
+                self.differ("(dropped)", || case.to_owned());
+            }
+            return;
+        }
+        let (mut wanted, mut got) = (BTreeMap::new(), BTreeMap::new());
+        flatten("", expected, &mut wanted);
+        actual.iter().for_each(|document| flatten("", document, &mut got));
+        let mut all = true;
+        for (path, value) in wanted.iter().filter(|(path, _)| !masked(path)) {
+            self.fields += 1;
+            if got.get(path) == Some(value) {
+                self.equal += 1;
+            } else {
+                all = false;
+                self.differ(path, || {
+                    let short = |value: Option<&Value>| value.map_or("-".into(), ToString::to_string);
+                    let cut = |text: String| text.chars().take(160).collect::<String>();
+                    format!(
+                        "{case}: wanted {} got {}",
+                        cut(short(Some(value))),
+                        cut(short(got.get(path)))
+                    )
+                });
+            }
+        }
+        assert!(self.equal + self.fields > before, "{case}: nothing was compared");
+        self.perfect += usize::from(all);
+    }
+}
+
+fn agreement_of(source: &str, folder: &std::path::Path, force: bool) -> Agreement {
+    let mut agreement = Agreement::default();
+    for pair in lines(&folder.join("pairs.ndjson")) {
+        // A normaliser of its own for each pair: they come from different streams.
+        let mut normalizer = Normalizer::new(force.then_some(source)).expect("the folder names a source");
+        let raw = serde_json::to_vec(&pair["raw"]).expect("a JSON value has a text");
+        let outcome = normalizer.push(&raw);
+        let documents: Vec<Value> = outcome
+            .documents
+            .iter()
+            .map(|made| serde_json::from_slice(&made.document.to_json()).expect("documents are JSON"))
+            .collect();
+        let case = format!("{}#{}", pair["case"].as_str().unwrap_or(""), pair["i"]);
+        agreement.add(&case, &pair["expected"], &documents);
+    }
+    agreement
+}
+
+#[test]
+fn documents_agree_with_those_of_the_integrations() {
+    let Some(corpora) = corpora() else { return };
+    let mut failures = Vec::new();
+    println!(
+        "{:<34}{:>6}{:>9}{:>8}{:>8}{:>9}",
+        "source", "pairs", "perfect", "fields", "equal", "percent"
+    );
+    for (source, floor) in FLOORS {
+        for force in [true, false] {
+            let agreement = agreement_of(source, &corpora.join("normalise").join(source), force);
+            let label = format!("{source}{}", if force { "" } else { " (recognised)" });
+            println!(
+                "{label:<34}{:>6}{:>9}{:>8}{:>8}{:>8.2}%",
+                agreement.pairs,
+                agreement.perfect,
+                agreement.fields,
+                agreement.equal,
+                agreement.percent()
+            );
+            if force {
+                let mut differences: Vec<_> = agreement.differences.iter().collect();
+                differences.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+                for (path, (count, example)) in differences.into_iter().take(12) {
+                    println!("    {count:>4} × {path}: {example}");
+                }
+            }
+            if agreement.percent() < *floor {
+                failures.push(format!(
+                    "{label}: {:.2} % is below {floor} %",
+                    agreement.percent()
+                ));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn records_without_expectation_are_read_and_recognised() {
+    let Some(corpora) = corpora() else { return };
+    let mut failures = Vec::new();
+    for (source, _) in FLOORS {
+        let mut normalizer = Normalizer::new(None).expect("no source was named");
+        for line in lines(&corpora.join("normalise").join(source).join("raw-only.ndjson")) {
+            let raw = serde_json::to_vec(&line["raw"]).expect("a JSON value has a text");
+            let outcome = normalizer.push(&raw);
+            let recognised = outcome.documents.iter().any(|made| made.source.name == *source);
+            if !recognised {
+                failures.push(format!("{source}: {} gives {:?}", line["case"], outcome.refused));
+            }
+        }
+        println!("{source}: {:?}", normalizer.counts());
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
