@@ -9,7 +9,20 @@
 //! or handed in.
 
 mod event;
+mod expression;
+mod matcher;
 mod matches;
+mod networks;
+mod nodes;
+mod predicate;
+mod program;
+mod route;
+mod scratch;
+mod text;
+mod values;
 
 pub use event::{Event, Origin};
+pub use matcher::{Matcher, Record, Statistics};
 pub use matches::{Match, Ordinal, RuleIndex, StepMatch};
+pub use nodes::ConditionError;
+pub use program::{CompileError, Program};

@@ -1,0 +1,282 @@
+//! The stateless half: which steps of which rules an event satisfies.
+
+use std::sync::Arc;
+
+use neph_event::{EventId, Instant, ReadError, Row, Slot, Value, ValueRef};
+use smallvec::SmallVec;
+
+use crate::program::{CompiledKey, CompiledRule, CompiledStage};
+use crate::scratch::Scratch;
+use crate::{Event, Ordinal, Origin, Program, StepMatch};
+
+/// So many tuples of join keys are made of one event for one stage.
+const MAX_KEY_TUPLES: usize = 10_000;
+
+/// What the caller knows of a record, beyond its text.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// The JSON text of the document, for the event that a match keeps.
+    pub document: &'a [u8],
+    /// The id that the record's store gave (`_id` of an Elasticsearch hit). Without one a field `_id` of the document
+    /// counts, and else a hash of the document.
+    pub id: Option<&'a str>,
+    /// The name of the index that the record came from; without it a field `_index` of the document counts.
+    pub index: Option<&'a str>,
+    /// Position in the input; decides between events of one time.
+    pub position: u64,
+    /// Where the record stood.
+    pub origin: &'a Origin,
+}
+
+/// What a matcher has seen. Statistics of several threads add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Records that were read.
+    pub records: u64,
+    /// Records that could not be read.
+    pub unreadable: u64,
+    /// Values of wanted fields that did not fit the field's type.
+    pub malformed_values: u64,
+    /// Events that were left out of a rule with order (a sequence) because they have no readable time; counted once
+    /// per rule and event, and only where the event satisfies one of the rule's steps.
+    pub without_time: u64,
+    /// Events that were left out of a rule because its query fails in their index; counted likewise.
+    pub failing_index: u64,
+    /// Tuples of join keys beyond the 10,000 that one event may give for one step.
+    pub dropped_key_tuples: u64,
+    /// Choices of values beyond the 10,000 that are tried for one expression.
+    pub untried_choices: u64,
+    /// Step matches that were given.
+    pub step_matches: u64,
+}
+
+impl std::ops::AddAssign for Statistics {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.unreadable += other.unreadable;
+        self.malformed_values += other.malformed_values;
+        self.without_time += other.without_time;
+        self.failing_index += other.failing_index;
+        self.dropped_key_tuples += other.dropped_key_tuples;
+        self.untried_choices += other.untried_choices;
+        self.step_matches += other.step_matches;
+    }
+}
+
+/// Matches records against a program. One for each thread; it keeps its buffers from record to record, so that a record
+/// that matches nothing costs no allocation.
+#[derive(Debug)]
+pub struct Matcher {
+    program: Arc<Program>,
+    row: Row,
+    scratch: Scratch,
+    /// Whether there is a current event.
+    readable: bool,
+    /// The stages that the current event satisfies.
+    satisfied: Vec<u32>,
+    statistics: Statistics,
+}
+
+impl Matcher {
+    /// A matcher of the program.
+    pub fn new(program: Arc<Program>) -> Self {
+        let scratch = Scratch::new(program.nodes.len(), program.slots.len());
+        Self {
+            program,
+            row: Row::default(),
+            scratch,
+            readable: false,
+            satisfied: Vec::new(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Reads the wanted fields of a record given as JSON text.
+    ///
+    /// # Errors
+    /// Where the text is no JSON object; [`Self::matches`] then gives nothing.
+    pub fn read(&mut self, json: &[u8]) -> Result<(), ReadError> {
+        let outcome = self.row.read(&self.program.slots, json);
+        self.next_event(outcome.is_ok());
+        outcome
+    }
+
+    /// Reads the wanted fields of a document that serde can walk.
+    ///
+    /// # Errors
+    /// Whatever the deserializer reports; as with [`Self::read`].
+    pub fn read_from<'de, D: serde::Deserializer<'de>>(&mut self, source: D) -> Result<(), D::Error> {
+        let outcome = self.row.read_from(&self.program.slots, source);
+        self.next_event(outcome.is_ok());
+        outcome
+    }
+
+    fn next_event(&mut self, readable: bool) {
+        self.scratch.next_event();
+        self.readable = readable;
+        if readable {
+            self.statistics.records += 1;
+            self.statistics.malformed_values += u64::from(self.row.malformed());
+        } else {
+            self.statistics.unreadable += 1;
+        }
+    }
+
+    /// Hands on what the record that was read last satisfies, in the order of rules and steps. The event behind the step
+    /// matches is made once, and only where there is one.
+    pub fn matches(&mut self, record: &Record<'_>, mut give: impl FnMut(StepMatch)) {
+        let Self {
+            program,
+            row,
+            scratch,
+            readable,
+            satisfied,
+            statistics,
+        } = self;
+        satisfied.clear();
+        if !*readable {
+            return;
+        }
+        program.router.route(row, scratch, |stage| satisfied.push(stage));
+        satisfied.retain(|stage| {
+            let stage = program.stages.get(*stage as usize);
+            stage.is_some_and(|stage| program.nodes.holds(stage.condition, row, scratch))
+        });
+        satisfied.sort_unstable();
+        satisfied.dedup();
+        statistics.untried_choices += std::mem::take(&mut scratch.untried_choices);
+
+        let mut event: Option<Arc<Event>> = None;
+        let mut left_out = None;
+        for stage in satisfied
+            .iter()
+            .filter_map(|stage| program.stages.get(*stage as usize))
+        {
+            let Some(rule) = program.rules.get(stage.rule.0 as usize) else {
+                continue;
+            };
+            if left_out == Some(stage.rule) {
+                continue;
+            }
+            if fails_here(rule, program.index, row, record) {
+                statistics.failing_index += 1;
+                left_out = Some(stage.rule);
+                continue;
+            }
+            let ordinal = ordinal(rule, row, record.position);
+            if ordinal.is_none() && rule.ordered {
+                statistics.without_time += 1;
+                left_out = Some(stage.rule);
+                continue;
+            }
+            let tuples = key_tuples(stage, row, &mut statistics.dropped_key_tuples);
+            for keys in tuples {
+                let event = event.get_or_insert_with(|| Arc::new(new_event(program, row, record)));
+                statistics.step_matches += 1;
+                give(StepMatch {
+                    rule: stage.rule,
+                    step: stage.step,
+                    keys,
+                    ordinal: ordinal.clone(),
+                    position: record.position,
+                    event: Arc::clone(event),
+                });
+            }
+        }
+    }
+
+    /// What was seen so far.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+}
+
+fn fails_here(rule: &CompiledRule, index: Slot, row: &Row, record: &Record<'_>) -> bool {
+    if rule.failing_indices.is_empty() {
+        return false;
+    }
+    let fails = |name: &str| rule.failing_indices.iter().any(|failing| &**failing == name);
+    match record.index {
+        Some(name) => fails(name),
+        None => row
+            .values(index)
+            .any(|value| matches!(value, ValueRef::String(name) if fails(name))),
+    }
+}
+
+fn new_event(program: &Program, row: &Row, record: &Record<'_>) -> Event {
+    let id = match (record.id, row.first(program.id)) {
+        (Some(id), _) | (None, Some(ValueRef::String(id))) => Some(EventId::given(id)),
+        _ => None,
+    };
+    Event::new(record.document, id, record.origin.clone())
+}
+
+/// The event's place in the order of a rule; `None` where it has no readable time. A time field without a declared type
+/// counts where it reads as ISO 8601 or epoch milliseconds.
+fn ordinal(rule: &CompiledRule, row: &Row, position: u64) -> Option<Ordinal> {
+    let time: Instant = crate::values::instant(row.first(rule.time?)?)?;
+    let tiebreaker = rule
+        .tiebreaker
+        .and_then(|slot| row.first(slot))
+        .map(ValueRef::to_owned);
+    Some(Ordinal {
+        time,
+        tiebreaker,
+        position,
+    })
+}
+
+type Tuple = SmallVec<[Option<Value>; 2]>;
+
+/// The cartesian product of the distinct values of each key. Empty where a key that is not optional has no value; a
+/// stage without keys has the one empty tuple.
+fn key_tuples(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[Tuple; 1]> {
+    let mut tuples: SmallVec<[Tuple; 1]> = SmallVec::new();
+    tuples.push(Tuple::new());
+    let mut wanted = 1_u64;
+    for key in &stage.keys {
+        let values = distinct_values(key, row);
+        if values.is_empty() {
+            return SmallVec::new();
+        }
+        wanted = wanted.saturating_mul(values.len() as u64);
+        let mut longer =
+            SmallVec::with_capacity(tuples.len().saturating_mul(values.len()).min(MAX_KEY_TUPLES));
+        'product: for tuple in &tuples {
+            for value in &values {
+                if longer.len() == MAX_KEY_TUPLES {
+                    break 'product;
+                }
+                let mut tuple = tuple.clone();
+                tuple.push(value.clone());
+                longer.push(tuple);
+            }
+        }
+        tuples = longer;
+    }
+    *dropped = dropped.saturating_add(wanted.saturating_sub(tuples.len() as u64));
+    tuples
+}
+
+fn distinct_values(key: &CompiledKey, row: &Row) -> SmallVec<[Option<Value>; 1]> {
+    let mut values: SmallVec<[Option<Value>; 1]> = key
+        .slot
+        .into_iter()
+        .flat_map(|slot| row.values(slot))
+        .map(|value| Some(value.to_owned()))
+        .collect();
+    if values.len() > 1 {
+        values.sort_unstable();
+        values.dedup();
+    }
+    if values.is_empty() && key.optional {
+        values.push(None);
+    }
+    values
+}

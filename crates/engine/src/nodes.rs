@@ -1,0 +1,361 @@
+//! The conditions of all rules as one graph in which equal parts are one node.
+
+use ahash::AHashMap;
+use neph_event::{Row, Slot, Slots};
+use neph_plan::{Condition, Expr, FieldId, Span, Test, regex};
+
+use crate::predicate::Predicate;
+use crate::scratch::Scratch;
+
+/// Conditions and expressions nested deeper than this are refused: evaluation recurses.
+const MAX_DEPTH: u32 = 500;
+
+/// A node of the graph. Children have smaller ids than their parents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(pub(crate) u32);
+
+/// A condition, its parts being nodes.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Const(bool),
+    /// All hold; ordered so that what decides cheapest comes first.
+    All(Box<[NodeId]>),
+    /// Any holds; ordered likewise.
+    Any(Box<[NodeId]>),
+    Not(NodeId),
+    Test(Box<Predicate>),
+}
+
+/// What is expected of evaluating a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Estimate {
+    /// Roughly nanoseconds.
+    pub(crate) cost: f32,
+    /// How often it holds, 0 to 1.
+    likelihood: f32,
+}
+
+/// All nodes of a program.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    nodes: Vec<Node>,
+}
+
+impl Nodes {
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// Number of distinct tests.
+    pub(crate) fn tests(&self) -> usize {
+        self.nodes
+            .iter()
+            .filter(|node| matches!(node, Node::Test(_)))
+            .count()
+    }
+
+    /// The truth of a node for the row; each node is evaluated at most once per event.
+    pub(crate) fn holds(&self, id: NodeId, row: &Row, scratch: &mut Scratch) -> bool {
+        if let Some(truth) = scratch.truth(id) {
+            return truth;
+        }
+        let truth = match self.get(id) {
+            None => false,
+            Some(Node::Const(truth)) => *truth,
+            Some(Node::All(parts)) => parts.iter().all(|part| self.holds(*part, row, scratch)),
+            Some(Node::Any(parts)) => parts.iter().any(|part| self.holds(*part, row, scratch)),
+            Some(Node::Not(part)) => !self.holds(*part, row, scratch),
+            Some(Node::Test(predicate)) => predicate.holds(row, scratch),
+        };
+        scratch.remember(id, truth);
+        truth
+    }
+}
+
+/// Why a condition cannot become part of a program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConditionError {
+    /// A regular expression that does not compile.
+    #[error("{0}")]
+    Regex(regex::RegexError),
+    /// Nested too deep.
+    #[error("the condition is nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// A broken plan: a condition names a field that the plan does not list.
+    #[error("the plan reads a field that it does not list")]
+    NoSuchField,
+}
+
+/// Identity of a node: two conditions with equal keys are one node.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Const(bool),
+    All(Vec<NodeId>),
+    Any(Vec<NodeId>),
+    Not(NodeId),
+    Test(Test),
+}
+
+/// Collects [`Nodes`].
+#[derive(Debug, Default)]
+pub(crate) struct NodesBuilder {
+    nodes: Vec<Node>,
+    estimates: Vec<Estimate>,
+    by_key: AHashMap<Key, NodeId>,
+}
+
+impl NodesBuilder {
+    pub(crate) fn build(self) -> Nodes {
+        Nodes { nodes: self.nodes }
+    }
+
+    pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// The node of a condition whose field ids `map` turns into slots.
+    pub(crate) fn add(
+        &mut self,
+        condition: &Condition,
+        map: &[Slot],
+        slots: &Slots,
+    ) -> Result<NodeId, (Option<Span>, ConditionError)> {
+        self.add_at(condition, map, slots, 0)
+    }
+
+    fn add_at(
+        &mut self,
+        condition: &Condition,
+        map: &[Slot],
+        slots: &Slots,
+        depth: u32,
+    ) -> Result<NodeId, (Option<Span>, ConditionError)> {
+        if depth > MAX_DEPTH {
+            return Err((None, ConditionError::TooDeep));
+        }
+        match condition {
+            Condition::Const(truth) => Ok(self.constant(*truth)),
+            Condition::And(parts) => {
+                let mut ids = Vec::with_capacity(parts.len());
+                for part in parts {
+                    ids.push(self.add_at(part, map, slots, depth + 1)?);
+                }
+                Ok(self.all(ids))
+            }
+            Condition::Or(parts) => {
+                let mut ids = Vec::with_capacity(parts.len());
+                for part in parts {
+                    ids.push(self.add_at(part, map, slots, depth + 1)?);
+                }
+                Ok(self.any(ids))
+            }
+            Condition::Not(part) => {
+                let id = self.add_at(part, map, slots, depth + 1)?;
+                Ok(self.not(id))
+            }
+            Condition::Leaf(leaf) => self
+                .test(&leaf.test, map, slots)
+                .map_err(|error| (Some(leaf.span), error)),
+        }
+    }
+
+    fn test(&mut self, test: &Test, map: &[Slot], slots: &Slots) -> Result<NodeId, ConditionError> {
+        let test = over_slots(test, map)?;
+        if let Some(id) = self.by_key.get(&Key::Test(test.clone())) {
+            return Ok(*id);
+        }
+        let predicate = Predicate::new(&test, slots).map_err(ConditionError::Regex)?;
+        let estimate = Estimate {
+            cost: predicate.cost(),
+            likelihood: predicate.likelihood(),
+        };
+        Ok(self.intern(Key::Test(test), || Node::Test(Box::new(predicate)), estimate))
+    }
+
+    fn constant(&mut self, truth: bool) -> NodeId {
+        let estimate = Estimate {
+            cost: 0.0,
+            likelihood: if truth { 1.0 } else { 0.0 },
+        };
+        self.intern(Key::Const(truth), || Node::Const(truth), estimate)
+    }
+
+    fn not(&mut self, part: NodeId) -> NodeId {
+        match self.get(part) {
+            Some(Node::Const(truth)) => self.constant(!*truth),
+            Some(Node::Not(inner)) => *inner,
+            _ => {
+                let inside = self.estimate(part);
+                let estimate = Estimate {
+                    cost: inside.cost,
+                    likelihood: 1.0 - inside.likelihood,
+                };
+                self.intern(Key::Not(part), || Node::Not(part), estimate)
+            }
+        }
+    }
+
+    fn all(&mut self, parts: Vec<NodeId>) -> NodeId {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.get(part) {
+                Some(Node::Const(true)) => {}
+                Some(Node::Const(false)) => return self.constant(false),
+                Some(Node::All(inner)) => flat.extend_from_slice(inner),
+                _ => flat.push(part),
+            }
+        }
+        flat.sort_unstable();
+        flat.dedup();
+        match flat.as_slice() {
+            [] => self.constant(true),
+            [only] => *only,
+            _ => {
+                // The order that ends soonest on average: by cost for each chance to fail.
+                let ordered = self.ordered(&flat, |estimate| {
+                    estimate.cost / (1.0 - estimate.likelihood).max(0.001)
+                });
+                let (mut cost, mut reached) = (0.0, 1.0);
+                for part in &ordered {
+                    let estimate = self.estimate(*part);
+                    cost += reached * estimate.cost;
+                    reached *= estimate.likelihood;
+                }
+                self.intern(
+                    Key::All(flat),
+                    || Node::All(ordered.into()),
+                    Estimate {
+                        cost,
+                        likelihood: reached,
+                    },
+                )
+            }
+        }
+    }
+
+    fn any(&mut self, parts: Vec<NodeId>) -> NodeId {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match self.get(part) {
+                Some(Node::Const(false)) => {}
+                Some(Node::Const(true)) => return self.constant(true),
+                Some(Node::Any(inner)) => flat.extend_from_slice(inner),
+                _ => flat.push(part),
+            }
+        }
+        flat.sort_unstable();
+        flat.dedup();
+        match flat.as_slice() {
+            [] => self.constant(false),
+            [only] => *only,
+            _ => {
+                let ordered = self.ordered(&flat, |estimate| estimate.cost / estimate.likelihood.max(0.001));
+                let (mut cost, mut reached) = (0.0, 1.0);
+                for part in &ordered {
+                    let estimate = self.estimate(*part);
+                    cost += reached * estimate.cost;
+                    reached *= 1.0 - estimate.likelihood;
+                }
+                self.intern(
+                    Key::Any(flat),
+                    || Node::Any(ordered.into()),
+                    Estimate {
+                        cost,
+                        likelihood: 1.0 - reached,
+                    },
+                )
+            }
+        }
+    }
+
+    fn ordered(&self, parts: &[NodeId], rank: impl Fn(Estimate) -> f32) -> Vec<NodeId> {
+        let mut ordered = parts.to_vec();
+        ordered.sort_by(|a, b| {
+            rank(self.estimate(*a))
+                .total_cmp(&rank(self.estimate(*b)))
+                .then_with(|| a.cmp(b))
+        });
+        ordered
+    }
+
+    fn estimate(&self, id: NodeId) -> Estimate {
+        self.estimates.get(id.0 as usize).copied().unwrap_or(Estimate {
+            cost: 0.0,
+            likelihood: 0.5,
+        })
+    }
+
+    fn intern(&mut self, key: Key, node: impl FnOnce() -> Node, estimate: Estimate) -> NodeId {
+        let next = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let id = *self.by_key.entry(key).or_insert(next);
+        if id == next {
+            self.nodes.push(node());
+            self.estimates.push(estimate);
+        }
+        id
+    }
+}
+
+/// The test with slots for field ids, and with its alternatives in one order, so that tests that mean the same are equal.
+fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionError> {
+    fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
+        let mut list = list.to_vec();
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+    let field = |field: &FieldId| slot_of(*field, map);
+    Ok(match test {
+        Test::Exists(id) => Test::Exists(field(id)?),
+        Test::Equals(id, constants, case) => Test::Equals(field(id)?, sorted(constants), *case),
+        Test::Compare(id, relation, constant) => Test::Compare(field(id)?, *relation, constant.clone()),
+        Test::Like(id, patterns, case) => Test::Like(field(id)?, sorted(patterns), *case),
+        // In the order of the rule, which errors refer to.
+        Test::Regex(id, expressions, dialect, case) => {
+            Test::Regex(field(id)?, expressions.clone(), *dialect, *case)
+        }
+        Test::StartsWith(id, texts, case) => Test::StartsWith(field(id)?, sorted(texts), *case),
+        Test::EndsWith(id, texts, case) => Test::EndsWith(field(id)?, sorted(texts), *case),
+        Test::Contains(id, texts, case) => Test::Contains(field(id)?, sorted(texts), *case),
+        Test::Cidr(id, networks) => Test::Cidr(field(id)?, sorted(networks)),
+        Test::Expr(expr) => Test::Expr(expr_over_slots(expr, map, 0)?),
+    })
+}
+
+fn slot_of(field: FieldId, map: &[Slot]) -> Result<FieldId, ConditionError> {
+    map.get(field.0 as usize)
+        .map(|slot| FieldId(slot.0))
+        .ok_or(ConditionError::NoSuchField)
+}
+
+fn expr_over_slots(expr: &Expr, map: &[Slot], depth: u32) -> Result<Expr, ConditionError> {
+    if depth > MAX_DEPTH {
+        return Err(ConditionError::TooDeep);
+    }
+    let one = |expr: &Expr| expr_over_slots(expr, map, depth + 1);
+    let boxed = |expr: &Expr| one(expr).map(Box::new);
+    let many = |list: &[Expr]| list.iter().map(one).collect::<Result<Vec<_>, _>>();
+    Ok(match expr {
+        Expr::Const(value) => Expr::Const(value.clone()),
+        Expr::Field(field) => Expr::Field(slot_of(*field, map)?),
+        Expr::Arithmetic(operator, a, b) => Expr::Arithmetic(*operator, boxed(a)?, boxed(b)?),
+        Expr::Negate(a) => Expr::Negate(boxed(a)?),
+        Expr::Equals(a, b) => Expr::Equals(boxed(a)?, boxed(b)?),
+        Expr::Compare(relation, a, b) => Expr::Compare(*relation, boxed(a)?, boxed(b)?),
+        Expr::In(a, list, case) => Expr::In(boxed(a)?, many(list)?, *case),
+        Expr::Like(a, patterns, case) => Expr::Like(boxed(a)?, patterns.clone(), *case),
+        Expr::Regex(a, expressions, dialect, case) => {
+            Expr::Regex(boxed(a)?, expressions.clone(), *dialect, *case)
+        }
+        Expr::IsNull(a) => Expr::IsNull(boxed(a)?),
+        Expr::And(list) => Expr::And(many(list)?),
+        Expr::Or(list) => Expr::Or(many(list)?),
+        Expr::Not(a) => Expr::Not(boxed(a)?),
+        Expr::Call(function, list, case) => Expr::Call(*function, many(list)?, *case),
+    })
+}

@@ -1,0 +1,140 @@
+//! Tests over slots, made ready to run.
+
+use neph_event::{Field, Row, Slot, Slots, Value, ValueRef};
+use neph_plan::{Case, FieldId, Relation, Test, regex};
+
+use crate::expression::{Choice, Expression};
+use crate::networks::Networks;
+use crate::scratch::Scratch;
+use crate::text::{TextSet, TextSetBuilder};
+use crate::values::{self, ValueSet};
+
+/// A test of an event's values.
+#[derive(Debug)]
+pub(crate) enum Predicate {
+    /// Nothing passes: no constant fits the field's type.
+    Never,
+    Exists(Slot),
+    /// A value's text is in the set.
+    Text(Slot, Case, TextSet),
+    Value(Slot, ValueSet),
+    Compare(Slot, Relation, Value),
+    Regex(Slot, regex::Regex),
+    Network(Slot, Networks),
+    Expression(Expression),
+}
+
+impl Predicate {
+    /// Makes a test ready whose field ids are slots.
+    pub(crate) fn new(test: &Test, slots: &Slots) -> Result<Self, regex::RegexError> {
+        let text_set = |field: &FieldId, case: &Case, fill: &dyn Fn(&mut TextSetBuilder)| {
+            let mut set = TextSetBuilder::new(*case);
+            fill(&mut set);
+            Self::Text(slot(*field), *case, set.build())
+        };
+        let fallback = Field::new("", neph_event::FieldType::Dynamic);
+        let field_of = |field: &FieldId| slots.field(slot(*field)).unwrap_or(&fallback);
+        Ok(match test {
+            Test::Exists(field) => Self::Exists(slot(*field)),
+            Test::Equals(field, constants, case) => {
+                let set = ValueSet::new(constants, field_of(field), *case);
+                let text_only = set.is_text_only();
+                match set {
+                    set if set.is_empty() => Self::Never,
+                    ValueSet { texts: Some((case, texts)), .. } if text_only => Self::Text(slot(*field), case, texts),
+                    set => Self::Value(slot(*field), set),
+                }
+            }
+            Test::Compare(field, relation, constant) => match values::coerce(constant, field_of(field)) {
+                Some(constant) => Self::Compare(slot(*field), *relation, constant),
+                None => Self::Never,
+            },
+            Test::Like(field, patterns, case) => text_set(field, case, &|set| {
+                patterns.iter().for_each(|pattern| set.like(pattern))
+            }),
+            Test::StartsWith(field, texts, case) => text_set(field, case, &|set| {
+                texts.iter().for_each(|text| set.starts_with(text))
+            }),
+            Test::EndsWith(field, texts, case) => text_set(field, case, &|set| {
+                texts.iter().for_each(|text| set.ends_with(text))
+            }),
+            Test::Contains(field, texts, case) => {
+                text_set(field, case, &|set| texts.iter().for_each(|text| set.holds(text)))
+            }
+            Test::Regex(field, expressions, dialect, case) => {
+                Self::Regex(slot(*field), regex::compile(expressions, *dialect, *case)?)
+            }
+            Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
+            Test::Expr(expr) => Self::Expression(Expression::new(expr)?),
+        })
+    }
+
+    /// Whether the test holds for the row's values: for any one of them, and never for a missing field (but for
+    /// expressions, which see it as null).
+    pub(crate) fn holds(&self, row: &Row, scratch: &mut Scratch) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Exists(slot) => row.values(*slot).len() > 0,
+            Self::Text(slot, case, set) => scratch.any_text(row, *slot, *case, |text| set.contains(text)),
+            Self::Value(slot, set) => {
+                row.values(*slot).any(|value| set.contains(value))
+                    || set.texts.as_ref().is_some_and(|(case, texts)| {
+                        scratch.any_text(row, *slot, *case, |text| texts.contains(text))
+                    })
+            }
+            Self::Compare(slot, relation, constant) => row.values(*slot).any(|value| {
+                values::compare(value, constant.as_ref())
+                    .is_some_and(|order| values::relates(*relation, order))
+            }),
+            Self::Regex(slot, regex) => {
+                scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))
+            }
+            Self::Network(slot, networks) => row.values(*slot).any(|value| match value {
+                ValueRef::Ip(address) => networks.contains(address),
+                ValueRef::String(text) => {
+                    values::address(text).is_some_and(|address| networks.contains(address))
+                }
+                _ => false,
+            }),
+            Self::Expression(expression) => expression.holds(row, scratch),
+        }
+    }
+
+    /// For an expression that holds, the slots that it reads and the choice that makes it true.
+    pub(crate) fn deciding_choice<'r>(&self, row: &'r Row) -> Option<(&[Slot], Choice<'r>)> {
+        match self {
+            Self::Expression(expression) => Some((expression.slots(), expression.find(row, &mut 0)?)),
+            _ => None,
+        }
+    }
+
+    /// Roughly what asking costs, in nanoseconds.
+    pub(crate) fn cost(&self) -> f32 {
+        match self {
+            Self::Never => 0.0,
+            Self::Exists(_) => 1.0,
+            Self::Text(_, case, set) => set.cost() + if *case == Case::Sensitive { 0.0 } else { 2.0 },
+            Self::Value(_, set) => set.cost(),
+            Self::Compare(..) => 3.0,
+            Self::Regex(..) => 60.0,
+            Self::Network(..) => 6.0,
+            Self::Expression(expression) => expression.cost(),
+        }
+    }
+
+    /// A guess at the share of events for which the test holds. Only the order of evaluation depends on it.
+    pub(crate) fn likelihood(&self) -> f32 {
+        match self {
+            Self::Never => 0.0,
+            Self::Exists(_) => 0.5,
+            Self::Text(_, _, set) if set.exact_only().is_some() => 0.1,
+            Self::Text(..) | Self::Value(..) => 0.15,
+            Self::Compare(..) => 0.3,
+            Self::Regex(..) | Self::Network(..) | Self::Expression(_) => 0.2,
+        }
+    }
+}
+
+fn slot(field: FieldId) -> Slot {
+    Slot(field.0)
+}

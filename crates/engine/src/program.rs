@@ -1,0 +1,178 @@
+//! All rules as one program.
+
+use neph_event::{Field, FieldType, Slot, Slots};
+use neph_plan::{Condition, Plan, Query, Span};
+
+use crate::RuleIndex;
+use crate::nodes::{ConditionError, NodeId, Nodes, NodesBuilder};
+use crate::route::Router;
+
+/// The plans of all rules, compiled to be run together: their fields merged, equal tests and equal parts of conditions
+/// shared. Immutable, so that threads share one.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) slots: Slots,
+    pub(crate) nodes: Nodes,
+    pub(crate) stages: Vec<CompiledStage>,
+    pub(crate) rules: Vec<CompiledRule>,
+    pub(crate) router: Router,
+    /// Slot of `_id`.
+    pub(crate) id: Slot,
+    /// Slot of `_index`.
+    pub(crate) index: Slot,
+}
+
+/// One condition of one rule that yields step matches.
+#[derive(Debug)]
+pub(crate) struct CompiledStage {
+    pub(crate) rule: RuleIndex,
+    pub(crate) step: u16,
+    pub(crate) condition: NodeId,
+    pub(crate) keys: Box<[CompiledKey]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CompiledKey {
+    /// `None` for a key that is always null.
+    pub(crate) slot: Option<Slot>,
+    pub(crate) optional: bool,
+}
+
+/// What a rule's stages have in common.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) time: Option<Slot>,
+    pub(crate) tiebreaker: Option<Slot>,
+    /// Whether events without time cannot take part.
+    pub(crate) ordered: bool,
+    pub(crate) failing_indices: Box<[Box<str>]>,
+}
+
+/// A rule that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CompileError {
+    /// The rule.
+    pub rule: RuleIndex,
+    /// The place in its query, where there is one.
+    pub span: Option<Span>,
+    /// Why.
+    #[source]
+    pub reason: ConditionError,
+}
+
+impl Program {
+    /// Compiles plans; a plan's position is its [`RuleIndex`]. A rule that cannot be compiled keeps its position, matches
+    /// nothing, and is told of; the others run.
+    pub fn compile<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> (Self, Vec<CompileError>) {
+        let mut slots = Slots::default();
+        let id = slots.add(Field::new("_id", FieldType::Keyword));
+        let index = slots.add(Field::new("_index", FieldType::Keyword));
+        let mut nodes = NodesBuilder::default();
+        let mut stages = Vec::new();
+        let mut rules = Vec::new();
+        let mut errors = Vec::new();
+        for (number, plan) in (0_u32..).zip(plans) {
+            let rule = RuleIndex(number);
+            let map: Vec<Slot> = plan.fields.iter().map(|field| slots.add(field.clone())).collect();
+            rules.push(CompiledRule {
+                time: map.get(plan.time.0 as usize).copied(),
+                tiebreaker: plan
+                    .tiebreaker
+                    .and_then(|field| map.get(field.0 as usize))
+                    .copied(),
+                ordered: matches!(plan.query, Query::Sequence(_)),
+                failing_indices: plan.failing_indices.clone().into(),
+            });
+            match compile_stages(rule, plan, &map, &slots, &mut nodes) {
+                Ok(compiled) => stages.extend(compiled),
+                Err((span, reason)) => errors.push(CompileError { rule, span, reason }),
+            }
+        }
+        let conditions: Vec<NodeId> = stages
+            .iter()
+            .map(|stage: &CompiledStage| stage.condition)
+            .collect();
+        let router = Router::new(&conditions, &nodes);
+        let nodes = nodes.build();
+        (
+            Self {
+                slots,
+                nodes,
+                stages,
+                rules,
+                router,
+                id,
+                index,
+            },
+            errors,
+        )
+    }
+
+    /// The fields that the program reads.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Number of rules, those that cannot run included.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Number of distinct tests, each of which is evaluated at most once per event.
+    pub fn tests(&self) -> usize {
+        self.nodes.tests()
+    }
+}
+
+fn compile_stages(
+    rule: RuleIndex,
+    plan: &Plan,
+    map: &[Slot],
+    slots: &Slots,
+    nodes: &mut NodesBuilder,
+) -> Result<Vec<CompiledStage>, (Option<Span>, ConditionError)> {
+    let mut compiled = Vec::new();
+    for (step, (condition, keys)) in (0_u16..).zip(steps(&plan.query)) {
+        let condition = nodes.add(condition, map, slots)?;
+        let mut compiled_keys = Vec::with_capacity(keys.len());
+        for key in keys {
+            let slot = match key.field {
+                None => None,
+                Some(field) => Some(
+                    *map.get(field.0 as usize)
+                        .ok_or((None, ConditionError::NoSuchField))?,
+                ),
+            };
+            compiled_keys.push(CompiledKey {
+                slot,
+                optional: key.optional,
+            });
+        }
+        compiled.push(CompiledStage {
+            rule,
+            step,
+            condition,
+            keys: compiled_keys.into(),
+        });
+    }
+    Ok(compiled)
+}
+
+/// The conditions of a query with their keys, in the order of their step numbers; `until` comes last.
+pub(crate) fn steps(query: &Query) -> Vec<(&Condition, &[neph_plan::Key])> {
+    match query {
+        Query::Events(events) => vec![(&events.condition, &[])],
+        Query::Sequence(sequence) => {
+            let stages = sequence.stages.iter().chain(&sequence.until);
+            stages
+                .map(|stage| (&stage.condition, stage.keys.as_slice()))
+                .collect()
+        }
+        Query::Sample(sample) => sample
+            .stages
+            .iter()
+            .map(|stage| (&stage.condition, stage.keys.as_slice()))
+            .collect(),
+    }
+}

@@ -1,0 +1,120 @@
+//! What one thread remembers while it looks at one event: truths already known, texts already folded.
+
+use std::fmt::Write as _;
+
+use neph_event::{Row, Slot, ValueRef};
+use neph_plan::Case;
+use smallvec::SmallVec;
+
+use crate::nodes::NodeId;
+use crate::text::fold_into;
+
+/// Memory of one event. Going on to the next event costs nothing: entries carry the number of the event that they are
+/// of, and older ones do not count.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    event: u32,
+    /// For each node the event that its truth was found for, times two, plus the truth.
+    truths: Vec<u32>,
+    /// For each slot and folding case the folded values.
+    folded: Vec<Folded>,
+    text: String,
+    /// Where a value that is no text is written out.
+    written: String,
+    /// Choices of values that were not tried, because an event offered too many.
+    pub(crate) untried_choices: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Folded {
+    event: u32,
+    ranges: SmallVec<[(u32, u32); 1]>,
+}
+
+impl Scratch {
+    pub(crate) fn new(nodes: usize, slots: usize) -> Self {
+        Self {
+            truths: vec![0; nodes],
+            folded: vec![Folded::default(); slots * 2],
+            ..Self::default()
+        }
+    }
+
+    /// Forgets everything about the event before.
+    pub(crate) fn next_event(&mut self) {
+        self.text.clear();
+        self.event += 1;
+        if self.event >= u32::MAX / 2 {
+            self.event = 1;
+            self.truths.fill(0);
+            self.folded.iter_mut().for_each(|folded| folded.event = 0);
+        }
+    }
+
+    /// The truth of a node for this event, where it is known.
+    pub(crate) fn truth(&self, node: NodeId) -> Option<bool> {
+        let entry = *self.truths.get(node.0 as usize)?;
+        (entry >> 1 == self.event).then_some(entry & 1 == 1)
+    }
+
+    pub(crate) fn remember(&mut self, node: NodeId, truth: bool) {
+        if let Some(entry) = self.truths.get_mut(node.0 as usize) {
+            *entry = self.event << 1 | u32::from(truth);
+        }
+    }
+
+    /// Whether some value of the slot passes `test` as a text folded by `case`. Values that are no text (numbers of a
+    /// dynamic field, versions) are tested in their text form.
+    pub(crate) fn any_text(
+        &mut self,
+        row: &Row,
+        slot: Slot,
+        case: Case,
+        mut test: impl FnMut(&str) -> bool,
+    ) -> bool {
+        let variant = match case {
+            Case::Sensitive => {
+                return row.values(slot).any(|value| match value {
+                    ValueRef::String(text) | ValueRef::Version(text) => test(text),
+                    other => {
+                        self.written.clear();
+                        // Writing to a string does not fail.
+                        let _ = write!(self.written, "{other}");
+                        test(&self.written)
+                    }
+                });
+            }
+            Case::AsciiInsensitive => 0,
+            Case::Insensitive => 1,
+        };
+        let values = row.values(slot);
+        if values.len() == 0 {
+            return false;
+        }
+        let Some(folded) = self.folded.get_mut(slot.0 as usize * 2 + variant) else {
+            return false;
+        };
+        if folded.event != self.event {
+            folded.event = self.event;
+            folded.ranges.clear();
+            for value in values {
+                let start = self.text.len();
+                match value {
+                    ValueRef::String(text) | ValueRef::Version(text) => fold_into(text, case, &mut self.text),
+                    other => {
+                        self.written.clear();
+                        let _ = write!(self.written, "{other}");
+                        fold_into(&self.written, case, &mut self.text);
+                    }
+                }
+                let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+                folded.ranges.push((offset(start), offset(self.text.len())));
+            }
+        }
+        let text = &self.text;
+        folded
+            .ranges
+            .iter()
+            .any(|(start, end)| text.get(*start as usize..*end as usize).is_some_and(&mut test))
+    }
+}

@@ -1,0 +1,256 @@
+//! Sets of texts and patterns that one value is held against at once.
+
+use ahash::AHashSet;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::memmem::Finder;
+use neph_plan::{Case, Pattern, PatternPart, pattern};
+
+/// So many substrings are searched one by one; more go into one automaton.
+const FEW: usize = 3;
+
+/// A disjunction over one text: the text equals, starts with, holds, ends with or matches one of these.
+///
+/// The set is built folded; the text that it is asked about must be folded the same way ([`fold_into`]).
+#[derive(Debug, Default)]
+pub(crate) struct TextSet {
+    /// Any text passes (the pattern `*`).
+    everything: bool,
+    exact: AHashSet<Box<str>>,
+    /// Sorted, and none is the start of another: at most one can be the start of a text, and it is the greatest that
+    /// is not above the text.
+    prefixes: Vec<Box<str>>,
+    /// The same, read from the end.
+    suffixes: Vec<Box<str>>,
+    infixes: Infixes,
+    patterns: Vec<pattern::Matcher>,
+}
+
+#[derive(Debug, Default)]
+enum Infixes {
+    #[default]
+    None,
+    Few(Vec<Finder<'static>>),
+    Many(AhoCorasick),
+}
+
+impl Infixes {
+    fn is_match(&self, text: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Few(finders) => finders
+                .iter()
+                .any(|finder| finder.find(text.as_bytes()).is_some()),
+            Self::Many(automaton) => automaton.is_match(text),
+        }
+    }
+}
+
+impl TextSet {
+    /// Whether the (folded) text is in the set.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.everything
+            || (!self.exact.is_empty() && self.exact.contains(text))
+            || starts_with_one_of(&self.prefixes, text)
+            || ends_with_one_of(&self.suffixes, text)
+            || self.infixes.is_match(text)
+            || self.patterns.iter().any(|pattern| pattern.is_match(text))
+    }
+
+    /// The texts of the set (folded), where it holds nothing but texts to be equal to.
+    pub(crate) fn exact_only(&self) -> Option<&AHashSet<Box<str>>> {
+        let others = self.everything
+            || !self.prefixes.is_empty()
+            || !self.suffixes.is_empty()
+            || !matches!(self.infixes, Infixes::None)
+            || !self.patterns.is_empty();
+        (!others).then_some(&self.exact)
+    }
+
+    /// What asking costs, in the unit of [`crate::nodes::Estimate::cost`].
+    pub(crate) fn cost(&self) -> f32 {
+        let infixes = match &self.infixes {
+            Infixes::None => 0.0,
+            Infixes::Few(finders) => 4.0 * count(finders.len()),
+            Infixes::Many(_) => 20.0,
+        };
+        let edges = if self.prefixes.is_empty() && self.suffixes.is_empty() {
+            0.0
+        } else {
+            1.5
+        };
+        1.5 + edges + infixes + 8.0 * count(self.patterns.len())
+    }
+}
+
+fn count(number: usize) -> f32 {
+    f32::from(u16::try_from(number).unwrap_or(u16::MAX))
+}
+
+fn starts_with_one_of(prefixes: &[Box<str>], text: &str) -> bool {
+    let above = prefixes.partition_point(|prefix| &**prefix <= text);
+    above
+        .checked_sub(1)
+        .and_then(|at| prefixes.get(at))
+        .is_some_and(|prefix| text.starts_with(&**prefix))
+}
+
+fn ends_with_one_of(suffixes: &[Box<str>], text: &str) -> bool {
+    let above = suffixes.partition_point(|suffix| suffix.bytes().rev().le(text.bytes().rev()));
+    above
+        .checked_sub(1)
+        .and_then(|at| suffixes.get(at))
+        .is_some_and(|suffix| text.ends_with(&**suffix))
+}
+
+/// Collects a [`TextSet`] of one [`Case`].
+#[derive(Debug)]
+pub(crate) struct TextSetBuilder {
+    case: Case,
+    everything: bool,
+    exact: AHashSet<Box<str>>,
+    prefixes: Vec<Box<str>>,
+    suffixes: Vec<Box<str>>,
+    infixes: Vec<Box<str>>,
+    patterns: Vec<Pattern>,
+}
+
+impl TextSetBuilder {
+    pub(crate) fn new(case: Case) -> Self {
+        Self {
+            case,
+            everything: false,
+            exact: AHashSet::new(),
+            prefixes: Vec::new(),
+            suffixes: Vec::new(),
+            infixes: Vec::new(),
+            patterns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn equal(&mut self, text: &str) {
+        self.exact.insert(fold(text, self.case));
+    }
+
+    pub(crate) fn starts_with(&mut self, text: &str) {
+        self.prefixes.push(fold(text, self.case));
+    }
+
+    pub(crate) fn ends_with(&mut self, text: &str) {
+        self.suffixes.push(fold(text, self.case));
+    }
+
+    pub(crate) fn holds(&mut self, text: &str) {
+        self.infixes.push(fold(text, self.case));
+    }
+
+    /// Patterns of the common shapes become the cheaper tests that they are equal to.
+    pub(crate) fn like(&mut self, pattern: &Pattern) {
+        use PatternPart::{Any, Literal};
+        match pattern.parts.as_slice() {
+            [] => self.equal(""),
+            [Literal(text)] => self.equal(text),
+            [Any] => self.everything = true,
+            [Literal(text), Any] => self.starts_with(text),
+            [Any, Literal(text)] => self.ends_with(text),
+            [Any, Literal(text), Any] => self.holds(text),
+            parts => {
+                let folded = parts.iter().map(|part| match part {
+                    Literal(text) => Literal(fold(text, self.case)),
+                    other => other.clone(),
+                });
+                self.patterns.push(Pattern {
+                    parts: folded.collect(),
+                });
+            }
+        }
+    }
+
+    pub(crate) fn build(self) -> TextSet {
+        TextSet {
+            everything: self.everything,
+            exact: self.exact,
+            prefixes: without_redundant(
+                self.prefixes,
+                |a, b| a.cmp(b),
+                |long, short| long.starts_with(short),
+            ),
+            suffixes: without_redundant(
+                self.suffixes,
+                |a, b| a.bytes().rev().cmp(b.bytes().rev()),
+                |long, short| long.ends_with(short),
+            ),
+            infixes: infixes(self.infixes),
+            // The text arrives folded, so that the matcher compares exactly.
+            patterns: self
+                .patterns
+                .iter()
+                .map(|pattern| pattern::Matcher::new(pattern, Case::Sensitive))
+                .collect(),
+        }
+    }
+}
+
+/// Sorts, and leaves out every text that another one covers.
+fn without_redundant(
+    mut texts: Vec<Box<str>>,
+    order: impl Fn(&str, &str) -> std::cmp::Ordering,
+    covers: impl Fn(&str, &str) -> bool,
+) -> Vec<Box<str>> {
+    texts.sort_by(|a, b| order(a, b));
+    let mut kept: Vec<Box<str>> = Vec::with_capacity(texts.len());
+    for text in texts {
+        // What starts with a kept text follows it directly in the order, so the last one kept is the one to ask.
+        if !kept.last().is_some_and(|short| covers(&text, short)) {
+            kept.push(text);
+        }
+    }
+    kept
+}
+
+fn infixes(mut texts: Vec<Box<str>>) -> Infixes {
+    texts.sort_unstable();
+    texts.dedup();
+    if texts.is_empty() {
+        return Infixes::None;
+    }
+    if texts.len() > FEW {
+        // `is_match` stops at the first hit whatever the match kind; this kind allows the vectorised search.
+        let mut builder = AhoCorasick::builder();
+        builder.match_kind(MatchKind::LeftmostFirst);
+        if texts.len() > 5_000 {
+            // A DFA of so many texts would take more memory than it is worth.
+            builder.kind(Some(AhoCorasickKind::ContiguousNFA));
+        }
+        if let Ok(automaton) = builder.build(texts.iter().map(|text| text.as_bytes())) {
+            return Infixes::Many(automaton);
+        }
+    }
+    Infixes::Few(
+        texts
+            .iter()
+            .map(|text| Finder::new(text.as_bytes()).into_owned())
+            .collect(),
+    )
+}
+
+/// The text as a set of this case compares it.
+pub(crate) fn fold(text: &str, case: Case) -> Box<str> {
+    let mut folded = String::with_capacity(text.len());
+    fold_into(text, case, &mut folded);
+    folded.into()
+}
+
+/// Appends the folded text.
+pub(crate) fn fold_into(text: &str, case: Case, folded: &mut String) {
+    match case {
+        Case::Sensitive => folded.push_str(text),
+        Case::AsciiInsensitive => {
+            let start = folded.len();
+            folded.push_str(text);
+            if let Some(added) = folded.get_mut(start..) {
+                added.make_ascii_lowercase();
+            }
+        }
+        Case::Insensitive => folded.extend(text.chars().map(|letter| pattern::fold_char(letter, case))),
+    }
+}
