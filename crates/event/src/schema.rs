@@ -1,11 +1,13 @@
 //! Which fields exist, and of which type.
 
+mod builtin;
 mod mapping;
 mod similar;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use ahash::AHashMap;
 
@@ -43,7 +45,7 @@ pub struct FieldDef {
     pub keys: Option<FieldType>,
     /// The integrations that fill the field, as `package.data_stream`, sorted. Empty where none is known: for a
     /// field of a mapping file, and for one that ECS describes and nobody is known to fill.
-    pub sources: Box<[&'static str]>,
+    pub sources: Arc<[&'static str]>,
 }
 
 impl FieldDef {
@@ -56,7 +58,7 @@ impl FieldDef {
             exactness: Exactness::Exact,
             fails_in_index: None,
             keys: None,
-            sources: Box::default(),
+            sources: Arc::default(),
         }
     }
 
@@ -75,7 +77,10 @@ impl FieldDef {
         };
         let mut def = Self::new(path, type_name, kind);
         def.field.ignore_above = self.field.ignore_above;
-        def.sources = self.sources.clone();
+        def.sources = Arc::clone(&self.sources);
+        if kind == FieldType::Text {
+            def.exactness = Exactness::NoExactSubfield;
+        }
         Some(def)
     }
 }
@@ -95,16 +100,11 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// The shipped schema: ECS and the vendor namespaces of the sources that `neph` reads.
+    /// The shipped schema: the Elastic Common Schema and the vendor namespaces of the integrations that rules are
+    /// written for, with the types that those give, except that dates keep nanoseconds and no length limit
+    /// (`ignore_above`) hides a long value. It is read once, when first asked for.
     pub fn builtin() -> &'static Self {
-        static BUILTIN: std::sync::LazyLock<Schema> = std::sync::LazyLock::new(|| Schema {
-            fields: AHashMap::new(),
-            strict: false,
-            version: "0".into(),
-            category_field: "event.category".into(),
-            timestamp_field: "@timestamp".into(),
-            tiebreaker_field: None,
-        });
+        static BUILTIN: LazyLock<Schema> = LazyLock::new(builtin::read);
         &BUILTIN
     }
 

@@ -1,6 +1,7 @@
 //! Development tasks, one file a task: `cargo xtask TASK`.
 
 mod check;
+mod schema;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -17,11 +18,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Check(check::Args),
+    RefreshSchema(schema::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Check(args) => check::run(&args),
+        Task::RefreshSchema(args) => schema::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,22 +24,37 @@ pub(super) fn similar<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> V
         if candidate_parts.len().abs_diff(parts.len()) * PART > limit {
             continue;
         }
-        // One row of the table of Levenshtein's algorithm over parts; the row above is all about `parts`.
-        let mut row: SmallVec<[usize; 9]> = (0..=parts.len()).map(|count| count * PART).collect();
+        // Parts are put in or left out, never both: that would replace a part by any other.
+        let longer = candidate_parts.len() > parts.len();
+        let shorter = candidate_parts.len() < parts.len();
+        // One row of the table of Levenshtein's algorithm over parts.
+        let mut row: SmallVec<[usize; 9]> = (0..=parts.len())
+            .map(|count| {
+                if shorter || count == 0 {
+                    count * PART
+                } else {
+                    usize::MAX
+                }
+            })
+            .collect();
         for part in candidate_parts {
             let changes = distances.entry(part).or_insert_with(|| {
                 let lower = part.to_lowercase();
                 parts.iter().map(|ours| distance(ours, &lower, limit)).collect()
             });
             let mut diagonal = 0;
-            let mut left = usize::MAX - PART;
+            let mut left = usize::MAX;
             for (position, above) in row.iter_mut().enumerate() {
                 let change = match position.checked_sub(1).and_then(|ours| changes.get(ours)) {
-                    Some(change) => diagonal + change,
+                    Some(change) => change.saturating_add(diagonal),
                     None => usize::MAX,
                 };
                 diagonal = *above;
-                *above = change.min(left + PART).min(diagonal + PART);
+                let extra = if longer { diagonal } else { usize::MAX };
+                let missing = if shorter { left } else { usize::MAX };
+                *above = change
+                    .min(extra.saturating_add(PART))
+                    .min(missing.saturating_add(PART));
                 left = *above;
             }
         }

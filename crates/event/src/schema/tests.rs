@@ -258,3 +258,52 @@ fn the_mappings_of_the_corpus_are_read() {
     }
     assert!(read > 10, "only {read} mappings");
 }
+
+#[test]
+fn the_builtin_schema_has_ecs_and_vendor_fields() {
+    let schema = Schema::builtin();
+    assert!(schema.version().starts_with("ECS "), "{}", schema.version());
+    assert!(schema.fields().len() > 5000);
+    assert!(!schema.is_strict());
+    for (name, expected) in [
+        ("@timestamp", "date DateNanos @timestamp Exact"),
+        ("process.name", "keyword Keyword process.name Exact"),
+        (
+            "process.name.text",
+            "match_only_text Text process.name NoExactSubfield",
+        ),
+        ("process.name.caseless", "keyword Keyword process.name Normalized"),
+        (
+            "process.command_line",
+            "wildcard Keyword process.command_line Exact",
+        ),
+        ("process.pid", "long Long process.pid Exact"),
+        ("source.ip", "ip Ip source.ip Exact"),
+        (
+            "source.geo.location",
+            "geo_point Dynamic source.geo.location Unsupported",
+        ),
+        ("labels.anything", "keyword Keyword labels.anything Exact"),
+        (
+            "aws.cloudtrail.user_identity.arn",
+            "keyword Keyword aws.cloudtrail.user_identity.arn Exact",
+        ),
+        (
+            "aws.cloudtrail.flattened.request_parameters.a.b",
+            "keyword Keyword aws.cloudtrail.flattened.request_parameters.a.b Exact",
+        ),
+        (
+            "winlog.event_data.TargetUserName",
+            "keyword Keyword winlog.event_data.TargetUserName Exact",
+        ),
+        ("auditd.data.syscall", "keyword Keyword auditd.data.syscall Exact"),
+    ] {
+        assert_eq!(summary(schema, name), expected, "{name}");
+    }
+    assert!(schema.get("process.nam").is_none());
+    assert!(schema.similar("process.nam").contains(&"process.name"));
+    let sources = |name: &str| schema.get(name).unwrap().sources.to_vec();
+    assert!(sources("aws.cloudtrail.error_code").contains(&"aws.cloudtrail"));
+    assert!(sources("process.entity_id").contains(&"endpoint.events.process"));
+    assert!(!sources("process.entity_id").contains(&"aws.cloudtrail"));
+}

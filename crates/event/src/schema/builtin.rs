@@ -1,0 +1,79 @@
+//! The shipped schema, read from the table that `cargo xtask refresh-schema` makes.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use super::{Exactness, FieldDef, Schema, kind_of};
+use crate::{Field, FieldType};
+
+const TABLE: &str = include_str!("../../data/schema.tsv");
+
+/// Reads the table. Its lines are `=⇥version`, `+⇥source⇥version` and `field⇥type⇥sources`, where sources are positions
+/// in the list of sources before. The type is `[sub] TYPE [normalized] [keys=TYPE]`: `sub` for a multi-field, which
+/// reads the path of its parent.
+pub(super) fn read() -> Schema {
+    let mut schema = Schema {
+        fields: AHashMap::with_capacity(TABLE.len() / 48),
+        strict: false,
+        version: Box::default(),
+        category_field: "event.category".into(),
+        timestamp_field: "@timestamp".into(),
+        tiebreaker_field: None,
+    };
+    let mut sources: Vec<&'static str> = Vec::new();
+    // Fields that are filled together share one list.
+    let mut lists: AHashMap<&'static str, Arc<[&'static str]>> = AHashMap::new();
+    for line in TABLE.lines() {
+        let mut columns = line.split('\t');
+        match (columns.next(), columns.next(), columns.next()) {
+            (Some("="), Some(version), _) => schema.version = version.into(),
+            (Some("+"), Some(source), _) => sources.push(source),
+            (Some(name), Some(words), Some(numbers)) => {
+                let list = lists.entry(numbers).or_insert_with(|| {
+                    let positions = numbers
+                        .split(',')
+                        .filter_map(|number| number.parse::<usize>().ok());
+                    positions
+                        .filter_map(|position| sources.get(position).copied())
+                        .collect()
+                });
+                let mut def = definition(name, words);
+                def.sources = Arc::clone(list);
+                schema.fields.insert(name.into(), def);
+            }
+            _ => {}
+        }
+    }
+    schema
+}
+
+fn definition(name: &str, words: &str) -> FieldDef {
+    let mut def = FieldDef::new(name, "", FieldType::Dynamic);
+    for word in words.split(' ') {
+        if word == "sub" {
+            let parent = name.rsplit_once('.').map_or(name, |(parent, _)| parent);
+            def.field = Field::new(parent, FieldType::Dynamic);
+        } else if word == "normalized" {
+            def.exactness = Exactness::Normalized;
+        } else if let Some(keys) = word.strip_prefix("keys=") {
+            def.keys = Some(kind(keys).0);
+        } else {
+            def.type_name = word.into();
+            (def.field.kind, def.exactness) = kind(word);
+            if word == "flattened" {
+                def.keys = Some(FieldType::Keyword);
+            }
+        }
+    }
+    def
+}
+
+/// The kind of a type, where dates keep their nanoseconds: sources write them, and nothing is stored that could drop them.
+fn kind(type_name: &str) -> (FieldType, Exactness) {
+    match kind_of(type_name) {
+        Some((FieldType::Date, exactness)) => (FieldType::DateNanos, exactness),
+        Some(known) => known,
+        None => (FieldType::Dynamic, Exactness::Exact),
+    }
+}
