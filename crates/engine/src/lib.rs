@@ -9,6 +9,7 @@
 //! or handed in.
 
 mod event;
+mod explain;
 mod expression;
 mod matcher;
 mod matches;
@@ -22,6 +23,7 @@ mod text;
 mod values;
 
 pub use event::{Event, Origin};
+pub use explain::{Explainer, Explanation, Finding, Why, WhyNode, WhyTest};
 pub use matcher::{Matcher, Record, Statistics};
 pub use matches::{Match, Ordinal, RuleIndex, StepMatch};
 pub use nodes::ConditionError;

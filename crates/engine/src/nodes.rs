@@ -8,7 +8,7 @@ use crate::predicate::Predicate;
 use crate::scratch::Scratch;
 
 /// Conditions and expressions nested deeper than this are refused: evaluation recurses.
-const MAX_DEPTH: u32 = 500;
+pub(crate) const MAX_DEPTH: u32 = 500;
 
 /// A node of the graph. Children have smaller ids than their parents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -302,7 +302,7 @@ impl NodesBuilder {
 }
 
 /// The test with slots for field ids, and with its alternatives in one order, so that tests that mean the same are equal.
-fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionError> {
+pub(crate) fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionError> {
     fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
         let mut list = list.to_vec();
         list.sort_unstable();

@@ -1,12 +1,12 @@
 //! Tests over slots, made ready to run.
 
 use neph_event::{Field, Row, Slot, Slots, Value, ValueRef};
-use neph_plan::{Case, FieldId, Relation, Test, regex};
+use neph_plan::{Case, FieldId, Relation, Test, functions, regex};
 
 use crate::expression::{Choice, Expression};
 use crate::networks::Networks;
 use crate::scratch::Scratch;
-use crate::text::{TextSet, TextSetBuilder};
+use crate::text::{TextSet, TextSetBuilder, fold};
 use crate::values::{self, ValueSet};
 
 /// A test of an event's values.
@@ -41,7 +41,10 @@ impl Predicate {
                 let text_only = set.is_text_only();
                 match set {
                     set if set.is_empty() => Self::Never,
-                    ValueSet { texts: Some((case, texts)), .. } if text_only => Self::Text(slot(*field), case, texts),
+                    ValueSet {
+                        texts: Some((case, texts)),
+                        ..
+                    } if text_only => Self::Text(slot(*field), case, texts),
                     set => Self::Value(slot(*field), set),
                 }
             }
@@ -82,21 +85,36 @@ impl Predicate {
                         scratch.any_text(row, *slot, *case, |text| texts.contains(text))
                     })
             }
-            Self::Compare(slot, relation, constant) => row.values(*slot).any(|value| {
-                values::compare(value, constant.as_ref())
-                    .is_some_and(|order| values::relates(*relation, order))
-            }),
             Self::Regex(slot, regex) => {
                 scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))
             }
-            Self::Network(slot, networks) => row.values(*slot).any(|value| match value {
-                ValueRef::Ip(address) => networks.contains(address),
-                ValueRef::String(text) => {
-                    values::address(text).is_some_and(|address| networks.contains(address))
-                }
-                _ => false,
-            }),
+            Self::Compare(slot, ..) | Self::Network(slot, _) => {
+                row.values(*slot).any(|value| self.passes(value))
+            }
             Self::Expression(expression) => expression.holds(row, scratch),
+        }
+    }
+
+    /// Whether one value passes a test of one field; an expression has no such test.
+    pub(crate) fn passes(&self, value: ValueRef<'_>) -> bool {
+        let in_texts = |case: Case, set: &TextSet| set.contains(&fold(&value.to_string(), case));
+        match self {
+            Self::Never | Self::Expression(_) => false,
+            Self::Exists(_) => true,
+            Self::Text(_, case, set) => in_texts(*case, set),
+            Self::Value(_, set) => {
+                set.contains(value)
+                    || set
+                        .texts
+                        .as_ref()
+                        .is_some_and(|(case, texts)| in_texts(*case, texts))
+            }
+            Self::Compare(_, relation, constant) => values::compare(value, constant.as_ref())
+                .is_some_and(|order| values::relates(*relation, order)),
+            Self::Regex(_, regex) => regex.is_match(&value.to_string()),
+            Self::Network(_, networks) => {
+                functions::address_of(value).is_some_and(|address| networks.contains(address))
+            }
         }
     }
 
