@@ -9,11 +9,19 @@
 //!
 //! **Architecture invariant:** a plan holds no text that must still be parsed but patterns and regular expressions, and
 //! it knows nothing of the language that it came from.
+//!
+//! The meaning of operators and functions on values stands here too ([`arithmetic`], [`functions`], [`pattern`],
+//! [`regex`]), because languages fold constants and the engine evaluates with one and the same implementation.
 
+pub mod arithmetic;
 mod condition;
 mod expr;
+pub mod functions;
+pub mod pattern;
 mod query;
+pub mod regex;
 
 pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, RegexDialect, Relation, Test};
 pub use expr::{Arithmetic, Expr, Function};
+pub use neph_diag::Span;
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};
