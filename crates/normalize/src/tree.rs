@@ -154,7 +154,7 @@ impl<'a> Value<'a> {
 
 #[derive(Debug)]
 struct Entry<'a> {
-    key: &'a str,
+    key: Cell<&'a str>,
     value: Cell<Value<'a>>,
     next: Cell<Option<&'a Entry<'a>>>,
 }
@@ -194,14 +194,14 @@ impl<'a> Map<'a> {
         std::iter::from_fn(move || {
             let entry = next?;
             next = entry.next.get();
-            Some((entry.key, entry.value.get()))
+            Some((entry.key.get(), entry.value.get()))
         })
     }
 
     fn entry(&self, key: &str) -> Option<&'a Entry<'a>> {
         let mut next = self.first.get();
         while let Some(entry) = next {
-            if entry.key == key {
+            if entry.key.get() == key {
                 return Some(entry);
             }
             next = entry.next.get();
@@ -227,6 +227,11 @@ impl<'a> Map<'a> {
         self.at(path)?.as_filled_text()
     }
 
+    /// The string under a key that may hold dots, if it is one and not empty.
+    pub fn text_at_key(&self, key: &str) -> Option<&'a str> {
+        self.get(key)?.as_filled_text()
+    }
+
     /// The object at a path.
     pub fn map_at(&self, path: &str) -> Option<&'a Map<'a>> {
         self.at(path)?.as_map()
@@ -235,7 +240,7 @@ impl<'a> Map<'a> {
     /// Adds an entry without looking whether the key is there already.
     pub fn add(&self, key: &'a str, value: Value<'a>) {
         let entry: &'a Entry<'a> = self.bump.alloc(Entry {
-            key,
+            key: Cell::new(key),
             value: Cell::new(value),
             next: Cell::new(None),
         });
@@ -364,7 +369,7 @@ impl<'a> Map<'a> {
         let mut next = self.first.get();
         while let Some(entry) = next {
             next = entry.next.get();
-            if entry.key == key {
+            if entry.key.get() == key {
                 match previous {
                     Some(previous) => previous.next.set(next),
                     None => self.first.set(next),
@@ -406,6 +411,15 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Copies the value at `from` of another object to `to`, replacing what stands there. Gives whether there was
+    /// something.
+    pub fn copy_from(&self, other: &Map<'a>, from: &str, to: &'a str) -> bool {
+        match other.at(from) {
+            Some(value) if !value.is_blank() => self.put(to, value),
+            _ => false,
+        }
+    }
+
     /// Keeps only the entries for which `keep` holds; `keep` may give a value in place of the old one.
     pub fn retain(&self, mut keep: impl FnMut(&'a str, Value<'a>) -> Option<Value<'a>>) {
         let mut last: Option<&'a Entry<'a>> = None;
@@ -413,7 +427,7 @@ impl<'a> Map<'a> {
         self.first.set(None);
         while let Some(entry) = next {
             next = entry.next.get();
-            let Some(value) = keep(entry.key, entry.value.get()) else {
+            let Some(value) = keep(entry.key.get(), entry.value.get()) else {
                 continue;
             };
             entry.value.set(value);
@@ -425,6 +439,17 @@ impl<'a> Map<'a> {
             last = Some(entry);
         }
         self.last.set(last);
+    }
+
+    /// Gives entries other keys, where `rename` has one for them.
+    pub fn rename_keys(&self, rename: impl Fn(&'a str) -> Option<&'a str>) {
+        let mut next = self.first.get();
+        while let Some(entry) = next {
+            next = entry.next.get();
+            if let Some(key) = rename(entry.key.get()) {
+                entry.key.set(key);
+            }
+        }
     }
 
     /// Removes nulls, empty strings, empty arrays and empty objects, from the inside out.

@@ -9,7 +9,13 @@ use neph_normalize::Normalizer;
 use serde_json::Value;
 
 /// The least share of expected fields that must be equal, in percent.
-const FLOORS: &[(&str, f64)] = &[("aws_cloudtrail", 98.0)];
+const FLOORS: &[(&str, f64)] = &[
+    ("aws_cloudtrail", 98.0),
+    ("gcp_audit", 98.0),
+    ("kubernetes_audit", 98.0),
+    ("azure_activitylogs", 98.0),
+    ("auditd_manager", 98.0),
+];
 
 /// What is not compared: it depends on databases or clocks, or the test set-up of the integration adds it.
 const MASKED: &[&str] = &[
@@ -83,6 +89,8 @@ struct Agreement {
     perfect: usize,
     fields: usize,
     equal: usize,
+    /// Records that recognition gives to another source (a log entry of Google Cloud is Kubernetes audit, too).
+    elsewhere: usize,
     /// Differing field → how often, and an example of what was expected and what came.
     differences: BTreeMap<String, (usize, String)>,
 }
@@ -144,6 +152,11 @@ fn agreement_of(source: &str, folder: &std::path::Path, force: bool) -> Agreemen
         let mut normalizer = Normalizer::new(force.then_some(source)).expect("the folder names a source");
         let raw = serde_json::to_vec(&pair["raw"]).expect("a JSON value has a text");
         let outcome = normalizer.push(&raw);
+        let ours = outcome.documents.iter().all(|made| made.source.name == source);
+        if !force && !(ours && (!outcome.documents.is_empty() || pair["expected"].is_null())) {
+            agreement.elsewhere += 1;
+            continue;
+        }
         let documents: Vec<Value> = outcome
             .documents
             .iter()
@@ -168,8 +181,9 @@ fn documents_agree_with_those_of_the_integrations() {
             let agreement = agreement_of(source, &corpora.join("normalise").join(source), force);
             let label = format!("{source}{}", if force { "" } else { " (recognised)" });
             println!(
-                "{label:<34}{:>6}{:>9}{:>8}{:>8}{:>8.2}%",
+                "{label:<34}{:>6}{:>10}{:>9}{:>8}{:>8}{:>8.2}%",
                 agreement.pairs,
+                agreement.elsewhere,
                 agreement.perfect,
                 agreement.fields,
                 agreement.equal,

@@ -1,0 +1,167 @@
+//! Linux audit events as Auditbeat and Elastic's auditd manager ship them: joined and put into ECS by the agent.
+//!
+//! Record: <https://www.elastic.co/docs/reference/integrations/auditd_manager>. What is left to do is to give the
+//! parts that are no ECS their place under `auditd`, and numbers their type.
+
+use crate::record::Record;
+use crate::source::{Confidence, Derived, Dropped, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::tree::{Map, Value};
+
+pub(super) const INFO: SourceInfo = SourceInfo {
+    name: "auditd_manager",
+    title: "Linux audit events from Auditbeat or the auditd manager of an Elastic agent",
+    module: "auditd_manager",
+    dataset: "auditd_manager.auditd",
+    os: Some("linux"),
+    mappings: &[MOVES],
+    derived: DERIVED,
+    detect,
+    start: || Box::new(Stateless(normalize)),
+};
+
+const MOVES: &[Mapping] = &[
+    keep("event.original", "auditd.messages"),
+    keep("error.message", "auditd.warnings"),
+    keep("source.path", "source.address"),
+    keep("destination.path", "destination.address"),
+    keep("user.audit", "auditd.user.audit"),
+    keep("user.new_auid", "auditd.user.new_auid"),
+    keep("user.old_auid", "auditd.user.old_auid"),
+    keep("file.selinux", "auditd.file.selinux"),
+    keep("user.selinux", "auditd.user.selinux"),
+    keep("user.saved", "auditd.user.saved"),
+    keep("user.filesystem", "auditd.user.filesystem"),
+    keep("auditd.sequence", "event.sequence"),
+    keep("auditd.data.id", "event.id"),
+    keep("process.ppid", "process.parent.pid"),
+];
+
+const DERIVED: &[Derived] = &[
+    derived("event.original", &["event.original"]),
+    derived("event.outcome", &["event.outcome"]),
+    derived("error.message", &["error.message"]),
+    derived("process.args_count", &["process.args"]),
+    derived("process.command_line", &["process.args"]),
+];
+
+/// Numbers that the agent may write as text.
+const LONGS: &[&str] = &[
+    "auditd.data.removed",
+    "auditd.data.items",
+    "auditd.data.lport",
+    "auditd.data.rport",
+    "auditd.data.sport",
+    "auditd.data.dport",
+    "auditd.data.entries",
+    "auditd.data.argc",
+    "auditd.data.seqno",
+    "auditd.data.nargs",
+    "auditd.data.socket.port",
+    "auditd.data.old_vcpu",
+    "auditd.data.new_vcpu",
+    "auditd.data.changed",
+    "auditd.data.added",
+    "auditd.data.spid",
+    "auditd.data.opid",
+    "auditd.data.nlnk_pid",
+    "auditd.data.vm_pid",
+    "auditd.data.audit_pid",
+    "destination.port",
+    "source.port",
+    "process.pid",
+    "process.parent.pid",
+    "process.exit_code",
+];
+
+fn detect(record: &Record<'_>) -> Confidence {
+    let Some(object) = record.object else {
+        return Confidence::No;
+    };
+    let named = |path: &str| object.text_at(path).is_some_and(|name| name == "auditd");
+    let auditd = object.map_at("auditd").is_some_and(|auditd| {
+        ["data", "summary", "sequence", "message_type", "result", "session"]
+            .iter()
+            .any(|key| auditd.get(key).is_some())
+    });
+    // Auditbeat has other modules, whose documents are ECS as they come.
+    let auditbeat = object.text_at("agent.type") == Some("auditbeat")
+        || object.text_at("@metadata.beat") == Some("auditbeat");
+    if auditd || auditbeat || named("service.type") || named("event.module") {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
+}
+
+fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+    let Some(document) = record.object else {
+        return Err(Dropped::Malformed("it is no JSON object"));
+    };
+    underscore_keys(document);
+    for row in MOVES {
+        if document.at(row.from).is_some() {
+            document.rename(row.from, row.to);
+        }
+    }
+    for (list, text) in [
+        ("auditd.messages", "event.original"),
+        ("auditd.warnings", "error.message"),
+    ] {
+        if let Some(lines) = document.at(list).and_then(Value::as_list)
+            && !lines.is_empty()
+        {
+            let lines: Vec<&str> = lines.iter().filter_map(|line| line.as_text()).collect();
+            document.put_text(text, document.text(&lines.join("\n")));
+        }
+    }
+    if document.text_at("event.outcome") == Some("fail") {
+        document.put_text("event.outcome", "failure");
+    }
+    for path in LONGS {
+        if let Some(Value::Text(text)) = document.at(path)
+            && let Some(number) = long(text)
+        {
+            document.put(path, Value::Int(number));
+        }
+    }
+    arguments(document);
+    document.prune();
+    Ok(document)
+}
+
+/// `ecs-version` and its like: keys use underscores, as deep as objects go.
+fn underscore_keys<'a>(map: &'a Map<'a>) {
+    map.rename_keys(|key| key.contains('-').then(|| map.text(&key.replace('-', "_"))));
+    for (_, value) in map.iter() {
+        if let Value::Map(inner) = value {
+            underscore_keys(inner);
+        }
+    }
+}
+
+/// A decimal or hexadecimal integer.
+fn long(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => i64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// What rules ask of arguments beside the list itself.
+fn arguments<'a>(document: &'a Map<'a>) {
+    let Some(arguments) = document.at("process.args").and_then(Value::as_list) else {
+        return;
+    };
+    document.put_new(
+        "process.args_count",
+        Value::Int(i64::try_from(arguments.len()).unwrap_or(i64::MAX)),
+    );
+    let words: Vec<&str> = arguments
+        .iter()
+        .filter_map(|argument| argument.as_text())
+        .collect();
+    document.put_new(
+        "process.command_line",
+        Value::Text(document.text(&words.join(" "))),
+    );
+}

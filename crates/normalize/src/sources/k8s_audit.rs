@@ -1,0 +1,261 @@
+//! Kubernetes audit events: log file, webhook, and the wrappings of EKS, AKS and GKE.
+//!
+//! Record: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>. The whole event stands under
+//! `kubernetes.audit`, with dots in the keys of annotations replaced. Beyond what Elastic's integration sets:
+//! `@timestamp` from the event, `event.category` and `event.type` by verb, and an outcome by response code where
+//! no annotation says it.
+
+use crate::convert;
+use crate::json;
+use crate::record::Record;
+use crate::source::{
+    Confidence, Derived, Dropped, How, Mapping, SourceInfo, Stateless, apply, derived, keep, to,
+};
+use crate::tree::{Map, Value};
+
+pub(super) const INFO: SourceInfo = SourceInfo {
+    name: "kubernetes_audit",
+    title: "Kubernetes API server audit: log file, webhook event lists, EKS, AKS and GKE",
+    module: "kubernetes",
+    dataset: "kubernetes.audit_logs",
+    os: None,
+    mappings: &[FIELDS],
+    derived: DERIVED,
+    detect,
+    start: || Box::new(Stateless(normalize)),
+};
+
+const FIELDS: &[Mapping] = &[
+    to(How::Date, "stageTimestamp", "@timestamp"),
+    to(How::Date, "requestReceivedTimestamp", "@timestamp"),
+    to(How::Date, "timestamp", "@timestamp"),
+    keep("verb", "event.action"),
+    keep("user.username", "user.name"),
+    keep("user.uid", "user.id"),
+    keep("userAgent", "user_agent.original"),
+    to(How::Ip, "sourceIPs", "source.ip"),
+    to(How::Ip, "sourceIPs", "client.ip"),
+    keep("apiVersion", "orchestrator.api_version"),
+    keep("objectRef.resource", "orchestrator.resource.type"),
+    keep("objectRef.namespace", "orchestrator.namespace"),
+    keep("objectRef.name", "orchestrator.resource.name"),
+    keep("protoPayload.resourceName", "orchestrator.resource.name"),
+    keep("resource.type", "orchestrator.resource.type"),
+    keep("resource.labels.cluster_name", "orchestrator.cluster.name"),
+    keep("resource.labels.project_id", "orchestrator.cluster.id"),
+];
+
+const DERIVED: &[Derived] = &[
+    derived("kubernetes.audit.*", &[]),
+    derived("orchestrator.type", &[]),
+    derived("event.kind", &[]),
+    derived("event.category", &["verb"]),
+    derived("event.type", &["verb"]),
+    derived("event.outcome", &["annotations", "responseStatus.code"]),
+    derived(
+        "related.user",
+        &["user.username", "user.uid", "impersonatedUser.username"],
+    ),
+    derived("related.ip", &["sourceIPs"]),
+    derived("container.image.name", &["requestObject.spec.containers"]),
+    derived("cloud.provider", &[]),
+];
+
+fn detect(record: &Record<'_>) -> Confidence {
+    let Some(object) = record.object else {
+        return Confidence::No;
+    };
+    if object.map_at("kubernetes.audit").is_some() || aks_log(object).is_some() {
+        return Confidence::Certain;
+    }
+    if object.text_at("protoPayload.serviceName") == Some("k8s.io") {
+        // Entries of Google Cloud are audit entries of Google Cloud first.
+        return Confidence::Likely;
+    }
+    // Objects of kind `Event` in the API itself have no verb.
+    if object.text_at("verb").is_none() || object.text_at("kind").is_some_and(|kind| kind != "Event") {
+        return Confidence::No;
+    }
+    let of_audit = object
+        .text_at("apiVersion")
+        .is_some_and(|version| version.starts_with("audit.k8s.io"));
+    let marks = [
+        "auditID",
+        "stage",
+        "level",
+        "requestURI",
+        "objectRef",
+        "responseStatus",
+        "sourceIPs",
+    ];
+    let count = marks.iter().filter(|key| object.get(key).is_some()).count();
+    match (of_audit, count) {
+        (true, _) | (false, 3..) => Confidence::Certain,
+        (false, 2) => Confidence::Likely,
+        _ => Confidence::No,
+    }
+}
+
+/// The audit event inside of a diagnostic record of AKS.
+fn aks_log<'a>(object: &Map<'a>) -> Option<Value<'a>> {
+    let category = object.text_at("category")?;
+    category
+        .starts_with("kube-audit")
+        .then(|| object.at("properties.log"))?
+}
+
+fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+    let Some(object) = record.object else {
+        return Err(Dropped::Malformed("it is no JSON object"));
+    };
+    let (document, audit) = match object.map_at("kubernetes.audit") {
+        // The agent read the event into its place already.
+        Some(audit) => (object, audit),
+        None => {
+            let document = record.document();
+            let audit = match aks_log(object) {
+                Some(log) => unwrap_aks(record, object, log, document)?,
+                None => object,
+            };
+            (document, audit)
+        }
+    };
+    audit.prune();
+    for part in ["responseObject", "requestObject"] {
+        if let Some(part) = audit.get(part).and_then(Value::as_map) {
+            part.remove("metadata");
+        }
+    }
+    unwrap_gke(audit, document);
+    document.put("kubernetes.audit", Value::Map(audit));
+    apply(FIELDS, audit, document);
+    document.put_text("orchestrator.type", "kubernetes");
+    related(audit, document);
+    if let Some(event) = document.child("event") {
+        classify(audit, event);
+    }
+    Ok(document)
+}
+
+/// AKS: the event is JSON text in `properties.log`; what is round it is kept beside the event.
+fn unwrap_aks<'a>(
+    record: &Record<'a>,
+    object: &'a Map<'a>,
+    log: Value<'a>,
+    document: &'a Map<'a>,
+) -> Result<&'a Map<'a>, Dropped> {
+    let audit = match log {
+        Value::Text(text) => json::parse(record.arena, text).ok().and_then(Value::as_map),
+        other => other.as_map(),
+    };
+    let Some(audit) = audit else {
+        return Err(Dropped::Malformed("`properties.log` is no JSON object"));
+    };
+    let around = object.shallow_copy();
+    if let Some(properties) = object.map_at("properties") {
+        let rest = properties.shallow_copy();
+        rest.remove("log");
+        around.set("properties", Value::Map(rest));
+    }
+    if let Some(time) = around.get("time").and_then(|time| convert::date(time, document)) {
+        document.put_text("@timestamp", time);
+    }
+    for (from, to) in [
+        ("operationName", "operation_name"),
+        ("resourceId", "resource_id"),
+        ("serviceBuild", "service_build"),
+        ("properties.containerID", "container_id"),
+        ("properties.pod", "pod"),
+        ("properties.stream", "stream"),
+    ] {
+        around.rename(from, to);
+    }
+    audit.set("aks_metadata", Value::Map(around));
+    document.put_text("cloud.provider", "azure");
+    Ok(audit)
+}
+
+/// GKE: a log entry of Google Cloud, whose parts get the names that they have in an audit event.
+fn unwrap_gke<'a>(audit: &'a Map<'a>, document: &'a Map<'a>) {
+    let entry = audit.map_at("protoPayload").is_some();
+    for (from, to) in [
+        ("insertId", "auditID"),
+        ("receiveTimestamp", "requestReceivedTimestamp"),
+        ("labels", "annotations"),
+        ("protoPayload.status.code", "responseStatus.code"),
+    ] {
+        if audit.at(from).is_some() {
+            audit.rename(from, to);
+        }
+    }
+    if entry {
+        audit.rename("timestamp", "stageTimestamp");
+        if let Some(payload) = audit.map_at("protoPayload")
+            && payload.get("status").is_some_and(Value::is_blank)
+        {
+            payload.remove("status");
+        }
+        document.put_text("cloud.provider", "gcp");
+    }
+}
+
+fn related<'a>(audit: &Map<'a>, document: &'a Map<'a>) {
+    for path in ["user.uid", "user.username", "impersonatedUser.username"] {
+        if let Some(user @ Value::Text(_)) = audit.at(path) {
+            document.append_new("related.user", user);
+        }
+    }
+    match document.at("source.ip") {
+        Some(Value::List(list)) => list.iter().for_each(|ip| document.append_new("related.ip", *ip)),
+        Some(ip) => document.append_new("related.ip", ip),
+        None => {}
+    }
+    let containers = audit
+        .at("requestObject.spec.containers")
+        .and_then(Value::as_list)
+        .unwrap_or(&[]);
+    for container in containers {
+        if let Some(image) = container.as_map().and_then(|container| container.get("image")) {
+            document.append_new("container.image.name", image);
+        }
+    }
+}
+
+fn classify<'a>(audit: &'a Map<'a>, event: &'a Map<'a>) {
+    event.set("kind", Value::Text("event"));
+    let code = audit.at("responseStatus.code").and_then(Value::to_int);
+    let mut outcome = code.map(|code| {
+        if matches!(code, 0 | 100..400) {
+            "success"
+        } else {
+            "failure"
+        }
+    });
+    if let Some(annotations) = audit.get("annotations").and_then(Value::as_map) {
+        match annotations.text_at_key("authorization.k8s.io/decision") {
+            Some("allow") => outcome = Some("success"),
+            Some("forbid") => outcome = Some("failure"),
+            _ => {}
+        }
+        annotations.rename_keys(|key| {
+            key.contains('.')
+                .then(|| annotations.text(&key.replace('.', "_")))
+        });
+    }
+    if let Some(outcome) = outcome {
+        event.set("outcome", Value::Text(outcome));
+    }
+    if let Some(verb) = audit.text_at("verb") {
+        event.put_texts("category", &["configuration"]);
+        event.put_texts(
+            "type",
+            match verb {
+                "get" | "list" | "watch" | "proxy" => &["access"],
+                "create" | "connect" => &["creation"],
+                "delete" | "deletecollection" => &["deletion"],
+                "update" | "patch" => &["change"],
+                _ => &["info"],
+            },
+        );
+    }
+}
