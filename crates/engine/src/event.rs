@@ -25,7 +25,12 @@ pub struct Event {
 impl Event {
     /// An event of the JSON text of its document, with the id that it was given, if any.
     pub fn new(document: impl Into<Box<[u8]>>, id: Option<EventId>, origin: Origin) -> Self {
-        Self { document: document.into(), given_id: id, derived_id: OnceLock::new(), origin }
+        Self {
+            document: document.into(),
+            given_id: id,
+            derived_id: OnceLock::new(),
+            origin,
+        }
     }
 
     /// The document's JSON text.
@@ -39,6 +44,16 @@ impl Event {
             Some(id) => id,
             None => self.derived_id.get_or_init(|| EventId::of_bytes(&self.document)),
         }
+    }
+
+    /// Whether both have the same id. Does not compute ids where the documents tell.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || match (&self.given_id, &other.given_id) {
+                (Some(a), Some(b)) => a == b,
+                (None, None) => self.document == other.document,
+                _ => self.id() == other.id(),
+            }
     }
 
     /// Where the record stood.

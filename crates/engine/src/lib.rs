@@ -8,23 +8,33 @@
 //! **Architecture invariant:** the engine knows no rule language, does no IO, and reads no clock: time is the events' own
 //! or handed in.
 
+mod candidate;
 mod event;
 mod explain;
 mod expression;
+mod limits;
+mod machine;
 mod matcher;
 mod matches;
 mod networks;
 mod nodes;
+mod operators;
+mod partition;
 mod predicate;
 mod program;
 mod route;
+mod sample;
 mod scratch;
+mod sequence;
+mod shape;
 mod text;
 mod values;
 
 pub use event::{Event, Origin};
 pub use explain::{Explainer, Explanation, Finding, Why, WhyNode, WhyTest};
+pub use limits::{Fetch, apply_limits, sort_matches};
 pub use matcher::{Matcher, Record, Statistics};
 pub use matches::{Match, Ordinal, RuleIndex, StepMatch};
 pub use nodes::ConditionError;
+pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 pub use program::{CompileError, Program};

@@ -23,17 +23,24 @@ pub struct Ordinal {
     pub position: u64,
 }
 
+impl Ordinal {
+    /// Order by the tiebreaker only.
+    pub(crate) fn compare_tiebreaker(&self, other: &Self) -> Ordering {
+        match (&self.tiebreaker, &other.tiebreaker) {
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+            // Tiebreakers are of one field, hence of one type; identity order decides what does not compare.
+            (Some(a), Some(b)) => a.as_ref().compare(b.as_ref()).unwrap_or_else(|| a.cmp(b)),
+        }
+    }
+}
+
 impl Ord for Ordinal {
     fn cmp(&self, other: &Self) -> Ordering {
         self.time
             .cmp(&other.time)
-            .then_with(|| match (&self.tiebreaker, &other.tiebreaker) {
-                (None, None) => Ordering::Equal,
-                (None, Some(_)) => Ordering::Greater,
-                (Some(_), None) => Ordering::Less,
-                // Tiebreakers are of one field, hence of one type; identity order decides what does not compare.
-                (Some(a), Some(b)) => a.as_ref().compare(b.as_ref()).unwrap_or_else(|| a.cmp(b)),
-            })
+            .then_with(|| self.compare_tiebreaker(other))
             .then_with(|| self.position.cmp(&other.position))
     }
 }

@@ -1,1 +1,3 @@
 //! Test tools: the spec runner, fixtures, generated logs, the naive interpreter.
+
+pub mod naive;

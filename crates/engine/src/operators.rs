@@ -1,0 +1,285 @@
+//! The keyed half of the engine: from step matches to matches.
+
+use std::time::Duration;
+
+use neph_event::Instant;
+use neph_plan::{Plan, Query};
+
+use crate::sample::SampleOperator;
+use crate::sequence::SequenceOperator;
+use crate::{Match, RuleIndex, StepMatch};
+
+/// When a match is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Emit {
+    /// When no event that may still come can change it. Results depend neither on the order in which events come
+    /// (but for their [`position`](StepMatch::position)) nor on when the watermark moves.
+    #[default]
+    WhenFinal,
+    /// As soon as the events that have come make it; taken back if one that comes later says otherwise. Absence is told
+    /// when the watermark has passed its time.
+    AtOnce,
+}
+
+/// What an operator says.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A match.
+    Found(Match),
+    /// A match told before does not hold: an event came late. Only with [`Emit::AtOnce`].
+    Retracted(Match),
+}
+
+/// How operators run.
+#[derive(Clone, Debug)]
+pub struct OperatorConfig {
+    /// When matches are told.
+    pub emit: Emit,
+    /// For each rule how much later than the watermark an event may come and still count, by [`RuleIndex`]. `None`:
+    /// however late; nothing is settled before [`Operators::finish`] but under memory pressure.
+    pub lateness: Vec<Option<Duration>>,
+    /// The lateness of rules that `lateness` does not reach.
+    pub default_lateness: Option<Duration>,
+    /// Bytes of state that one rule may hold.
+    pub rule_bytes: usize,
+    /// Bytes of state that all rules may hold together.
+    pub total_bytes: usize,
+    /// Samples for each tuple of join keys.
+    pub max_samples_per_key: u32,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        Self {
+            emit: Emit::WhenFinal,
+            lateness: Vec::new(),
+            default_lateness: None,
+            rule_bytes: 64 << 20,
+            total_bytes: 256 << 20,
+            max_samples_per_key: 1,
+        }
+    }
+}
+
+impl OperatorConfig {
+    /// How late events of a rule may come.
+    pub fn lateness(&self, rule: RuleIndex) -> Option<Duration> {
+        self.lateness
+            .get(rule.0 as usize)
+            .copied()
+            .unwrap_or(self.default_lateness)
+    }
+}
+
+/// What happened in one rule's operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleStatistics {
+    /// Step matches taken into state.
+    pub candidates: u64,
+    /// Step matches that had been taken before: the same event for the same step and keys.
+    pub duplicates: u64,
+    /// Step matches that came after their time had been settled; not evaluated.
+    pub late: u64,
+    /// Step matches of a sequence without a time; not evaluated.
+    pub untimed: u64,
+    /// Events given up for want of memory, once for each partial sequence that held them.
+    pub evicted: u64,
+    /// Matches found.
+    pub finished: u64,
+    /// Matches taken back.
+    pub retracted: u64,
+    /// Tuples of join keys that have state now.
+    pub keys: u64,
+    /// Bytes of state now.
+    pub state_bytes: usize,
+    /// The most bytes of state at any time.
+    pub peak_bytes: usize,
+}
+
+/// Runs the stateful part of all rules: event queries pass through, sequences and samples hold candidates by key.
+///
+/// Matches come out of [`push`](Self::push) (event queries; the rest under memory pressure),
+/// [`advance`](Self::advance) and [`finish`](Self::finish). In live use call `advance` after every batch of events, also
+/// when the watermark has not moved: that is when sequences look at what was pushed.
+///
+/// State is counted in bytes and bounded. An event's document counts in full for each rule and join key that holds it,
+/// although they share it, so the count is an upper bound of what is really held.
+#[derive(Debug)]
+pub struct Operators {
+    rules: Vec<Operator>,
+    rule_bytes: usize,
+    total_bytes: usize,
+    /// Bytes of all rules together.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Operator {
+    kind: Kind,
+    /// Bytes when last looked at.
+    held: usize,
+    peak: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Events { finished: u64 },
+    Sequence(Box<SequenceOperator>),
+    Sample(Box<SampleOperator>),
+}
+
+impl Operators {
+    /// Operators for the rules, in the order of their [`RuleIndex`].
+    pub fn new(plans: &[&Plan], config: &OperatorConfig) -> Self {
+        let operator = |(index, plan): (usize, &&Plan)| {
+            let rule = RuleIndex(u32::try_from(index).unwrap_or(u32::MAX));
+            let lateness = config
+                .lateness(rule)
+                .map(|lateness| u64::try_from(lateness.as_nanos()).unwrap_or(u64::MAX));
+            let kind = match &plan.query {
+                Query::Events(_) => Kind::Events { finished: 0 },
+                Query::Sequence(sequence) => Kind::Sequence(Box::new(SequenceOperator::new(
+                    rule,
+                    sequence,
+                    config.emit,
+                    lateness,
+                ))),
+                Query::Sample(sample) => Kind::Sample(Box::new(SampleOperator::new(
+                    rule,
+                    sample,
+                    config.emit,
+                    config.max_samples_per_key,
+                ))),
+            };
+            Operator {
+                kind,
+                held: 0,
+                peak: 0,
+            }
+        };
+        Self {
+            rules: plans.iter().enumerate().map(operator).collect(),
+            rule_bytes: config.rule_bytes,
+            total_bytes: config.total_bytes,
+            held: 0,
+        }
+    }
+
+    /// Takes a step match. Step matches of one event may come in any order, and more than once.
+    pub fn push(&mut self, step: StepMatch, outcomes: &mut Vec<Outcome>) {
+        let Some(operator) = self.rules.get_mut(step.rule.0 as usize) else {
+            return;
+        };
+        match &mut operator.kind {
+            Kind::Events { finished } => {
+                *finished += 1;
+                outcomes.push(Outcome::Found(single(step)));
+                return;
+            }
+            Kind::Sequence(sequence) => sequence.push(step),
+            Kind::Sample(sample) => sample.push(step),
+        }
+        operator.count(&mut self.held);
+        if operator.held > self.rule_bytes {
+            operator.relieve(self.rule_bytes, outcomes);
+            operator.count(&mut self.held);
+        }
+        while self.held > self.total_bytes {
+            let Some(largest) = self.rules.iter_mut().max_by_key(|operator| operator.held) else {
+                return;
+            };
+            let before = largest.held;
+            largest.relieve(before / 2, outcomes);
+            largest.count(&mut self.held);
+            if largest.held >= before {
+                return;
+            }
+        }
+    }
+
+    /// Events before `watermark` have all come, but for late ones. A watermark that goes back is ignored.
+    pub fn advance(&mut self, watermark: Instant, outcomes: &mut Vec<Outcome>) {
+        for operator in &mut self.rules {
+            match &mut operator.kind {
+                Kind::Events { .. } => continue,
+                Kind::Sequence(sequence) => sequence.advance(watermark, outcomes),
+                Kind::Sample(sample) => sample.advance(outcomes),
+            }
+            operator.count(&mut self.held);
+        }
+    }
+
+    /// No event comes any more: tells everything that is left, and forgets all state.
+    pub fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
+        for operator in &mut self.rules {
+            match &mut operator.kind {
+                Kind::Events { .. } => continue,
+                Kind::Sequence(sequence) => sequence.finish(outcomes),
+                Kind::Sample(sample) => sample.finish(outcomes),
+            }
+            operator.count(&mut self.held);
+        }
+    }
+
+    /// What happened in a rule's operator so far.
+    pub fn statistics(&self, rule: RuleIndex) -> RuleStatistics {
+        let Some(operator) = self.rules.get(rule.0 as usize) else {
+            return RuleStatistics::default();
+        };
+        let statistics = match &operator.kind {
+            Kind::Events { finished } => RuleStatistics {
+                finished: *finished,
+                ..RuleStatistics::default()
+            },
+            Kind::Sequence(sequence) => sequence.statistics(),
+            Kind::Sample(sample) => sample.statistics(),
+        };
+        RuleStatistics {
+            state_bytes: operator.held,
+            peak_bytes: operator.peak,
+            ..statistics
+        }
+    }
+
+    /// Bytes of state that all rules hold together.
+    pub fn state_bytes(&self) -> usize {
+        self.held
+    }
+}
+
+impl Operator {
+    fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Events { .. } => 0,
+            Kind::Sequence(sequence) => sequence.bytes(),
+            Kind::Sample(sample) => sample.bytes(),
+        }
+    }
+
+    fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+        match &mut self.kind {
+            Kind::Events { .. } => {}
+            Kind::Sequence(sequence) => sequence.relieve(limit, outcomes),
+            Kind::Sample(sample) => sample.relieve(limit),
+        }
+    }
+
+    /// Brings the count of the rule, and `total` with it, up to date.
+    fn count(&mut self, total: &mut usize) {
+        let bytes = self.bytes();
+        *total = *total - self.held + bytes;
+        self.held = bytes;
+        self.peak = self.peak.max(bytes);
+    }
+}
+
+/// The match of an event query.
+fn single(step: StepMatch) -> Match {
+    Match {
+        rule: step.rule,
+        keys: Vec::new(),
+        events: vec![(0, Some(step.event))],
+        first: step.ordinal.as_ref().map(|ordinal| ordinal.time),
+        last: step.ordinal,
+    }
+}

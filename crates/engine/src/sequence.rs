@@ -1,0 +1,320 @@
+//! The sequence operator of one rule: partitions by join key, the schedule that visits them, and the bound on memory.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use neph_event::{Instant, Value};
+use neph_plan::Sequence;
+
+use crate::candidate::{
+    BEGINNING, Candidate, END, JoinKey, Meter, compare_keys, earlier_by, key_bytes, later_by,
+};
+use crate::operators::{Emit, Outcome, RuleStatistics};
+use crate::partition::{Partition, Verdict};
+use crate::shape::Shape;
+use crate::{RuleIndex, StepMatch};
+
+/// How far back events are kept under memory pressure by a rule that has neither a lateness nor a `maxspan`: 5 minutes.
+const PRESSURE_WINDOW: u64 = 300_000_000_000;
+
+/// Under pressure, memory goes down to this part of the limit, so that the next relief is not due at once.
+const RELIEF: (usize, usize) = (7, 8);
+
+/// Runs one sequence.
+#[derive(Debug)]
+pub(crate) struct SequenceOperator {
+    rule: RuleIndex,
+    shape: Shape,
+    emit: Emit,
+    /// Nanoseconds; `None`: events may come however late.
+    lateness: Option<u64>,
+    partitions: AHashMap<JoinKey, Partition>,
+    /// Partitions by the watermark after which they have something to do. An entry holds only if the partition says so.
+    schedule: BinaryHeap<Reverse<(Instant, JoinKey)>>,
+    /// Partitions to be looked at when the watermark next moves, in emission at once.
+    touched: Vec<JoinKey>,
+    watermark: Instant,
+    /// Events before this one are settled, and late when they come now.
+    frontier: Instant,
+    /// Time of the newest event.
+    newest: Instant,
+    meter: Arc<Meter>,
+    statistics: RuleStatistics,
+}
+
+impl SequenceOperator {
+    pub(crate) fn new(rule: RuleIndex, sequence: &Sequence, emit: Emit, lateness: Option<u64>) -> Self {
+        Self {
+            rule,
+            shape: Shape::new(sequence),
+            emit,
+            lateness,
+            partitions: AHashMap::new(),
+            schedule: BinaryHeap::new(),
+            touched: Vec::new(),
+            watermark: BEGINNING,
+            frontier: BEGINNING,
+            newest: BEGINNING,
+            meter: Arc::default(),
+            statistics: RuleStatistics::default(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, step: StepMatch) {
+        let StepMatch {
+            step,
+            keys,
+            ordinal,
+            event,
+            ..
+        } = step;
+        if self.shape.role(step).is_none() {
+            return;
+        }
+        let Some(ordinal) = ordinal else {
+            self.statistics.untimed += 1;
+            return;
+        };
+        let time = ordinal.time;
+        if time < self.frontier {
+            self.statistics.late += 1;
+            return;
+        }
+        self.newest = self.newest.max(time);
+        if !self.partitions.contains_key(keys.as_slice()) {
+            let key: JoinKey = keys.iter().cloned().collect();
+            self.meter.add(key_bytes(&key));
+            self.partitions.insert(key, Partition::default());
+        }
+        let Some(partition) = self.partitions.get_mut(keys.as_slice()) else {
+            return;
+        };
+        let meter = &self.meter;
+        let is_new = partition.add(&self.shape, step, ordinal, event, |ordinal, event| {
+            Candidate::new(ordinal, event, meter)
+        });
+        if !is_new {
+            self.statistics.duplicates += 1;
+            return;
+        }
+        self.statistics.candidates += 1;
+        charge(partition, meter);
+        let visit_again = self.emit == Emit::AtOnce && !std::mem::replace(&mut partition.touched, true);
+        let wake = self.lateness.map(|lateness| later_by(time, lateness));
+        let wake = wake.filter(|wake| partition.wake.is_none_or(|planned| *wake < planned));
+        if !visit_again && wake.is_none() {
+            return;
+        }
+        if wake.is_some() {
+            partition.wake = wake;
+        }
+        let Some((key, _)) = self.partitions.get_key_value(keys.as_slice()) else {
+            return;
+        };
+        self.schedule
+            .extend(wake.map(|wake| Reverse((wake, Arc::clone(key)))));
+        if visit_again {
+            self.touched.push(Arc::clone(key));
+        }
+    }
+
+    /// No event before `watermark` less the lateness comes any more.
+    pub(crate) fn advance(&mut self, watermark: Instant, outcomes: &mut Vec<Outcome>) {
+        self.watermark = self.watermark.max(watermark);
+        if let Some(lateness) = self.lateness {
+            self.frontier = self.frontier.max(earlier_by(self.watermark, lateness));
+        }
+        let mut due = std::mem::take(&mut self.touched);
+        while let Some(Reverse((wake, _))) = self.schedule.peek() {
+            if *wake >= self.watermark {
+                break;
+            }
+            let Some(Reverse((wake, key))) = self.schedule.pop() else {
+                break;
+            };
+            if let Some(partition) = self.partitions.get_mut(&key)
+                && partition.wake == Some(wake)
+            {
+                partition.wake = None;
+                if !partition.touched {
+                    due.push(key);
+                }
+            }
+        }
+        let mut said = Vec::new();
+        for key in due {
+            let Some(partition) = self.partitions.get_mut(&key) else {
+                continue;
+            };
+            let visit = Visit::new(&self.shape, self.emit, self.watermark, self.frontier);
+            visit.pay(partition, &key, &mut said, &mut self.statistics);
+            charge(partition, &self.meter);
+            if partition.is_empty() {
+                release(partition, &key, &self.meter);
+                self.partitions.remove(&key);
+                continue;
+            }
+            if let Some(wake) = partition.next_wake(&self.shape, self.lateness)
+                && partition.wake.is_none_or(|planned| wake < planned)
+            {
+                partition.wake = Some(wake);
+                self.schedule.push(Reverse((wake, key)));
+            }
+        }
+        self.shrink();
+        self.tell(said, outcomes);
+    }
+
+    /// No event comes any more.
+    pub(crate) fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
+        self.watermark = END;
+        self.settle_all(END, None, outcomes);
+        for (key, partition) in std::mem::take(&mut self.partitions) {
+            release(&partition, &key, &self.meter);
+        }
+        self.schedule = BinaryHeap::new();
+    }
+
+    /// Releases memory, down to a part of `limit`: first by settling what is older than the rule's lateness (or
+    /// `maxspan`) behind the newest event, then by settling and giving up the older half, until it is enough.
+    pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+        let enough = limit / RELIEF.1 * RELIEF.0;
+        let window = self.lateness.or(self.shape.maxspan).unwrap_or(PRESSURE_WINDOW);
+        self.settle_all(earlier_by(self.newest, window), None, outcomes);
+        while self.bytes() > enough && !self.partitions.is_empty() {
+            let mut starts: Vec<Instant> = self.partitions.values().flat_map(Partition::starts).collect();
+            let middle = starts.len().saturating_sub(1) / 2;
+            if starts.is_empty() {
+                break;
+            }
+            let cut = *starts.select_nth_unstable(middle).1;
+            self.settle_all(later_by(cut, 1), Some(cut), outcomes);
+        }
+    }
+
+    /// Settles everything before `frontier` and gives up what began at `cut` or before.
+    fn settle_all(&mut self, frontier: Instant, cut: Option<Instant>, outcomes: &mut Vec<Outcome>) {
+        self.frontier = self.frontier.max(frontier);
+        self.touched.clear();
+        self.schedule.clear();
+        let visit = Visit::new(&self.shape, self.emit, self.watermark, self.frontier);
+        let mut said = Vec::new();
+        self.partitions.retain(|key, partition| {
+            visit.pay(partition, key, &mut said, &mut self.statistics);
+            if let Some(cut) = cut {
+                self.statistics.evicted += partition.evict(cut) as u64;
+            }
+            charge(partition, &self.meter);
+            if partition.is_empty() {
+                release(partition, key, &self.meter);
+                return false;
+            }
+            partition.wake = partition.next_wake(&self.shape, self.lateness);
+            if let Some(wake) = partition.wake {
+                self.schedule.push(Reverse((wake, Arc::clone(key))));
+            }
+            true
+        });
+        self.shrink();
+        self.tell(said, outcomes);
+    }
+
+    /// Gives back the room of the tables when most of it is unused.
+    fn shrink(&mut self) {
+        if self.partitions.capacity() > 64 + 8 * self.partitions.len() {
+            self.partitions.shrink_to_fit();
+        }
+        if self.schedule.capacity() > 64 + 8 * self.schedule.len() {
+            self.schedule.shrink_to_fit();
+        }
+    }
+
+    /// Hands on what was said, in the order of results.
+    fn tell(&mut self, mut said: Vec<(JoinKey, Verdict)>, outcomes: &mut Vec<Outcome>) {
+        said.sort_by(|(a_key, a), (b_key, b)| {
+            let (a, b) = (a.sequence().last(), b.sequence().last());
+            let ordinals = a.map(|last| &last.ordinal).cmp(&b.map(|last| &last.ordinal));
+            ordinals.then_with(|| compare_keys(a_key, b_key))
+        });
+        for (key, verdict) in said {
+            let found = verdict.sequence().to_match(self.rule, &self.shape, &key);
+            outcomes.push(match verdict {
+                Verdict::Found(_) => {
+                    self.statistics.finished += 1;
+                    Outcome::Found(found)
+                }
+                Verdict::Retracted(_) => {
+                    self.statistics.retracted += 1;
+                    Outcome::Retracted(found)
+                }
+            });
+        }
+    }
+
+    /// Bytes of state: candidates, keys, partial sequences, and the tables at their full capacity.
+    pub(crate) fn bytes(&self) -> usize {
+        self.meter.bytes()
+            + self.partitions.capacity() * (size_of::<(JoinKey, Partition)>() + 1)
+            + self.schedule.capacity() * size_of::<(Instant, JoinKey)>()
+            + self.touched.capacity() * size_of::<JoinKey>()
+    }
+
+    pub(crate) fn statistics(&self) -> RuleStatistics {
+        RuleStatistics {
+            keys: self.partitions.len() as u64,
+            ..self.statistics
+        }
+    }
+}
+
+/// What a visit to a partition needs to know.
+struct Visit<'a> {
+    shape: &'a Shape,
+    emit: Emit,
+    watermark: Instant,
+    frontier: Instant,
+}
+
+impl<'a> Visit<'a> {
+    fn new(shape: &'a Shape, emit: Emit, watermark: Instant, frontier: Instant) -> Self {
+        Self {
+            shape,
+            emit,
+            watermark,
+            frontier,
+        }
+    }
+
+    fn pay(
+        &self,
+        partition: &mut Partition,
+        key: &JoinKey,
+        said: &mut Vec<(JoinKey, Verdict)>,
+        statistics: &mut RuleStatistics,
+    ) {
+        partition.touched = false;
+        let mut verdicts = Vec::new();
+        let mut twice = 0;
+        if self.emit == Emit::AtOnce {
+            twice += partition.speculate(self.shape, self.watermark, &mut verdicts);
+        }
+        twice += partition.settle(self.shape, self.frontier, &mut verdicts);
+        // They were counted as candidates when they came.
+        statistics.duplicates += twice as u64;
+        statistics.candidates -= twice as u64;
+        said.extend(verdicts.into_iter().map(|verdict| (Arc::clone(key), verdict)));
+    }
+}
+
+/// Counts what the partition holds now.
+fn charge(partition: &mut Partition, meter: &Meter) {
+    let bytes = partition.heap_bytes();
+    meter.add(bytes);
+    meter.subtract(std::mem::replace(&mut partition.charged, bytes));
+}
+
+fn release(partition: &Partition, key: &[Option<Value>], meter: &Meter) {
+    meter.subtract(partition.charged + key_bytes(key));
+}
