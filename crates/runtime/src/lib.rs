@@ -1,1 +1,23 @@
 //! Inputs and the pipeline that runs rules over them.
+//!
+//! - [`input`]: from arguments (files, folders, patterns, standard input) to records: decompression, framing,
+//!   unwrapping of exports, and a typed, counted problem for whatever could not be read.
+//! - [`pipeline`]: one reader, any number of workers, one collector that restores the order; memory is bounded by the
+//!   number of chunks under way.
+//! - [`detect()`]: matches every record against all rules and runs their operators.
+//! - [`parse()`]: reads and parses every record and nothing else; the floor that speed is measured against.
+//!
+//! **Architecture invariant:** results depend on the inputs alone, never on the number of threads, the size of chunks or
+//! the timing of reads.
+
+mod detect;
+pub mod input;
+mod parse;
+pub mod pipeline;
+mod run;
+mod summary;
+
+pub use detect::{Detection, detect};
+pub use parse::parse;
+pub use run::RunOptions;
+pub use summary::{Progress, RunError, Skipped, Summary};

@@ -1,0 +1,41 @@
+//! From arguments to records.
+//!
+//! An argument is a file, a folder (read recursively; names that start with a dot are skipped and counted, links are
+//! followed, loops reported), a pattern (`logs/**/*.json.gz`) or `-` for standard input. The same file named twice is
+//! read once.
+//!
+//! What a file holds is told by its bytes, never by its name:
+//!
+//! - **Compression**: gzip (any number of members), zstd, xz, zip (each entry is an input of its own), also one in the
+//!   other. Everything streams; only a zip that cannot be read at random (standard input, a zip within another
+//!   file) is laid down in a temporary file first.
+//! - **Framing**: one JSON object a line; JSON objects printed over several lines or one after the other; an array of
+//!   objects; Elasticsearch search responses and scroll pages; bulk files; `{"Records":[…]}` and `{"records":[…]}`
+//!   files of cloud providers. Arrays stream: no document is ever held whole.
+//! - **Envelope**: a record that is a search hit (`{"_index":…,"_id":…,"_source":{…}}`, also one a line as export tools
+//!   write it) becomes its source, with the id and the index that the hit states.
+//!
+//! **Order.** Inputs are numbered in the order of the arguments (folders and archives by name). With several inputs the
+//! reader merges roughly by event time: it looks at the first record of each input, keeps up to
+//! [`ReadOptions::open_inputs`] of them open, and reads on, a mebibyte at a time, in the one whose last record is the oldest.
+//! An input whose records carry no readable time is read first, as a whole. A record's position (input number and
+//! offset in the decompressed bytes) does not depend on any of this.
+
+mod chunk;
+mod diagnose;
+mod find;
+mod framer;
+mod layers;
+mod lines;
+mod problem;
+mod reader;
+mod record;
+mod sniff;
+mod values;
+
+pub use chunk::Chunk;
+pub(crate) use chunk::PlacedProblem;
+pub use diagnose::diagnose;
+pub use problem::{InputProblem, ProblemKind, ProblemLog};
+pub use reader::{ReadOptions, Reader};
+pub use record::{Record, record_time};

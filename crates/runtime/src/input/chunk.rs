@@ -1,0 +1,158 @@
+//! A chunk: some records of one input, cut at record boundaries.
+
+use std::sync::Arc;
+
+use super::{InputProblem, ProblemKind};
+
+/// Bits of a position that hold the offset within the input: a tebibyte.
+const OFFSET_BITS: u32 = 40;
+
+/// Where a record stands in its chunk's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) line: u64,
+    /// The bulk action that goes with the record; an empty range where there is none.
+    pub(crate) action: (u32, u32),
+}
+
+/// A problem with the place that it has among the records.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacedProblem {
+    pub(crate) position: u64,
+    pub(crate) problem: InputProblem,
+}
+
+/// Some consecutive records of one input, and the problems met between them. Records are ranges of one buffer, which
+/// is used again for the next chunk.
+#[derive(Debug)]
+pub struct Chunk {
+    pub(crate) source: Arc<str>,
+    pub(crate) input: u32,
+    /// The bytes; those after `filled` are of no meaning.
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) filled: usize,
+    /// Offset of the buffer's first byte in the decompressed input.
+    pub(crate) base: u64,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) problems: Vec<PlacedProblem>,
+    /// Bulk actions that delete, and so carry no document.
+    pub(crate) deletes: u64,
+    /// Decompressed bytes that this chunk accounts for, records and what stood between them.
+    pub(crate) bytes: u64,
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self {
+            source: "".into(),
+            input: 0,
+            buffer: Vec::new(),
+            filled: 0,
+            base: 0,
+            spans: Vec::new(),
+            problems: Vec::new(),
+            deletes: 0,
+            bytes: 0,
+        }
+    }
+}
+
+impl Chunk {
+    /// Name of the input.
+    pub fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no record. A chunk without records can still carry problems.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Makes the chunk ready for `input`, with a buffer of `size` bytes that begins with `carry`.
+    pub(crate) fn begin(&mut self, source: &Arc<str>, input: u32, base: u64, carry: &[u8], size: usize) {
+        self.source = Arc::clone(source);
+        self.input = input;
+        self.base = base;
+        self.spans.clear();
+        self.problems.clear();
+        self.deletes = 0;
+        self.bytes = 0;
+        let wanted = size.max(carry.len());
+        // A buffer that grew for one long record goes back to the common size, so that memory stays bounded.
+        if self.buffer.len() > wanted.saturating_mul(2) {
+            self.buffer.truncate(wanted);
+            self.buffer.shrink_to_fit();
+        } else if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        if let Some(head) = self.buffer.get_mut(..carry.len()) {
+            head.copy_from_slice(carry);
+        }
+        self.filled = carry.len();
+    }
+
+    /// The position of the byte at `start` of the buffer: input number, then offset in the decompressed input.
+    pub(crate) fn position(&self, start: usize) -> u64 {
+        let offset = (self.base + start as u64).min((1 << OFFSET_BITS) - 1);
+        (u64::from(self.input) << OFFSET_BITS) | offset
+    }
+
+    pub(crate) fn bytes_of(&self, start: u32, end: u32) -> &[u8] {
+        self.buffer.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// Notes a problem at the byte at `start` of the buffer.
+    pub(crate) fn report(
+        &mut self,
+        start: usize,
+        line: Option<u64>,
+        kind: ProblemKind,
+        message: impl Into<String>,
+    ) {
+        let position = self.position(start);
+        let problem = InputProblem {
+            source: Arc::clone(&self.source),
+            line,
+            kind,
+            message: message.into(),
+        };
+        self.problems.push(PlacedProblem { position, problem });
+    }
+}
+
+impl Chunk {
+    /// Takes the bytes from `start` to `end` as a record, unless they are more than `limit`.
+    pub(crate) fn take_record(
+        &mut self,
+        start: usize,
+        end: usize,
+        line: u64,
+        action: (usize, usize),
+        limit: usize,
+    ) {
+        if end.saturating_sub(start) > limit {
+            self.report_too_long(start, line, limit);
+            return;
+        }
+        let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        let action = (narrow(action.0), narrow(action.1));
+        self.spans.push(Span {
+            start: narrow(start),
+            end: narrow(end),
+            line,
+            action,
+        });
+    }
+
+    pub(crate) fn report_too_long(&mut self, start: usize, line: u64, limit: usize) {
+        let message = format!("the record is longer than the limit of {limit} bytes and was skipped");
+        self.report(start, Some(line), ProblemKind::TooLong, message);
+    }
+}

@@ -1,0 +1,180 @@
+//! From arguments to a list of files.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+use walkdir::WalkDir;
+
+use super::ProblemKind;
+use super::layers::Place;
+
+/// What the arguments lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Inputs in order, by name.
+    pub(crate) places: Vec<(String, Place)>,
+    /// What could not be followed, by name.
+    pub(crate) problems: Vec<(String, ProblemKind, String)>,
+    /// Files and folders left out because their names start with a dot.
+    pub(crate) hidden: u64,
+    /// Files left out because they were named before.
+    pub(crate) repeated: u64,
+    seen: HashSet<PathBuf>,
+    stdin: bool,
+}
+
+/// Finds the inputs that `arguments` name.
+pub(crate) fn find(arguments: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    for argument in arguments {
+        found.argument(argument);
+    }
+    found
+}
+
+impl Found {
+    fn argument(&mut self, path: &Path) {
+        let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[', '{']));
+        if path == Path::new("-") {
+            if self.stdin {
+                self.repeated += 1;
+            } else {
+                self.stdin = true;
+                self.places.push(("-".to_owned(), Place::Stdin));
+            }
+            return;
+        }
+        match (path.metadata(), pattern) {
+            (Ok(metadata), _) if metadata.is_dir() => self.folder(path, None),
+            (Ok(_), _) => self.file(path),
+            (Err(_), Some(pattern)) if path.symlink_metadata().is_err() => self.pattern(pattern),
+            (Err(error), _) => self.refused(path, &error),
+        }
+    }
+
+    fn pattern(&mut self, pattern: &str) {
+        let glob = match GlobBuilder::new(pattern).literal_separator(true).build() {
+            Ok(glob) => glob.compile_matcher(),
+            Err(error) => {
+                let message = format!("not a valid pattern: {}", error.kind());
+                self.problems
+                    .push((pattern.to_owned(), ProblemKind::NoMatch, message));
+                return;
+            }
+        };
+        // The walk starts at the last folder before the first sign of a pattern.
+        let literal = pattern
+            .find(['*', '?', '[', '{'])
+            .and_then(|end| pattern.get(..end))
+            .unwrap_or(pattern);
+        let start = match literal.rfind('/') {
+            Some(0) => "/",
+            Some(end) => literal.get(..end).unwrap_or("."),
+            None => ".",
+        };
+        let before = self.named();
+        if Path::new(start).is_dir() {
+            self.folder(Path::new(start), Some(&glob));
+        }
+        if self.named() == before {
+            self.problems.push((
+                pattern.to_owned(),
+                ProblemKind::NoMatch,
+                "no file fits the pattern".to_owned(),
+            ));
+        }
+    }
+
+    /// Walks a folder, in the order of names. With a pattern, a folder that fits it is taken as a whole.
+    fn folder(&mut self, folder: &Path, pattern: Option<&GlobMatcher>) {
+        let before = self.named();
+        let mut hidden = 0;
+        let walk = WalkDir::new(folder)
+            .follow_links(true)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(|entry| {
+                let skip = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+                hidden += u64::from(skip);
+                !skip
+            });
+        for entry in walk {
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {}
+                Ok(entry) => {
+                    // Walking from `.` puts `./` before names that the pattern does not have.
+                    let path = entry.path();
+                    let path = if folder == Path::new(".") {
+                        path.strip_prefix(".").unwrap_or(path)
+                    } else {
+                        path
+                    };
+                    let fits = |glob: &GlobMatcher| path.ancestors().any(|above| glob.is_match(above));
+                    if pattern.is_some_and(|glob| !fits(glob)) {
+                        continue;
+                    }
+                    if entry.file_type().is_file() {
+                        self.file(path);
+                    } else {
+                        let message =
+                            "neither a file nor a folder; name it itself if it is to be read".to_owned();
+                        self.problems
+                            .push((path.display().to_string(), ProblemKind::NotAFile, message));
+                    }
+                }
+                Err(error) => {
+                    let path = error.path().unwrap_or(folder).to_path_buf();
+                    match (error.loop_ancestor(), error.io_error()) {
+                        (Some(above), _) => {
+                            let message = format!("a link back to the folder {} above it", above.display());
+                            self.problems
+                                .push((path.display().to_string(), ProblemKind::Loop, message));
+                        }
+                        (None, Some(error)) => self.refused(&path, error),
+                        (None, None) => {}
+                    }
+                }
+            }
+        }
+        self.hidden += hidden;
+        if pattern.is_none() && self.named() == before {
+            let message = "the folder holds no files".to_owned();
+            self.problems
+                .push((folder.display().to_string(), ProblemKind::Empty, message));
+        }
+    }
+
+    /// How much was found so far, for telling whether a step found anything.
+    fn named(&self) -> u64 {
+        (self.places.len() + self.problems.len()) as u64 + self.repeated
+    }
+
+    fn file(&mut self, path: &Path) {
+        if let Ok(canonical) = path.canonicalize()
+            && !self.seen.insert(canonical)
+        {
+            self.repeated += 1;
+            return;
+        }
+        self.places
+            .push((path.display().to_string(), Place::File(path.to_path_buf())));
+    }
+
+    fn refused(&mut self, path: &Path, error: &io::Error) {
+        let (kind, message) = match error.kind() {
+            io::ErrorKind::NotFound if path.symlink_metadata().is_ok() => (
+                ProblemKind::Missing,
+                "a link to a file that does not exist".to_owned(),
+            ),
+            io::ErrorKind::NotFound => (ProblemKind::Missing, "no such file".to_owned()),
+            io::ErrorKind::PermissionDenied => {
+                (ProblemKind::Unreadable, format!("cannot be opened: {error}"))
+            }
+            _ if path.is_symlink() => (ProblemKind::Loop, "a link that leads back to itself".to_owned()),
+            _ => (ProblemKind::Unreadable, format!("cannot be opened: {error}")),
+        };
+        self.problems.push((path.display().to_string(), kind, message));
+    }
+}

@@ -1,0 +1,136 @@
+//! What every run has in common: counting, problems in order, progress, ending early.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant as Clock;
+
+use crate::input::{Chunk, InputProblem, PlacedProblem, ProblemLog, Reader, Record, diagnose};
+use crate::pipeline::{self, Worker};
+use crate::{Progress, RunError, Summary};
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Threads that work on records. One means that the calling thread does everything; with more, reading and
+    /// collecting have a thread each besides, which wait most of the time. Results do not depend on it.
+    pub threads: usize,
+    /// End at the first problem with an input.
+    pub strict: bool,
+    /// Problems of each kind that are kept in full; all are counted.
+    pub keep_problems: u64,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            strict: false,
+            keep_problems: 20,
+        }
+    }
+}
+
+/// What a worker makes of a chunk.
+pub(crate) struct Outcome<T> {
+    pub(crate) tally: Tally,
+    pub(crate) found: T,
+}
+
+/// What a worker counts in a chunk.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) records: u64,
+    refused: u64,
+    problems: Vec<PlacedProblem>,
+}
+
+impl Tally {
+    /// Counts a record that has no document.
+    pub(crate) fn refuse(&mut self, position: u64, problem: InputProblem) {
+        self.refused += 1;
+        self.problems.push(PlacedProblem { position, problem });
+    }
+
+    /// Counts a record that could not be parsed, and finds out why.
+    pub(crate) fn refuse_record(&mut self, chunk: &Chunk, record: &Record<'_>, reason: &str) {
+        let (kind, message) = diagnose(record.document, reason);
+        let source = Arc::clone(chunk.source());
+        self.refuse(
+            record.position,
+            InputProblem {
+                source,
+                line: Some(record.line),
+                kind,
+                message,
+            },
+        );
+    }
+}
+
+/// Runs `workers` over the inputs. `collect` takes what was found in each chunk, in order, and says how many matches
+/// that made.
+pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
+    reader: &mut Reader,
+    workers: &mut [W],
+    options: &RunOptions,
+    progress: &mut dyn FnMut(Progress),
+    mut collect: impl FnMut(T) -> u64,
+) -> Result<Summary, RunError> {
+    let began = Clock::now();
+    let cancelled = reader.cancel_flag();
+    let stored_bytes = reader.stored_bytes();
+    let mut so_far = Progress {
+        total_bytes: reader.total_bytes(),
+        ..Progress::default()
+    };
+    let mut skipped = reader.skipped();
+    let mut problems = ProblemLog::new(options.keep_problems);
+    let (mut bytes, mut refused) = (0, 0);
+    let mut fatal = None;
+    for problem in reader.take_problems() {
+        if options.strict {
+            return Err(RunError::Strict(problem));
+        }
+        problems.add(problem);
+    }
+    pipeline::run(reader, workers, |chunk, outcome| {
+        let Outcome { mut tally, found } = outcome;
+        tally.problems.append(&mut chunk.problems);
+        tally.problems.sort_by_key(|placed| placed.position);
+        for PlacedProblem { problem, .. } in tally.problems {
+            if options.strict {
+                fatal = Some(problem);
+                return ControlFlow::Break(());
+            }
+            problems.add(problem);
+        }
+        bytes += chunk.bytes;
+        refused += tally.refused;
+        skipped.bulk_deletes += chunk.deletes;
+        so_far.records += tally.records;
+        so_far.matches += collect(found);
+        so_far.bytes = stored_bytes.load(Ordering::Relaxed);
+        progress(so_far);
+        if cancelled.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    if let Some(problem) = fatal {
+        return Err(RunError::Strict(problem));
+    }
+    Ok(Summary {
+        inputs: reader.inputs(),
+        stored_bytes: stored_bytes.load(Ordering::Relaxed),
+        bytes,
+        records: so_far.records,
+        refused,
+        matches: so_far.matches,
+        problems,
+        skipped,
+        cancelled: cancelled.load(Ordering::Relaxed),
+        elapsed: began.elapsed(),
+    })
+}

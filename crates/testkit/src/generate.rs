@@ -1,0 +1,12 @@
+//! Generated logs: large, deterministic, with known attacks in them.
+//!
+//! The same options give the same bytes on every machine and in every version of the toolchain, so nothing here uses a
+//! random generator, a formatter or a map whose output may change between versions of a library.
+
+mod endpoint;
+mod random;
+mod text;
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::{Attack, EndpointOptions, Generated, endpoint};

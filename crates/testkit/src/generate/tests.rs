@@ -1,0 +1,95 @@
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::{EndpointOptions, endpoint};
+
+fn generate(options: &EndpointOptions) -> (Vec<u8>, super::Generated) {
+    let mut bytes = Vec::new();
+    let generated = endpoint(&mut bytes, options).unwrap();
+    (bytes, generated)
+}
+
+fn small() -> EndpointOptions {
+    EndpointOptions { bytes: 4 << 20, hosts: 20, attacks_per_million: 5000, ..EndpointOptions::default() }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
+    let (first, generated) = generate(&small());
+    assert_eq!(generate(&small()).0, first);
+    assert_ne!(generate(&EndpointOptions { seed: 2, ..small() }).0, first);
+    assert_eq!(generated.bytes, first.len() as u64);
+    assert!(first.len() >= 4 << 20 && first.len() < (4 << 20) + (64 << 10), "{}", first.len());
+}
+
+#[test]
+fn every_line_is_an_ecs_document_of_the_stated_size() {
+    let (bytes, generated) = generate(&small());
+    let text = std::str::from_utf8(&bytes).unwrap();
+    assert_eq!(text.lines().count() as u64, generated.events);
+    let average = generated.bytes / generated.events;
+    assert!((800..=1400).contains(&average), "{average} bytes an event");
+    let mut categories = HashMap::<String, u64>::new();
+    let mut ids = HashSet::new();
+    for line in text.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(event["host"]["os"]["type"], "linux");
+        assert!(event["host"]["id"].is_string() && event["process"]["parent"]["entity_id"].is_string());
+        assert!(ids.insert(event["event"]["id"].as_str().unwrap().to_owned()));
+        let category = event["event"]["category"][0].as_str().unwrap();
+        let has = |path: &str| event.pointer(path).is_some();
+        match category {
+            "process" => assert!(has("/process/args/0") && has("/process/command_line")),
+            "network" => assert!(has("/destination/ip") && has("/source/port")),
+            other => assert!(other == "file" && has("/file/path")),
+        }
+        *categories.entry(category.to_owned()).or_default() += 1;
+    }
+    assert!(categories.values().all(|count| count * 10 > generated.events), "{categories:?}");
+}
+
+#[test]
+fn times_rise_but_for_a_small_jitter() {
+    let (bytes, _) = generate(&small());
+    let times: Vec<jiff::Timestamp> = std::str::from_utf8(&bytes)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["@timestamp"].as_str().unwrap().parse().unwrap())
+        .collect();
+    let mut latest = times[0];
+    let mut out_of_order = 0;
+    for time in &times {
+        assert!(latest.as_millisecond() - time.as_millisecond() <= 100);
+        out_of_order += u32::from(*time < latest);
+        latest = latest.max(*time);
+    }
+    assert!(out_of_order > 0 && latest.as_second() - times[0].as_second() > 30);
+}
+
+/// The attacks are counted by hand here, so that a rule that finds another number of them is wrong and not the data.
+#[test]
+fn each_attack_is_a_start_and_within_a_second_a_connection_from_the_same_parent() {
+    let (bytes, generated) = generate(&small());
+    let mut by_id = HashMap::new();
+    let mut metadata_connections = 0;
+    for line in std::str::from_utf8(&bytes).unwrap().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let asks = event.pointer("/destination/ip").is_some_and(|ip| ip == "169.254.169.254");
+        metadata_connections += usize::from(asks);
+        by_id.insert(event["event"]["id"].as_str().unwrap().to_owned(), event);
+    }
+    assert!(generated.attacks.len() >= 10, "{}", generated.attacks.len());
+    assert!(metadata_connections > generated.attacks.len(), "there must be harmless ones too");
+    for attack in &generated.attacks {
+        let (process, network) = (&by_id[&attack.process], &by_id[&attack.network]);
+        assert_eq!(process["event"]["action"], "exec");
+        assert_eq!(network["event"]["action"], "connection_attempted");
+        assert_eq!(network["destination"]["ip"], "169.254.169.254");
+        assert_eq!(process["host"]["id"], network["host"]["id"]);
+        assert_eq!(process["process"]["parent"], network["process"]["parent"]);
+        let time = |event: &Value| -> jiff::Timestamp { event["@timestamp"].as_str().unwrap().parse().unwrap() };
+        let gap = time(network).as_millisecond() - time(process).as_millisecond();
+        assert!((1..1000).contains(&gap), "{gap} ms");
+    }
+}
