@@ -1,6 +1,6 @@
 //! Fields: where a value stands in a record and how its JSON form becomes a typed value.
 
-use crate::{Instant, Value};
+use crate::{DateFormat, Value};
 
 /// The type of a field, reduced to what makes a difference when it is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,45 +41,6 @@ impl FieldType {
     /// Whether values are points in time.
     pub fn is_date(self) -> bool {
         matches!(self, Self::Date | Self::DateNanos)
-    }
-}
-
-/// How a date field writes its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DateFormat {
-    /// `strict_date_optional_time` or, for digits only, epoch milliseconds.
-    #[default]
-    IsoOrMillis,
-    /// Seconds since the epoch, decimals allowed.
-    EpochSecond,
-    /// A Java `DateTimeFormatter` pattern such as `dd-MM-yyyy`.
-    Pattern(Box<str>),
-}
-
-impl DateFormat {
-    /// Reads a mapping's `format`: alternatives between `||`, each a named format or a pattern.
-    ///
-    /// # Errors
-    /// A sentence about the alternative that is no format.
-    pub fn alternatives(text: &str) -> Result<Vec<Self>, String> {
-        text.split("||")
-            .map(|one| match one {
-                "strict_date_optional_time" | "epoch_millis" => Ok(Self::IsoOrMillis),
-                "epoch_second" => Ok(Self::EpochSecond),
-                pattern => Ok(Self::Pattern(pattern.into())),
-            })
-            .collect()
-    }
-
-    /// Reads a text of this format; `None` where it does not fit.
-    pub fn parse(&self, text: &str) -> Option<Instant> {
-        match self {
-            Self::IsoOrMillis => {
-                let stamp: jiff::Timestamp = text.parse().ok()?;
-                Some(Instant::from_nanos(stamp.as_nanosecond()))
-            }
-            _ => None,
-        }
     }
 }
 

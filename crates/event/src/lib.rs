@@ -8,6 +8,7 @@
 //!
 //! **Architecture invariant:** this crate knows no rule, no language and does no IO.
 
+mod date;
 mod field;
 mod id;
 mod row;
@@ -15,9 +16,12 @@ mod schema;
 mod time;
 mod value;
 
-pub use field::{DateFormat, Field, FieldType};
+pub use date::{
+    DateFormat, DateMathError, DatePattern, Rounding, parse_date, parse_date_math, parse_date_rounded,
+};
+pub use field::{Field, FieldType};
 pub use id::EventId;
 pub use row::{ReadError, Row, Slot, Slots, Values};
 pub use schema::{Exactness, FieldDef, MappingError, Schema};
-pub use time::{Instant, parse_date};
+pub use time::Instant;
 pub use value::{Value, ValueRef, compare_versions};

@@ -1,7 +1,5 @@
 //! Points in time, with the precision and range of Elasticsearch's `date` and `date_nanos`.
 
-use crate::DateFormat;
-
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, and nanoseconds within the second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
@@ -21,16 +19,21 @@ impl Instant {
         }
     }
 
-    /// From nanoseconds since the epoch.
+    /// From nanoseconds since the epoch; saturates.
     pub fn from_nanos(nanos: i128) -> Self {
-        let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(if nanos < 0 {
-            i64::MIN
-        } else {
-            i64::MAX
-        });
-        Self {
-            seconds,
-            nanos: u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or(0),
+        match i64::try_from(nanos.div_euclid(1_000_000_000)) {
+            Ok(seconds) => Self {
+                seconds,
+                nanos: u32::try_from(nanos.rem_euclid(1_000_000_000)).unwrap_or(0),
+            },
+            Err(_) if nanos < 0 => Self {
+                seconds: i64::MIN,
+                nanos: 0,
+            },
+            Err(_) => Self {
+                seconds: i64::MAX,
+                nanos: 999_999_999,
+            },
         }
     }
 
@@ -44,6 +47,24 @@ impl Instant {
     /// Nanoseconds since the epoch.
     pub fn as_nanos(self) -> i128 {
         i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
+
+    /// The instant so many nanoseconds later (earlier, if negative); stops at the ends of what an instant can hold.
+    #[must_use]
+    pub fn saturating_add_nanos(self, nanos: i128) -> Self {
+        Self::from_nanos(self.as_nanos().saturating_add(nanos))
+    }
+
+    /// The instant so many nanoseconds earlier (later, if negative); stops at the ends of what an instant can hold.
+    #[must_use]
+    pub fn saturating_sub_nanos(self, nanos: i128) -> Self {
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
+    }
+
+    /// Nanoseconds from `earlier` to this instant; negative where `earlier` is later.
+    pub fn nanos_since(self, earlier: Self) -> i128 {
+        // Seconds have 64 bits, so nanoseconds have at most 95 and nothing overflows.
+        self.as_nanos() - earlier.as_nanos()
     }
 
     /// The same instant cut to whole milliseconds, which is what a `date` field stores.
@@ -74,21 +95,12 @@ impl std::fmt::Display for Instant {
             time.minute(),
             time.second()
         )?;
-        if self.nanos % 1_000_000 == 0 {
+        if self.nanos.is_multiple_of(1_000_000) {
             write!(f, "{:03}Z", self.nanos / 1_000_000)
-        } else if self.nanos % 1000 == 0 {
+        } else if self.nanos.is_multiple_of(1000) {
             write!(f, "{:06}Z", self.nanos / 1000)
         } else {
             write!(f, "{:09}Z", self.nanos)
         }
     }
-}
-
-/// Reads a date text in the first of the formats that fits; the default format is ISO 8601 with optional parts
-/// (`strict_date_optional_time`), or epoch milliseconds as digits.
-pub fn parse_date(text: &str, formats: &[DateFormat]) -> Option<Instant> {
-    if formats.is_empty() {
-        return DateFormat::default().parse(text);
-    }
-    formats.iter().find_map(|format| format.parse(text))
 }
