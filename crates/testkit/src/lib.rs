@@ -1,5 +1,4 @@
 //! Test tools: the spec runner, fixtures, generated logs, the naive interpreter.
 
-pub mod naive;
-
 pub mod generate;
+pub mod naive;

@@ -1,6 +1,7 @@
 //! Development tasks, one file a task: `cargo xtask TASK`.
 
 mod check;
+mod generate;
 mod schema;
 
 use std::io::Write;
@@ -18,12 +19,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Check(check::Args),
+    Generate(generate::Args),
     RefreshSchema(schema::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Check(args) => check::run(&args),
+        Task::Generate(args) => generate::run(&args),
         Task::RefreshSchema(args) => schema::run(&args),
     };
     match outcome {
