@@ -72,6 +72,9 @@ pub struct Matcher {
     scratch: Scratch,
     /// Whether there is a current event.
     readable: bool,
+    /// For each stage the last event that woke it; events are counted.
+    woken: Vec<u64>,
+    event: u64,
     /// The stages that the current event satisfies.
     satisfied: Vec<u32>,
     statistics: Statistics,
@@ -81,11 +84,14 @@ impl Matcher {
     /// A matcher of the program.
     pub fn new(program: Arc<Program>) -> Self {
         let scratch = Scratch::new(program.nodes.len(), program.slots.len());
+        let woken = vec![0; program.stages.len()];
         Self {
             program,
             row: Row::default(),
             scratch,
             readable: false,
+            woken,
+            event: 0,
             satisfied: Vec::new(),
             statistics: Statistics::default(),
         }
@@ -130,6 +136,8 @@ impl Matcher {
             row,
             scratch,
             readable,
+            woken,
+            event: event_number,
             satisfied,
             statistics,
         } = self;
@@ -137,13 +145,20 @@ impl Matcher {
         if !*readable {
             return;
         }
-        program.router.route(row, scratch, |stage| satisfied.push(stage));
+        *event_number += 1;
+        program.router.route(row, scratch, |stage| {
+            if let Some(last) = woken.get_mut(stage as usize)
+                && *last != *event_number
+            {
+                *last = *event_number;
+                satisfied.push(stage);
+            }
+        });
         satisfied.retain(|stage| {
             let stage = program.stages.get(*stage as usize);
             stage.is_some_and(|stage| program.nodes.holds(stage.condition, row, scratch))
         });
         satisfied.sort_unstable();
-        satisfied.dedup();
         statistics.untried_choices += std::mem::take(&mut scratch.untried_choices);
 
         let mut event: Option<Arc<Event>> = None;

@@ -145,7 +145,7 @@ impl Predicate {
         match self {
             Self::Never => 0.0,
             Self::Exists(_) => 0.5,
-            Self::Text(_, _, set) if set.exact_only().is_some() => 0.1,
+            Self::Text(_, _, set) if set.is_exact() => 0.1,
             Self::Text(..) | Self::Value(..) => 0.15,
             Self::Compare(..) => 0.3,
             Self::Regex(..) | Self::Network(..) | Self::Expression(_) => 0.2,

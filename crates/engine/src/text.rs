@@ -8,6 +8,9 @@ use neph_plan::{Case, Pattern, PatternPart, pattern};
 /// So many substrings are searched one by one; more go into one automaton.
 const FEW: usize = 3;
 
+/// Shorter literals are in too many texts to tell one from another.
+const TELLING: usize = 3;
+
 /// A disjunction over one text: the text equals, starts with, holds, ends with or matches one of these.
 ///
 /// The set is built folded; the text that it is asked about must be folded the same way ([`fold_into`]).
@@ -22,7 +25,8 @@ pub(crate) struct TextSet {
     /// The same, read from the end.
     suffixes: Vec<Box<str>>,
     infixes: Infixes,
-    patterns: Vec<pattern::Matcher>,
+    /// Each with the longest literal in it, which a text must hold to match.
+    patterns: Vec<(pattern::Matcher, Box<str>)>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +34,16 @@ enum Infixes {
     #[default]
     None,
     Few(Vec<Finder<'static>>),
-    Many(AhoCorasick),
+    Many(AhoCorasick, Vec<Box<str>>),
+}
+
+/// What a text must have to be in a [`TextSet`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Necessity {
+    /// It equals this.
+    Equal(Box<str>),
+    /// It holds this.
+    Hold(Box<str>),
 }
 
 impl Infixes {
@@ -40,7 +53,7 @@ impl Infixes {
             Self::Few(finders) => finders
                 .iter()
                 .any(|finder| finder.find(text.as_bytes()).is_some()),
-            Self::Many(automaton) => automaton.is_match(text),
+            Self::Many(automaton, _) => automaton.is_match(text),
         }
     }
 }
@@ -53,17 +66,48 @@ impl TextSet {
             || starts_with_one_of(&self.prefixes, text)
             || ends_with_one_of(&self.suffixes, text)
             || self.infixes.is_match(text)
-            || self.patterns.iter().any(|pattern| pattern.is_match(text))
+            || self.patterns.iter().any(|(pattern, _)| pattern.is_match(text))
     }
 
-    /// The texts of the set (folded), where it holds nothing but texts to be equal to.
-    pub(crate) fn exact_only(&self) -> Option<&AHashSet<Box<str>>> {
-        let others = self.everything
-            || !self.prefixes.is_empty()
-            || !self.suffixes.is_empty()
-            || !matches!(self.infixes, Infixes::None)
-            || !self.patterns.is_empty();
-        (!others).then_some(&self.exact)
+    /// Whether only texts equal to one of a few are in the set.
+    pub(crate) fn is_exact(&self) -> bool {
+        !self.everything
+            && self.prefixes.is_empty()
+            && self.suffixes.is_empty()
+            && matches!(self.infixes, Infixes::None)
+            && self.patterns.is_empty()
+    }
+
+    /// Of these things a (folded) text must have at least one to be in the set. `None` where a text may be in it that
+    /// has none of them, or nothing that tells it from most others.
+    pub(crate) fn necessities(&self) -> Option<Vec<Necessity>> {
+        if self.everything {
+            return None;
+        }
+        let equal = self.exact.iter().map(|text| Necessity::Equal(text.clone()));
+        let infixes: Vec<Box<str>> = match &self.infixes {
+            Infixes::None => Vec::new(),
+            Infixes::Few(finders) => finders
+                .iter()
+                .map(|finder| String::from_utf8_lossy(finder.needle()).into())
+                .collect(),
+            Infixes::Many(_, texts) => texts.clone(),
+        };
+        let literals = self.patterns.iter().map(|(_, literal)| literal);
+        let held = self
+            .prefixes
+            .iter()
+            .chain(&self.suffixes)
+            .chain(&infixes)
+            .chain(literals);
+        let mut necessities: Vec<Necessity> = equal.collect();
+        for text in held {
+            if text.len() < TELLING {
+                return None;
+            }
+            necessities.push(Necessity::Hold(text.clone()));
+        }
+        Some(necessities)
     }
 
     /// What asking costs, in the unit of [`crate::nodes::Estimate::cost`].
@@ -71,7 +115,7 @@ impl TextSet {
         let infixes = match &self.infixes {
             Infixes::None => 0.0,
             Infixes::Few(finders) => 4.0 * count(finders.len()),
-            Infixes::Many(_) => 20.0,
+            Infixes::Many(..) => 20.0,
         };
         let edges = if self.prefixes.is_empty() && self.suffixes.is_empty() {
             0.0
@@ -184,10 +228,26 @@ impl TextSetBuilder {
             patterns: self
                 .patterns
                 .iter()
-                .map(|pattern| pattern::Matcher::new(pattern, Case::Sensitive))
+                .map(|pattern| {
+                    (
+                        pattern::Matcher::new(pattern, Case::Sensitive),
+                        longest_literal(pattern),
+                    )
+                })
                 .collect(),
         }
     }
+}
+
+fn longest_literal(pattern: &Pattern) -> Box<str> {
+    let literals = pattern.parts.iter().filter_map(|part| match part {
+        PatternPart::Literal(text) => Some(text),
+        PatternPart::One | PatternPart::Any => None,
+    });
+    literals
+        .max_by_key(|text| text.len())
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// Sorts, and leaves out every text that another one covers.
@@ -222,7 +282,7 @@ fn infixes(mut texts: Vec<Box<str>>) -> Infixes {
             builder.kind(Some(AhoCorasickKind::ContiguousNFA));
         }
         if let Ok(automaton) = builder.build(texts.iter().map(|text| text.as_bytes())) {
-            return Infixes::Many(automaton);
+            return Infixes::Many(automaton, texts);
         }
     }
     Infixes::Few(
