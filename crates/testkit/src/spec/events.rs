@@ -18,7 +18,9 @@ pub(super) fn parse(lines: &str) -> Result<Vec<InputEvent>, String> {
     let mut events: Vec<InputEvent> = Vec::new();
     for line in lines.lines().filter(|line| !line.trim().is_empty()) {
         let mut document: Value = serde_json::from_str(line).map_err(|error| format!("`{line}`: {error}"))?;
-        let object = document.as_object_mut().ok_or_else(|| format!("`{line}` is no object"))?;
+        let object = document
+            .as_object_mut()
+            .ok_or_else(|| format!("`{line}` is no object"))?;
         let id = match object.shift_remove("_id") {
             Some(Value::String(id)) => id,
             _ => return Err(format!("`{line}` has no `_id`")),
@@ -31,7 +33,10 @@ pub(super) fn parse(lines: &str) -> Result<Vec<InputEvent>, String> {
         {
             *time = Value::String(Instant::from_nanos(BEGINNING + offset).to_string());
         }
-        events.push(InputEvent { id, document: document.to_string().into_bytes() });
+        events.push(InputEvent {
+            id,
+            document: document.to_string().into_bytes(),
+        });
     }
     Ok(events)
 }
@@ -57,7 +62,9 @@ fn offset(text: &str) -> Option<i128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let mut sum = whole.parse::<i128>().ok()?.checked_mul(nanos)?;
     if !fraction.is_empty() {
-        let digits = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 18)?;
+        let digits = u32::try_from(fraction.len())
+            .ok()
+            .filter(|digits| *digits <= 18)?;
         sum += fraction.parse::<i128>().ok()?.checked_mul(nanos)? / 10_i128.pow(digits);
     }
     Some(sign * sum)
@@ -81,8 +88,12 @@ mod tests {
 
     #[test]
     fn events_have_ids_and_times() {
-        let events = parse("{\"_id\": \"a\", \"@timestamp\": \"+1ms\", \"x\": [1]}\n\n{\"_id\": \"b\"}\n").unwrap();
-        assert_eq!(events[0].document, br#"{"@timestamp":"2026-01-01T00:00:00.001Z","x":[1]}"#);
+        let events =
+            parse("{\"_id\": \"a\", \"@timestamp\": \"+1ms\", \"x\": [1]}\n\n{\"_id\": \"b\"}\n").unwrap();
+        assert_eq!(
+            events[0].document,
+            br#"{"@timestamp":"2026-01-01T00:00:00.001Z","x":[1]}"#
+        );
         assert_eq!(events[1].id, "b");
         assert!(parse("{}").is_err());
         assert!(parse("{\"_id\": \"a\"}\n{\"_id\": \"a\"}").is_err());

@@ -60,7 +60,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { size: 10, fetch: Fetch::Tail, tiebreaker: None, max_samples_per_key: 1 }
+        Self {
+            size: 10,
+            fetch: Fetch::Tail,
+            tiebreaker: None,
+            max_samples_per_key: 1,
+        }
     }
 }
 
@@ -120,13 +125,22 @@ impl Suite {
         let mut open = false;
         let mut lines = text.split_inclusive('\n').enumerate();
         while let Some((number, line)) = lines.next() {
-            let fail = |reason: String| SuiteError { line: number + 1, reason };
+            let fail = |reason: String| SuiteError {
+                line: number + 1,
+                reason,
+            };
             if let Some((level, title)) = heading(line) {
                 sections.retain(|section| section.level < level);
-                sections.push(Section { level, title: title.to_owned(), ..Section::default() });
+                sections.push(Section {
+                    level,
+                    title: title.to_owned(),
+                    ..Section::default()
+                });
                 open = false;
             }
-            let Some(info) = line.trim_end().strip_prefix("```") else { continue };
+            let Some(info) = line.trim_end().strip_prefix("```") else {
+                continue;
+            };
             let mut body = String::new();
             let mut end = None;
             for (inner, line) in lines.by_ref() {
@@ -143,26 +157,42 @@ impl Suite {
                 "events" | "mapping" => {
                     let shared: Arc<str> = body.into();
                     if let Some(section) = sections.last_mut() {
-                        let place = if word == "events" { &mut section.events } else { &mut section.mapping };
+                        let place = if word == "events" {
+                            &mut section.events
+                        } else {
+                            &mut section.mapping
+                        };
                         *place = Some(shared);
                     }
                     continue;
                 }
                 "eql" => {
-                    let innermost = |pick: fn(&Section) -> &Option<Arc<str>>| sections.iter().rev().find_map(|s| pick(s).clone());
+                    let innermost = |pick: fn(&Section) -> &Option<Arc<str>>| {
+                        sections.iter().rev().find_map(|s| pick(s).clone())
+                    };
                     let subject = Subject::Query {
                         text: body.trim_end().to_owned(),
                         options: Options::parse(options).map_err(fail)?,
                         mapping: innermost(|section| &section.mapping),
                         events: innermost(|section| &section.events).unwrap_or_default(),
                     };
-                    cases.push(Case { name: name_of(&sections), line: number + 1, subject, expectations: Vec::new() });
+                    cases.push(Case {
+                        name: name_of(&sections),
+                        line: number + 1,
+                        subject,
+                        expectations: Vec::new(),
+                    });
                     open = true;
                     continue;
                 }
                 "values" => {
                     let subject = Subject::Expressions;
-                    cases.push(Case { name: name_of(&sections), line: number + 1, subject, expectations: Vec::new() });
+                    cases.push(Case {
+                        name: name_of(&sections),
+                        line: number + 1,
+                        subject,
+                        expectations: Vec::new(),
+                    });
                     open = true;
                     Kind::Values
                 }
@@ -174,14 +204,25 @@ impl Suite {
             let Some(case) = cases.last_mut().filter(|_| open) else {
                 return Err(fail("no query stands before it".into()));
             };
-            if case.expectations.iter().any(|expectation| expectation.kind == kind) {
+            if case
+                .expectations
+                .iter()
+                .any(|expectation| expectation.kind == kind)
+            {
                 return Err(fail(format!("a second `{word}` block of one query")));
             }
-            case.expectations.push(Expectation { kind, text: body, lines: number + 1..end });
+            case.expectations.push(Expectation {
+                kind,
+                text: body,
+                lines: number + 1..end,
+            });
             open = kind != Kind::Values;
         }
         if let Some(case) = cases.iter().find(|case| case.expectations.is_empty()) {
-            return Err(SuiteError { line: case.line, reason: "nothing is expected of the query".into() });
+            return Err(SuiteError {
+                line: case.line,
+                reason: "nothing is expected of the query".into(),
+            });
         }
         number_equal_names(&mut cases);
         Ok(Self { text, cases })
@@ -197,7 +238,11 @@ fn heading(line: &str) -> Option<(usize, &str)> {
 }
 
 fn name_of(sections: &[Section]) -> String {
-    let titles: Vec<&str> = sections.iter().map(|section| section.title.as_str()).filter(|title| !title.is_empty()).collect();
+    let titles: Vec<&str> = sections
+        .iter()
+        .map(|section| section.title.as_str())
+        .filter(|title| !title.is_empty())
+        .collect();
     titles.join(" / ")
 }
 
@@ -205,7 +250,11 @@ fn number_equal_names(cases: &mut [Case]) {
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
     for (index, case) in cases.iter_mut().enumerate() {
         if names.iter().filter(|name| **name == case.name).count() > 1 {
-            let number = names.iter().take(index + 1).filter(|name| **name == case.name).count();
+            let number = names
+                .iter()
+                .take(index + 1)
+                .filter(|name| **name == case.name)
+                .count();
             case.name = format!("{} ({number})", case.name);
         }
     }
@@ -247,7 +296,16 @@ mod tests {
     fn headings_name_cases_and_blocks_hold_below_them() {
         let suite = Suite::parse(TEXT).unwrap();
         let names: Vec<&str> = suite.cases.iter().map(|case| case.name.as_str()).collect();
-        assert_eq!(names, ["Top / A", "Top / A / Deep (1)", "Top / A / Deep (2)", "Top / B (1)", "Top / B (2)"]);
+        assert_eq!(
+            names,
+            [
+                "Top / A",
+                "Top / A / Deep (1)",
+                "Top / A / Deep (2)",
+                "Top / B (1)",
+                "Top / B (2)"
+            ]
+        );
         let seen: Vec<(&str, bool)> = suite
             .cases
             .iter()
@@ -256,7 +314,15 @@ mod tests {
                 Subject::Expressions => None,
             })
             .collect();
-        assert_eq!(seen, [("{1}\n", false), ("{2}\n", false), ("{2}\n", false), ("{1}\n", true)]);
+        assert_eq!(
+            seen,
+            [
+                ("{1}\n", false),
+                ("{2}\n", false),
+                ("{2}\n", false),
+                ("{1}\n", true)
+            ]
+        );
         assert_eq!(suite.cases[0].expectations[0].text, "a\nb\n");
         assert_eq!(suite.cases[0].expectations[0].lines, 9..11);
     }
@@ -266,11 +332,19 @@ mod tests {
         for (text, line, reason) in [
             ("```eql\nany\n", 1, "the block is not closed"),
             ("\n```matches\n```\n", 2, "no query stands before it"),
-            ("```eql\nx\n```\n# H\n```matches\n```\n", 5, "no query stands before it"),
+            (
+                "```eql\nx\n```\n# H\n```matches\n```\n",
+                5,
+                "no query stands before it",
+            ),
             ("```eql\nx\n```\n", 1, "nothing is expected of the query"),
             ("```match\n```\n", 1, "`match` is no kind of block"),
             ("```eql sise=2\n```\n", 1, "`sise=2` is no option of a query"),
-            ("```eql\nx\n```\n```matches\n```\n```matches\n```\n", 6, "a second `matches` block of one query"),
+            (
+                "```eql\nx\n```\n```matches\n```\n```matches\n```\n",
+                6,
+                "a second `matches` block of one query",
+            ),
         ] {
             let error = Suite::parse(text).unwrap_err();
             assert_eq!((error.line, error.reason.as_str()), (line, reason));

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use neph_diag::render::FileReport;
 use neph_diag::{Diagnostic, SourceFile, fix, has_errors, render};
 use neph_engine::{
-    Emit, Match, Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record, apply_limits, sort_matches,
+    Emit, Fetch, Match, Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record, apply_limits,
+    sort_matches,
 };
 use neph_event::{Instant, Schema};
-use neph_plan::Plan;
+use neph_plan::{Plan, Query as PlanQuery};
 
 use super::events::{self, InputEvent};
 use super::markdown::{Case, Kind, Options, Subject};
@@ -33,19 +34,37 @@ pub struct Failure {
 /// Where the case itself is broken: a mapping or event that cannot be read, a refused query of which matches are
 /// expected, or results that depend on the order of delivery.
 pub fn run(case: &Case) -> Result<Vec<String>, Failure> {
-    let fail = |reason: String| Failure { line: case.line, reason };
+    let fail = |reason: String| Failure {
+        line: case.line,
+        reason,
+    };
     match &case.subject {
-        Subject::Expressions => Ok(case.expectations.iter().map(|expectation| evaluate(&expectation.text)).collect()),
-        Subject::Query { text, options, mapping, events } => {
+        Subject::Expressions => Ok(case
+            .expectations
+            .iter()
+            .map(|expectation| evaluate(&expectation.text))
+            .collect()),
+        Subject::Query {
+            text,
+            options,
+            mapping,
+            events,
+        } => {
             let query = Query::new(text, options, mapping.as_deref()).map_err(fail)?;
-            let kinds: Vec<Kind> = case.expectations.iter().map(|expectation| expectation.kind).collect();
+            let kinds: Vec<Kind> = case
+                .expectations
+                .iter()
+                .map(|expectation| expectation.kind)
+                .collect();
             if has_errors(&query.diagnostics) && !kinds.contains(&Kind::Diagnostics) {
                 return Err(fail(format!("the query is refused:\n{}", query.rendered())));
             }
             let mut outcomes = Vec::new();
             for kind in kinds {
                 outcomes.push(match kind {
-                    Kind::Matches => query.matches(&events::parse(events).map_err(fail)?).map_err(fail)?,
+                    Kind::Matches => query
+                        .matches(&events::parse(events).map_err(fail)?)
+                        .map_err(fail)?,
                     Kind::Diagnostics => query.rendered(),
                     Kind::Fixed => query.fixed(),
                     Kind::Values => String::new(),
@@ -74,19 +93,37 @@ impl<'a> Query<'a> {
             schema.tiebreaker_field = Some(field.as_str().into());
         }
         let (plan, diagnostics) = neph_eql::compile(text, &schema);
-        Ok(Self { text, options, plan, diagnostics })
+        Ok(Self {
+            text,
+            options,
+            plan,
+            diagnostics,
+        })
     }
 
     fn rendered(&self) -> String {
-        let source = SourceFile { name: NAME, text: self.text };
-        let report = FileReport { source, diagnostics: &self.diagnostics };
-        let shown: Vec<String> =
-            report.in_order().into_iter().map(|diagnostic| render::text(diagnostic, &source, false)).collect();
+        let source = SourceFile {
+            name: NAME,
+            text: self.text,
+        };
+        let report = FileReport {
+            source,
+            diagnostics: &self.diagnostics,
+        };
+        let shown: Vec<String> = report
+            .in_order()
+            .into_iter()
+            .map(|diagnostic| render::text(diagnostic, &source, false))
+            .collect();
         shown.join("\n")
     }
 
     fn fixed(&self) -> String {
-        let fixes: Vec<_> = self.diagnostics.iter().filter_map(|diagnostic| diagnostic.fix.clone()).collect();
+        let fixes: Vec<_> = self
+            .diagnostics
+            .iter()
+            .filter_map(|diagnostic| diagnostic.fix.clone())
+            .collect();
         let mut text = fix::apply(self.text, &fixes, true).text;
         text.push('\n');
         text
@@ -110,14 +147,24 @@ impl<'a> Query<'a> {
             (&backward, Emit::AtOnce, "in reverse, told at once"),
         ] {
             let other = self.deliver(plan, &program, events, order, emit)?;
-            if other != found {
-                return Err(format!("delivered {how}, the events give\n{other}instead of\n{found}"));
+            if sorted(&other) != sorted(&found) {
+                let (other, found) = (other.join("\n"), found.join("\n"));
+                return Err(format!(
+                    "delivered {how}, the events give\n{other}\ninstead of\n{found}"
+                ));
             }
         }
-        Ok(found)
+        // Samples have no order of time, so there is only one end to cut them at.
+        let fetch = if matches!(plan.query, PlanQuery::Sample(_)) {
+            Fetch::Head
+        } else {
+            self.options.fetch
+        };
+        let rows = apply_limits(found, &plan.limits, self.options.size, fetch);
+        Ok(rows.iter().map(|row| format!("{row}\n")).collect())
     }
 
-    /// What is found when the events come in `order`; their positions stay.
+    /// All that is found when the events come in `order`; their positions stay.
     fn deliver(
         &self,
         plan: &Plan,
@@ -125,7 +172,7 @@ impl<'a> Query<'a> {
         events: &[InputEvent],
         order: &[usize],
         emit: Emit,
-    ) -> Result<String, String> {
+    ) -> Result<Vec<String>, String> {
         let config = OperatorConfig {
             emit,
             max_samples_per_key: self.options.max_samples_per_key,
@@ -135,12 +182,25 @@ impl<'a> Query<'a> {
         let mut operators = Operators::new(&[plan], &config);
         let mut outcomes = Vec::new();
         let mut steps = Vec::new();
-        for (position, event) in order.iter().filter_map(|index| Some((*index, events.get(*index)?))) {
-            matcher.read(&event.document).map_err(|error| format!("event `{}`: {error}", event.id))?;
+        for (position, event) in order
+            .iter()
+            .filter_map(|index| Some((*index, events.get(*index)?)))
+        {
+            matcher
+                .read(&event.document)
+                .map_err(|error| format!("event `{}`: {error}", event.id))?;
             let position = u64::try_from(position).unwrap_or(u64::MAX);
-            let origin = Origin { source: "spec".into(), line: position + 1 };
-            let record =
-                Record { document: &event.document, id: Some(&event.id), index: None, position, origin: &origin };
+            let origin = Origin {
+                source: "spec".into(),
+                line: position + 1,
+            };
+            let record = Record {
+                document: &event.document,
+                id: Some(&event.id),
+                index: None,
+                position,
+                origin: &origin,
+            };
             matcher.matches(&record, |step| steps.push(step));
             for step in steps.drain(..) {
                 operators.push(step, &mut outcomes);
@@ -158,14 +218,21 @@ impl<'a> Query<'a> {
                 Outcome::Retracted(gone) => {
                     let gone = line_of(&gone);
                     let index = standing.iter().position(|found| line_of(found) == gone);
-                    standing.remove(index.ok_or_else(|| format!("`{gone}` is taken back, but was not told"))?);
+                    standing
+                        .remove(index.ok_or_else(|| format!("`{gone}` is taken back, but was not told"))?);
                 }
             }
         }
         sort_matches(&mut standing);
-        let rows = apply_limits(standing, &plan.limits, self.options.size, self.options.fetch);
-        Ok(rows.iter().map(|row| line_of(row) + "\n").collect())
+        Ok(standing.iter().map(line_of).collect())
     }
+}
+
+/// The lines in an order that does not depend on when each was told.
+fn sorted(lines: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<&String> = lines.iter().collect();
+    sorted.sort();
+    sorted
 }
 
 /// A result in one line.
@@ -183,8 +250,11 @@ fn line_of(found: &Match) -> String {
     if !found.keys.is_empty() {
         line.push_str(": ");
     }
-    let ids: Vec<&str> =
-        found.events.iter().map(|(_, event)| event.as_ref().map_or("-", |event| event.id().as_str())).collect();
+    let ids: Vec<&str> = found
+        .events
+        .iter()
+        .map(|(_, event)| event.as_ref().map_or("-", |event| event.id().as_str()))
+        .collect();
     line.push_str(&ids.join(" "));
     line
 }
@@ -193,7 +263,9 @@ fn line_of(found: &Match) -> String {
 fn evaluate(lines: &str) -> String {
     let mut out = String::new();
     for line in lines.lines() {
-        let expression = line.rsplit_once(" => ").map_or(line, |(expression, _)| expression);
+        let expression = line
+            .rsplit_once(" => ")
+            .map_or(line, |(expression, _)| expression);
         let value = match neph_eql::evaluate(expression) {
             Ok(value) => value.to_string(),
             Err(_) => "error".to_owned(),
