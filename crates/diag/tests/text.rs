@@ -1,6 +1,6 @@
 //! The text rendering as people see it.
 
-use neph_diag::render::{FileReport, summary, text};
+use neph_diag::render::{FileReport, file_text, summary, text};
 use neph_diag::{Applicability, Code, Diagnostic, Edit, Severity, SourceFile, Span};
 use proptest::prelude::*;
 
@@ -230,6 +230,27 @@ fn colour_is_only_added_when_asked_for() {
     let coloured = text(&mixed(source), &file, true);
     assert!(!plain.contains('\u{1b}'));
     assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+}
+
+#[test]
+fn a_file_shows_its_diagnostics_in_order() {
+    let source = "any where a == 1 or b == 2 and c == 3";
+    let file = SourceFile {
+        name: "rule.eql",
+        text: source,
+    };
+    let early = Diagnostic::new(&UNKNOWN, span_of(source, "a =="), "first");
+    let late = Diagnostic::new(&UNKNOWN, span_of(source, "c =="), "last");
+    let diagnostics = [late.clone(), mixed(source), early.clone()];
+    let shown = file_text(
+        &FileReport {
+            source: file,
+            diagnostics: &diagnostics,
+        },
+        false,
+    );
+    let expected = [&early, &mixed(source), &late].map(|diagnostic| text(diagnostic, &file, false));
+    assert_eq!(shown, expected.join("\n"));
 }
 
 #[test]

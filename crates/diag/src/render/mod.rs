@@ -1,4 +1,4 @@
-//! Diagnostics for people ([`text()`]), for programs ([`json()`], [`Record`]) and for code-scanning services ([`sarif()`]).
+//! Diagnostics for people ([`text()`], [`file_text()`]), for programs ([`json()`], [`Record`]) and for code-scanning services ([`sarif()`]).
 
 mod json;
 mod sarif;
@@ -7,7 +7,7 @@ mod view;
 
 pub use json::{EditRecord, FixRecord, LabelRecord, Place, Record, json, record};
 pub use sarif::sarif;
-pub use text::{summary, text};
+pub use text::{file_text, summary, text};
 
 use crate::{Diagnostic, SourceFile};
 

@@ -18,7 +18,21 @@ const UNBOUNDED: usize = 1 << 20;
 /// Spans that do not fit the text are moved into it. Whatever the text holds, nothing but colour (where asked for) can
 /// steer the terminal.
 pub fn text(diagnostic: &Diagnostic, source: &SourceFile<'_>, colour: bool) -> String {
-    let lines = LineIndex::new(source.text);
+    text_of(diagnostic, source, &LineIndex::new(source.text), colour)
+}
+
+/// All diagnostics of a file, in the order of the text, with an empty line between them.
+pub fn file_text(report: &FileReport<'_>, colour: bool) -> String {
+    let lines = LineIndex::new(report.source.text);
+    let shown: Vec<String> = report
+        .in_order()
+        .into_iter()
+        .map(|diagnostic| text_of(diagnostic, &report.source, &lines, colour))
+        .collect();
+    shown.join("\n")
+}
+
+fn text_of(diagnostic: &Diagnostic, source: &SourceFile<'_>, lines: &LineIndex<'_>, colour: bool) -> String {
     let level = match diagnostic.severity() {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -39,7 +53,7 @@ pub fn text(diagnostic: &Diagnostic, source: &SourceFile<'_>, colour: bool) -> S
         ));
     }
     let ranges: Vec<Range<usize>> = marked.iter().map(|(range, ..)| range.clone()).collect();
-    let view = View::new(source, &lines, &ranges);
+    let view = View::new(source, lines, &ranges);
 
     let mut snippet = Snippet::source(&view.text).line_start(view.first_line);
     for (range, kind, label) in &marked {
@@ -62,7 +76,7 @@ pub fn text(diagnostic: &Diagnostic, source: &SourceFile<'_>, colour: bool) -> S
     let suggestion = diagnostic
         .fix
         .as_ref()
-        .and_then(|fix| Suggestion::new(fix, source, &lines));
+        .and_then(|fix| Suggestion::new(fix, source, lines));
     if let Some(suggestion) = &suggestion {
         groups.push(suggestion.group());
     }

@@ -102,20 +102,8 @@ impl<'a> Query<'a> {
     }
 
     fn rendered(&self) -> String {
-        let source = SourceFile {
-            name: NAME,
-            text: self.text,
-        };
-        let report = FileReport {
-            source,
-            diagnostics: &self.diagnostics,
-        };
-        let shown: Vec<String> = report
-            .in_order()
-            .into_iter()
-            .map(|diagnostic| render::text(diagnostic, &source, false))
-            .collect();
-        shown.join("\n")
+        let source = SourceFile { name: NAME, text: self.text };
+        render::file_text(&FileReport { source, diagnostics: &self.diagnostics }, false)
     }
 
     fn fixed(&self) -> String {
