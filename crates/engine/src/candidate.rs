@@ -56,9 +56,17 @@ pub(crate) fn earlier_by(instant: Instant, nanos: u64) -> Instant {
 /// The join keys of one partition of a rule's state; shared by the map of partitions, the schedule and the results.
 pub(crate) type JoinKey = Arc<[Option<Value>]>;
 
+/// Bytes of the two counters that stand before an `Arc`'s content.
+pub(crate) const COUNTERS: usize = 2 * size_of::<usize>();
+
 /// Bytes that a join key holds.
 pub(crate) fn key_bytes(key: &[Option<Value>]) -> usize {
-    size_of_val(key) + key.iter().flatten().map(Value::heap_bytes).sum::<usize>()
+    COUNTERS + size_of_val(key) + key.iter().flatten().map(Value::heap_bytes).sum::<usize>()
+}
+
+/// Bytes of a hash table of so many entries: the table is at most seven eighths full, with a byte of control for each.
+pub(crate) fn table_bytes(capacity: usize, entry: usize) -> usize {
+    capacity / 7 * 8 * (entry + 1)
 }
 
 /// Order of join keys: position by position, null first, values as their type orders them.
@@ -109,8 +117,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     pub(crate) fn new(ordinal: Ordinal, event: Arc<Event>, meter: &Arc<Meter>) -> Arc<Self> {
         let tiebreaker = ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
-        // Two counters stand before an `Arc`'s content.
-        let bytes = size_of::<Self>() + 2 * size_of::<usize>() + tiebreaker + event.memory_bytes();
+        let bytes = size_of::<Self>() + tiebreaker + event.memory_bytes() + 2 * COUNTERS;
         meter.add(bytes);
         Arc::new(Self {
             ordinal,

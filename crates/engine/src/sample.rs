@@ -10,7 +10,7 @@ use ahash::AHashMap;
 use neph_event::{EventId, Instant};
 use neph_plan::Sample;
 
-use crate::candidate::{JoinKey, compare_keys, key_bytes};
+use crate::candidate::{COUNTERS, JoinKey, compare_keys, key_bytes, table_bytes};
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::{Event, Match, RuleIndex, StepMatch};
 
@@ -48,7 +48,7 @@ struct Held {
 impl Held {
     fn bytes(&self) -> usize {
         // Vectors keep room to grow.
-        2 * size_of::<Self>() + self.event.memory_bytes()
+        2 * size_of::<Self>() + COUNTERS + self.event.memory_bytes()
     }
 }
 
@@ -217,7 +217,7 @@ impl SampleOperator {
     /// Bytes of state: held events, keys, and the table at its full capacity.
     pub(crate) fn bytes(&self) -> usize {
         self.held_bytes
-            + self.buckets.capacity() * (size_of::<(JoinKey, Bucket)>() + 1)
+            + table_bytes(self.buckets.capacity(), size_of::<(JoinKey, Bucket)>())
             + self.touched.capacity() * size_of::<JoinKey>()
     }
 

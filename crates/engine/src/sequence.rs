@@ -9,7 +9,7 @@ use neph_event::{Instant, Value};
 use neph_plan::Sequence;
 
 use crate::candidate::{
-    BEGINNING, Candidate, END, JoinKey, Meter, compare_keys, earlier_by, key_bytes, later_by,
+    BEGINNING, Candidate, END, JoinKey, Meter, compare_keys, earlier_by, key_bytes, later_by, table_bytes,
 };
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
@@ -217,7 +217,8 @@ impl SequenceOperator {
             }
             true
         });
-        self.shrink();
+        self.partitions.shrink_to_fit();
+        self.schedule.shrink_to_fit();
         self.tell(said, outcomes);
     }
 
@@ -256,7 +257,7 @@ impl SequenceOperator {
     /// Bytes of state: candidates, keys, partial sequences, and the tables at their full capacity.
     pub(crate) fn bytes(&self) -> usize {
         self.meter.bytes()
-            + self.partitions.capacity() * (size_of::<(JoinKey, Partition)>() + 1)
+            + table_bytes(self.partitions.capacity(), size_of::<(JoinKey, Partition)>())
             + self.schedule.capacity() * size_of::<(Instant, JoinKey)>()
             + self.touched.capacity() * size_of::<JoinKey>()
     }

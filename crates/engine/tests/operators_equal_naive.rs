@@ -1,5 +1,7 @@
 //! Random sequences over random, shuffled, chunked events: the operators say what the naive interpreter says.
 
+mod plans;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +10,10 @@ use neph_engine::{
     Emit, Event, Match, OperatorConfig, Operators, Ordinal, Origin, Outcome, RuleIndex, StepMatch,
     sort_matches,
 };
-use neph_event::{EventId, Field, FieldType, Instant, Value};
-use neph_plan::{Condition, FieldId, Plan, Query, Sample, Sequence, Stage};
+use neph_event::{EventId, Instant, Value};
+use neph_plan::{Plan, Query, Sample, Sequence};
 use neph_testkit::naive;
+use plans::{plan, stage};
 use proptest::prelude::*;
 
 fn cases(default: u32) -> ProptestConfig {
@@ -22,28 +25,6 @@ fn cases(default: u32) -> ProptestConfig {
         cases,
         failure_persistence: None,
         ..ProptestConfig::default()
-    }
-}
-
-fn plan(query: Query) -> Plan {
-    let time = Field::new("@timestamp", FieldType::Date);
-    Plan {
-        fields: vec![time],
-        time: FieldId(0),
-        tiebreaker: None,
-        query,
-        limits: Vec::new(),
-        failing_indices: Vec::new(),
-    }
-}
-
-fn stage(missing: bool, runs: u32) -> Stage {
-    Stage {
-        condition: Condition::Const(true),
-        keys: Vec::new(),
-        missing,
-        runs,
-        span: Default::default(),
     }
 }
 
@@ -93,7 +74,8 @@ struct Seen {
     keys: Vec<[Option<u8>; 2]>,
     has_id: bool,
     delay: u64,
-    again: Option<u64>,
+    /// Delivered again, so much later or, with the higher position, earlier.
+    again: Option<i64>,
 }
 
 impl std::fmt::Debug for Seen {
@@ -134,7 +116,7 @@ fn seen() -> impl Strategy<Value = Seen> {
         keys,
         any::<bool>(),
         prop_oneof![2 => Just(0_u64), 2 => 0..4_u64, 1 => 0..20_u64],
-        prop::option::weighted(0.08, 0..6_u64),
+        prop::option::weighted(0.08, -6..6_i64),
     )
         .prop_map(|(time, tiebreaker, steps, keys, has_id, delay, again)| Seen {
             time,
@@ -159,7 +141,7 @@ fn deliveries(
         let millis = seen.time.as_millis() as u64;
         let again = seen
             .again
-            .map(|later| (1000 + number, millis + seen.delay + later));
+            .map(|later| (1000 + number, (millis + seen.delay).saturating_add_signed(later)));
         for (position, due) in [Some((number, millis + seen.delay)), again].into_iter().flatten() {
             let id = seen.has_id.then(|| EventId::given(format!("event {number}")));
             let origin = Origin {

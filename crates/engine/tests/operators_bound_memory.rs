@@ -1,0 +1,237 @@
+//! State is counted truly, stays within its limits, and what had to go is counted.
+
+mod plans;
+mod steps;
+
+use std::time::Duration;
+
+use neph_engine::{Emit, OperatorConfig, Operators, Outcome, RuleIndex};
+use neph_event::Instant;
+use neph_plan::{Plan, Query, Sample};
+use peak_alloc::PeakAlloc;
+use plans::{plan, stage};
+use steps::{said, sequence, step};
+
+#[global_allocator]
+static ALLOCATED: PeakAlloc = PeakAlloc;
+
+const RULE: RuleIndex = RuleIndex(0);
+const MIB: usize = 1 << 20;
+
+fn config(emit: Emit, lateness_millis: Option<u64>, rule_bytes: usize) -> OperatorConfig {
+    OperatorConfig {
+        emit,
+        default_lateness: lateness_millis.map(Duration::from_millis),
+        rule_bytes,
+        ..OperatorConfig::default()
+    }
+}
+
+fn sample() -> Plan {
+    plan(Query::Sample(Sample {
+        stages: vec![stage(false, 1), stage(false, 1)],
+    }))
+}
+
+/// The tests here share the one count of allocated bytes, and so run one after another.
+#[test]
+fn state_is_counted_and_bounded() {
+    counted_bytes_are_those_allocated();
+    many_keys_stay_within_the_limit();
+    one_key_stays_within_the_limit();
+    samples_stay_within_the_limit();
+    under_pressure_what_is_old_is_settled_first();
+    all_rules_together_stay_within_their_limit();
+}
+
+fn counted_bytes_are_those_allocated() {
+    let many_keys = |number: u64| format!("{number}");
+    let one_key = |_: u64| "one".to_owned();
+    let some_keys = |number: u64| format!("{}", number % 100);
+    let keys: [(&str, &dyn Fn(u64) -> String); 3] =
+        [("many", &many_keys), ("one", &one_key), ("some", &some_keys)];
+    for (name, key) in keys {
+        for (emit, lateness, steps) in [
+            (Emit::WhenFinal, None, "abc"),
+            (Emit::WhenFinal, Some(0), "abc"),
+            (Emit::AtOnce, Some(5_000), "abc"),
+            (Emit::AtOnce, Some(5_000), "!ab!"),
+        ] {
+            let plan = sequence(steps, Some(1_000_000));
+            let before = ALLOCATED.current_usage();
+            let mut operators = Operators::new(&[&plan], &config(emit, lateness, usize::MAX));
+            let mut outcomes = Vec::new();
+            for number in 0..20_000_u64 {
+                let millis = number as i64;
+                let stage = (number % 7 / 3) as u16;
+                operators.push(step(stage, &key(number), millis, number), &mut outcomes);
+                if number % 100 == 99 {
+                    operators.advance(Instant::from_millis(millis), &mut outcomes);
+                    outcomes = Vec::new();
+                }
+            }
+            let allocated = ALLOCATED.current_usage() - before;
+            let counted = operators.state_bytes();
+            let ratio = counted as f64 / allocated as f64;
+            println!(
+                "{name} keys, {emit:?}, {lateness:?}, {steps}: {counted} counted, {allocated} allocated, {ratio:.2}"
+            );
+            // What an allocator spends beside is not seen here; small states drown in constants.
+            assert!(
+                ratio > 0.85 || counted < MIB / 4,
+                "{counted} counted, {allocated} allocated"
+            );
+            assert!(
+                ratio < 1.6 || counted < MIB / 4,
+                "{counted} counted, {allocated} allocated"
+            );
+            outcomes.clear();
+            operators.finish(&mut outcomes);
+            drop(outcomes);
+            let left = ALLOCATED.current_usage().saturating_sub(before);
+            assert!(
+                operators.state_bytes() < 4096,
+                "{} counted after the end",
+                operators.state_bytes()
+            );
+            assert!(left < MIB / 8, "{left} allocated after the end");
+        }
+    }
+}
+
+fn many_keys_stay_within_the_limit() {
+    const LIMIT: usize = 4 * MIB;
+    for (emit, lateness) in [
+        (Emit::WhenFinal, None),
+        (Emit::WhenFinal, Some(10)),
+        (Emit::AtOnce, Some(1_000)),
+    ] {
+        let plan = sequence("ab", None);
+        let before = ALLOCATED.current_usage();
+        let mut operators = Operators::new(&[&plan], &config(emit, lateness, LIMIT));
+        let mut outcomes = Vec::new();
+        let keys = 200_000_u64;
+        for number in 0..keys {
+            let millis = number as i64;
+            operators.push(step(0, &number.to_string(), millis, number), &mut outcomes);
+            if number % 100 == 0 {
+                operators.advance(Instant::from_millis(millis), &mut outcomes);
+                let allocated = ALLOCATED.current_usage().saturating_sub(before);
+                assert!(
+                    operators.state_bytes() <= LIMIT,
+                    "{} counted",
+                    operators.state_bytes()
+                );
+                assert!(allocated <= LIMIT * 3 / 2, "{emit:?}: {allocated} allocated");
+            }
+        }
+        let statistics = operators.statistics(RULE);
+        assert_eq!(statistics.candidates, keys);
+        assert!(statistics.peak_bytes <= LIMIT * 3 / 2, "{statistics:?}");
+        // One event a key, and none can be settled away: what is not held any more was evicted.
+        assert_eq!(statistics.evicted + statistics.keys, keys, "{statistics:?}");
+        assert!(statistics.keys > 3_000, "{statistics:?}");
+        // The newest are still there.
+        operators.push(step(1, &(keys - 1).to_string(), keys as i64, keys), &mut outcomes);
+        operators.finish(&mut outcomes);
+        assert_eq!(said(&outcomes), [format!("+{} {keys}", keys - 1)], "{emit:?}");
+    }
+}
+
+fn one_key_stays_within_the_limit() {
+    const LIMIT: usize = 2 * MIB;
+    let plan = sequence("ab", None);
+    let mut operators = Operators::new(&[&plan], &config(Emit::WhenFinal, None, LIMIT));
+    let mut outcomes = Vec::new();
+    for number in 0..100_000_u64 {
+        // All of one time, so that nothing is older than anything else.
+        operators.push(step((number % 2) as u16, "one", 5, number), &mut outcomes);
+        assert!(operators.state_bytes() <= LIMIT);
+    }
+    operators.finish(&mut outcomes);
+    let statistics = operators.statistics(RULE);
+    assert!(!outcomes.is_empty());
+    assert_eq!(outcomes.len() as u64, statistics.finished);
+    // Whatever is not part of a pair came when its time had been settled, or was given up.
+    assert_eq!(
+        2 * statistics.finished + statistics.late + statistics.evicted,
+        100_000,
+        "{statistics:?}"
+    );
+}
+
+fn samples_stay_within_the_limit() {
+    const LIMIT: usize = 2 * MIB;
+    let plan = sample();
+    let mut operators = Operators::new(&[&plan], &config(Emit::WhenFinal, None, LIMIT));
+    let mut outcomes = Vec::new();
+    for number in 0..50_000_u64 {
+        operators.push(step(0, &number.to_string(), 5, number), &mut outcomes);
+        assert!(operators.state_bytes() <= LIMIT);
+    }
+    let statistics = operators.statistics(RULE);
+    assert_eq!(statistics.evicted + statistics.keys, 50_000);
+    assert!(statistics.keys > 1_000);
+    operators.push(step(1, "49999", 5, 50_000), &mut outcomes);
+    operators.finish(&mut outcomes);
+    assert_eq!(said(&outcomes), ["+49999 50000"]);
+}
+
+fn under_pressure_what_is_old_is_settled_first() {
+    let run = |limit: usize| {
+        let plan = sequence("ab", Some(50));
+        let mut operators = Operators::new(&[&plan], &config(Emit::WhenFinal, None, limit));
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for number in 0..60_000_u64 {
+            // A little out of order, and every key has a pair within its span.
+            let millis = (number / 2) as i64 + if number % 7 == 0 { 3 } else { 0 };
+            operators.push(
+                step(
+                    (number / 20 % 2) as u16,
+                    &(number % 20).to_string(),
+                    millis,
+                    number,
+                ),
+                &mut outcomes,
+            );
+        }
+        operators.finish(&mut outcomes);
+        let statistics = operators.statistics(RULE);
+        assert_eq!((statistics.late, statistics.evicted), (0, 0), "{statistics:?}");
+        let mut said = said(&outcomes);
+        said.sort();
+        (said, statistics.peak_bytes)
+    };
+    let (all, peak) = run(usize::MAX);
+    let (bounded, bounded_peak) = run(MIB);
+    assert!(
+        peak > 8 * MIB && bounded_peak <= MIB + MIB / 8,
+        "{peak} {bounded_peak}"
+    );
+    assert!(all.len() > 20_000);
+    assert_eq!(all, bounded);
+}
+
+fn all_rules_together_stay_within_their_limit() {
+    let plans: Vec<Plan> = (0..8).map(|_| sequence("ab", None)).collect();
+    let plans: Vec<&Plan> = plans.iter().collect();
+    let config = OperatorConfig {
+        total_bytes: 4 * MIB,
+        ..OperatorConfig::default()
+    };
+    let mut operators = Operators::new(&plans, &config);
+    let mut outcomes = Vec::new();
+    for number in 0..40_000_u64 {
+        let mut step = step(0, &number.to_string(), number as i64, number);
+        step.rule = RuleIndex((number % 8) as u32);
+        operators.push(step, &mut outcomes);
+        assert!(operators.state_bytes() <= 4 * MIB);
+    }
+    let evicted: u64 = (0..8)
+        .map(|rule| operators.statistics(RuleIndex(rule)).evicted)
+        .sum();
+    let keys: u64 = (0..8)
+        .map(|rule| operators.statistics(RuleIndex(rule)).keys)
+        .sum();
+    assert_eq!(evicted + keys, 40_000);
+}

@@ -1,0 +1,66 @@
+//! Step matches made by hand, for tests of the operators.
+
+use std::sync::{Arc, LazyLock};
+
+use neph_engine::{Event, Match, Ordinal, Origin, Outcome, RuleIndex, StepMatch};
+use neph_event::{EventId, Instant, Value};
+use neph_plan::{Plan, Query, Sequence};
+
+use crate::plans::{plan, stage};
+
+/// A sequence of steps; `!` stands for one that must not happen, anything else for one that must.
+pub(crate) fn sequence(steps: &str, maxspan_millis: Option<u64>) -> Plan {
+    let stages = steps.chars().map(|step| stage(step == '!', 1)).collect();
+    plan(Query::Sequence(Sequence {
+        stages,
+        until: None,
+        maxspan: maxspan_millis.map(|millis| millis * 1_000_000),
+    }))
+}
+
+/// The event at this position satisfies the step under the key.
+pub(crate) fn step(step: u16, key: &str, millis: i64, position: u64) -> StepMatch {
+    static SOURCE: LazyLock<Arc<str>> = LazyLock::new(|| "test".into());
+    let origin = Origin {
+        source: Arc::clone(&SOURCE),
+        line: position,
+    };
+    let document = format!(r#"{{"position":{position}}}"#).into_bytes();
+    let event = Event::new(document, Some(EventId::given(position.to_string())), origin);
+    StepMatch {
+        rule: RuleIndex(0),
+        step,
+        keys: [Some(Value::String(key.into()))].into_iter().collect(),
+        ordinal: Some(Ordinal {
+            time: Instant::from_millis(millis),
+            tiebreaker: None,
+            position,
+        }),
+        position,
+        event: Arc::new(event),
+    }
+}
+
+/// Ids of a match's events, `!` for a step that did not happen.
+pub(crate) fn ids(found: &Match) -> String {
+    let id = |event: &Option<Arc<Event>>| {
+        event
+            .as_ref()
+            .map_or("!".to_owned(), |event| event.id().to_string())
+    };
+    found
+        .events
+        .iter()
+        .map(|(_, event)| id(event))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// What was said, in order: `+1 2` for a match of the events 1 and 2, `-1 2` where it was taken back.
+pub(crate) fn said(outcomes: &[Outcome]) -> Vec<String> {
+    let text = |outcome: &Outcome| match outcome {
+        Outcome::Found(found) => format!("+{}", ids(found)),
+        Outcome::Retracted(gone) => format!("-{}", ids(gone)),
+    };
+    outcomes.iter().map(text).collect()
+}
