@@ -255,9 +255,8 @@ impl Host {
             (number >> 8) & 255,
             number & 255
         );
-        let mac = (0..6).map(|_| random.hex(2)).collect::<Vec<_>>().join("-");
         let host = format!(
-            r#""host":{{"architecture":"x86_64","hostname":"node-{number:05}","id":"{id}","ip":["127.0.0.1","{address}"],"mac":["{mac}"],"name":"node-{number:05}","os":{{"family":"ubuntu","kernel":"6.8.0-1021-aws","name":"Linux","platform":"ubuntu","type":"linux","version":"24.04"}}}}"#,
+            r#""host":{{"hostname":"node-{number:05}","id":"{id}","ip":["127.0.0.1","{address}"],"name":"node-{number:05}","os":{{"kernel":"6.8.0-1021-aws","name":"Linux","platform":"ubuntu","type":"linux","version":"24.04"}}}}"#,
             id = random.hex(32),
         );
         let parents = PARENTS
@@ -287,7 +286,7 @@ impl Host {
         Some(Process {
             program,
             line,
-            entity: random.base64(40),
+            entity: random.base64(24),
             pid: 1000 + random.below(4_000_000),
             parent,
         })
@@ -315,22 +314,13 @@ impl Host {
         self.sequence += 1;
         text.put(&[&self.agent]).time(time);
         text.put(&[
-            r#"","data_stream":{"dataset":"endpoint.events."#,
-            category,
-            r#"","namespace":"default","type":"logs"},"ecs":{"version":"8.10.0"},"event":{"action":""#,
+            r#"","ecs":{"version":"8.10.0"},"event":{"action":""#,
             action,
             r#"","category":[""#,
             category,
-            r#""],"created":""#,
         ]);
-        text.time(time);
-        text.put(&[
-            r#"","dataset":"endpoint.events."#,
-            category,
-            r#"","id":""#,
-            &id,
-            r#"","kind":"event","module":"endpoint","sequence":"#,
-        ]);
+        text.put(&[r#""],"dataset":"endpoint.events."#, category, r#"","id":""#, &id]);
+        text.put(&[r#"","kind":"event","module":"endpoint","sequence":"#]);
         text.number(self.sequence)
             .put(&[r#","type":[""#, kind, r#""]},"#, &self.host]);
         id
@@ -429,7 +419,7 @@ impl Host {
 
 impl ParentProcess {
     fn new(parent: &Parent, random: &mut Random) -> Self {
-        let (entity, leader) = (random.base64(40), random.base64(40));
+        let (entity, leader) = (random.base64(24), random.base64(24));
         let pid = 300 + random.below(3000);
         let (user, id) = parent.user;
         let json = format!(

