@@ -72,10 +72,7 @@ fn test_holds(test: &Test, document: &Document<'_>) -> bool {
             patterns.iter().any(|pattern| like(pattern, text, *case))
         }),
         Test::Regex(field, expressions, dialect, case) => some_text(field, &|text| {
-            let matches = |expression: &Box<str>| regex::compile(&[expression.clone()], *dialect, *case);
-            expressions
-                .iter()
-                .any(|expression| matches(expression).is_ok_and(|regex| regex.is_match(text)))
+            regex::compile(expressions, *dialect, *case).is_ok_and(|regex| regex.is_match(text))
         }),
         Test::StartsWith(field, parts, case) => some_text(field, &|text| {
             parts
