@@ -1,1 +1,45 @@
 //! Rule files and their load report, and the alerts that matches become.
+//!
+//! - [`load`]: files and folders of rules to a [`RuleSet`], with a [`LoadReport`] in which every rule is exactly one of
+//!   active, degraded and rejected.
+//! - [`Rule`]: a rule as its file states it, with the plan that its query became.
+//! - [`alert`]: a match of the engine and its rule to an alert, an ECS document that explains itself.
+//! - [`grouping`]: what happens beyond a rule's `max_signals`.
+//!
+//! The formats are Elastic's: the TOML of <https://github.com/elastic/detection-rules> and Kibana's NDJSON export; and a
+//! bare query in a file `*.eql`.
+//!
+//! **Architecture invariant:** everything wrong in a rule file is a diagnostic with a span of that file; nothing here
+//! reads events or runs a plan.
+
+pub mod alert;
+mod bare;
+mod check;
+mod codes;
+mod compile;
+mod document;
+mod elastic;
+mod embedded;
+mod file;
+pub mod grouping;
+mod guide;
+mod json_document;
+mod keys;
+mod load;
+mod report;
+mod rule;
+mod schedule;
+mod scope;
+mod threat;
+mod toml_document;
+
+pub use alert::{Alert, AlertBuilder, alert_id};
+pub use codes::CODES;
+pub use grouping::Grouping;
+pub use load::{RuleSet, load, load_text};
+pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
+pub use rule::{
+    Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping, Technique, Threat, ThreatItem,
+};
+pub use schedule::{Schedule, parse_date_math, parse_interval};
+pub use scope::IndexScope;

@@ -1,0 +1,149 @@
+//! Fields of JSON documents: looking them up, and what several documents share.
+
+use neph_event::{Instant, parse_date};
+use serde_json::{Map, Value};
+
+/// Documents nested deeper than this are not looked into.
+const MAX_DEPTH: u32 = 64;
+
+/// Calls `visit` with every value of a field. Keys may hold dots (`"process.name"`), and arrays flatten, as when rules
+/// match.
+pub(crate) fn for_each<'a>(document: &'a Value, path: &str, visit: &mut impl FnMut(&'a Value)) {
+    descend(document, path, 0, visit);
+}
+
+fn descend<'a>(value: &'a Value, path: &str, depth: u32, visit: &mut impl FnMut(&'a Value)) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| descend(item, path, depth + 1, visit)),
+        Value::Object(map) if !path.is_empty() => {
+            for (key, inner) in map {
+                let Some(rest) = path.strip_prefix(key.as_str()) else {
+                    continue;
+                };
+                if rest.is_empty() {
+                    descend(inner, "", depth + 1, visit);
+                } else if let Some(rest) = rest.strip_prefix('.') {
+                    descend(inner, rest, depth + 1, visit);
+                }
+            }
+        }
+        Value::Object(_) | Value::Null => {}
+        scalar if path.is_empty() => visit(scalar),
+        _ => {}
+    }
+}
+
+/// The first value of a field.
+pub(crate) fn first<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+    let mut found = None;
+    for_each(document, path, &mut |value| found = found.or(Some(value)));
+    found
+}
+
+/// The first value of a field as text.
+pub(crate) fn text(document: &Value, path: &str) -> Option<String> {
+    match first(document, path)? {
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Whether a field has this value, or one of its values is it.
+pub(crate) fn has(document: &Value, path: &str, wanted: &str) -> bool {
+    let mut found = false;
+    for_each(document, path, &mut |value| {
+        found |= value.as_str() == Some(wanted)
+    });
+    found
+}
+
+/// The first value of a field as a time.
+pub(crate) fn time(document: &Value, path: &str) -> Option<Instant> {
+    match first(document, path)? {
+        Value::String(text) => parse_date(text, &[]),
+        Value::Number(number) => number.as_i64().map(Instant::from_millis),
+        _ => None,
+    }
+}
+
+/// What all documents share: keys that all have with equal values; of objects what they share, of arrays the items that
+/// all have. The alert that Kibana makes of a sequence carries the same.
+pub(crate) fn shared(documents: &[&Value]) -> Map<String, Value> {
+    let Some((first, rest)) = documents.split_first() else {
+        return Map::new();
+    };
+    let mut common = (*first).clone();
+    for document in rest {
+        common = intersect(&common, document, 0).unwrap_or(Value::Null);
+    }
+    match common {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn intersect(a: &Value, b: &Value, depth: u32) -> Option<Value> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let common: Map<String, Value> = a
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), intersect(value, b.get(key)?, depth + 1)?)))
+                .collect();
+            (!common.is_empty()).then_some(Value::Object(common))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            let common: Vec<Value> = a.iter().filter(|item| b.contains(item)).cloned().collect();
+            (!common.is_empty()).then_some(Value::Array(common))
+        }
+        (a, b) => (a == b && !a.is_null()).then(|| a.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_found_however_they_are_written() {
+        let document = json!({
+            "process": {"name": "curl", "args": ["curl", "-s"], "parent.name": "sh"},
+            "process.pid": 7,
+            "hosts": [{"name": "a"}, {"name": "b"}],
+        });
+        assert_eq!(text(&document, "process.name").as_deref(), Some("curl"));
+        assert_eq!(text(&document, "process.pid").as_deref(), Some("7"));
+        assert_eq!(text(&document, "process.parent.name").as_deref(), Some("sh"));
+        assert!(has(&document, "process.args", "-s"));
+        assert!(has(&document, "hosts.name", "b"));
+        assert_eq!(text(&document, "process"), None);
+        assert_eq!(text(&document, "proc"), None);
+    }
+
+    #[test]
+    fn what_documents_share() {
+        let a = json!({"host": {"name": "web", "ip": ["::1", "10.0.0.1"]}, "process": {"pid": 1}, "tags": ["x"], "n": 1});
+        let b = json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "process": {"pid": 2}, "tags": ["y"], "n": 1});
+        let c = json!({"host": {"name": "web"}, "n": 1});
+        assert_eq!(
+            Value::Object(shared(&[&a, &b])),
+            json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "n": 1})
+        );
+        assert_eq!(
+            Value::Object(shared(&[&a, &b, &c])),
+            json!({"host": {"name": "web"}, "n": 1})
+        );
+        assert_eq!(Value::Object(shared(&[&a])), a);
+        assert!(shared(&[]).is_empty());
+    }
+}

@@ -1,0 +1,177 @@
+//! The kinds of problems that a rule file can have.
+
+use neph_diag::{Code, Severity};
+
+/// All codes of this crate.
+pub const CODES: &[&Code] = &[
+    &SYNTAX,
+    &KEY_UNKNOWN,
+    &KEY_MISSING,
+    &KEY_NOT_HONOURED,
+    &KEY_NO_EFFECT,
+    &KEY_OTHER_TYPE,
+    &VALUE_TYPE,
+    &VALUE,
+    &VALUE_ODD,
+    &TYPE_UNSUPPORTED,
+    &ID_DUPLICATE,
+    &THREAT,
+    &SCHEDULE,
+    &EXPORT_SHORT,
+];
+
+/// The file cannot be read as TOML or JSON.
+pub(crate) static SYNTAX: Code = Code {
+    name: "rule-syntax",
+    severity: Severity::Error,
+    summary: "the rule file is not valid TOML or JSON",
+    explanation: "A rule file is TOML (`*.toml`), JSON (`*.json`) or one JSON object a line (`*.ndjson`). The place where \
+reading failed is shown; in TOML, reading goes on behind it, so that one run shows every such place.
+
+```toml
+name = \"no closing quote
+```
+
+In a query the literal string `'''…'''` is the best choice: nothing in it has to be escaped.",
+};
+
+/// A key that the format does not have.
+pub(crate) static KEY_UNKNOWN: Code = Code {
+    name: "rule-key-unknown",
+    severity: Severity::Warning,
+    summary: "the rule has a key that its format does not know",
+    explanation: "The key is not read, so what it says does not happen. Often it is a slip of the pen:
+
+```toml
+[rule]
+risk_scores = 47   # `risk_score`
+```
+
+Elastic's rule schema is described at
+<https://www.elastic.co/docs/solutions/security/detect-and-alert/create-detection-rule>.",
+};
+
+/// A key that must be there is not.
+pub(crate) static KEY_MISSING: Code = Code {
+    name: "rule-key-missing",
+    severity: Severity::Error,
+    summary: "the rule lacks a key that it must have",
+    explanation: "A rule needs `rule_id`, `name`, `description`, `type`, `severity`, `risk_score` and, unless it is a machine \
+learning rule, `query`. In a TOML file they stand in the table `[rule]`.",
+};
+
+/// A key whose meaning is not honoured yet.
+pub(crate) static KEY_NOT_HONOURED: Code = Code {
+    name: "rule-key-not-honoured",
+    severity: Severity::Warning,
+    summary: "the rule asks for something that is not done yet",
+    explanation: "The rule runs, but without what this key asks for, so it may alert more often or on more events than its \
+author wanted. Such a rule is *degraded* in the load report, never silently active.",
+};
+
+/// Keys that change nothing.
+pub(crate) static KEY_NO_EFFECT: Code = Code {
+    name: "rule-key-no-effect",
+    severity: Severity::Info,
+    summary: "the rule has keys that change nothing here",
+    explanation: "Some keys are Kibana's own book-keeping (when a rule was saved and by whom, which index alerts go to) or \
+describe what Kibana does besides detection. They are known and read, and nothing depends on them.",
+};
+
+/// A key that belongs to rules of another type.
+pub(crate) static KEY_OTHER_TYPE: Code = Code {
+    name: "rule-key-of-other-type",
+    severity: Severity::Warning,
+    summary: "the rule has a key that only rules of another type have",
+    explanation: "For example `threshold` in a rule of type `eql`. The key is not read: either it or the `type` is wrong.",
+};
+
+/// A value of the wrong kind.
+pub(crate) static VALUE_TYPE: Code = Code {
+    name: "rule-value-type",
+    severity: Severity::Error,
+    summary: "a value is of the wrong kind",
+    explanation: "A number where a string is needed, a string where a list is needed, and so on.
+
+```toml
+risk_score = \"47\"   # a number: 47
+tags = \"linux\"      # a list: [\"linux\"]
+```",
+};
+
+/// A value that is not allowed.
+pub(crate) static VALUE: Code = Code {
+    name: "rule-value",
+    severity: Severity::Error,
+    summary: "a value is not one of those allowed",
+    explanation: "`severity` is `low`, `medium`, `high` or `critical`; `risk_score` lies between 0 and 100; `interval` is a \
+number and one of `s`, `m`, `h`, `d` (`5m`); `from` is date math (`now-9m`); `max_signals` is at least 1.",
+};
+
+/// A value that is allowed but unusual.
+pub(crate) static VALUE_ODD: Code = Code {
+    name: "rule-value-odd",
+    severity: Severity::Warning,
+    summary: "a value is allowed, but probably not what is meant",
+    explanation: "For example a `rule_id` that is no UUID, which another author may have chosen too, or `language = \"kuery\"` \
+in a rule of type `eql`.",
+};
+
+/// A rule type that does not run yet.
+pub(crate) static TYPE_UNSUPPORTED: Code = Code {
+    name: "rule-type-unsupported",
+    severity: Severity::Error,
+    summary: "rules of this type do not run yet",
+    explanation: "Rules of type `eql` run. The types `query`, `saved_query`, `new_terms`, `threshold`, `threat_match`, `esql` \
+and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
+};
+
+/// Two rules have one id.
+pub(crate) static ID_DUPLICATE: Code = Code {
+    name: "rule-id-duplicate",
+    severity: Severity::Error,
+    summary: "another rule has the same `rule_id`",
+    explanation: "Alerts are told apart by the id of their rule, so two rules must not share one. The rule that was read first \
+(files in the order of their paths) stays; this one is rejected. Give it an id of its own, for example from `uuidgen`.",
+};
+
+/// The ATT&CK mapping is wrong in itself.
+pub(crate) static THREAT: Code = Code {
+    name: "rule-threat",
+    severity: Severity::Warning,
+    summary: "the ATT&CK mapping does not fit together",
+    explanation: "Tactics are `TA` and four digits, techniques `T` and four digits, sub-techniques their technique's id, a dot \
+and three digits; the `reference` is the page of that id. The rule runs; alerts carry the mapping as it is written.
+
+```toml
+[[rule.threat]]
+framework = \"MITRE ATT&CK\"
+[rule.threat.tactic]
+id = \"TA0006\"
+name = \"Credential Access\"
+reference = \"https://attack.mitre.org/tactics/TA0006/\"
+[[rule.threat.technique]]
+id = \"T1552\"
+name = \"Unsecured Credentials\"
+reference = \"https://attack.mitre.org/techniques/T1552/\"
+```",
+};
+
+/// Interval and look-back leave a gap.
+pub(crate) static SCHEDULE: Code = Code {
+    name: "rule-schedule",
+    severity: Severity::Warning,
+    summary: "the rule looks back less than its interval",
+    explanation: "Where a rule runs every 10 minutes and looks at the last 5, an engine that runs on schedule never sees half \
+of the events. Here every event is seen once, whatever the schedule says, but nothing later than the watermark is waited for: \
+the lateness that a rule tolerates is `from` minus `interval`.",
+};
+
+/// An export file holds fewer rules than it says.
+pub(crate) static EXPORT_SHORT: Code = Code {
+    name: "rule-export-short",
+    severity: Severity::Warning,
+    summary: "the export holds another number of rules than its last line says",
+    explanation: "The last line of an export from Kibana counts what was exported. When the counts differ, the file was cut \
+short or edited.",
+};

@@ -1,0 +1,450 @@
+//! Reads one rule of Elastic's format, from TOML or JSON.
+
+use neph_diag::{Diagnostic, Span};
+
+use crate::check::Findings;
+use crate::codes;
+use crate::compile::{self, Overrides};
+use crate::document::{Node, Table};
+use crate::embedded::{Embedded, Host};
+use crate::guide;
+use crate::keys;
+use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping};
+use crate::schedule::{Schedule, parse_date_math, parse_interval};
+use crate::scope::IndexScope;
+use crate::threat;
+
+/// Kibana's default of `max_signals`.
+pub(crate) const MAX_SIGNALS: u64 = 100;
+
+/// What a rule's text came to.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// `rule_id`, as far as it could be read.
+    pub(crate) id: Option<String>,
+    /// `name`, as far as it could be read.
+    pub(crate) name: Option<String>,
+    /// The type, where it is one.
+    pub(crate) kind: Option<RuleKind>,
+    /// Where the rule's id stands, or the rule.
+    pub(crate) id_place: Span,
+    /// The rule, where nothing stands against running it.
+    pub(crate) rule: Option<Rule>,
+    /// Keys that ask for what is not done yet, with what does not happen.
+    pub(crate) not_honoured: Vec<(&'static str, &'static str)>,
+    /// All that is to be said.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// A rule's table and where it stands.
+pub(crate) struct Source<'a> {
+    /// The whole file.
+    pub(crate) text: &'a str,
+    pub(crate) host: Host,
+    /// The table of the rule.
+    pub(crate) rule: &'a Table,
+    /// The place of that table.
+    pub(crate) place: Span,
+    /// The top of a TOML file, where `[metadata]` and `[transform]` stand beside the rule.
+    pub(crate) file: Option<&'a Table>,
+    pub(crate) origin: RuleOrigin,
+}
+
+/// Reads a rule and compiles its query.
+pub(crate) fn read(source: Source<'_>) -> Reading {
+    let rule = source.rule;
+    let mut findings = Findings::default();
+    let kind = rule
+        .text("type")
+        .and_then(|word| RuleKind::ALL.into_iter().find(|kind| kind.word() == word));
+    match source.file {
+        Some(file) => findings.check(file, Span::default(), "", keys::FILE, kind),
+        None => findings.check(rule, source.place, "", keys::RULE, kind),
+    }
+    findings.finish();
+    let not_honoured = std::mem::take(&mut findings.not_honoured);
+    let mut reader = Reader {
+        source: &source,
+        diagnostics: findings.diagnostics,
+    };
+    let rule_read = reader.rule(kind);
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    let refused = neph_diag::has_errors(&diagnostics);
+    Reading {
+        id: rule.text("rule_id").map(str::to_owned),
+        name: rule.text("name").map(str::to_owned),
+        kind,
+        id_place: rule.get("rule_id").map_or(source.place, |node| node.span),
+        rule: rule_read.filter(|_| !refused),
+        not_honoured,
+        diagnostics,
+    }
+}
+
+struct Reader<'a> {
+    source: &'a Source<'a>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    fn table(&self) -> &'a Table {
+        self.source.rule
+    }
+
+    /// The value of a key whose shape was checked elsewhere.
+    fn node(&self, key: &str) -> Option<&'a Node> {
+        self.table().get(key)
+    }
+
+    fn refuse(&mut self, key: &str, message: String, help: &str) {
+        let place = self.node(key).map_or(self.source.place, |node| node.span);
+        self.diagnostics
+            .push(Diagnostic::new(&codes::VALUE, place, message).with_help(help));
+    }
+
+    fn warn(&mut self, key: &str, message: String, help: &str) {
+        let place = self.node(key).map_or(self.source.place, |node| node.span);
+        self.diagnostics
+            .push(Diagnostic::new(&codes::VALUE_ODD, place, message).with_help(help));
+    }
+
+    /// Reads all keys, also when some are wrong, so that every problem is found.
+    fn rule(&mut self, kind: Option<RuleKind>) -> Option<Rule> {
+        self.check_kind(kind);
+        let table = self.table();
+        let severity = self.severity();
+        let risk_score = self.risk_score();
+        let id = self.id();
+        let schedule = self.schedule();
+        let max_signals = self.max_signals();
+        let threat = threat::read(table, &mut self.diagnostics);
+        let severity_mapping = self.severity_mapping();
+        let risk_score_mapping = self.risk_score_mapping();
+        let version = self.version();
+        let index = table.texts("index");
+        for key in ["name", "description", "query"] {
+            if self
+                .node(key)
+                .and_then(Node::as_text)
+                .is_some_and(|text| text.trim().is_empty())
+            {
+                self.refuse(key, format!("`{key}` is empty"), "say it in at least a word");
+            }
+        }
+        let plan = self.plan(kind, &index);
+        let note = table.text("note").map(|note| {
+            let transform = self.source.file.and_then(|file| file.table("transform"));
+            guide::with_searches(note.trim(), transform)
+        });
+        let optional = |key: &str| {
+            table
+                .text(key)
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
+        Some(Rule {
+            id: id?,
+            name: table.trimmed("name"),
+            description: table.trimmed("description"),
+            version,
+            kind: kind?,
+            query: table.text("query").unwrap_or("").to_owned(),
+            severity: severity?,
+            risk_score: risk_score?,
+            severity_mapping,
+            risk_score_mapping,
+            name_override: optional("rule_name_override"),
+            authors: table.texts("author"),
+            license: optional("license"),
+            references: table.texts("references"),
+            tags: table.texts("tags"),
+            false_positives: table
+                .texts("false_positives")
+                .iter()
+                .map(|text| text.trim().to_owned())
+                .collect(),
+            note: note.filter(|note| !note.is_empty()),
+            setup: optional("setup"),
+            investigation_fields: table
+                .table("investigation_fields")
+                .map_or_else(Vec::new, |inner| inner.texts("field_names")),
+            threat,
+            index,
+            schedule,
+            max_signals,
+            timestamp_override: optional("timestamp_override"),
+            timestamp_field: optional("timestamp_field").unwrap_or_else(|| "@timestamp".into()),
+            building_block: optional("building_block_type"),
+            timeline: optional("timeline_id").map(|id| (id, table.trimmed("timeline_title"))),
+            metadata: self.metadata(),
+            enabled: table.boolean("enabled").unwrap_or(true),
+            origin: self.source.origin.clone(),
+            plan,
+        })
+    }
+
+    fn check_kind(&mut self, kind: Option<RuleKind>) {
+        let Some(node) = self.node("type") else { return };
+        let Some(word) = node.as_text() else { return };
+        match kind {
+            Some(kind) if kind.is_supported() => {}
+            Some(kind) => {
+                let message = format!("rules of type `{}` are not supported yet", kind.word());
+                self.diagnostics
+                    .push(Diagnostic::new(&codes::TYPE_UNSUPPORTED, node.span, message));
+            }
+            None => {
+                let words: Vec<String> = RuleKind::ALL
+                    .iter()
+                    .map(|kind| format!("`{}`", kind.word()))
+                    .collect();
+                let help = format!("the types are {}", words.join(", "));
+                self.refuse("type", format!("`{word}` is not a type of rule"), &help);
+            }
+        }
+    }
+
+    fn id(&mut self) -> Option<String> {
+        let id = self.table().text("rule_id")?.trim().to_owned();
+        if id.is_empty() {
+            self.refuse("rule_id", "`rule_id` is empty".into(), "`uuidgen` makes one");
+        } else if !is_uuid(&id) {
+            let help = "ids of rules are UUIDs, so that no two authors choose the same; `uuidgen` makes one";
+            self.warn("rule_id", format!("`{id}` is not a UUID"), help);
+        }
+        Some(id)
+    }
+
+    fn severity(&mut self) -> Option<RuleSeverity> {
+        let word = self.table().text("severity")?;
+        let severity = RuleSeverity::from_word(word);
+        if severity.is_none() {
+            let message = format!("`{word}` is not a severity");
+            self.refuse(
+                "severity",
+                message,
+                "the severities are `low`, `medium`, `high` and `critical`",
+            );
+        }
+        severity
+    }
+
+    fn risk_score(&mut self) -> Option<u8> {
+        let number = self.table().integer("risk_score")?;
+        let score = u8::try_from(number).ok().filter(|score| *score <= 100);
+        if score.is_none() {
+            let message = format!("the risk score {number} is outside 0 to 100");
+            self.refuse(
+                "risk_score",
+                message,
+                "Elastic's scale is low 21, medium 47, high 73, critical 99",
+            );
+        }
+        score
+    }
+
+    fn version(&mut self) -> Option<u64> {
+        let number = self.table().integer("version")?;
+        let version = u64::try_from(number).ok().filter(|version| *version > 0);
+        if version.is_none() {
+            self.refuse(
+                "version",
+                format!("the version {number} is below 1"),
+                "versions count from 1",
+            );
+        }
+        version
+    }
+
+    fn max_signals(&mut self) -> u64 {
+        let Some(number) = self.table().integer("max_signals") else {
+            return MAX_SIGNALS;
+        };
+        match u64::try_from(number).ok().filter(|count| *count > 0) {
+            Some(count) => count,
+            None => {
+                let help = "it is the number of alerts of one run that are raised singly; the rest becomes one grouped alert";
+                self.refuse(
+                    "max_signals",
+                    format!("`max_signals` is {number}, but must be at least 1"),
+                    help,
+                );
+                MAX_SIGNALS
+            }
+        }
+    }
+
+    fn schedule(&mut self) -> Schedule {
+        let mut schedule = Schedule::default();
+        let table = self.table();
+        if let Some(text) = table.text("interval") {
+            match parse_interval(text) {
+                Some(nanos) => schedule.interval_nanos = nanos,
+                None => {
+                    let message = format!("`{text}` is not an interval");
+                    self.refuse(
+                        "interval",
+                        message,
+                        "a number and one of `s`, `m`, `h`, `d`, for example `5m`",
+                    );
+                }
+            }
+            schedule.interval = text.to_owned();
+        }
+        if let Some(text) = table.text("from") {
+            match parse_date_math(text).map(|distance| (distance <= 0, distance.unsigned_abs())) {
+                Some((true, nanos)) => schedule.lookback_nanos = nanos,
+                Some((false, _)) => {
+                    let message = format!("`{text}` lies in the future");
+                    self.refuse("from", message, "a rule looks back, for example from `now-9m`");
+                }
+                None => {
+                    let message = format!("`{text}` is not date math");
+                    self.refuse(
+                        "from",
+                        message,
+                        "`now` and a distance, for example `now-9m` or `now-1h`",
+                    );
+                }
+            }
+            schedule.from = text.to_owned();
+        }
+        if let Some(text) = table.text("to") {
+            if parse_date_math(text) != Some(0) {
+                let help =
+                    "what a run looks at ends now; events are looked at as they come, whatever `to` says";
+                self.warn(
+                    "to",
+                    format!("`{text}` is not honoured as the end of what a run looks at"),
+                    help,
+                );
+            }
+            schedule.to = text.to_owned();
+        }
+        if schedule.lookback_nanos < schedule.interval_nanos && !neph_diag::has_errors(&self.diagnostics) {
+            let key = if self.node("from").is_some() {
+                "from"
+            } else {
+                "interval"
+            };
+            let place = self.node(key).map_or(self.source.place, |node| node.span);
+            let message = format!(
+                "the rule runs every `{}` but looks back only from `{}`: late events are not waited for",
+                schedule.interval, schedule.from
+            );
+            let help =
+                "let `from` reach back further than the interval, by the lateness that is to be tolerated";
+            self.diagnostics
+                .push(Diagnostic::new(&codes::SCHEDULE, place, message).with_help(help));
+        }
+        schedule
+    }
+
+    fn severity_mapping(&mut self) -> Vec<SeverityMapping> {
+        let mut mappings = Vec::new();
+        for (mapping, place) in self.table().tables("severity_mapping") {
+            self.check_operator(mapping, place);
+            let word = mapping.trimmed("severity");
+            match RuleSeverity::from_word(&word) {
+                Some(severity) => {
+                    mappings.push(SeverityMapping {
+                        field: mapping.trimmed("field"),
+                        value: mapping.trimmed("value"),
+                        severity,
+                    });
+                }
+                None if word.is_empty() => {}
+                None => {
+                    let place = mapping.get("severity").map_or(place, |node| node.span);
+                    let message = format!("`{word}` is not a severity");
+                    self.diagnostics
+                        .push(Diagnostic::new(&codes::VALUE, place, message));
+                }
+            }
+        }
+        // The highest wins, as in Kibana: it is looked for first.
+        mappings.sort_by_key(|mapping| std::cmp::Reverse(mapping.severity));
+        mappings
+    }
+
+    fn risk_score_mapping(&mut self) -> Vec<String> {
+        let mut fields = Vec::new();
+        for (mapping, place) in self.table().tables("risk_score_mapping") {
+            self.check_operator(mapping, place);
+            fields.push(mapping.trimmed("field"));
+        }
+        fields
+    }
+
+    fn check_operator(&mut self, mapping: &Table, place: Span) {
+        let word = mapping.trimmed("operator");
+        if !word.is_empty() && word != "equals" {
+            let place = mapping.get("operator").map_or(place, |node| node.span);
+            let message = format!("`{word}` is not an operator of a mapping");
+            self.diagnostics.push(
+                Diagnostic::new(&codes::VALUE, place, message).with_help("the one operator is `equals`"),
+            );
+        }
+    }
+
+    fn metadata(&self) -> Metadata {
+        let Some(table) = self.source.file.and_then(|file| file.table("metadata")) else {
+            return Metadata::default();
+        };
+        let text = |key: &str| table.text(key).map(str::to_owned);
+        Metadata {
+            creation_date: text("creation_date"),
+            updated_date: text("updated_date"),
+            maturity: text("maturity"),
+            integration: table.texts("integration"),
+            min_stack_version: text("min_stack_version"),
+            min_stack_comments: text("min_stack_comments"),
+        }
+    }
+
+    fn plan(&mut self, kind: Option<RuleKind>, index: &[String]) -> Option<neph_plan::Plan> {
+        let table = self.table();
+        let kind = kind?;
+        let Some(node) = self.node("query") else {
+            if kind != RuleKind::MachineLearning {
+                let message = "`query` is missing".to_owned();
+                self.diagnostics
+                    .push(Diagnostic::new(&codes::KEY_MISSING, self.source.place, message));
+            }
+            return None;
+        };
+        if kind != RuleKind::Eql {
+            return None;
+        }
+        if let Some(language) = table.text("language")
+            && language != "eql"
+        {
+            let message = format!("the language of a rule of type `eql` is `eql`, not `{language}`");
+            self.refuse("language", message, "make `type` and `language` agree");
+        }
+        let query = node.as_text()?;
+        let overrides = Overrides {
+            category: table.text("event_category_override"),
+            timestamp: table.text("timestamp_field"),
+            tiebreaker: table.text("tiebreaker_field"),
+        };
+        let (plan, found) = compile::eql(query, &overrides);
+        let map = Embedded::new(self.source.text, node.span, query, self.source.host);
+        self.diagnostics
+            .extend(found.into_iter().map(|diagnostic| map.place(diagnostic)));
+        let mut plan = plan?;
+        IndexScope::new(index).restrict(&mut plan);
+        Some(plan)
+    }
+}
+
+/// Five groups of hexadecimal digits, 8-4-4-4-12.
+fn is_uuid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    [8, 4, 4, 4, 12].iter().all(|length| {
+        groups
+            .next()
+            .is_some_and(|group| group.len() == *length && group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }) && groups.next().is_none()
+}

@@ -1,0 +1,257 @@
+//! What happens beyond a rule's `max_signals`: nothing is dropped.
+//!
+//! A run of a rule is an interval, aligned on the epoch, of the alerts' [`run_time`](Alert::run_time). The first
+//! `max_signals` alerts of a run pass singly; the rest of that run becomes *one* grouped alert with the exact number, the
+//! first and last time, and the first and last few event ids. It comes out when the run is over, that is when the
+//! watermark has passed its end by the rule's lateness, or at the end of the input.
+//!
+//! The grouped alert's id is a hash of the rule and the run, never of the events that happened to be seen first.
+//!
+//! Memory is bounded: a run holds a few counters and at most 20 short lists of ids, and at most [`MAX_RUNS`] runs are kept.
+//! When there are more, the oldest is closed early and its grouped alert told; if it had to be opened once more, it would
+//! let `max_signals` alerts pass again. Nothing is lost by that either.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use neph_event::Instant;
+use serde_json::{Map, Value, json};
+
+use crate::alert::{Alert, hash_of};
+use crate::rule::{Rule, RuleSeverity};
+
+/// Runs kept at a time, of all rules together.
+pub const MAX_RUNS: usize = 65_536;
+/// Ids of events kept of the beginning and of the end of an overflow.
+const KEPT: usize = 10;
+
+/// Start of the aligned interval that an instant lies in, in nanoseconds since the epoch.
+pub fn window_start(time: Instant, interval_nanos: u64) -> i128 {
+    let interval = i128::from(interval_nanos.max(1));
+    time.as_nanos().div_euclid(interval) * interval
+}
+
+/// Lets alerts pass and groups the overflow.
+#[derive(Debug)]
+pub struct Grouping<'a> {
+    rules: &'a [Rule],
+    /// Runs by their end, so that those that are over come first. Alerts without time are of one run that ends last.
+    runs: BTreeMap<(i128, usize), Run>,
+    max_runs: usize,
+}
+
+#[derive(Debug, Default)]
+struct Run {
+    passed: u64,
+    overflow: Option<Box<Overflow>>,
+}
+
+#[derive(Debug)]
+struct Overflow {
+    count: u64,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    severity: RuleSeverity,
+    risk_score: u8,
+    first_ids: Vec<Vec<String>>,
+    last_ids: VecDeque<Vec<String>>,
+    /// The reason of the first alert that did not pass, as an example.
+    example: String,
+}
+
+impl<'a> Grouping<'a> {
+    /// A grouping for rules; alerts name theirs by its position here.
+    pub fn new(rules: &'a [Rule]) -> Self {
+        Self {
+            rules,
+            runs: BTreeMap::new(),
+            max_runs: MAX_RUNS,
+        }
+    }
+
+    /// Takes an alert of `rules[rule]`. Gives it back where it passes singly, and grouped alerts of runs that had to be
+    /// closed to bound memory.
+    pub fn push(&mut self, rule: usize, alert: Alert, out: &mut Vec<Alert>) {
+        let Some(of) = self.rules.get(rule) else {
+            out.push(alert);
+            return;
+        };
+        let interval = of.schedule.interval_nanos;
+        let end = alert.run_time.map_or(i128::MAX, |time| {
+            window_start(time, interval) + i128::from(interval)
+        });
+        let run = self.runs.entry((end, rule)).or_default();
+        if run.passed < of.max_signals {
+            run.passed += 1;
+            out.push(alert);
+        } else {
+            run.overflow
+                .get_or_insert_with(|| Box::new(Overflow::new(&alert)))
+                .take(alert);
+        }
+        while self.runs.len() > self.max_runs {
+            let Some(((end, rule), run)) = self.runs.pop_first() else {
+                break;
+            };
+            self.close(end, rule, run, out);
+        }
+    }
+
+    /// Closes the runs that no event can join any more: the watermark has passed their end by the rule's lateness.
+    pub fn advance(&mut self, watermark: Instant, out: &mut Vec<Alert>) {
+        let now = watermark.as_nanos();
+        let over: Vec<(i128, usize)> = self
+            .runs
+            .range(..=(now, usize::MAX))
+            .map(|(key, _)| *key)
+            .filter(|(end, rule)| {
+                let lateness = self
+                    .rules
+                    .get(*rule)
+                    .map_or(0, |rule| rule.schedule.lateness_nanos());
+                end.saturating_add(i128::from(lateness)) <= now
+            })
+            .collect();
+        for key in over {
+            if let Some(run) = self.runs.remove(&key) {
+                self.close(key.0, key.1, run, out);
+            }
+        }
+    }
+
+    /// Closes all runs, at the end of the input.
+    pub fn finish(&mut self, out: &mut Vec<Alert>) {
+        for ((end, rule), run) in std::mem::take(&mut self.runs) {
+            self.close(end, rule, run, out);
+        }
+    }
+
+    fn close(&self, end: i128, rule: usize, run: Run, out: &mut Vec<Alert>) {
+        if let (Some(overflow), Some(rule)) = (run.overflow, self.rules.get(rule)) {
+            out.push(overflow.into_alert(rule, end));
+        }
+    }
+}
+
+impl Overflow {
+    fn new(first: &Alert) -> Self {
+        Self {
+            count: 0,
+            first: None,
+            last: None,
+            severity: first.severity,
+            risk_score: first.risk_score,
+            first_ids: Vec::new(),
+            last_ids: VecDeque::new(),
+            example: first.reason.clone(),
+        }
+    }
+
+    fn take(&mut self, alert: Alert) {
+        self.count += 1;
+        self.first = [self.first, alert.first].into_iter().flatten().min();
+        self.last = self.last.max(alert.last);
+        self.severity = self.severity.max(alert.severity);
+        self.risk_score = self.risk_score.max(alert.risk_score);
+        if self.first_ids.len() < KEPT {
+            self.first_ids.push(alert.event_ids);
+        } else {
+            if self.last_ids.len() == KEPT {
+                self.last_ids.pop_front();
+            }
+            self.last_ids.push_back(alert.event_ids);
+        }
+    }
+
+    fn into_alert(self, rule: &Rule, end: i128) -> Alert {
+        let interval = i128::from(rule.schedule.interval_nanos);
+        let start = (end != i128::MAX).then(|| Instant::from_nanos(end - interval).to_string());
+        let id = hash_of(&[&rule.id, "max_signals", start.as_deref().unwrap_or("")]);
+        let more = if self.count == 1 {
+            "1 more match".to_owned()
+        } else {
+            format!("{} more matches", self.count)
+        };
+        let reason = format!(
+            "{more} of `{}` in one run, beyond its {} single alerts; the first: {}",
+            rule.name, rule.max_signals, self.example
+        );
+        let document = self.document(rule, &id, &reason, start, end);
+        Alert {
+            id,
+            rule_id: rule.id.clone(),
+            rule_name: rule.name.clone(),
+            severity: self.severity,
+            risk_score: self.risk_score,
+            reason,
+            first: self.first,
+            last: self.last,
+            run_time: self.last,
+            event_ids: Vec::new(),
+            document,
+        }
+    }
+
+    fn document(
+        &self,
+        rule: &Rule,
+        id: &str,
+        reason: &str,
+        start: Option<String>,
+        end: i128,
+    ) -> Map<String, Value> {
+        let text = |time: Option<Instant>| time.map(|time| time.to_string());
+        let end = (end != i128::MAX).then(|| Instant::from_nanos(end).to_string());
+        let value = json!({
+            "@timestamp": text(self.last),
+            "message": reason,
+            "event": {
+                "kind": "alert",
+                "id": id,
+                "severity": self.severity.number(),
+                "risk_score": self.risk_score,
+                "start": text(self.first),
+                "end": text(self.last),
+                "reason": reason,
+            },
+            "rule": {
+                "id": rule.id,
+                "uuid": rule.id,
+                "name": rule.name,
+                "description": rule.description,
+                "category": rule.kind.category(),
+                "ruleset": rule.origin.ruleset,
+            },
+            "tags": rule.tags,
+            "kibana.alert.uuid": id,
+            "kibana.alert.reason": reason,
+            "kibana.alert.severity": self.severity.word(),
+            "kibana.alert.risk_score": self.risk_score,
+            "kibana.alert.rule.name": rule.name,
+            "kibana.alert.rule.rule_id": rule.id,
+            "kibana.alert.suppression.docs_count": self.count,
+            "kibana.alert.suppression.start": text(self.first),
+            "kibana.alert.suppression.end": text(self.last),
+            "neph": {"alert": {
+                "id": id,
+                "reason": reason,
+                "grouped": {
+                    "count": self.count,
+                    "max_signals": rule.max_signals,
+                    "first": text(self.first),
+                    "last": text(self.last),
+                    "first_events": self.first_ids,
+                    "last_events": self.last_ids,
+                },
+                "run": {"interval": rule.schedule.interval, "start": start, "end": end},
+                "rule": {"file": rule.origin.path.display().to_string(), "line": rule.origin.line},
+            }},
+        });
+        match value {
+            Value::Object(mut map) => {
+                map.retain(|_, value| !value.is_null());
+                map
+            }
+            _ => Map::new(),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Every key of Elastic's rule format: its shape, and what is done with it.
+//!
+//! The names are those of <https://github.com/elastic/detection-rules> (TOML) and of Kibana's rule API and export
+//! (<https://www.elastic.co/docs/api/doc/kibana/operation/operation-createrule>).
+
+use crate::rule::RuleKind;
+
+/// A key of a table.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) effect: Effect,
+}
+
+/// What a value must look like.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    Text,
+    /// A list of strings.
+    Texts,
+    /// A string or a list of strings.
+    TextOrTexts,
+    Integer,
+    Boolean,
+    Table(&'static [Key]),
+    Tables(&'static [Key]),
+    /// Anything; its inside is not looked at.
+    Any,
+}
+
+/// What is done with a key.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// It is honoured, or carried to where it is shown.
+    Honoured,
+    /// As before, and it must be there.
+    Required,
+    /// Nothing depends on it.
+    None,
+    /// It asks for something that is not done yet; the text says what does not happen.
+    Later(&'static str),
+    /// It belongs to rules of these types only.
+    Of(&'static [RuleKind]),
+}
+
+const fn key(name: &'static str, shape: Shape, effect: Effect) -> Key {
+    Key { name, shape, effect }
+}
+
+use Effect::{Honoured, Later, Of, Required};
+use Shape::{Any, Boolean, Integer, Table, Tables, Text, TextOrTexts, Texts};
+
+/// The top of a TOML file.
+pub(crate) const FILE: &[Key] = &[
+    key("metadata", Table(METADATA), Honoured),
+    key("rule", Table(RULE), Required),
+    key("transform", Table(TRANSFORM), Honoured),
+];
+
+const METADATA: &[Key] = &[
+    key("creation_date", Text, Honoured),
+    key("updated_date", Text, Honoured),
+    key("deprecation_date", Text, Honoured),
+    key("maturity", Text, Honoured),
+    key("integration", TextOrTexts, Honoured),
+    key("min_stack_version", Text, Honoured),
+    key("min_stack_comments", Text, Honoured),
+    // Switches of the build of Elastic's own rule package.
+    key("bypass_bbr_timing", Boolean, Effect::None),
+    key("promotion", Boolean, Effect::None),
+    key("extended_lookback", Boolean, Effect::None),
+    key("maturity_comments", Text, Effect::None),
+    key("query_schema_validation", Boolean, Effect::None),
+    key("source_integration", Text, Effect::None),
+    key("local_creation_date", Text, Effect::None),
+    key("os_type_list", Texts, Effect::None),
+    key("comments", Text, Effect::None),
+];
+
+/// The keys of a rule.
+pub(crate) const RULE: &[Key] = &[
+    key("rule_id", Text, Required),
+    key("name", Text, Required),
+    key("description", Text, Required),
+    key("type", Text, Required),
+    key("severity", Text, Required),
+    key("risk_score", Integer, Required),
+    key("query", Text, Honoured),
+    key("language", Text, Honoured),
+    key("index", Texts, Honoured),
+    key("author", Texts, Honoured),
+    key("license", Text, Honoured),
+    key("version", Integer, Honoured),
+    key("references", Texts, Honoured),
+    key("tags", Texts, Honoured),
+    key("false_positives", Texts, Honoured),
+    key("note", Text, Honoured),
+    key("setup", Text, Honoured),
+    key("investigation_fields", Table(INVESTIGATION_FIELDS), Honoured),
+    key("threat", Tables(THREAT), Honoured),
+    key("from", Text, Honoured),
+    key("to", Text, Honoured),
+    key("interval", Text, Honoured),
+    key("max_signals", Integer, Honoured),
+    key("timestamp_override", Text, Honoured),
+    key("timestamp_field", Text, Honoured),
+    key("event_category_override", Text, Honoured),
+    key("tiebreaker_field", Text, Honoured),
+    key("building_block_type", Text, Honoured),
+    key("enabled", Boolean, Honoured),
+    key("timeline_id", Text, Honoured),
+    key("timeline_title", Text, Honoured),
+    key("severity_mapping", Tables(SEVERITY_MAPPING), Honoured),
+    key("risk_score_mapping", Tables(RISK_SCORE_MAPPING), Honoured),
+    key("rule_name_override", Text, Honoured),
+    key(
+        "alert_suppression",
+        Any,
+        Later("alerts are not suppressed: each match is one alert"),
+    ),
+    key(
+        "exceptions_list",
+        Any,
+        Later("exceptions are not applied: excepted events take part"),
+    ),
+    key(
+        "filters",
+        Any,
+        Later("filters are not applied: events that they leave out take part"),
+    ),
+    key(
+        "data_view_id",
+        Text,
+        Later("the data view is not resolved: events of every index take part"),
+    ),
+    key(
+        "timestamp_override_fallback_disabled",
+        Boolean,
+        Later("events without the override's field still count by their own time"),
+    ),
+    key("response_actions", Any, Later("responses are not carried out")),
+    key(
+        "actions",
+        Any,
+        Later("nobody is notified: notifications are not sent from a rule's `actions`"),
+    ),
+    // Other types'.
+    key("saved_id", Text, Of(&[RuleKind::SavedQuery])),
+    key("new_terms", Any, Of(&[RuleKind::NewTerms])),
+    key("new_terms_fields", Texts, Of(&[RuleKind::NewTerms])),
+    key("history_window_start", Text, Of(&[RuleKind::NewTerms])),
+    key("threshold", Any, Of(&[RuleKind::Threshold])),
+    key("threat_index", Texts, Of(&[RuleKind::ThreatMatch])),
+    key("threat_indicator_path", Text, Of(&[RuleKind::ThreatMatch])),
+    key("threat_language", Text, Of(&[RuleKind::ThreatMatch])),
+    key("threat_mapping", Any, Of(&[RuleKind::ThreatMatch])),
+    key("threat_query", Text, Of(&[RuleKind::ThreatMatch])),
+    key("threat_filters", Any, Of(&[RuleKind::ThreatMatch])),
+    key("concurrent_searches", Integer, Of(&[RuleKind::ThreatMatch])),
+    key("items_per_search", Integer, Of(&[RuleKind::ThreatMatch])),
+    key("anomaly_threshold", Integer, Of(&[RuleKind::MachineLearning])),
+    key(
+        "machine_learning_job_id",
+        TextOrTexts,
+        Of(&[RuleKind::MachineLearning]),
+    ),
+    // Kibana's book-keeping.
+    key("id", Text, Effect::None),
+    key("created_at", Text, Effect::None),
+    key("created_by", Text, Effect::None),
+    key("updated_at", Text, Effect::None),
+    key("updated_by", Text, Effect::None),
+    key("revision", Integer, Effect::None),
+    key("immutable", Boolean, Effect::None),
+    key("rule_source", Any, Effect::None),
+    key("related_integrations", Any, Effect::None),
+    key("required_fields", Any, Effect::None),
+    key("output_index", Text, Effect::None),
+    key("namespace", Text, Effect::None),
+    key("meta", Any, Effect::None),
+    key("throttle", Any, Effect::None),
+    key("outcome", Text, Effect::None),
+    key("alias_target_id", Text, Effect::None),
+    key("alias_purpose", Text, Effect::None),
+    key("execution_summary", Any, Effect::None),
+];
+
+const INVESTIGATION_FIELDS: &[Key] = &[key("field_names", Texts, Required)];
+
+const THREAT: &[Key] = &[
+    key("framework", Text, Required),
+    key("tactic", Table(THREAT_ITEM), Required),
+    key("technique", Tables(TECHNIQUE), Honoured),
+];
+
+const THREAT_ITEM: &[Key] = &[
+    key("id", Text, Required),
+    key("name", Text, Required),
+    key("reference", Text, Required),
+];
+
+const TECHNIQUE: &[Key] = &[
+    key("id", Text, Required),
+    key("name", Text, Required),
+    key("reference", Text, Required),
+    key("subtechnique", Tables(THREAT_ITEM), Honoured),
+];
+
+const SEVERITY_MAPPING: &[Key] = &[
+    key("field", Text, Required),
+    key("operator", Text, Required),
+    key("value", Text, Required),
+    key("severity", Text, Required),
+];
+
+const RISK_SCORE_MAPPING: &[Key] = &[
+    key("field", Text, Required),
+    key("operator", Text, Required),
+    key("value", Text, Required),
+    key("risk_score", Integer, Effect::None),
+];
+
+const TRANSFORM: &[Key] = &[
+    key("investigate", Tables(INVESTIGATE), Honoured),
+    key("osquery", Tables(OSQUERY), Honoured),
+];
+
+/// A search that an analyst can start from the alert.
+const INVESTIGATE: &[Key] = &[
+    key("label", Text, Required),
+    key("description", Text, Honoured),
+    key("providers", Any, Honoured),
+    key("relativeFrom", Text, Honoured),
+    key("relativeTo", Text, Honoured),
+];
+
+const OSQUERY: &[Key] = &[
+    key("label", Text, Required),
+    key("query", Text, Required),
+    key("ecs_mapping", Any, Effect::None),
+];

@@ -1,0 +1,251 @@
+//! Loads rules from files and folders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use neph_diag::Diagnostic;
+use neph_event::Schema;
+use walkdir::WalkDir;
+
+use crate::codes;
+use crate::elastic::Reading;
+use crate::file::{self, Contents, Format};
+use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
+use crate::rule::Rule;
+
+/// Files larger than this are not read: the largest export of all of Elastic's rules is a tenth of it.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The rules that can run, and what became of all that were found.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// The active and the degraded rules, but not those that are switched off; each has a plan.
+    pub rules: Vec<Rule>,
+    /// Everything that was found.
+    pub report: LoadReport,
+}
+
+/// Loads all rules of the given files and of the folders below the given ones: `*.toml`, `*.ndjson`, `*.jsonl`, `*.json`
+/// and `*.eql`. Files are read in the order of their paths, and each only once.
+///
+/// Nothing is thrown: what cannot be read, is no rule file or is wrong stands in the report.
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
+    let mut loader = Loader::default();
+    for path in paths {
+        loader.find(path.as_ref());
+    }
+    for (path, given) in std::mem::take(&mut loader.found) {
+        loader.read(&path, given);
+    }
+    loader.set
+}
+
+/// Loads the rules of a text as if it were a file of this name.
+pub fn load_text(name: &Path, text: String) -> RuleSet {
+    let mut loader = Loader::default();
+    loader.take(name, text, true);
+    loader.set
+}
+
+#[derive(Default)]
+struct Loader {
+    set: RuleSet,
+    /// Files to read, and whether they were named themselves rather than found in a folder.
+    found: BTreeMap<PathBuf, bool>,
+    canonical: BTreeSet<PathBuf>,
+    /// Ids of the rules read so far, and the path of their files.
+    ids: BTreeMap<String, PathBuf>,
+}
+
+impl Loader {
+    fn find(&mut self, path: &Path) {
+        let is_file = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => return self.fail(path, error.to_string()),
+        };
+        if is_file {
+            self.add(path, true);
+            return;
+        }
+        if !path.is_dir() {
+            return self.fail(path, "it is neither a file nor a folder".into());
+        }
+        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() => self.add(entry.path(), false),
+                Ok(_) => {}
+                Err(error) => {
+                    let place = error.path().unwrap_or(path).to_owned();
+                    let reason = match error.loop_ancestor() {
+                        Some(ancestor) => format!("it is a link that leads back to `{}`", ancestor.display()),
+                        None => error
+                            .io_error()
+                            .map_or_else(|| error.to_string(), ToString::to_string),
+                    };
+                    self.fail(&place, reason);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path, given: bool) {
+        let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.canonical.insert(canonical) {
+            self.found.insert(path.to_owned(), given);
+        }
+    }
+
+    fn fail(&mut self, path: &Path, reason: String) {
+        self.set.report.failures.push(Failure {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+
+    fn ignore(&mut self, path: &Path, reason: String) {
+        self.set.report.ignored.push(IgnoredFile {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+
+    fn read(&mut self, path: &Path, given: bool) {
+        if Format::of(path).is_none() && !given {
+            return self.ignore(
+                path,
+                "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json` or `.eql`".into(),
+            );
+        }
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+                return self.fail(
+                    path,
+                    format!("it is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024),
+                );
+            }
+            Ok(_) => {}
+            Err(error) => return self.fail(path, error.to_string()),
+        }
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fail(path, error.to_string()),
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => self.take(path, text, given),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                self.fail(path, format!("it is not UTF-8 text: byte {at} cannot be read"));
+            }
+        }
+    }
+
+    fn take(&mut self, path: &Path, text: String, given: bool) {
+        // A byte order mark is no part of any format; editors on Windows write it.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let Some(format) = Format::of(path) else {
+            return self.fail(
+                path,
+                "its name does not say what it is; rule files end with `.toml`, `.ndjson`, `.json` or `.eql`"
+                    .into(),
+            );
+        };
+        match file::read(path, format, &text) {
+            Ok(contents) => self.keep(path, text, contents),
+            // What was named by the user and holds no rule is a mistake; what lies around in a folder is not.
+            Err(reason) if given => self.fail(path, format!("it is not a rule file: {reason}")),
+            Err(reason) => self.ignore(path, reason),
+        }
+    }
+
+    fn keep(&mut self, path: &Path, text: String, contents: Contents) {
+        let file = self.set.report.files.len();
+        let mut diagnostics = contents.diagnostics;
+        for reading in contents.rules {
+            let report = self.judge(path, file, reading);
+            diagnostics.extend(report.diagnostics.iter().cloned());
+            self.set.report.rules.push(report);
+        }
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        self.set.report.files.push(RuleFile {
+            path: path.to_owned(),
+            name: path.display().to_string(),
+            text,
+            diagnostics,
+            other_objects: contents.other_objects,
+        });
+    }
+
+    /// Decides the state of a rule, and takes it in if it runs.
+    fn judge(&mut self, path: &Path, file: usize, reading: Reading) -> RuleReport {
+        let mut report = RuleReport {
+            file,
+            id: reading.id,
+            name: reading.name,
+            kind: reading.kind,
+            state: RuleState::Rejected,
+            reasons: Vec::new(),
+            diagnostics: reading.diagnostics,
+        };
+        if let Some(id) = &report.id {
+            if let Some(first) = self.ids.get(id) {
+                let message = format!(
+                    "the `rule_id` `{id}` belongs to a rule of `{}` already",
+                    first.display()
+                );
+                let duplicate = Diagnostic::new(&codes::ID_DUPLICATE, reading.id_place, message);
+                report
+                    .diagnostics
+                    .push(duplicate.with_help("give this rule an id of its own; `uuidgen` makes one"));
+                report.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+                return report;
+            }
+            self.ids.insert(id.clone(), path.to_owned());
+        }
+        let Some(rule) = reading.rule.filter(|rule| rule.plan.is_some()) else {
+            return report;
+        };
+        report.reasons = reasons(&rule, &reading.not_honoured);
+        report.state = if report.reasons.is_empty() {
+            RuleState::Active
+        } else {
+            RuleState::Degraded
+        };
+        if rule.enabled {
+            self.set.rules.push(rule);
+        }
+        report
+    }
+}
+
+fn reasons(rule: &Rule, not_honoured: &[(&'static str, &'static str)]) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = not_honoured
+        .iter()
+        .map(|(key, effect)| Reason::KeyNotHonoured {
+            key: (*key).into(),
+            effect: (*effect).into(),
+        })
+        .collect();
+    let schema = Schema::builtin();
+    // Fields that begin with an underscore are the record's own (`_id`, `_index`), not the document's.
+    let unknown: BTreeSet<String> = rule
+        .plan
+        .iter()
+        .flat_map(|plan| &plan.fields)
+        .filter(|field| {
+            !field.path.starts_with('_')
+                && schema
+                    .get(&field.path)
+                    .is_none_or(|known| known.sources.is_empty())
+        })
+        .map(|field| field.path.to_string())
+        .collect();
+    if !unknown.is_empty() {
+        reasons.push(Reason::FieldsUnknown {
+            fields: unknown.into_iter().collect(),
+        });
+    }
+    if !rule.enabled {
+        reasons.push(Reason::Disabled);
+    }
+    reasons
+}
