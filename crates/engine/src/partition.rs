@@ -309,12 +309,14 @@ impl Partition {
         settling.into_iter().chain(live).min()
     }
 
-    /// Times that the state goes back to.
+    /// Times of the events that are not settled.
+    pub(crate) fn pending_times(&self) -> impl Iterator<Item = Instant> {
+        self.pending.iter().map(|entry| entry.candidate.time())
+    }
+
+    /// Times that the settled state goes back to.
     pub(crate) fn starts(&self) -> impl Iterator<Item = Instant> {
-        self.pending
-            .iter()
-            .map(|entry| entry.candidate.time())
-            .chain(self.settled.starts())
+        self.settled.starts()
     }
 
     /// Bytes on the heap beside the candidates themselves.

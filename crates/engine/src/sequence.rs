@@ -177,20 +177,32 @@ impl SequenceOperator {
         self.schedule = BinaryHeap::new();
     }
 
-    /// Releases memory, down to a part of `limit`: first by settling what is older than the rule's lateness (or
-    /// `maxspan`) behind the newest event, then by settling and giving up the older half, until it is enough.
+    /// Releases memory, down to a part of `limit`. First what is older than the rule's lateness (without one: than
+    /// `maxspan`, or 5 minutes) behind the newest event is settled, then, until it is enough, the older half of what is
+    /// left. That loses nothing but the tolerance of events that come late, which are counted. Only when most of the
+    /// state is partial sequences are those that began earliest given up.
     pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
         let enough = limit / RELIEF.1 * RELIEF.0;
-        let window = self.lateness.or(self.shape.maxspan).unwrap_or(PRESSURE_WINDOW);
+        let window = self
+            .lateness
+            .unwrap_or_else(|| self.shape.maxspan.unwrap_or(0).max(PRESSURE_WINDOW));
         self.settle_all(earlier_by(self.newest, window), None, outcomes);
-        while self.bytes() > enough && !self.partitions.is_empty() {
+        while self.bytes() > enough {
+            let mut pending: Vec<Instant> = self
+                .partitions
+                .values()
+                .flat_map(Partition::pending_times)
+                .collect();
             let mut starts: Vec<Instant> = self.partitions.values().flat_map(Partition::starts).collect();
-            let middle = starts.len().saturating_sub(1) / 2;
-            if starts.is_empty() {
-                break;
+            if pending.len() > starts.len() / 4
+                && let Some(cut) = middle(&mut pending)
+            {
+                self.settle_all(later_by(cut, 1), None, outcomes);
+            } else if let Some(cut) = middle(&mut starts) {
+                self.settle_all(later_by(cut, 1), Some(cut), outcomes);
+            } else {
+                return;
             }
-            let cut = *starts.select_nth_unstable(middle).1;
-            self.settle_all(later_by(cut, 1), Some(cut), outcomes);
         }
     }
 
@@ -318,4 +330,10 @@ fn charge(partition: &mut Partition, meter: &Meter) {
 
 fn release(partition: &Partition, key: &[Option<Value>], meter: &Meter) {
     meter.subtract(partition.charged + key_bytes(key));
+}
+
+/// The time that half of the others are not later than.
+fn middle(times: &mut [Instant]) -> Option<Instant> {
+    let last = times.len().checked_sub(1)?;
+    Some(*times.select_nth_unstable(last / 2).1)
 }

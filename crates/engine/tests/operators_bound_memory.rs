@@ -73,18 +73,12 @@ fn counted_bytes_are_those_allocated() {
             let allocated = ALLOCATED.current_usage() - before;
             let counted = operators.state_bytes();
             let ratio = counted as f64 / allocated as f64;
-            println!(
-                "{name} keys, {emit:?}, {lateness:?}, {steps}: {counted} counted, {allocated} allocated, {ratio:.2}"
+            let case = format!(
+                "{name} keys, {emit:?}, {lateness:?}, {steps}: {counted} counted, {allocated} allocated"
             );
             // What an allocator spends beside is not seen here; small states drown in constants.
-            assert!(
-                ratio > 0.85 || counted < MIB / 4,
-                "{counted} counted, {allocated} allocated"
-            );
-            assert!(
-                ratio < 1.6 || counted < MIB / 4,
-                "{counted} counted, {allocated} allocated"
-            );
+            assert!(ratio > 0.85 || counted < MIB / 4, "{case}");
+            assert!(ratio < 1.6 || counted < MIB / 4, "{case}");
             outcomes.clear();
             operators.finish(&mut outcomes);
             drop(outcomes);

@@ -172,8 +172,7 @@ fn is_kept(sequence: &Sequence, finished: &Partial, hits: &[Hit]) -> bool {
         let pairs = slots.iter().zip(finished);
         let before = pairs
             .clone()
-            .filter(|(slot, _)| **slot < stage)
-            .last()
+            .rfind(|(slot, _)| **slot < stage)
             .map(|(_, hit)| millis(hit));
         let after = pairs
             .clone()
