@@ -46,6 +46,8 @@ pub struct Statistics {
     pub dropped_key_tuples: u64,
     /// Choices of values beyond the 10,000 that are tried for one expression.
     pub untried_choices: u64,
+    /// Conditions that were evaluated because a record had what they need; the others could not hold.
+    pub woken_conditions: u64,
     /// Step matches that were given.
     pub step_matches: u64,
 }
@@ -59,6 +61,7 @@ impl std::ops::AddAssign for Statistics {
         self.failing_index += other.failing_index;
         self.dropped_key_tuples += other.dropped_key_tuples;
         self.untried_choices += other.untried_choices;
+        self.woken_conditions += other.woken_conditions;
         self.step_matches += other.step_matches;
     }
 }
@@ -154,6 +157,7 @@ impl Matcher {
                 satisfied.push(stage);
             }
         });
+        statistics.woken_conditions += satisfied.len() as u64;
         satisfied.retain(|stage| {
             let stage = program.stages.get(*stage as usize);
             stage.is_some_and(|stage| program.nodes.holds(stage.condition, row, scratch))

@@ -21,8 +21,9 @@ use crate::text::Necessity;
 /// Searching a field for the texts of all rules costs more than one look-up; it must spare the event this many stages.
 const WORTH_SEARCHING: u32 = 16;
 
-/// Up to so many texts the search is a table (fast, some kilobytes for each text); beyond, it is compact.
-const TABLE_LIMIT: usize = 3_000;
+/// Up to so many bytes of text the search is a table, which is fast and takes some 200 bytes for each of them; beyond, it
+/// is compact.
+const TABLE_LIMIT: usize = 50_000;
 
 /// The stages by their guards. Stages are numbers that the program gives.
 #[derive(Debug, Default)]
@@ -142,7 +143,8 @@ impl Table {
 }
 
 fn search_for(texts: &[Box<str>]) -> Result<AhoCorasick, BuildError> {
-    let kind = if texts.len() <= TABLE_LIMIT {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let kind = if bytes <= TABLE_LIMIT {
         AhoCorasickKind::DFA
     } else {
         AhoCorasickKind::ContiguousNFA

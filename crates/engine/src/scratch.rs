@@ -118,3 +118,31 @@ impl Scratch {
             .any(|(start, end)| text.get(*start as usize..*end as usize).is_some_and(&mut test))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use neph_event::{Field, FieldType, Slots};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_remembered_from_one_event_to_the_next_even_where_the_count_starts_again() {
+        let mut slots = Slots::default();
+        let slot = slots.add(Field::new("a", FieldType::Keyword));
+        let mut row = Row::default();
+        let mut scratch = Scratch::new(1, slots.len());
+        scratch.event = u32::MAX / 2 - 3;
+        for number in 0..6 {
+            let text = format!("X{number}");
+            row.read(&slots, format!(r#"{{"a":"{text}"}}"#).as_bytes())
+                .unwrap();
+            scratch.next_event();
+            assert_eq!(scratch.truth(NodeId(0)), None);
+            scratch.remember(NodeId(0), number % 2 == 0);
+            assert_eq!(scratch.truth(NodeId(0)), Some(number % 2 == 0));
+            let expected = text.to_lowercase();
+            assert!(scratch.any_text(&row, slot, Case::AsciiInsensitive, |folded| folded == expected));
+        }
+        assert!(scratch.event < 6);
+    }
+}

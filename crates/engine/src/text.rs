@@ -1,7 +1,7 @@
 //! Sets of texts and patterns that one value is held against at once.
 
 use ahash::AHashSet;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 use neph_plan::{Case, Pattern, PatternPart, pattern};
 
@@ -277,10 +277,6 @@ fn infixes(mut texts: Vec<Box<str>>) -> Infixes {
         // `is_match` stops at the first hit whatever the match kind; this kind allows the vectorised search.
         let mut builder = AhoCorasick::builder();
         builder.match_kind(MatchKind::LeftmostFirst);
-        if texts.len() > 5_000 {
-            // A DFA of so many texts would take more memory than it is worth.
-            builder.kind(Some(AhoCorasickKind::ContiguousNFA));
-        }
         if let Ok(automaton) = builder.build(texts.iter().map(|text| text.as_bytes())) {
             return Infixes::Many(automaton, texts);
         }
@@ -312,5 +308,75 @@ pub(crate) fn fold_into(text: &str, case: Case, folded: &mut String) {
             }
         }
         Case::Insensitive => folded.extend(text.chars().map(|letter| pattern::fold_char(letter, case))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(case: Case, patterns: &[&str]) -> TextSet {
+        let mut builder = TextSetBuilder::new(case);
+        patterns
+            .iter()
+            .for_each(|pattern| builder.like(&Pattern::unescaped(pattern)));
+        builder.build()
+    }
+
+    fn hold(text: &str) -> Necessity {
+        Necessity::Hold(text.into())
+    }
+
+    #[test]
+    fn texts_that_others_cover_are_left_out() {
+        let set = set(Case::Sensitive, &["ab*", "abc*", "b*", "*yz", "*xyz", "*z"]);
+        assert_eq!(set.prefixes, ["ab".into(), "b".into()]);
+        assert_eq!(set.suffixes, ["z".into()]);
+        for (text, inside) in [
+            ("abcd", true),
+            ("a", false),
+            ("bz", true),
+            ("ac", false),
+            ("xz", true),
+            ("", false),
+        ] {
+            assert_eq!(set.contains(text), inside, "{text}");
+        }
+    }
+
+    #[test]
+    fn necessities_are_the_texts_that_one_must_equal_or_hold() {
+        let sorted = |set: TextSet| {
+            let mut necessities = set.necessities().unwrap_or_default();
+            necessities.sort();
+            necessities
+        };
+        let mixed = set(
+            Case::AsciiInsensitive,
+            &["CURL", "wget*", "*.exe", "a*long?one*b"],
+        );
+        assert_eq!(
+            sorted(mixed),
+            [
+                Necessity::Equal("curl".into()),
+                hold(".exe"),
+                hold("long"),
+                hold("wget")
+            ]
+        );
+        let many: Vec<String> = (0..50).map(|number| format!("*text{number}*")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(sorted(set(Case::Sensitive, &many)).len(), 50);
+        assert_eq!(set(Case::Sensitive, &["curl", "*"]).necessities(), None);
+        assert_eq!(set(Case::Sensitive, &["curl", "a*b"]).necessities(), None);
+        assert_eq!(set(Case::Sensitive, &["curl", "???"]).necessities(), None);
+    }
+
+    #[test]
+    fn unicode_letters_fold_one_by_one() {
+        assert_eq!(&*fold("ÄÉx", Case::Insensitive), "äéx");
+        assert_eq!(&*fold("ÄX", Case::AsciiInsensitive), "Äx");
+        assert_eq!(&*fold("ÄX", Case::Sensitive), "ÄX");
+        assert!(set(Case::Insensitive, &["?É?"]).contains(&fold("xéX", Case::Insensitive)));
     }
 }

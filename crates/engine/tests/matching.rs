@@ -776,6 +776,49 @@ fn equal_tests_of_different_rules_are_one_and_bad_rules_do_not_stop_the_others()
 }
 
 #[test]
+fn an_event_wakes_only_the_rules_whose_necessary_texts_it_has() {
+    let both = |name: &str, tag: Condition| Condition::And(vec![equals(NAME, text(name)), tag]);
+    let fragment = |number: usize| {
+        like(
+            TAG,
+            &[&format!("*fragment{number}.*"), &format!("x*other{number}.")],
+        )
+    };
+    let mut plans: Vec<Plan> = (0..100)
+        .map(|number| events(both("common", fragment(number))))
+        .collect();
+    plans.extend((0..100).map(|number| {
+        let rare = equals(TAG, text(&format!("rare{number}")));
+        events(Condition::Or(vec![
+            both(&format!("name{number}"), not(fragment(number))),
+            rare,
+        ]))
+    }));
+    plans.push(events(not(equals(NAME, text("common")))));
+    plans.push(events(Condition::Const(false)));
+    let mut matcher = matcher(&plans);
+    let mut woken_and_found = |json: &str| {
+        let before = matcher.statistics().woken_conditions;
+        let found: Vec<u32> = run(&mut matcher, json).iter().map(|step| step.rule.0).collect();
+        (matcher.statistics().woken_conditions - before, found)
+    };
+    // The negation has no necessary text and is always woken.
+    assert_eq!(
+        woken_and_found(r#"{"name":"common","tag":"a fragment7. b"}"#),
+        (2, vec![7])
+    );
+    assert_eq!(
+        woken_and_found(r#"{"name":"common","tag":["fragment7.","x OTHER8."]}"#),
+        (3, vec![7, 8])
+    );
+    assert_eq!(
+        woken_and_found(r#"{"name":"name3","tag":"rare5"}"#),
+        (3, vec![103, 105, 200])
+    );
+    assert_eq!(woken_and_found("{}"), (1, vec![200]));
+}
+
+#[test]
 fn deep_conditions_are_refused_instead_of_overflowing() {
     let mut deep = leaf(Test::Exists(NAME));
     for level in 0..2_000 {
