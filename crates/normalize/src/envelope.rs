@@ -125,6 +125,25 @@ fn agent_message<'a>(object: &'a Map<'a>) -> Inside<'a> {
     }
 }
 
+/// How long the header before the JSON of a line may be.
+const LONGEST_HEADER: usize = 512;
+
+/// A line that is a header, as of syslog, and a JSON object.
+pub(crate) fn behind_header<'a>(record: &Record<'a>) -> Option<Record<'a>> {
+    let text = record.text;
+    if record.object.is_some() || !text.trim_end().ends_with('}') {
+        return None;
+    }
+    let start = text
+        .find('{')
+        .filter(|start| (1..=LONGEST_HEADER).contains(start))?;
+    let object = json::parse(record.arena, text.get(start..)?).ok()?.as_map()?;
+    Some(Record {
+        object: Some(object),
+        ..*record
+    })
+}
+
 /// A value from inside a wrapping as a record. Text that begins as JSON, but is none, stays text.
 pub(crate) fn record<'a>(
     outer: &Record<'a>,

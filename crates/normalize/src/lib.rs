@@ -12,8 +12,10 @@
 //! **Architecture invariants:** a record is never guessed: what no source recognises is reported as such. No input
 //! can panic or recurse without bound. There is no IO and no clock here. Documents live until the next record.
 
+mod community_id;
 mod convert;
 mod document;
+mod domain;
 mod envelope;
 mod java_text;
 mod json;

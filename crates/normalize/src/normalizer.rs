@@ -10,7 +10,7 @@ use crate::envelope::{self, Inside};
 use crate::json::{self, JsonError};
 use crate::record::Record;
 use crate::source::{Confidence, Dropped, Source, SourceInfo};
-use crate::sources::sources;
+use crate::sources::{position, sources};
 use crate::tree::{Arena, Map, Value};
 
 /// Wrappings inside wrappings are opened this deep.
@@ -112,7 +112,7 @@ impl Normalizer {
     pub fn new(source: Option<&str>) -> Result<Self, UnknownSource> {
         let forced = match source {
             None => None,
-            Some(name) => match sources().iter().position(|info| info.name == name) {
+            Some(name) => match position(name) {
                 Some(index) => Some(index),
                 None => return Err(UnknownSource(name.to_owned())),
             },
@@ -237,11 +237,21 @@ impl<'n> Work<'_, 'n> {
         if depth >= MAX_WRAPPINGS {
             return self.outcome.refused.push(Refusal::TooManyWrappings);
         }
-        if let Some(index) = self.recognise(record, Confidence::Certain) {
+        let enough = if self.forced.is_some() {
+            Confidence::Likely
+        } else {
+            Confidence::Certain
+        };
+        if let Some(index) = self.recognise(record, enough) {
             return self.normalise(record, index);
         }
         if let Inside::Records { records, agent } = envelope::open(record) {
             return self.inside(record, &records, agent, depth + 1);
+        }
+        if let Some(inner) = envelope::behind_header(record)
+            && let Some(index) = self.recognise(&inner, Confidence::Likely)
+        {
+            return self.normalise(&inner, index);
         }
         match self.forced.or_else(|| self.recognise(record, Confidence::Likely)) {
             Some(index) => self.normalise(record, index),

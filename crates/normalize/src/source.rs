@@ -20,6 +20,8 @@ pub enum Confidence {
 pub struct SourceInfo {
     /// The name that `--source` takes.
     pub name: &'static str,
+    /// Other names that it takes.
+    pub aliases: &'static [&'static str],
     /// One line: what the records are and who writes them.
     pub title: &'static str,
     /// `event.module` of its documents.
@@ -31,7 +33,7 @@ pub struct SourceInfo {
     /// Which vendor path becomes which field; the same tables do the mapping.
     pub mappings: &'static [&'static [Mapping]],
     /// The fields that code derives from several paths, or that are constant.
-    pub derived: &'static [Derived],
+    pub derived: &'static [&'static [Derived]],
     /// Whether a record is one of this source.
     pub detect: fn(&Record<'_>) -> Confidence,
     /// Makes the normaliser, with state of its own.

@@ -5,6 +5,7 @@ mod azure;
 mod cloudtrail;
 mod gcp_audit;
 mod k8s_audit;
+mod windows;
 
 use crate::source::SourceInfo;
 
@@ -15,9 +16,21 @@ static SOURCES: &[SourceInfo] = &[
     gcp_audit::INFO,
     azure::activity::INFO,
     auditd_manager::INFO,
+    windows::sysmon::INFO,
+    windows::security::INFO,
+    windows::powershell::CLASSIC,
+    windows::powershell::OPERATIONAL,
+    windows::FORWARDED,
 ];
 
 /// All sources.
 pub fn sources() -> &'static [SourceInfo] {
     SOURCES
+}
+
+/// The source of a name, which may be one of its aliases.
+pub(crate) fn position(name: &str) -> Option<usize> {
+    SOURCES
+        .iter()
+        .position(|info| info.name == name || info.aliases.contains(&name))
 }

@@ -10,11 +10,18 @@ use serde_json::Value;
 
 /// The least share of expected fields that must be equal, in percent.
 const FLOORS: &[(&str, f64)] = &[
-    ("aws_cloudtrail", 98.0),
-    ("gcp_audit", 98.0),
-    ("kubernetes_audit", 98.0),
-    ("azure_activitylogs", 98.0),
-    ("auditd_manager", 98.0),
+    ("aws_cloudtrail", 99.5),
+    ("gcp_audit", 99.5),
+    ("kubernetes_audit", 99.5),
+    ("azure_activitylogs", 99.5),
+    ("auditd_manager", 99.5),
+    ("windows_sysmon", 99.5),
+    ("windows_security", 99.5),
+    ("windows_powershell", 99.5),
+    ("windows_powershell_operational", 99.5),
+    ("windows_forwarded", 99.0),
+    ("windows_winlogbeat", 99.0),
+    ("windows_azure", 99.0),
 ];
 
 /// What is not compared: it depends on databases or clocks, or the test set-up of the integration adds it.
@@ -196,7 +203,7 @@ fn documents_agree_with_those_of_the_integrations() {
                     println!("    {count:>4} × {path}: {example}");
                 }
             }
-            if agreement.percent() < *floor {
+            if agreement.fields > 0 && agreement.percent() < *floor {
                 failures.push(format!(
                     "{label}: {:.2} % is below {floor} %",
                     agreement.percent()
@@ -216,7 +223,12 @@ fn records_without_expectation_are_read_and_recognised() {
         for line in lines(&corpora.join("normalise").join(source).join("raw-only.ndjson")) {
             let raw = serde_json::to_vec(&line["raw"]).expect("a JSON value has a text");
             let outcome = normalizer.push(&raw);
-            let recognised = outcome.documents.iter().any(|made| made.source.name == *source);
+            // The folder of the Windows security log holds events of all channels.
+            let family = source.split('_').next().unwrap_or(source);
+            let recognised = outcome
+                .documents
+                .iter()
+                .any(|made| made.source.name.starts_with(family));
             if !recognised {
                 failures.push(format!("{source}: {} gives {:?}", line["case"], outcome.refused));
             }

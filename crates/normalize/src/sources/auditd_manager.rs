@@ -9,12 +9,13 @@ use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "auditd_manager",
+    aliases: &[],
     title: "Linux audit events from Auditbeat or the auditd manager of an Elastic agent",
     module: "auditd_manager",
     dataset: "auditd_manager.auditd",
     os: Some("linux"),
     mappings: &[MOVES],
-    derived: DERIVED,
+    derived: &[DERIVED],
     detect,
     start: || Box::new(Stateless(normalize)),
 };

@@ -16,12 +16,13 @@ use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "aws_cloudtrail",
+    aliases: &[],
     title: "AWS CloudTrail: S3 objects, EventBridge, CloudWatch Logs, CloudTrail Lake, SQS and SNS messages",
     module: "aws",
     dataset: "aws.cloudtrail",
     os: None,
     mappings: &[ROOT, CLOUDTRAIL, IDENTITY, DIGEST],
-    derived: DERIVED,
+    derived: &[DERIVED],
     detect,
     start: || Box::new(Stateless(normalize)),
 };

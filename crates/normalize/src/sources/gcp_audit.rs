@@ -14,12 +14,13 @@ use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "gcp_audit",
+    aliases: &[],
     title: "Google Cloud audit: log entries, sink files, Pub/Sub messages, GKE",
     module: "gcp",
     dataset: "gcp.audit",
     os: None,
     mappings: &[ENTRY, PAYLOAD],
-    derived: DERIVED,
+    derived: &[DERIVED],
     detect,
     start: || Box::new(Stateless(normalize)),
 };

@@ -15,12 +15,13 @@ use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "kubernetes_audit",
+    aliases: &[],
     title: "Kubernetes API server audit: log file, webhook event lists, EKS, AKS and GKE",
     module: "kubernetes",
     dataset: "kubernetes.audit_logs",
     os: None,
     mappings: &[FIELDS],
-    derived: DERIVED,
+    derived: &[DERIVED],
     detect,
     start: || Box::new(Stateless(normalize)),
 };

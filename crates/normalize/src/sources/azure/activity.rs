@@ -11,12 +11,13 @@ use crate::tree::{Map, Value};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     name: "azure_activitylogs",
+    aliases: &[],
     title: "Azure activity log: event hub, diagnostic settings, blob files, REST interface",
     module: "azure",
     dataset: "azure.activitylogs",
     os: None,
     mappings: &[SHARED, INSIDE],
-    derived: DERIVED,
+    derived: &[DERIVED],
     detect,
     start: || Box::new(Stateless(normalize)),
 };
