@@ -94,17 +94,17 @@ impl SampleOperator {
         if filter >= self.filters || self.max_per_key == 0 {
             return;
         }
-        if !self.buckets.contains_key(step.keys.as_slice()) {
-            let key: JoinKey = step.keys.iter().cloned().collect();
-            let bucket = Bucket {
-                filters: vec![Vec::new(); self.filters],
-                ..Bucket::default()
-            };
-            self.held_bytes += key_bytes(&key) + bucket.bytes();
-            self.buckets.insert(key, bucket);
-        }
-        let Some(bucket) = self.buckets.get_mut(step.keys.as_slice()) else {
-            return;
+        let bucket = match self.buckets.get_mut(step.keys.as_slice()) {
+            Some(bucket) => bucket,
+            None => {
+                let key: JoinKey = step.keys.iter().cloned().collect();
+                let bucket = Bucket {
+                    filters: vec![Vec::new(); self.filters],
+                    ..Bucket::default()
+                };
+                self.held_bytes += key_bytes(&key) + bucket.bytes();
+                self.buckets.entry(key).or_insert(bucket)
+            }
         };
         if bucket.told.len() >= self.max_per_key {
             return;

@@ -83,13 +83,13 @@ impl SequenceOperator {
             return;
         }
         self.newest = self.newest.max(time);
-        if !self.partitions.contains_key(keys.as_slice()) {
-            let key: JoinKey = keys.iter().cloned().collect();
-            self.meter.add(key_bytes(&key));
-            self.partitions.insert(key, Partition::default());
-        }
-        let Some(partition) = self.partitions.get_mut(keys.as_slice()) else {
-            return;
+        let partition = match self.partitions.get_mut(keys.as_slice()) {
+            Some(partition) => partition,
+            None => {
+                let key: JoinKey = keys.iter().cloned().collect();
+                self.meter.add(key_bytes(&key));
+                self.partitions.entry(key).or_default()
+            }
         };
         let meter = &self.meter;
         let is_new = partition.add(&self.shape, step, ordinal, event, |ordinal, event| {
