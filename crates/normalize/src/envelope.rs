@@ -54,12 +54,10 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
     {
         return records(vec![message]);
     }
-    if (object.get("MessageId").is_some() && object.get("Body").is_some())
-        || (object.get("messageId").is_some() && object.text_at("eventSource") == Some("aws:sqs"))
-    {
-        if let Some(body @ Value::Text(_)) = object.get("Body").or_else(|| object.get("body")) {
-            return records(vec![body]);
-        }
+    let queued = (object.get("MessageId").is_some() && object.get("Body").is_some())
+        || object.text_at("eventSource") == Some("aws:sqs");
+    if queued && let Some(body @ Value::Text(_)) = object.get("Body").or_else(|| object.get("body")) {
+        return records(vec![body]);
     }
     // CloudWatch Logs: an element of `logEvents`.
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html

@@ -17,6 +17,7 @@ mod convert;
 mod document;
 mod domain;
 mod envelope;
+mod explain;
 mod java_text;
 mod json;
 mod normalizer;
@@ -26,6 +27,7 @@ mod sources;
 mod tree;
 
 pub use document::Document;
+pub use explain::{Explanation, Provenance};
 pub use json::JsonError;
 pub use normalizer::{Counts, Normalised, Normalizer, Outcome, Refusal, UnknownSource};
 pub use record::Record;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::document::Document;
 use crate::envelope::{self, Inside};
+use crate::explain::{Explanation, Paths};
 use crate::json::{self, JsonError};
 use crate::record::Record;
 use crate::source::{Confidence, Dropped, Source, SourceInfo};
@@ -29,6 +30,7 @@ pub struct Normalizer {
     /// One for each entry of [`sources`], made when its first record comes.
     started: Vec<Option<Box<dyn Source>>>,
     keep_original: bool,
+    explain: bool,
     counts: Counts,
 }
 
@@ -47,12 +49,14 @@ pub struct Outcome<'n> {
 }
 
 /// A document and the source that made it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Normalised<'n> {
     /// The source.
     pub source: &'static SourceInfo,
     /// The document.
     pub document: Document<'n>,
+    /// Where its fields come from; empty unless asked for.
+    pub explanations: Vec<Explanation>,
 }
 
 /// Why a record became no document.
@@ -123,6 +127,7 @@ impl Normalizer {
             last: None,
             started: sources().iter().map(|_| None).collect(),
             keep_original: true,
+            explain: false,
             counts: Counts::default(),
         })
     }
@@ -134,43 +139,71 @@ impl Normalizer {
         self
     }
 
+    /// Whether each document says where its fields come from (they do not unless told to: it takes time).
+    #[must_use]
+    pub fn with_explanations(mut self, explain: bool) -> Self {
+        self.explain = explain;
+        self
+    }
+
     /// What became of the records so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
     /// Takes one record: a line of a log, a JSON object, or a JSON string that holds the text of a record.
+    ///
+    /// An outcome without documents and refusals means that the record is held back until others of its group come.
     pub fn push<'n>(&'n mut self, raw: &'n [u8]) -> Outcome<'n> {
+        self.counts.records += 1;
+        let (mut work, counts) = self.work();
+        let text: &'n str = match String::from_utf8_lossy(raw) {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(replaced) => {
+                counts.not_utf8 += 1;
+                work.arena.text(&replaced)
+            }
+        };
+        work.text(text);
+        counts.add(work.outcome)
+    }
+
+    /// Gives the documents of records that were held back. To be called when no more records come.
+    pub fn finish(&mut self) -> Outcome<'_> {
+        let (mut work, counts) = self.work();
+        work.finish();
+        counts.add(work.outcome)
+    }
+
+    /// An empty arena and what is needed to fill it.
+    fn work<'n>(&'n mut self) -> (Work<'n, 'n>, &'n mut Counts) {
         if self.arena.allocated_bytes() > KEPT_ARENA_BYTES {
             self.arena = Arena::default();
         } else {
             self.arena.reset();
         }
-        self.counts.records += 1;
-        let arena: &'n Arena = &self.arena;
-        let text: &'n str = match String::from_utf8_lossy(raw) {
-            Cow::Borrowed(text) => text,
-            Cow::Owned(replaced) => {
-                self.counts.not_utf8 += 1;
-                arena.text(&replaced)
-            }
-        };
-        let mut work = Work {
-            arena,
+        let work = Work {
+            arena: &self.arena,
             forced: self.forced,
             last: &mut self.last,
             started: &mut self.started,
             keep_original: self.keep_original,
+            explain: self.explain,
             made: Vec::new(),
             outcome: Outcome::default(),
         };
-        work.text(text);
-        let outcome = work.outcome;
+        (work, &mut self.counts)
+    }
+}
+
+impl Counts {
+    /// Counts an outcome, and hands it on.
+    fn add<'n>(&mut self, outcome: Outcome<'n>) -> Outcome<'n> {
         for document in &outcome.documents {
-            *self.counts.documents.entry(document.source.name).or_default() += 1;
+            *self.documents.entry(document.source.name).or_default() += 1;
         }
         for refusal in &outcome.refused {
-            *self.counts.refused.entry(refusal.to_string()).or_default() += 1;
+            *self.refused.entry(refusal.to_string()).or_default() += 1;
         }
         outcome
     }
@@ -183,6 +216,7 @@ struct Work<'w, 'n> {
     last: &'w mut Option<usize>,
     started: &'w mut [Option<Box<dyn Source>>],
     keep_original: bool,
+    explain: bool,
     made: Vec<&'n Map<'n>>,
     outcome: Outcome<'n>,
 }
@@ -291,18 +325,48 @@ impl<'n> Work<'_, 'n> {
         *self.last = Some(index);
         let source = slot.get_or_insert_with(|| (info.start)());
         self.made.clear();
+        let paths = record.object.filter(|_| self.explain).map(Paths::of);
         if let Err(reason) = source.normalize(record, &mut self.made) {
-            return self.outcome.refused.push(Refusal::Dropped {
-                source_name: info.name,
-                reason,
-            });
+            let source_name = info.name;
+            return self
+                .outcome
+                .refused
+                .push(Refusal::Dropped { source_name, reason });
         }
         for root in self.made.drain(..) {
             complete(root, info, record, self.keep_original);
+            let explanations = paths
+                .as_ref()
+                .map(|paths| paths.explain(root, info))
+                .unwrap_or_default();
             self.outcome.documents.push(Normalised {
                 source: info,
                 document: Document::new(root),
+                explanations,
             });
+        }
+    }
+
+    /// What sources still hold back.
+    fn finish(&mut self) {
+        for (info, source) in sources().iter().zip(self.started.iter_mut()) {
+            let Some(source) = source else { continue };
+            source.finish(self.arena, &mut self.made);
+            let record = Record {
+                arena: self.arena,
+                text: "",
+                object: None,
+                agent: None,
+            };
+            for root in self.made.drain(..) {
+                complete(root, info, &record, self.keep_original);
+                let document = Document::new(root);
+                self.outcome.documents.push(Normalised {
+                    source: info,
+                    document,
+                    explanations: Vec::new(),
+                });
+            }
         }
     }
 }
@@ -310,21 +374,20 @@ impl<'n> Work<'_, 'n> {
 /// What every document has, whatever its source.
 fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a>, keep_original: bool) {
     if let Some(event) = root.child("event") {
-        let put_new = |key: &'a str, value: &'a str| {
+        for (key, value) in [("module", info.module), ("dataset", info.dataset)] {
             if event.get(key).is_none_or(Value::is_blank) {
                 event.set(key, Value::Text(value));
             }
-        };
-        put_new("module", info.module);
-        put_new("dataset", info.dataset);
-        let dataset = event.text_at("dataset").unwrap_or(info.dataset);
-        root.put_new("data_stream.dataset", Value::Text(dataset));
+        }
+        if let Some(dataset) = event.get("dataset") {
+            root.put_new("data_stream.dataset", dataset);
+        }
+        // What is the document of an agent already has no text of its own beside it.
+        let own_text =
+            !record.text.is_empty() && record.object.is_none_or(|object| !std::ptr::eq(object, root));
         if !keep_original {
             event.remove("original");
-        } else if event.get("original").is_none()
-            && !record.text.is_empty()
-            && record.object.is_none_or(|o| !std::ptr::eq(o, root))
-        {
+        } else if own_text && event.get("original").is_none() {
             event.add("original", Value::Text(record.text));
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::convert;
 use crate::record::Record;
-use crate::tree::{Map, Value};
+use crate::tree::{Arena, Map, Value};
 
 /// How sure a source is that a record is one of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,33 @@ pub struct SourceInfo {
     pub start: fn() -> Box<dyn Source>,
 }
 
+impl SourceInfo {
+    /// The fields that its documents can have, sorted; `prefix.*` stands for a subtree that the vendor names.
+    pub fn fields(&self) -> Vec<&'static str> {
+        let mapped = self.mappings.iter().copied().flatten().map(|row| row.to);
+        let derived = self.derived.iter().copied().flatten().map(|row| row.field);
+        let mut fields: Vec<&str> = mapped
+            .chain(derived)
+            .chain(EVERY_DOCUMENT.iter().copied())
+            .collect();
+        if self.os.is_some() {
+            fields.push("host.os.type");
+        }
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+}
+
+/// What every document has, whatever its source.
+const EVERY_DOCUMENT: &[&str] = &[
+    "data_stream.dataset",
+    "ecs.version",
+    "event.dataset",
+    "event.module",
+    "event.original",
+];
+
 /// Turns the records of one source into documents.
 pub trait Source: Send {
     /// Adds the documents that `record` becomes to `out`. A record that adds nothing and is no error was held back
@@ -48,6 +75,9 @@ pub trait Source: Send {
     /// # Errors
     /// Why the record becomes no document.
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped>;
+
+    /// Adds the documents of records that are still held back, when no more records come.
+    fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Vec<&'a Map<'a>>) {}
 }
 
 /// A source without state: a function from record to document.

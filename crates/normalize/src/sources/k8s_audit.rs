@@ -73,13 +73,16 @@ fn detect(record: &Record<'_>) -> Confidence {
         // Entries of Google Cloud are audit entries of Google Cloud first.
         return Confidence::Likely;
     }
-    // Objects of kind `Event` in the API itself have no verb.
-    if object.text_at("verb").is_none() || object.text_at("kind").is_some_and(|kind| kind != "Event") {
+    // Objects of kind `Event` in the API itself have another version and no verb.
+    if object.text_at("kind").is_some_and(|kind| kind != "Event") {
         return Confidence::No;
     }
-    let of_audit = object
+    if object
         .text_at("apiVersion")
-        .is_some_and(|version| version.starts_with("audit.k8s.io"));
+        .is_some_and(|version| version.starts_with("audit.k8s.io"))
+    {
+        return Confidence::Certain;
+    }
     let marks = [
         "auditID",
         "stage",
@@ -90,9 +93,9 @@ fn detect(record: &Record<'_>) -> Confidence {
         "sourceIPs",
     ];
     let count = marks.iter().filter(|key| object.get(key).is_some()).count();
-    match (of_audit, count) {
-        (true, _) | (false, 3..) => Confidence::Certain,
-        (false, 2) => Confidence::Likely,
+    match (object.text_at("verb"), count) {
+        (Some(_), 3..) => Confidence::Certain,
+        (Some(_), 2) => Confidence::Likely,
         _ => Confidence::No,
     }
 }

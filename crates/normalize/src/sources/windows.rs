@@ -317,7 +317,7 @@ fn split_command_line(line: &str) -> Vec<String> {
                 }
                 '"' => {
                     argument.extend(std::iter::repeat_n('\\', slashes / 2));
-                    if slashes % 2 == 0 {
+                    if slashes.is_multiple_of(2) {
                         if quoted && letters.next_if_eq(&'"').is_some() {
                             argument.push('"');
                         }
