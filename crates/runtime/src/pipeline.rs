@@ -19,6 +19,9 @@ use crossbeam_channel::bounded;
 use crate::RunError;
 use crate::input::{Chunk, Reader};
 
+/// Bytes of stack of each thread, as the main thread commonly has: parsers go down with the depth of a record.
+const STACK: usize = 8 << 20;
+
 /// What is done with each chunk, on whichever thread is free.
 pub trait Worker: Send {
     /// What comes out of a chunk.
@@ -66,7 +69,7 @@ fn run_threaded<W: Worker>(
     for _ in 0..chunks {
         let _ = give_back.send(Chunk::default());
     }
-    let start = |name: &str| thread::Builder::new().name(name.to_owned());
+    let start = |name: &str| thread::Builder::new().name(name.to_owned()).stack_size(STACK);
     thread::scope(move |scope| {
         // Every thread ends when a channel it waits at is closed, and closes its own by ending. A break of the collector
         // drops both ends that it holds, which ends the reader and then the workers.

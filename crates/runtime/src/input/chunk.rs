@@ -65,6 +65,16 @@ impl Chunk {
         &self.source
     }
 
+    /// The problems met between the records.
+    pub fn problems(&self) -> impl Iterator<Item = &InputProblem> {
+        self.problems.iter().map(|placed| &placed.problem)
+    }
+
+    /// Bulk actions that delete a document, and so carry none.
+    pub fn deletes(&self) -> u64 {
+        self.deletes
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.spans.len()

@@ -2,8 +2,10 @@
 
 use super::ProblemKind;
 
-/// Depth of arrays and objects beyond which a record is not read; the same as Elasticsearch's JSON reader has.
-const DEEPEST: usize = 1000;
+/// Depth of arrays and objects beyond which a record is not read: what the JSON parser allows. Elasticsearch maps no more
+/// than 20 levels unless it is told to
+/// (<https://www.elastic.co/docs/reference/elasticsearch/index-settings/mapping-limit>).
+pub(crate) const DEEPEST: usize = 250;
 
 /// Finds the reason why `document` is no readable record, with the byte at which reading ends. Called for records that a
 /// reader refused; `reason` is what that reader said.
@@ -15,14 +17,11 @@ pub fn diagnose(document: &[u8], reason: &str) -> (ProblemKind, String) {
             format!("invalid UTF-8 at byte {byte} of the record"),
         );
     }
-    if depth(document) > DEEPEST {
-        return (
-            ProblemKind::TooDeep,
-            format!("nested deeper than {DEEPEST} levels"),
-        );
-    }
     match sonic_rs::from_slice::<sonic_rs::Value>(document) {
-        Err(error) if error.is_eof() => (ProblemKind::CutShort, "the record ends early".to_owned()),
+        // The parser says that it lacks text, or stops at the end of what there is.
+        Err(error) if document.starts_with(b"{") && (error.is_eof() || error.offset() >= document.len()) => {
+            (ProblemKind::CutShort, "the record ends early".to_owned())
+        }
         Err(error) => {
             let byte = error.offset() + 1;
             (
@@ -38,8 +37,21 @@ pub fn diagnose(document: &[u8], reason: &str) -> (ProblemKind, String) {
     }
 }
 
+/// Whether arrays and objects are nested too deep. Parsers go down with them, so that this must be known before any of
+/// them is let at the record.
+pub(crate) fn is_too_deep(document: &[u8]) -> bool {
+    document.len() > 2 * DEEPEST && opening_brackets(document) > DEEPEST && depth(document) > DEEPEST
+}
+
+/// How often `{` and `[` stand in a text, strings included. Nearly no record has so many that more needs to be known, so
+/// this is what each record costs: the parts are short enough for the compiler to count them in vectors of bytes.
+fn opening_brackets(document: &[u8]) -> usize {
+    let of_part = |part: &[u8]| part.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    document.chunks(128).map(|part| usize::from(of_part(part))).sum()
+}
+
 /// The greatest depth of arrays and objects in a text, by brackets outside of strings.
-pub(crate) fn depth(document: &[u8]) -> usize {
+fn depth(document: &[u8]) -> usize {
     let (mut depth, mut greatest) = (0_usize, 0_usize);
     let (mut string, mut escaped) = (false, false);
     for byte in document {

@@ -91,14 +91,30 @@ impl Found {
     fn folder(&mut self, folder: &Path, pattern: Option<&GlobMatcher>) {
         let before = self.named();
         let mut hidden = 0;
+        let root = folder.canonicalize().unwrap_or_default();
+        let mut entered = HashSet::new();
+        let mut loops = Vec::new();
         let walk = WalkDir::new(folder)
             .follow_links(true)
             .sort_by_file_name()
             .into_iter()
             .filter_entry(|entry| {
-                let skip = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-                hidden += u64::from(skip);
-                !skip
+                if entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".") {
+                    hidden += 1;
+                    return false;
+                }
+                if !entry.file_type().is_dir() {
+                    return true;
+                }
+                let Ok(canonical) = entry.path().canonicalize() else {
+                    return true;
+                };
+                // The walk itself sees only links to folders that it is in, not to those above its start.
+                if entry.depth() > 0 && root.starts_with(&canonical) {
+                    loops.push((entry.path().to_path_buf(), canonical));
+                    return false;
+                }
+                entered.insert(canonical)
             });
         for entry in walk {
             match entry {
@@ -139,6 +155,9 @@ impl Found {
             }
         }
         self.hidden += hidden;
+        for (path, above) in loops {
+            self.leads_back(&path, &above);
+        }
         if pattern.is_none() && self.named() == before {
             let message = "the folder holds no files".to_owned();
             self.problems
@@ -160,6 +179,12 @@ impl Found {
         }
         self.places
             .push((path.display().to_string(), Place::File(path.to_path_buf())));
+    }
+
+    fn leads_back(&mut self, path: &Path, above: &Path) {
+        let message = format!("a link back to the folder `{}` above it", above.display());
+        self.problems
+            .push((path.display().to_string(), ProblemKind::Loop, message));
     }
 
     fn refused(&mut self, path: &Path, error: &io::Error) {

@@ -61,7 +61,9 @@ struct Open {
     framer: Framer,
     number: u32,
     cost: usize,
-    /// Time of the last record of its last turn.
+    /// Time of the last record, if it has one.
+    latest: Option<Instant>,
+    /// How far it was when its last turn ended.
     progress: Option<Instant>,
 }
 
@@ -188,15 +190,14 @@ impl Reader {
                 return !chunk.problems.is_empty();
             };
             let fill = open.framer.fill(chunk);
+            if !chunk.spans.is_empty() {
+                open.latest = chunk.last_time();
+            }
             match fill {
                 Fill::More => self.turn = Some(index),
                 Fill::TurnEnd => {
                     self.turn = None;
-                    let last = chunk
-                        .spans
-                        .last()
-                        .map(|span| chunk.bytes_of(span.start, span.end));
-                    open.progress = open.progress.max(last.and_then(record_time));
+                    open.progress = open.progress.max(open.latest);
                 }
                 Fill::Idle => self.turn = Some(index + 1),
                 Fill::End => {
@@ -292,6 +293,7 @@ impl Reader {
                     framer,
                     number: waiting.number,
                     cost,
+                    latest: None,
                     progress: waiting.first_time,
                 });
             }

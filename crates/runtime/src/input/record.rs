@@ -6,6 +6,7 @@ use neph_event::{Instant, parse_date};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::chunk::Span;
+use super::diagnose::{DEEPEST, is_too_deep};
 use super::lines::{Action, action};
 use super::{Chunk, InputProblem, ProblemKind};
 
@@ -36,14 +37,38 @@ pub struct Record<'a> {
 }
 
 impl Chunk {
-    /// The records, in order; one whose envelope is empty gives its problem instead.
+    /// The records, in order; one that must not be parsed, or whose envelope is empty, gives its problem instead, with
+    /// its position.
     pub fn records(&self) -> impl Iterator<Item = Result<Record<'_>, (u64, InputProblem)>> {
         self.spans.iter().map(|span| self.record(*span))
+    }
+
+    /// The time of the last record, if it can be told.
+    pub(crate) fn last_time(&self) -> Option<Instant> {
+        let last = self.record(*self.spans.last()?).ok()?;
+        record_time(last.document)
     }
 
     fn record(&self, span: Span) -> Result<Record<'_>, (u64, InputProblem)> {
         let document = self.bytes_of(span.start, span.end);
         let position = self.position(span.start as usize);
+        let refused = |kind, message: String| {
+            (
+                position,
+                InputProblem {
+                    source: self.source().clone(),
+                    line: Some(span.line),
+                    kind,
+                    message,
+                },
+            )
+        };
+        if is_too_deep(document) {
+            return Err(refused(
+                ProblemKind::TooDeep,
+                format!("nested deeper than {DEEPEST} levels"),
+            ));
+        }
         let plain = Record {
             document,
             id: None,
@@ -59,19 +84,7 @@ impl Chunk {
         } else {
             return Ok(plain);
         };
-        taken.map_err(|message| {
-            let source = self.source().clone();
-            let kind = ProblemKind::NoDocument;
-            (
-                position,
-                InputProblem {
-                    source,
-                    line: Some(span.line),
-                    kind,
-                    message: message.to_owned(),
-                },
-            )
-        })
+        taken.map_err(|message| refused(ProblemKind::NoDocument, message.to_owned()))
     }
 }
 

@@ -40,6 +40,14 @@ enum State {
     Stray { start: usize, line: u64 },
 }
 
+/// How a step through the bytes ended.
+enum Step {
+    /// Go on here.
+    On(usize),
+    /// What comes here can only be told when more bytes are there.
+    Wait(usize),
+}
+
 #[derive(Clone, Debug)]
 struct Value {
     start: Option<usize>,
@@ -134,8 +142,11 @@ impl Values {
                     _ => at += 1,
                 },
                 State::Value(_) => match self.value(bytes, at, chunk, limits, last) {
-                    Some(next) => at = next,
-                    None => break,
+                    Step::On(next) => at = next,
+                    Step::Wait(next) => {
+                        at = next;
+                        break;
+                    }
                 },
             }
         }
@@ -241,62 +252,52 @@ impl Values {
         }
     }
 
-    /// Goes on in a value from `at`; returns where to go on, or `None` where more bytes are needed to decide.
-    fn value(
-        &mut self,
-        bytes: &[u8],
-        mut at: usize,
-        chunk: &mut Chunk,
-        limits: Limits,
-        last: bool,
-    ) -> Option<usize> {
+    /// Goes on in a value from `at`.
+    fn value(&mut self, bytes: &[u8], mut at: usize, chunk: &mut Chunk, limits: Limits, last: bool) -> Step {
         let State::Value(value) = &mut self.state else {
-            return Some(at);
+            return Step::On(at);
         };
         while let Some(&byte) = bytes.get(at) {
-            if value.string {
-                if value.escaped {
-                    value.escaped = false;
+            if value.escaped {
+                value.escaped = false;
+                if byte != b'\n' {
                     at += 1;
                     continue;
                 }
+            }
+            let mut byte = byte;
+            if value.string {
                 let rest = bytes.get(at..).unwrap_or_default();
                 let Some(found) = memchr3(b'"', b'\\', b'\n', rest) else {
-                    return Some(bytes.len());
+                    return Step::On(bytes.len());
                 };
                 at += found;
-                match bytes.get(at) {
-                    Some(b'"') => value.string = false,
-                    Some(b'\\') => value.escaped = true,
-                    _ => {
-                        value.broken = true;
-                        match value.cut_at(bytes, at, last)? {
-                            true => return Some(self.end(bytes, at, chunk, limits)),
-                            false => self.line += 1,
-                        }
-                    }
-                }
-                at += 1;
-                continue;
+                byte = rest.get(found).copied().unwrap_or(b'\n');
             }
             match byte {
-                b'"' => value.string = true,
+                b'"' => value.string = !value.string,
+                b'\\' => value.escaped = value.string,
+                b'\n' => {
+                    value.broken |= value.string;
+                    match value.cut_at(bytes, at, last) {
+                        Some(true) => return Step::On(self.end(bytes, at, chunk, limits)),
+                        Some(false) => self.line += 1,
+                        None => return Step::Wait(at),
+                    }
+                }
+                _ if value.string => {}
                 b'{' | b'[' => value.depth += 1,
                 b'}' | b']' => {
                     value.depth -= 1;
                     if value.depth == 0 {
-                        return Some(self.end(bytes, at + 1, chunk, limits));
+                        return Step::On(self.end(bytes, at + 1, chunk, limits));
                     }
                 }
-                b'\n' => match value.cut_at(bytes, at, last)? {
-                    true => return Some(self.end(bytes, at, chunk, limits)),
-                    false => self.line += 1,
-                },
                 _ => {}
             }
             at += 1;
         }
-        Some(at)
+        Step::On(at)
     }
 
     /// Ends the current value at `end`, and takes it if it is a record.

@@ -1,0 +1,1 @@
+//! Detection through the whole pipeline.
