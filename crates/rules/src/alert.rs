@@ -13,25 +13,21 @@
 //! **Ids are idempotent**: an alert's id is a hash of the rule's id and the ids of its events in order, so evaluating again
 //! makes no second alert. The rule's version is no part of it.
 
+mod document;
 mod fields;
 mod reason;
 mod why;
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::sync::Arc;
 
 use neph_engine::{Event, Explainer, Match};
 use neph_event::Instant;
-use neph_plan::{Query, Stage};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::rule::{Rule, RuleSeverity, ThreatItem};
+use crate::rule::{Rule, RuleSeverity};
 use crate::scope::IndexScope;
-
-/// Keys of `event` that describe an event's kind and are lifted from the events; the others are the alert's own.
-const EVENT_KEYS_LIFTED: [&str; 8] = [
-    "category", "type", "action", "outcome", "dataset", "module", "provider", "code",
-];
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +61,9 @@ pub struct Alert {
 #[derive(Debug)]
 pub struct AlertBuilder<'a> {
     rule: &'a Rule,
-    explainer: Option<Explainer>,
+    /// Made when the first match comes: of a thousand rules few match. `None` inside for a plan that cannot be explained;
+    /// it cannot be run either, and that is reported where it is compiled.
+    explainer: OnceCell<Option<Explainer>>,
     /// Whether the plan's conditions are joined with the index scope, which is no part of the query.
     is_scoped: bool,
 }
@@ -73,12 +71,11 @@ pub struct AlertBuilder<'a> {
 impl<'a> AlertBuilder<'a> {
     /// A builder for a rule's matches.
     pub fn new(rule: &'a Rule) -> Self {
-        // A plan that cannot be explained cannot be run either, and that is reported where it is compiled.
-        let explainer = rule.plan.as_ref().and_then(|plan| Explainer::new(plan).ok());
+        let is_scoped = !IndexScope::new(&rule.index).is_everything();
         Self {
             rule,
-            explainer,
-            is_scoped: !IndexScope::new(&rule.index).is_everything(),
+            explainer: OnceCell::new(),
+            is_scoped,
         }
     }
 
@@ -124,7 +121,13 @@ impl<'a> AlertBuilder<'a> {
             event_ids: event_ids(found),
             document: Map::new(),
         };
-        alert.document = self.document(&alert, found, &steps, lifted);
+        alert.document = document::Writer {
+            rule,
+            alert: &alert,
+            found,
+            steps: &steps,
+        }
+        .write(lifted);
         alert
     }
 
@@ -145,7 +148,7 @@ impl<'a> AlertBuilder<'a> {
                 StepOf {
                     stage: *stage,
                     time: fields::time(&document, &time_field),
-                    record: event_record(event),
+                    event: Some(Arc::clone(event)),
                     document: Some(document),
                     why,
                     matched,
@@ -156,7 +159,10 @@ impl<'a> AlertBuilder<'a> {
 
     /// Why the event satisfies the stage, and the fields and values that its tests met.
     fn explain(&mut self, stage: u16, event: &Event) -> (Value, Vec<(String, String)>) {
-        let Some(explainer) = &mut self.explainer else {
+        let plan = self.rule.plan.as_ref();
+        self.explainer
+            .get_or_init(|| plan.and_then(|plan| Explainer::new(plan).ok()));
+        let Some(Some(explainer)) = self.explainer.get_mut() else {
             return (Value::Null, Vec::new());
         };
         let Ok(Some(explanation)) = explainer.explain(stage, event.document()) else {
@@ -170,14 +176,8 @@ impl<'a> AlertBuilder<'a> {
             why = own;
         }
         let query = &self.rule.query;
-        let matched = explanation
-            .matched_fields
-            .iter()
-            .filter(|(field, _)| {
-                !self.is_scoped || !IndexScope::FIELDS.contains(&&**field) || query.contains(&**field)
-            })
-            .map(|(field, value)| (field.to_string(), value.to_string()))
-            .collect();
+        let mut matched = Vec::new();
+        why::collect_matched(why, &mut matched);
         (why::json_of(why, query), matched)
     }
 
@@ -213,260 +213,6 @@ impl<'a> AlertBuilder<'a> {
         });
         mapped.unwrap_or(self.rule.risk_score)
     }
-
-    fn document(&self, alert: &Alert, found: &Match, steps: &[StepOf], lifted: Value) -> Map<String, Value> {
-        let mut document = Map::new();
-        insert(
-            &mut document,
-            "@timestamp",
-            alert.last.map(|time| time.to_string()),
-        );
-        insert(&mut document, "message", &alert.reason);
-        let mut event = Map::new();
-        insert(&mut event, "kind", "alert");
-        insert(&mut event, "id", &alert.id);
-        insert(&mut event, "severity", alert.severity.number());
-        insert(&mut event, "risk_score", alert.risk_score);
-        insert(&mut event, "start", alert.first.map(|time| time.to_string()));
-        insert(&mut event, "end", alert.last.map(|time| time.to_string()));
-        insert(&mut event, "reason", &alert.reason);
-        document.insert("event".into(), Value::Object(event));
-        document.insert("rule".into(), self.rule_object(alert));
-        if let Some(threat) = self.threat() {
-            document.insert("threat".into(), threat);
-        }
-        insert(&mut document, "tags", &self.rule.tags);
-        self.insert_kibana(&mut document, alert);
-        document.insert("neph".into(), json!({"alert": self.own(alert, found, steps)}));
-        if let Value::Object(lifted) = lifted {
-            merge_lifted(&mut document, lifted);
-        }
-        document
-    }
-
-    fn rule_object(&self, alert: &Alert) -> Value {
-        let rule = self.rule;
-        let mut object = Map::new();
-        insert(&mut object, "id", &rule.id);
-        insert(&mut object, "uuid", &rule.id);
-        insert(&mut object, "name", &alert.rule_name);
-        insert(&mut object, "description", &rule.description);
-        insert(
-            &mut object,
-            "version",
-            rule.version.map(|version| version.to_string()),
-        );
-        insert(&mut object, "author", &rule.authors);
-        insert(&mut object, "license", &rule.license);
-        insert(&mut object, "reference", &rule.references);
-        insert(&mut object, "category", rule.kind.category());
-        insert(&mut object, "ruleset", &rule.origin.ruleset);
-        Value::Object(object)
-    }
-
-    /// `threat.*` holds one framework; tactics, techniques and sub-techniques of all entries are lists beside each other.
-    fn threat(&self) -> Option<Value> {
-        let threats = &self.rule.threat;
-        let framework = &threats.first()?.framework;
-        let of_framework = || threats.iter().filter(|threat| threat.framework == *framework);
-        let techniques = || of_framework().flat_map(|threat| &threat.techniques);
-        let mut technique = item_lists(techniques().map(|technique| &technique.technique));
-        let subtechnique = item_lists(techniques().flat_map(|technique| &technique.subtechniques));
-        if !subtechnique.is_empty() {
-            technique.insert("subtechnique".into(), Value::Object(subtechnique));
-        }
-        let mut threat = Map::new();
-        insert(&mut threat, "framework", framework);
-        insert(
-            &mut threat,
-            "tactic",
-            Value::Object(item_lists(of_framework().map(|threat| &threat.tactic))),
-        );
-        insert(&mut threat, "technique", Value::Object(technique));
-        Some(Value::Object(threat))
-    }
-
-    /// The keys of Kibana's alerts that have a meaning here:
-    /// <https://www.elastic.co/docs/reference/security/fields-and-object-schemas/alert-schema>.
-    fn insert_kibana(&self, document: &mut Map<String, Value>, alert: &Alert) {
-        let rule = self.rule;
-        let mut set = |key: &str, value: Value| {
-            if !is_blank(&value) {
-                document.insert(format!("kibana.alert.{key}"), value);
-            }
-        };
-        set("uuid", json!(alert.id));
-        set("status", json!("active"));
-        set("workflow_status", json!("open"));
-        set("depth", json!(1));
-        set("reason", json!(alert.reason));
-        set("severity", json!(alert.severity.word()));
-        set("risk_score", json!(alert.risk_score));
-        set("original_time", json!(alert.last.map(|time| time.to_string())));
-        set("building_block_type", json!(rule.building_block));
-        let ancestors: Vec<Value> = alert
-            .event_ids
-            .iter()
-            .map(|id| json!({"id": id, "type": "event", "depth": 0}))
-            .collect();
-        set("ancestors", Value::Array(ancestors));
-        set("rule.name", json!(alert.rule_name));
-        set("rule.rule_id", json!(rule.id));
-        set("rule.uuid", json!(rule.id));
-        set("rule.category", json!(rule.kind.category()));
-        set(
-            "rule.rule_type_id",
-            json!(format!("siem.{}Rule", rule.kind.word())),
-        );
-        set("rule.type", json!(rule.kind.word()));
-        set("rule.tags", json!(rule.tags));
-        set("rule.author", json!(rule.authors));
-        set("rule.license", json!(rule.license));
-        set("rule.references", json!(rule.references));
-        set("rule.false_positives", json!(rule.false_positives));
-        set("rule.interval", json!(rule.schedule.interval));
-        set("rule.from", json!(rule.schedule.from));
-        set("rule.to", json!(rule.schedule.to));
-        set("rule.version", json!(rule.version));
-        set("rule.max_signals", json!(rule.max_signals));
-        set("rule.timestamp_override", json!(rule.timestamp_override));
-        set("rule.note", json!(rule.note));
-        set("rule.threat", threat_as_written(rule));
-        set(
-            "rule.parameters",
-            json!({
-                "severity": rule.severity.word(),
-                "risk_score": rule.risk_score,
-                "index": rule.index,
-                "query": rule.query,
-                "language": "eql",
-            }),
-        );
-        if let Some((id, title)) = &rule.timeline {
-            set("rule.timeline_id", json!(id));
-            set("rule.timeline_title", json!(title));
-        }
-    }
-
-    fn own(&self, alert: &Alert, found: &Match, steps: &[StepOf]) -> Value {
-        let rule = self.rule;
-        let mut own = Map::new();
-        insert(&mut own, "id", &alert.id);
-        insert(&mut own, "reason", &alert.reason);
-        insert(&mut own, "join_keys", self.join_keys(found));
-        insert(&mut own, "steps", self.step_objects(steps));
-        insert(&mut own, "first", alert.first.map(|time| time.to_string()));
-        insert(&mut own, "last", alert.last.map(|time| time.to_string()));
-        insert(&mut own, "run", self.run(alert));
-        insert(
-            &mut own,
-            "rule",
-            json!({"file": rule.origin.path.display().to_string(), "line": rule.origin.line}),
-        );
-        insert(&mut own, "investigation", self.investigation(steps));
-        insert(&mut own, "false_positives", &rule.false_positives);
-        insert(&mut own, "note", &rule.note);
-        insert(&mut own, "setup", &rule.setup);
-        Value::Object(own)
-    }
-
-    /// The run of the rule that the alert belongs to: intervals are aligned on the epoch, and each run looks back
-    /// from its end.
-    fn run(&self, alert: &Alert) -> Value {
-        let schedule = &self.rule.schedule;
-        let second = 1_000_000_000;
-        let mut run = json!({
-            "interval": schedule.interval,
-            "from": schedule.from,
-            "to": schedule.to,
-            "lookback_seconds": schedule.lookback_nanos / second,
-            "lateness_seconds": schedule.lateness_nanos() / second,
-        });
-        if let (Some(time), Value::Object(map)) = (alert.run_time, &mut run) {
-            let start = crate::grouping::window_start(time, schedule.interval_nanos);
-            let end = start + i128::from(schedule.interval_nanos);
-            insert(
-                map,
-                "evaluated_from",
-                Instant::from_nanos(end - i128::from(schedule.lookback_nanos)).to_string(),
-            );
-            insert(map, "evaluated_to", Instant::from_nanos(end).to_string());
-        }
-        run
-    }
-
-    fn join_keys(&self, found: &Match) -> Vec<Value> {
-        let stages = self.stages();
-        (0..found.keys.len())
-            .map(|position| {
-                let mut names: Vec<&str> = Vec::new();
-                for key in stages.iter().filter_map(|stage| stage.keys.get(position)) {
-                    if !names.contains(&&*key.name) {
-                        names.push(&key.name);
-                    }
-                }
-                let value = found
-                    .keys
-                    .get(position)
-                    .and_then(Option::as_ref)
-                    .map(why::json_value);
-                json!({"fields": names, "value": value})
-            })
-            .collect()
-    }
-
-    fn stages(&self) -> &[Stage] {
-        match self.rule.plan.as_ref().map(|plan| &plan.query) {
-            Some(Query::Sequence(sequence)) => &sequence.stages,
-            Some(Query::Sample(sample)) => &sample.stages,
-            _ => &[],
-        }
-    }
-
-    /// One object a stage of the query; a stage with runs has several events.
-    fn step_objects(&self, steps: &[StepOf]) -> Vec<Value> {
-        let stages = self.stages();
-        let mut objects: Vec<(u16, Map<String, Value>, Vec<Value>)> = Vec::new();
-        for step in steps {
-            if objects.last().is_none_or(|(stage, ..)| *stage != step.stage) {
-                let mut object = Map::new();
-                insert(&mut object, "step", u32::from(step.stage) + 1);
-                let span = stages.get(usize::from(step.stage)).map(|stage| stage.span);
-                let text = span.map_or(self.rule.query.as_str(), |span| span.text(&self.rule.query));
-                insert(&mut object, "query", why::one_line(text));
-                objects.push((step.stage, object, Vec::new()));
-            }
-            let Some((_, object, events)) = objects.last_mut() else {
-                continue;
-            };
-            match &step.document {
-                Some(document) => events.push(step.event_object(document)),
-                None => insert(object, "missing", true),
-            }
-        }
-        let finish = |(_, mut object, events): (u16, Map<String, Value>, Vec<Value>)| {
-            insert(&mut object, "events", events);
-            Value::Object(object)
-        };
-        objects.into_iter().map(finish).collect()
-    }
-
-    /// The fields that the rule's author wants looked at first, with all their values.
-    fn investigation(&self, steps: &[StepOf]) -> Value {
-        let mut out = Map::new();
-        for field in &self.rule.investigation_fields {
-            let mut values: Vec<Value> = Vec::new();
-            for document in steps.iter().filter_map(|step| step.document.as_ref()) {
-                fields::for_each(document, field, &mut |value| {
-                    if !values.contains(value) {
-                        values.push(value.clone());
-                    }
-                });
-            }
-            insert(&mut out, field, values);
-        }
-        Value::Object(out)
-    }
 }
 
 /// A slot of the match, with its event read.
@@ -474,37 +220,12 @@ impl<'a> AlertBuilder<'a> {
 struct StepOf {
     stage: u16,
     time: Option<Instant>,
-    /// Id and origin.
-    record: Map<String, Value>,
+    /// The record; none where the step had to be missing.
+    event: Option<Arc<Event>>,
+    /// Its document.
     document: Option<Value>,
     why: Value,
     matched: Vec<(String, String)>,
-}
-
-impl StepOf {
-    fn event_object(&self, document: &Value) -> Value {
-        let mut object = self.record.clone();
-        insert(&mut object, "time", self.time.map(|time| time.to_string()));
-        let mut matched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (field, value) in &self.matched {
-            matched.entry(field).or_default().push(value);
-        }
-        insert(&mut object, "matched_fields", json!(matched));
-        insert(&mut object, "why", self.why.clone());
-        insert(&mut object, "document", document.clone());
-        Value::Object(object)
-    }
-}
-
-fn event_record(event: &Event) -> Map<String, Value> {
-    let mut record = Map::new();
-    insert(&mut record, "id", event.id().as_str());
-    insert(
-        &mut record,
-        "origin",
-        json!({"source": &*event.origin().source, "line": event.origin().line}),
-    );
-    record
 }
 
 /// The id of the alert of a match: the first 128 bits of the SHA-256 of the rule's id and the ids of the events in
@@ -542,96 +263,4 @@ fn event_ids(found: &Match) -> Vec<String> {
         .iter()
         .filter_map(|(_, event)| Some(event.as_ref()?.id().as_str().to_owned()))
         .collect()
-}
-
-/// Puts what the events share beside what the alert says of itself; the alert's own word counts.
-fn merge_lifted(document: &mut Map<String, Value>, lifted: Map<String, Value>) {
-    for (key, value) in lifted {
-        match (key.as_str(), value) {
-            ("event", Value::Object(event)) => {
-                if let Some(Value::Object(own)) = document.get_mut("event") {
-                    for (key, value) in event {
-                        if EVENT_KEYS_LIFTED.contains(&key.as_str()) {
-                            own.insert(key, value);
-                        }
-                    }
-                }
-            }
-            (dotted, value) if dotted.starts_with("event.") => {
-                if EVENT_KEYS_LIFTED.contains(&dotted.trim_start_matches("event.")) {
-                    document.insert(key, value);
-                }
-            }
-            // What a source says of rules and threats stays with its event; here they are the alert's.
-            (own, _)
-                if own.starts_with("rule.") || own.starts_with("threat.") || own.starts_with("kibana.") => {}
-            (_, value) => {
-                if !document.contains_key(&key) {
-                    document.insert(key, value);
-                }
-            }
-        }
-    }
-}
-
-/// `{"id": […], "name": […], "reference": […]}`, each item once.
-fn item_lists<'i>(items: impl Iterator<Item = &'i ThreatItem>) -> Map<String, Value> {
-    let mut seen: Vec<&ThreatItem> = Vec::new();
-    for item in items {
-        if !seen.iter().any(|earlier| earlier.id == item.id) {
-            seen.push(item);
-        }
-    }
-    let mut out = Map::new();
-    let list =
-        |part: fn(&ThreatItem) -> &String| seen.iter().map(|item| part(item).clone()).collect::<Vec<_>>();
-    insert(&mut out, "id", list(|item| &item.id));
-    insert(&mut out, "name", list(|item| &item.name));
-    insert(&mut out, "reference", list(|item| &item.reference));
-    out
-}
-
-/// The mapping in the nested form of Kibana's `kibana.alert.rule.threat`.
-fn threat_as_written(rule: &Rule) -> Value {
-    let item = |item: &ThreatItem| json!({"id": item.id, "name": item.name, "reference": item.reference});
-    let with = |base: Value, key: &str, list: Vec<Value>| match base {
-        Value::Object(mut map) => {
-            insert(&mut map, key, list);
-            Value::Object(map)
-        }
-        other => other,
-    };
-    let threats = rule.threat.iter().map(|threat| {
-        let techniques = threat.techniques.iter().map(|technique| {
-            with(
-                item(&technique.technique),
-                "subtechnique",
-                technique.subtechniques.iter().map(item).collect(),
-            )
-        });
-        with(
-            json!({"framework": threat.framework, "tactic": item(&threat.tactic)}),
-            "technique",
-            techniques.collect(),
-        )
-    });
-    Value::Array(threats.collect())
-}
-
-/// Sets a key, unless the value says nothing.
-fn insert(map: &mut Map<String, Value>, key: &str, value: impl serde::Serialize) {
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
-    if !is_blank(&value) {
-        map.insert(key.to_owned(), value);
-    }
-}
-
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
 }

@@ -56,7 +56,9 @@ pub struct Rule {
     pub schedule: Schedule,
     /// Alerts that one run may raise singly; what is beyond becomes one grouped alert.
     pub max_signals: u64,
-    /// The field whose time decides which run an event belongs to, in place of `@timestamp`.
+    /// The field whose time decides which run of the rule an alert belongs to, in place of `@timestamp`; an event without
+    /// it counts by its own time. It never changes the order of events. Elastic uses it so that events that arrive late
+    /// are still looked at; here every event is looked at when it comes.
     pub timestamp_override: Option<String>,
     /// The field of the event's time, `@timestamp` unless the rule says otherwise.
     pub timestamp_field: String,

@@ -34,7 +34,7 @@ pub struct IndexScope {
 
 impl IndexScope {
     /// The fields that tell where an event belongs.
-    pub(crate) const FIELDS: [&'static str; 2] = ["_index", "data_stream.dataset"];
+    const FIELDS: [&'static str; 2] = ["_index", "data_stream.dataset"];
 
     /// The scope of a rule's patterns.
     pub fn new(patterns: &[String]) -> Self {

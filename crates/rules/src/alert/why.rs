@@ -43,6 +43,29 @@ fn test_json(holds: bool, test: &WhyTest, query: &str) -> Json {
     out
 }
 
+/// Fields and values that tests met on the true branches, in the order of the query, each once. What stands below a `not`
+/// is not among them: there the lack of a value decided.
+pub(crate) fn collect_matched(why: &Why, matched: &mut Vec<(String, String)>) {
+    if !why.holds {
+        return;
+    }
+    match &why.node {
+        WhyNode::Constant | WhyNode::Not(_) => {}
+        WhyNode::All(parts) | WhyNode::Any(parts) => {
+            parts.iter().for_each(|part| collect_matched(part, matched))
+        }
+        WhyNode::Test(test) => {
+            for finding in &test.findings {
+                let Some(value) = &finding.value else { continue };
+                let met = (finding.field.to_string(), value.to_string());
+                if !matched.contains(&met) {
+                    matched.push(met);
+                }
+            }
+        }
+    }
+}
+
 /// The text with every run of white space made one space; conditions in rule files go over many lines.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
