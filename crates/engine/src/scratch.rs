@@ -9,6 +9,9 @@ use smallvec::SmallVec;
 use crate::nodes::NodeId;
 use crate::text::fold_into;
 
+/// So many bytes of a buffer are kept from event to event; one enormous record must not hold memory for ever.
+const KEPT: usize = 1 << 20;
+
 /// Memory of one event. Going on to the next event costs nothing: entries carry the number of the event that they are
 /// of, and older ones do not count.
 #[derive(Debug, Default)]
@@ -42,7 +45,12 @@ impl Scratch {
 
     /// Forgets everything about the event before.
     pub(crate) fn next_event(&mut self) {
-        self.text.clear();
+        for buffer in [&mut self.text, &mut self.written] {
+            buffer.clear();
+            if buffer.capacity() > KEPT {
+                *buffer = String::new();
+            }
+        }
         self.event += 1;
         if self.event >= u32::MAX / 2 {
             self.event = 1;

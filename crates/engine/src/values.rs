@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 use ahash::AHashSet;
 use neph_event::{Field, FieldType, Instant, Value, ValueRef, compare_versions, parse_date};
-use neph_plan::{Case, Relation, arithmetic};
+use neph_plan::{Case, Relation, arithmetic, functions};
 
 use crate::text::{TextSet, TextSetBuilder};
 
@@ -93,23 +93,33 @@ impl ValueSet {
 
     /// Whether the value is in the set as what it is, its text form apart.
     pub(crate) fn contains(&self, value: ValueRef<'_>) -> bool {
+        let text_form;
+        let version = match value {
+            _ if self.versions.is_empty() => None,
+            ValueRef::String(text) | ValueRef::Version(text) => Some(text),
+            other => {
+                text_form = other.to_string();
+                Some(text_form.as_str())
+            }
+        };
+        let equal_to = |text: &str| {
+            self.versions
+                .iter()
+                .any(|version| compare_versions(text, version).is_eq())
+        };
+        if version.is_some_and(equal_to) {
+            return true;
+        }
         match value {
             ValueRef::String(text) => {
-                self.versions
-                    .iter()
-                    .any(|version| compare_versions(text, version) == Ordering::Equal)
-                    || (self.has_number
-                        && number(text)
-                            .is_some_and(|number| self.others.contains(&canonical(number.as_ref()))))
+                (self.has_number
+                    && number(text).is_some_and(|number| self.others.contains(&canonical(number.as_ref()))))
                     || (self.has_address
-                        && address(text).is_some_and(|ip| self.others.contains(&Value::Ip(ip))))
+                        && ip_of(text).is_some_and(|ip| self.others.contains(&Value::Ip(ip))))
                     || (self.has_date
                         && parse_date(text, &[]).is_some_and(|date| self.others.contains(&Value::Date(date))))
             }
-            ValueRef::Version(text) => self
-                .versions
-                .iter()
-                .any(|version| compare_versions(text, version) == Ordering::Equal),
+            ValueRef::Version(_) => false,
             other => {
                 self.others.contains(&canonical(other))
                     || (self.has_date
@@ -149,7 +159,7 @@ pub(crate) fn coerce(constant: &Value, field: &Field) -> Option<Value> {
             .map(Value::Date),
         (FieldType::Date | FieldType::DateNanos, other) => instant(other.as_ref()).map(Value::Date),
         (FieldType::Ip, Value::Ip(_)) => Some(constant.clone()),
-        (FieldType::Ip, Value::String(text)) => address(text).map(Value::Ip),
+        (FieldType::Ip, Value::String(text)) => ip_of(text).map(Value::Ip),
         (FieldType::Version, Value::Version(_)) => Some(constant.clone()),
         (FieldType::Version, other) => Some(Value::Version(other.to_string().into())),
         _ => None,
@@ -163,20 +173,20 @@ pub(crate) fn compare(value: ValueRef<'_>, constant: ValueRef<'_>) -> Option<Ord
         return Some(order);
     }
     match (value, constant) {
+        (_, V::Version(version)) => Some(compare_versions(&value.to_string(), version)),
+        (V::Version(version), _) => Some(compare_versions(version, &constant.to_string())),
         (V::String(text), V::Long(_) | V::Unsigned(_) | V::Double(_)) => {
             number(text)?.as_ref().compare(constant)
         }
         (V::Long(_) | V::Unsigned(_) | V::Double(_), V::String(text)) => {
             value.compare(number(text)?.as_ref())
         }
-        (V::String(text), V::Ip(_)) => V::Ip(address(text)?).compare(constant),
-        (V::Ip(_), V::String(text)) => value.compare(V::Ip(address(text)?)),
+        (V::String(text), V::Ip(_)) => V::Ip(ip_of(text)?).compare(constant),
+        (V::Ip(_), V::String(text)) => value.compare(V::Ip(ip_of(text)?)),
         (V::String(text), V::Date(_)) => V::Date(parse_date(text, &[])?).compare(constant),
         (V::Date(_), V::String(text)) => value.compare(V::Date(parse_date(text, &[])?)),
         (_, V::Date(_)) => V::Date(instant(value)?).compare(constant),
         (V::Date(_), _) => value.compare(V::Date(instant(constant)?)),
-        (_, V::Version(version)) => Some(compare_versions(&value.to_string(), version)),
-        (V::Version(version), _) => Some(compare_versions(version, &constant.to_string())),
         _ => None,
     }
 }
@@ -191,11 +201,6 @@ pub(crate) fn relates(relation: Relation, order: Ordering) -> bool {
     }
 }
 
-/// The address that a text writes, IPv4-mapped ones as IPv4.
-pub(crate) fn address(text: &str) -> Option<IpAddr> {
-    text.parse().ok().map(|ip: IpAddr| ip.to_canonical())
-}
-
 /// A point in time that a value of another type stands for: epoch milliseconds.
 pub(crate) fn instant(value: ValueRef<'_>) -> Option<Instant> {
     match value {
@@ -206,6 +211,10 @@ pub(crate) fn instant(value: ValueRef<'_>) -> Option<Instant> {
         ValueRef::Double(millis) => Some(Instant::from_millis(millis as i64)),
         _ => None,
     }
+}
+
+fn ip_of(text: &str) -> Option<IpAddr> {
+    functions::address_of(ValueRef::String(text))
 }
 
 fn number(text: &str) -> Option<Value> {

@@ -59,14 +59,16 @@ fn test_holds(test: &Test, document: &Document<'_>) -> bool {
             })
         }),
         Test::Compare(field, relation, constant) => document.of(*field).iter().any(|value| {
-            if document.kind(*field) == FieldType::Keyword {
-                relates(
-                    *relation,
-                    value.to_string().as_str().cmp(constant.to_string().as_str()),
-                )
-            } else {
-                order(value, constant).is_some_and(|order| relates(*relation, order))
-            }
+            // A constant becomes a value of the field's type where the field has one.
+            let order = match (document.kind(*field), constant) {
+                (FieldType::Keyword, _) => Some(value.to_string().cmp(&constant.to_string())),
+                (FieldType::Boolean, Value::String(text)) => text
+                    .parse()
+                    .ok()
+                    .and_then(|truth| order(value, &Value::Bool(truth))),
+                _ => order(value, constant),
+            };
+            order.is_some_and(|order| relates(*relation, order))
         }),
         Test::Like(field, patterns, case) => some_text(field, &|text| {
             patterns.iter().any(|pattern| like(pattern, text, *case))
