@@ -40,7 +40,7 @@ const NOTHING: [String; 0] = [];
 
 #[test]
 fn a_final_sequence_is_told_when_nothing_earlier_can_come() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     let mut operators = operators(&plan, Emit::WhenFinal, Some(50));
     assert_eq!(after(&mut operators, Some((0, 100, 1)), 100), NOTHING);
     assert_eq!(after(&mut operators, Some((1, 110, 2)), 110), NOTHING);
@@ -51,7 +51,7 @@ fn a_final_sequence_is_told_when_nothing_earlier_can_come() {
 
 #[test]
 fn an_event_beyond_the_lateness_is_counted_and_left_out() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     let mut operators = operators(&plan, Emit::WhenFinal, Some(50));
     after(&mut operators, Some((1, 200, 2)), 200);
     assert_eq!(after(&mut operators, Some((0, 149, 1)), 200), NOTHING);
@@ -63,7 +63,7 @@ fn an_event_beyond_the_lateness_is_counted_and_left_out() {
 
 #[test]
 fn at_once_a_sequence_is_told_with_its_last_event_and_once_only() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     let mut operators = operators(&plan, Emit::AtOnce, Some(50));
     assert_eq!(after(&mut operators, Some((0, 100, 1)), 100), NOTHING);
     assert_eq!(after(&mut operators, Some((1, 110, 2)), 110), ["+1 2"]);
@@ -74,7 +74,7 @@ fn at_once_a_sequence_is_told_with_its_last_event_and_once_only() {
 
 #[test]
 fn at_once_an_event_that_comes_late_completes_a_sequence() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     let mut operators = operators(&plan, Emit::AtOnce, Some(50));
     assert_eq!(after(&mut operators, Some((1, 110, 2)), 110), NOTHING);
     assert_eq!(after(&mut operators, Some((0, 100, 1)), 110), ["+1 2"]);
@@ -82,7 +82,7 @@ fn at_once_an_event_that_comes_late_completes_a_sequence() {
 
 #[test]
 fn at_once_an_event_that_comes_late_takes_a_sequence_back() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     let mut operators = operators(&plan, Emit::AtOnce, Some(50));
     after(&mut operators, Some((0, 100, 1)), 100);
     assert_eq!(after(&mut operators, Some((1, 110, 2)), 110), ["+1 2"]);
@@ -94,7 +94,7 @@ fn at_once_an_event_that_comes_late_takes_a_sequence_back() {
 
 #[test]
 fn absence_at_the_end_is_told_when_its_window_has_passed() {
-    let plan = sequence("a!", Some(20));
+    let plan = sequence("A !B", Some(20));
     for emit in [Emit::WhenFinal, Emit::AtOnce] {
         let mut operators = operators(&plan, emit, Some(0));
         assert_eq!(after(&mut operators, Some((0, 100, 1)), 100), NOTHING);
@@ -106,7 +106,7 @@ fn absence_at_the_end_is_told_when_its_window_has_passed() {
 
 #[test]
 fn absence_that_was_told_is_taken_back_when_the_event_comes_late() {
-    let plan = sequence("a!", Some(20));
+    let plan = sequence("A !B", Some(20));
     let mut operators = operators(&plan, Emit::AtOnce, Some(50));
     after(&mut operators, Some((0, 100, 1)), 100);
     assert_eq!(after(&mut operators, None, 121), ["+1 !"]);
@@ -116,7 +116,7 @@ fn absence_that_was_told_is_taken_back_when_the_event_comes_late() {
 
 #[test]
 fn the_same_event_again_changes_nothing() {
-    let plan = sequence("ab", None);
+    let plan = sequence("A B", None);
     for emit in [Emit::WhenFinal, Emit::AtOnce] {
         let mut operators = operators(&plan, emit, Some(50));
         let mut outcomes = Vec::new();
@@ -137,7 +137,7 @@ fn the_same_event_again_changes_nothing() {
 
 #[test]
 fn what_maxspan_forbids_is_released() {
-    let plan = sequence("ab", Some(20));
+    let plan = sequence("A B", Some(20));
     for emit in [Emit::WhenFinal, Emit::AtOnce] {
         let mut operators = operators(&plan, emit, Some(30));
         let mut outcomes = Vec::new();

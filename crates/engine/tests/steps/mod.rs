@@ -8,12 +8,20 @@ use neph_plan::{Plan, Query, Sequence};
 
 use crate::plans::{plan, stage};
 
-/// A sequence of steps; `!` stands for one that must not happen, anything else for one that must.
-pub(crate) fn sequence(steps: &str, maxspan_millis: Option<u64>) -> Plan {
-    let stages = steps.chars().map(|step| stage(step == '!', 1)).collect();
+/// A sequence written like `A !B C*2 until U`: a step that must not happen, a step with runs, and an end.
+pub(crate) fn sequence(written: &str, maxspan_millis: Option<u64>) -> Plan {
+    let (steps, until) = written
+        .split_once(" until ")
+        .map_or((written, None), |(steps, until)| (steps, Some(until)));
+    let stages = steps.split(' ').map(|step| {
+        let runs = step
+            .split_once('*')
+            .map_or(1, |(_, runs)| runs.parse().unwrap_or(1));
+        stage(step.starts_with('!'), runs)
+    });
     plan(Query::Sequence(Sequence {
-        stages,
-        until: None,
+        stages: stages.collect(),
+        until: until.map(|_| stage(false, 1)),
         maxspan: maxspan_millis.map(|millis| millis * 1_000_000),
     }))
 }
