@@ -1,0 +1,6 @@
+//! What one record gives, and what many rules share.
+
+mod leaves;
+mod plans;
+mod rules;
+mod steps;
