@@ -42,9 +42,6 @@ const TAR_MARK: std::ops::Range<usize> = 257..262;
 /// Records on one line each that are looked at before the stream is taken for one of lines.
 const LINES_TO_TRUST: usize = 8;
 
-/// Depth up to which the layout of a record is followed; deeper ones stand on one line or are told by what precedes.
-const DEPTH_TO_FOLLOW: usize = 200;
-
 /// Tells the framing from the first bytes of a stream; `ended` if they are all of it.
 pub(crate) fn framing(head: &[u8], ended: bool) -> Result<Framing, (ProblemKind, String)> {
     let text = head
@@ -285,10 +282,12 @@ fn extent(text: &[u8]) -> Extent {
         let key = matches!(expect, Expect::Key | Expect::KeyOrEnd);
         match byte {
             b'{' | b'[' if value => {
-                open.push(byte);
-                if open.len() > DEPTH_TO_FOLLOW {
-                    return Extent::Open;
+                // Nobody prints the value of a member so; the line before it was cut.
+                let after_colon = expect == Expect::Value && open.last() == Some(&b'{');
+                if after_colon && text.get(..at).is_some_and(|before| before.ends_with(b"\n")) {
+                    return Extent::Invalid;
                 }
+                open.push(byte);
                 expect = if byte == b'{' {
                     Expect::KeyOrEnd
                 } else {

@@ -102,6 +102,9 @@ fn a_record_that_is_cut_in_the_middle_does_not_swallow_the_next() {
         2,
         &["cut-short 1 the record ends early"],
     );
+    let long = "x".repeat(100_000);
+    let lines = format!("{{\"a\":\n{{\"b\":\"{long}\"}}\n{{\"c\":1}}\n");
+    assert_problems(lines, 2, &["cut-short 1 the record ends early"]);
     assert_problems(
         "{\"a\":1,\n{\"a\":2}\n",
         1,

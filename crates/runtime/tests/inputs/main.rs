@@ -6,6 +6,7 @@ mod formats;
 mod live;
 mod order;
 mod pack;
+mod plans;
 
 use std::fs;
 use std::path::{Path, PathBuf};
