@@ -1,0 +1,93 @@
+//! The kinds of problems of EQL, with a page for each.
+
+use neph_diag::{Code, Severity};
+
+macro_rules! codes {
+    ($($constant:ident = $severity:ident $name:literal: $summary:literal;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $constant: Code = Code {
+                name: $name,
+                severity: Severity::$severity,
+                summary: $summary,
+                explanation: include_str!(concat!("codes/", $name, ".md")),
+            };
+        )*
+
+        /// All codes of this crate.
+        pub static CODES: &[&Code] = &[$(&$constant),*];
+    };
+}
+
+codes! {
+    SYNTAX_ERROR = Error "syntax-error": "the text does not follow the grammar of EQL";
+    QUERY_TOO_LARGE = Error "query-too-large": "the query is longer or nested deeper than is read";
+    UNTERMINATED_STRING = Error "unterminated-string": "a string or a name in backquotes has no end on its line";
+    INVALID_ESCAPE = Error "invalid-escape": "a backslash in a string starts no escape";
+    SINGLE_QUOTES = Error "single-quotes": "a string stands in single quotes";
+    OLD_RAW_STRING = Error "old-raw-string": "a raw string is written in the way of old";
+    ASSIGNMENT_OPERATOR = Error "assignment-operator": "`=` stands where `==` is meant";
+    FOREIGN_OPERATOR = Error "foreign-operator": "an operator or the case of a keyword comes from another language";
+    EVENT_CATEGORY = Error "event-category": "the event category is missing or no name";
+    JOIN_UNSUPPORTED = Error "join-unsupported": "the query is a `join`, which is not supported";
+    PROCESS_RELATIONSHIP = Error "process-relationship": "the query asks for child, descendant or event of another event";
+    ARRAY_INDEX = Error "array-index": "an element of an array is picked by its position";
+    MAXSPAN_FORM = Error "maxspan-form": "`maxspan` is no whole number with a unit";
+    RUNS_FORM = Error "runs-form": "`with runs` is no number from 1 to 100";
+    STAGE_COUNT = Error "stage-count": "a sequence or sample has too few or too many steps";
+    MISSING_EVENT = Error "missing-event": "a `![…]` step stands in a sequence that cannot have one";
+    JOIN_KEY = Error "join-key": "the join keys of the steps do not fit together";
+    UNSUPPORTED_PIPE = Error "unsupported-pipe": "a pipe is not supported or not known";
+    PIPE_ARGUMENT = Error "pipe-argument": "the argument of a pipe is no count";
+    UNKNOWN_COLUMN = Error "unknown-column": "the mapping has no such field";
+    UNSUPPORTED_TYPE = Error "unsupported-type": "a field is of a type that queries cannot read";
+    NO_EXACT_VALUES = Error "no-exact-values": "a field keeps no exact values to compare with";
+    UNKNOWN_FUNCTION = Error "unknown-function": "there is no such function";
+    ARGUMENT_COUNT = Error "argument-count": "a function gets too few or too many arguments";
+    ARGUMENT_TYPE = Error "argument-type": "a function or operator gets a value of the wrong type";
+    CASE_MARKER = Error "case-marker": "a function that does not look at letters has a `~`";
+    NOT_BOOLEAN = Error "not-boolean": "a condition is neither true nor false";
+    FIELD_COMPARISON = Error "field-comparison": "a comparison has no constant side";
+    CONSTANT_FAILS = Error "constant-fails": "a constant expression cannot be computed";
+    INVALID_REGEX = Error "invalid-regex": "a regular expression is not valid";
+    UNKNOWN_FIELD = Warning "unknown-field": "the schema has no such field";
+    FIELD_WITHOUT_SOURCE = Warning "field-without-source": "no known source fills the field";
+    AND_OR_MIXED = Warning "and-or-mixed": "`and` and `or` are mixed without parentheses";
+    LITERAL_WILDCARD = Warning "literal-wildcard": "`*` or `?` stands in a value that is compared letter by letter";
+    CASE_SENSITIVE = Warning "case-sensitive": "a value that comes in mixed case is compared case-sensitively";
+    SEQUENCE_WITHOUT_KEY = Warning "sequence-without-key": "the events of a sequence need nothing in common";
+    SEQUENCE_WITHOUT_MAXSPAN = Warning "sequence-without-maxspan": "a sequence may take any time";
+    CONSTANT_CONDITION = Warning "constant-condition": "a condition is always true or never true";
+    TYPE_NEVER_MATCHES = Warning "type-never-matches": "no value of the field can be what it is compared with";
+    REGEX_LITERAL = Warning "regex-literal": "a regular expression has characters that are no operators here";
+    DUPLICATE_VALUE = Warning "duplicate-value": "a list has a value twice";
+    REDUNDANT_LIKE = Warning "redundant-like": "`like` has a pattern without wildcard";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kebab_case_and_pages_say_something() {
+        let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        for code in CODES {
+            assert!(
+                code.name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{}",
+                code.name
+            );
+            assert!(
+                code.explanation.len() > 150,
+                "the page of {} is too short",
+                code.name
+            );
+            assert!(!code.summary.ends_with('.'));
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CODES.len());
+    }
+}
