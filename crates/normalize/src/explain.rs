@@ -4,7 +4,7 @@
 //! same place in memory, so its path in the record is known afterwards; for values that were converted or put
 //! together, the source's own tables say which paths decide them.
 
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 
 use crate::source::SourceInfo;
 use crate::tree::{Map, Value};
@@ -35,7 +35,7 @@ pub enum Provenance {
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     by_place: AHashMap<(usize, usize), String>,
-    all: Vec<String>,
+    all: AHashSet<String>,
 }
 
 impl Paths {
@@ -48,7 +48,7 @@ impl Paths {
 
     fn walk(&mut self, path: &str, value: Value<'_>) {
         if !path.is_empty() {
-            self.all.push(path.to_owned());
+            self.all.insert(path.to_owned());
             if let Some(place) = place(value) {
                 self.by_place.entry(place).or_insert_with(|| path.to_owned());
             }
@@ -63,14 +63,14 @@ impl Paths {
     }
 
     fn has(&self, path: &str) -> bool {
-        self.all.iter().any(|known| known == path)
+        self.all.contains(path)
     }
 
     /// Explains every field of a document.
     pub(crate) fn explain<'a>(&self, document: &'a Map<'a>, info: &SourceInfo) -> Vec<Explanation> {
-        let mut out: Vec<Explanation> = Vec::new();
+        let mut out = Explanations::default();
         self.fields("", None, Value::Map(document), info, &mut out);
-        out
+        out.list
     }
 
     fn fields(
@@ -79,7 +79,7 @@ impl Paths {
         inherited: Option<&str>,
         value: Value<'_>,
         info: &SourceInfo,
-        out: &mut Vec<Explanation>,
+        out: &mut Explanations,
     ) {
         let known = place(value)
             .and_then(|place| self.by_place.get(&place))
@@ -97,7 +97,7 @@ impl Paths {
                     self.fields(field, known, *element, info, out);
                 }
             }
-            _ => add(out, self.leaf(field, known, info)),
+            _ => out.add(self.leaf(field, known, info)),
         }
     }
 
@@ -147,22 +147,37 @@ impl Paths {
     }
 }
 
-/// Adds an explanation; several values of one field share one.
-fn add(out: &mut Vec<Explanation>, explanation: Explanation) {
-    match out.iter_mut().find(|known| known.field == explanation.field) {
-        None => out.push(explanation),
-        Some(known) => {
-            for path in explanation.from {
-                if !known.from.contains(&path) {
-                    known.from.push(path);
-                }
+/// Explanations, one for each field.
+#[derive(Default)]
+struct Explanations {
+    list: Vec<Explanation>,
+    places: AHashMap<String, usize>,
+}
+
+impl Explanations {
+    /// Adds an explanation; several values of one field share one.
+    fn add(&mut self, explanation: Explanation) {
+        let place = *self
+            .places
+            .entry(explanation.field.clone())
+            .or_insert(self.list.len());
+        let Some(known) = self.list.get_mut(place) else {
+            return self.list.push(explanation);
+        };
+        // The elements of an array share their path; more than a few different ones say nothing.
+        for path in explanation.from {
+            if known.from.len() < MAX_PATHS && !known.from.contains(&path) {
+                known.from.push(path);
             }
-            if known.how == Provenance::Constant {
-                known.how = explanation.how;
-            }
+        }
+        if known.how == Provenance::Constant {
+            known.how = explanation.how;
         }
     }
 }
+
+/// The most paths that are named for one field.
+const MAX_PATHS: usize = 16;
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() {

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 
+use ahash::AHashSet;
 use bumpalo::Bump;
 
 /// The memory of one record and of what it becomes.
@@ -360,6 +361,37 @@ impl<'a> Map<'a> {
         };
         if !known {
             self.append(path, value);
+        }
+    }
+
+    /// Adds values to the list at a path, each string once. For many values; a few can be added one by one.
+    pub fn extend_new(&self, path: &'a str, values: impl IntoIterator<Item = Value<'a>>) {
+        let mut list: Vec<Value<'a>> = match self.at(path) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::List(list)) => list.to_vec(),
+            Some(single) => vec![single],
+        };
+        let mut known: AHashSet<&'a str> = list.iter().filter_map(|value| value.as_text()).collect();
+        let before = list.len();
+        list.extend(
+            values
+                .into_iter()
+                .filter(|value| value.as_text().is_none_or(|text| known.insert(text))),
+        );
+        if list.len() > before {
+            self.put(path, self.list(&list));
+        }
+    }
+
+    /// Adds the entries of `other`, replacing those with the same key.
+    pub fn merge(&self, other: &Map<'a>) {
+        let mut known: AHashSet<&'a str> = self.iter().map(|(key, _)| key).collect();
+        for (key, value) in other.iter() {
+            if known.insert(key) {
+                self.add(key, value);
+            } else {
+                self.set(key, value);
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 //! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, and a category (with a type beside
 //! `info` for snapshots and images) for the calls that it leaves without one.
 
-use smallvec::SmallVec;
+use ahash::AHashMap;
 
 use crate::convert;
 use crate::java_text;
@@ -307,7 +307,9 @@ fn unique_resources<'a>(resources: Value<'a>, at: &Map<'a>) -> Value<'a> {
     let Some(list) = resources.as_list() else {
         return resources;
     };
-    let unique = at.new_map();
+    // Later resources replace earlier ones of the same key, at the place of the first.
+    let mut places: AHashMap<&'a str, usize> = AHashMap::new();
+    let mut unique: Vec<(&'a str, Value<'a>)> = Vec::new();
     for resource in list {
         let Some(resource) = resource.as_map() else {
             continue;
@@ -328,9 +330,15 @@ fn unique_resources<'a>(resources: Value<'a>, at: &Map<'a>) -> Value<'a> {
                 .unwrap_or("")
         };
         let key = at.text(&[part("arn"), part("account_id"), part("type")].join("_"));
-        unique.set(key, Value::Map(renamed));
+        let place = *places.entry(key).or_insert(unique.len());
+        match unique.get_mut(place) {
+            Some(known) => known.1 = Value::Map(renamed),
+            None => unique.push((key, Value::Map(renamed))),
+        }
     }
-    let ordered: SmallVec<[Value<'a>; 8]> = java_text::hash_map_order(unique)
+    let by_key = at.new_map();
+    unique.into_iter().for_each(|(key, value)| by_key.add(key, value));
+    let ordered: Vec<Value<'a>> = java_text::hash_map_order(by_key)
         .into_iter()
         .map(|(_, value)| value)
         .collect();

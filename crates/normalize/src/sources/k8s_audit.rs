@@ -210,7 +210,7 @@ fn related<'a>(audit: &Map<'a>, document: &'a Map<'a>) {
         }
     }
     match document.at("source.ip") {
-        Some(Value::List(list)) => list.iter().for_each(|ip| document.append_new("related.ip", *ip)),
+        Some(Value::List(list)) => document.extend_new("related.ip", list.iter().copied()),
         Some(ip) => document.append_new("related.ip", ip),
         None => {}
     }
@@ -218,11 +218,10 @@ fn related<'a>(audit: &Map<'a>, document: &'a Map<'a>) {
         .at("requestObject.spec.containers")
         .and_then(Value::as_list)
         .unwrap_or(&[]);
-    for container in containers {
-        if let Some(image) = container.as_map().and_then(|container| container.get("image")) {
-            document.append_new("container.image.name", image);
-        }
-    }
+    let images = containers
+        .iter()
+        .filter_map(|container| container.as_map()?.get("image"));
+    document.extend_new("container.image.name", images);
 }
 
 fn classify<'a>(audit: &'a Map<'a>, event: &'a Map<'a>) {

@@ -1,6 +1,7 @@
 //! The shapes in which Windows events arrive, all brought into the one of Winlogbeat.
 
-use quick_xml::events::Event as Xml;
+use ahash::{AHashMap, AHashSet};
+use quick_xml::events::{BytesStart, Event as Xml};
 
 use super::{Channel, security};
 use crate::json;
@@ -269,8 +270,8 @@ fn event_data<'a>(record: &Record<'a>, value: Value<'a>, data: &'a Map<'a>) {
         Value::Text(text) => read_xml(text, data).and_then(|root| data_of(root, data)),
         _ => None,
     };
-    for (key, value) in object.into_iter().flat_map(Map::iter) {
-        data.set(key, value);
+    if let Some(object) = object {
+        data.merge(object);
     }
 }
 
@@ -310,6 +311,7 @@ fn data_of<'a>(root: &'a Map<'a>, at: &'a Map<'a>) -> Option<&'a Map<'a>> {
         }
     };
     let data = at.new_map();
+    let mut known: AHashSet<&'a str> = AHashSet::new();
     for (position, element) in elements.iter().enumerate() {
         let (name, value) = match element {
             Value::Map(map) => (
@@ -319,7 +321,9 @@ fn data_of<'a>(root: &'a Map<'a>, at: &'a Map<'a>) -> Option<&'a Map<'a>> {
             text => (None, *text),
         };
         let name = name.unwrap_or_else(|| at.text(&format!("param{}", position + 1)));
-        data.set(name, value);
+        if known.insert(name) {
+            data.add(name, value);
+        }
     }
     Some(data)
 }
@@ -327,76 +331,104 @@ fn data_of<'a>(root: &'a Map<'a>, at: &'a Map<'a>) -> Option<&'a Map<'a>> {
 /// Elements nested deeper than this are refused.
 const MAX_DEPTH: usize = 32;
 
+/// An element that is open: its name, its children so far, its text.
+#[derive(Default)]
+struct Open<'a> {
+    name: &'a str,
+    children: Vec<(&'a str, Value<'a>)>,
+    text: String,
+}
+
+impl<'a> Open<'a> {
+    fn new(start: &BytesStart<'_>, at: &Map<'a>) -> Self {
+        let name = at.text(&String::from_utf8_lossy(start.local_name().as_ref()));
+        let attributes = at.new_map();
+        for attribute in start.attributes().flatten() {
+            if let Ok(value) = attribute.unescape_value() {
+                let key = at.text(&String::from_utf8_lossy(attribute.key.local_name().as_ref()));
+                attributes.add(key, Value::Text(at.text(&value)));
+            }
+        }
+        let children = if attributes.is_empty() {
+            Vec::new()
+        } else {
+            vec![("#attributes", Value::Map(attributes))]
+        };
+        Self {
+            name,
+            children,
+            text: String::new(),
+        }
+    }
+
+    /// The element as a value. Children of one name become a list.
+    fn close(self, at: &Map<'a>) -> Value<'a> {
+        if self.children.is_empty() {
+            return Value::Text(at.text(&self.text));
+        }
+        let mut places: AHashMap<&'a str, usize> = AHashMap::new();
+        let mut by_name: Vec<(&'a str, Vec<Value<'a>>)> = Vec::new();
+        for (name, value) in self.children {
+            let place = *places.entry(name).or_insert(by_name.len());
+            match by_name.get_mut(place) {
+                Some((_, values)) => values.push(value),
+                None => by_name.push((name, vec![value])),
+            }
+        }
+        let element = at.new_map();
+        for (name, values) in by_name {
+            let value = match values.as_slice() {
+                [single] => *single,
+                several => at.list(several),
+            };
+            element.add(name, value);
+        }
+        let text = self.text.trim();
+        if !text.is_empty() {
+            element.add("#text", Value::Text(at.text(text)));
+        }
+        Value::Map(element)
+    }
+}
+
 /// XML as objects: children by name (a list where there are several), attributes under `#attributes`, text under
 /// `#text` or, where an element holds nothing else, as its value.
 fn read_xml<'a>(text: &str, at: &'a Map<'a>) -> Option<&'a Map<'a>> {
     let mut reader = quick_xml::Reader::from_str(text);
-    let root = at.new_map();
-    let mut open: Vec<(String, &'a Map<'a>, String)> = vec![(String::new(), root, String::new())];
+    let mut open: Vec<Open<'a>> = vec![Open::default()];
     loop {
         match reader.read_event().ok()? {
             Xml::Start(start) => {
                 if open.len() > MAX_DEPTH {
                     return None;
                 }
-                let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
-                let element = at.new_map();
-                attributes(&start, element);
-                open.push((name, element, String::new()));
+                open.push(Open::new(&start, at));
             }
             Xml::Empty(start) => {
-                let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
-                let element = at.new_map();
-                attributes(&start, element);
-                let (_, parent, _) = open.last()?;
-                close(parent, &name, element, "");
+                let element = Open::new(&start, at);
+                let name = element.name;
+                open.last_mut()?.children.push((name, element.close(at)));
             }
-            Xml::Text(part) => open.last_mut()?.2.push_str(&part.decode().ok()?),
-            Xml::CData(part) => open.last_mut()?.2.push_str(&part.decode().ok()?),
+            Xml::Text(part) => open.last_mut()?.text.push_str(&part.decode().ok()?),
+            Xml::CData(part) => open.last_mut()?.text.push_str(&part.decode().ok()?),
             Xml::GeneralRef(entity) => {
                 let name = entity.decode().ok()?;
-                let out = &mut open.last_mut()?.2;
+                let text = &mut open.last_mut()?.text;
                 match entity.resolve_char_ref().ok().flatten() {
-                    Some(letter) => out.push(letter),
-                    None => out.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or("")),
+                    Some(letter) => text.push(letter),
+                    None => text.push_str(quick_xml::escape::resolve_predefined_entity(&name).unwrap_or("")),
                 }
             }
             Xml::End(_) => {
-                let (name, element, text) = open.pop()?;
-                let (_, parent, _) = open.last()?;
-                close(parent, &name, element, &text);
+                let element = open.pop()?;
+                let name = element.name;
+                open.last_mut()?.children.push((name, element.close(at)));
             }
-            Xml::Eof => return (open.len() == 1).then_some(root),
+            Xml::Eof => {
+                let root = open.pop().filter(|_| open.is_empty())?;
+                return root.close(at).as_map();
+            }
             _ => {}
         }
-    }
-}
-
-fn attributes<'a>(start: &quick_xml::events::BytesStart<'_>, element: &'a Map<'a>) {
-    let Some(target) = start.attributes().next().and(element.child("#attributes")) else {
-        return;
-    };
-    for attribute in start.attributes().flatten() {
-        let key = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
-        if let Ok(value) = attribute.unescape_value() {
-            target.add(element.text(&key), Value::Text(element.text(&value)));
-        }
-    }
-}
-
-fn close<'a>(parent: &'a Map<'a>, name: &str, element: &'a Map<'a>, text: &str) {
-    let text = if element.is_empty() { text } else { text.trim() };
-    let value = if element.is_empty() {
-        Value::Text(parent.text(text))
-    } else {
-        if !text.is_empty() {
-            element.add("#text", Value::Text(parent.text(text)));
-        }
-        Value::Map(element)
-    };
-    let name = parent.text(name);
-    match parent.get(name) {
-        None => parent.add(name, value),
-        Some(_) => parent.append(name, value),
     }
 }

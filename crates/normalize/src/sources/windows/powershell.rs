@@ -248,9 +248,12 @@ fn finish(event: &Event<'_>, done: &[&str]) {
         .retain(|_, value| (!matches!(value, Value::Null | Value::Text(""))).then_some(value));
 }
 
+/// More pairs than this are none: PowerShell writes a few dozen.
+const MAX_PAIRS: usize = 500;
+
 /// `Key = Value` parts into the event data, with the blanks round keys and values taken off.
 fn key_values<'a>(event: &Event<'a>, parts: impl Iterator<Item = &'a str>, blank: &[char]) {
-    for (key, value) in parts.filter_map(|part| part.split_once('=')) {
+    for (key, value) in parts.take(MAX_PAIRS).filter_map(|part| part.split_once('=')) {
         let key = key.trim_matches(blank);
         if !key.is_empty() {
             event.data.set(key, Value::Text(value.trim_matches(blank)));
@@ -261,6 +264,7 @@ fn key_values<'a>(event: &Event<'a>, parts: impl Iterator<Item = &'a str>, blank
 /// `\tKey=Value` entries, whose values may span lines and hold anything but a tab, a word and an equals sign.
 fn tabbed_values<'a>(event: &Event<'a>, text: &'a str) {
     let mut current: Option<(&'a str, usize)> = None;
+    let mut pairs = 0;
     for (tab, _) in text.match_indices('\t') {
         let Some((key, _)) = text.get(tab + 1..).and_then(|rest| rest.split_once('=')) else {
             continue;
@@ -278,6 +282,10 @@ fn tabbed_values<'a>(event: &Event<'a>, text: &'a str) {
                 .set(key, Value::Text(text.get(from..tab).unwrap_or("").trim()));
         }
         current = Some((key, tab + 1 + key.len() + 1));
+        pairs += 1;
+        if pairs == MAX_PAIRS {
+            break;
+        }
     }
     if let Some((key, from)) = current {
         event

@@ -283,6 +283,9 @@ fn classify(event: &Event<'_>) {
     event.document.put_text("event.action", action);
 }
 
+/// Sysmon knows four kinds of hashes.
+const MAX_HASHES: usize = 16;
+
 /// `SHA256=…,IMPHASH=…`: of the process or of the file, as the event id says.
 fn hashes<'a>(event: &Event<'a>) {
     let document = event.document;
@@ -290,7 +293,11 @@ fn hashes<'a>(event: &Event<'a>) {
         return;
     };
     let named = document.new_map();
-    for (name, value) in text.split(',').filter_map(|pair| pair.split_once('=')) {
+    for (name, value) in text
+        .split(',')
+        .take(MAX_HASHES)
+        .filter_map(|pair| pair.split_once('='))
+    {
         named.set(name, Value::Text(value));
     }
     let owner = match event.code {
@@ -401,6 +408,7 @@ fn dns<'a>(event: &Event<'a>) {
     if let Some(results) = event.text("QueryResults") {
         let mut answers: Vec<Value<'a>> = Vec::new();
         let mut addresses: Vec<Value<'a>> = Vec::new();
+        let mut hosts: Vec<Value<'a>> = Vec::new();
         let answer = |kind: Option<&'a str>, data: Option<&'a str>| {
             let answer = document.new_map();
             if let Some(kind) = kind {
@@ -417,9 +425,7 @@ fn dns<'a>(event: &Event<'a>) {
                 let kind = parts.next().and_then(dns_type);
                 let data = parts.next();
                 answers.push(answer(kind, data));
-                if let Some(data) = data {
-                    document.append("related.hosts", Value::Text(data));
-                }
+                hosts.extend(data.map(Value::Text));
             } else {
                 let address = match result.strip_prefix("::ffff:") {
                     Some(v4) if v4.parse::<std::net::Ipv4Addr>().is_ok() => v4,
@@ -434,8 +440,9 @@ fn dns<'a>(event: &Event<'a>) {
                 Some(if text.contains(':') { "AAAA" } else { "A" }),
                 Some(text),
             ));
-            document.append_new("related.ip", *address);
         }
+        document.extend_new("related.hosts", hosts);
+        document.extend_new("related.ip", addresses.iter().copied());
         if !answers.is_empty() {
             document.put("dns.answers", document.list(&answers));
         }
