@@ -8,7 +8,7 @@ use crate::{Arithmetic, Case, Relation, pattern};
 
 /// Applies an operator. Integers divide and take remainders truncated toward zero; one floating operand makes the
 /// result floating. Null where an operand is null or no number, where an integer is divided by zero, and where the
-/// result leaves 64 bits.
+/// result leaves 64 bits (signed ones, unless an operand already has).
 pub fn arithmetic(
     operator: Arithmetic,
     left: Option<ValueRef<'_>>,
@@ -23,7 +23,9 @@ pub fn arithmetic(
             Arithmetic::Divide => a.checked_div(b),
             Arithmetic::Modulo => a.checked_rem(b),
         };
-        return from_integer(result?);
+        // Signed integers overflow as Java's `long` does: only an operand above its range makes such a result.
+        let signed = ![left, right].iter().any(|operand| matches!(operand, ValueRef::Unsigned(_)));
+        return from_integer(result?).filter(|sum| !(signed && matches!(sum, Value::Unsigned(_))));
     }
     let (a, b) = (floating(left)?, floating(right)?);
     Some(Value::Double(match operator {
@@ -123,6 +125,9 @@ mod tests {
             Some(Value::Double(-21.0))
         );
         assert_eq!(calculate(Long(1), Arithmetic::Divide, Long(0)), None);
+        assert_eq!(calculate(Long(i64::MAX), Arithmetic::Add, Long(1)), None);
+        let unsigned = ValueRef::Unsigned(u64::MAX - 1);
+        assert_eq!(calculate(unsigned, Arithmetic::Add, Long(1)), Some(Value::Unsigned(u64::MAX)));
         assert_eq!(calculate(Long(i64::MIN), Arithmetic::Subtract, Long(1)), None);
         assert_eq!(arithmetic(Arithmetic::Add, None, Some(Long(1))), None);
         assert_eq!(negate(Some(Long(5))), Some(Value::Long(-5)));
