@@ -2,3 +2,4 @@
 
 pub mod generate;
 pub mod naive;
+pub mod spec;

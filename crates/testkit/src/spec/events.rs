@@ -4,7 +4,7 @@ use neph_event::Instant;
 use serde_json::Value;
 
 /// 2026-01-01T00:00:00Z, the beginning that relative times count from, in nanoseconds.
-const BEGINNING: i128 = 1_767_225_600_000_000_000;
+pub(super) const BEGINNING: i128 = 1_767_225_600_000_000_000;
 
 /// An event as it is fed to the engine.
 #[derive(Clone, Debug)]

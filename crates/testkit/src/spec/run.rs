@@ -9,10 +9,11 @@ use neph_engine::{
     Emit, Fetch, Match, Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record, apply_limits,
     sort_matches,
 };
-use neph_event::{Instant, Schema};
+use neph_eql::CompileOptions;
+use neph_event::{Instant, Schema, Value};
 use neph_plan::{Plan, Query as PlanQuery};
 
-use super::events::{self, InputEvent};
+use super::events::{self, BEGINNING, InputEvent};
 use super::markdown::{Case, Kind, Options, Subject};
 
 /// The name under which diagnostics show the query.
@@ -92,7 +93,11 @@ impl<'a> Query<'a> {
         if let Some(field) = &options.tiebreaker {
             schema.tiebreaker_field = Some(field.as_str().into());
         }
-        let (plan, diagnostics) = neph_eql::compile(text, &schema);
+        let compiled = neph_eql::compile(
+            text,
+            &CompileOptions::new(&schema, Instant::from_nanos(BEGINNING)),
+        );
+        let (plan, diagnostics) = (compiled.plan, compiled.diagnostics);
         Ok(Self {
             text,
             options,
@@ -102,8 +107,17 @@ impl<'a> Query<'a> {
     }
 
     fn rendered(&self) -> String {
-        let source = SourceFile { name: NAME, text: self.text };
-        render::file_text(&FileReport { source, diagnostics: &self.diagnostics }, false)
+        let source = SourceFile {
+            name: NAME,
+            text: self.text,
+        };
+        render::file_text(
+            &FileReport {
+                source,
+                diagnostics: &self.diagnostics,
+            },
+            false,
+        )
     }
 
     fn fixed(&self) -> String {
@@ -254,11 +268,22 @@ fn evaluate(lines: &str) -> String {
         let expression = line
             .rsplit_once(" => ")
             .map_or(line, |(expression, _)| expression);
-        let value = match neph_eql::evaluate(expression) {
-            Ok(value) => value.to_string(),
+        let value = match neph_eql::eval_constant(expression) {
+            Ok(value) => json_of(value).to_string(),
             Err(_) => "error".to_owned(),
         };
         let _ = writeln!(out, "{expression} => {value}");
     }
     out
+}
+
+fn json_of(value: Option<Value>) -> serde_json::Value {
+    match value {
+        None => serde_json::Value::Null,
+        Some(Value::Bool(value)) => value.into(),
+        Some(Value::Long(value)) => value.into(),
+        Some(Value::Unsigned(value)) => value.into(),
+        Some(Value::Double(value)) => value.into(),
+        Some(other) => other.as_ref().to_string().into(),
+    }
 }
