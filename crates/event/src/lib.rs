@@ -13,6 +13,7 @@ mod field;
 mod id;
 mod row;
 mod schema;
+mod slots;
 mod time;
 mod value;
 
@@ -21,7 +22,8 @@ pub use date::{
 };
 pub use field::{Field, FieldType};
 pub use id::EventId;
-pub use row::{ReadError, Row, Slot, Slots, Values};
+pub use row::{ReadError, Row, Values};
 pub use schema::{Exactness, FieldDef, MappingError, Schema};
+pub use slots::{Slot, Slots};
 pub use time::Instant;
 pub use value::{Value, ValueRef, compare_versions};

@@ -4,7 +4,7 @@ use ahash::AHashMap;
 use serde_json::{Map, Value as Json};
 
 use super::{Exactness, FieldDef, Schema, kind_of};
-use crate::{DateFormat, EventId, Field, FieldType, Value};
+use crate::{DateFormat, EventId, Field, FieldType, Value, ValueRef};
 
 /// Why a mapping file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -221,7 +221,7 @@ impl Reader {
         if kind.is_date() {
             def.field.formats = self.formats(name, property);
         }
-        def.field.null_value = self.null_value(name, property);
+        def.field.null_value = self.null_value(&def.field, name, property);
         if property.get("runtime").and_then(Json::as_bool) == Some(true) {
             def.fails_in_index = self.text(property, "index", name).map(Into::into);
         }
@@ -270,23 +270,28 @@ impl Reader {
         formats
     }
 
-    fn null_value(&mut self, name: &str, property: &Map<String, Json>) -> Option<Value> {
-        Some(match property.get("null_value")? {
+    /// The value that stands for null, as the field holds it.
+    fn null_value(&mut self, field: &Field, name: &str, property: &Map<String, Json>) -> Option<Value> {
+        let json = property.get("null_value")?;
+        let written = json.to_string();
+        let value = match json {
             Json::Null => return None,
-            Json::Bool(value) => Value::Bool(*value),
-            Json::String(text) => Value::String(text.as_str().into()),
+            Json::Bool(value) => Some(ValueRef::Bool(*value)),
+            Json::String(text) => Some(ValueRef::String(text)),
             Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-                (Some(long), _, _) => Value::Long(long),
-                (_, Some(unsigned), _) => Value::Unsigned(unsigned),
-                (_, _, Some(double)) => Value::Double(double),
-                _ => return None,
+                (Some(long), _, _) => Some(ValueRef::Long(long)),
+                (_, Some(unsigned), _) => Some(ValueRef::Unsigned(unsigned)),
+                (_, _, double) => double.map(ValueRef::Double),
             },
-            Json::Array(_) | Json::Object(_) => {
-                self.problems
-                    .push(format!("`{name}.null_value`: it is not a single value"));
-                return None;
-            }
-        })
+            Json::Array(_) | Json::Object(_) => None,
+        };
+        let typed = value.and_then(|value| field.typed(value, Some(&written)));
+        if typed.is_none() {
+            self.problems.push(format!(
+                "`{name}.null_value`: `{written}` is not a value of the field's type"
+            ));
+        }
+        typed.map(ValueRef::to_owned)
     }
 
     /// Adds a definition, or merges it into that of another index.

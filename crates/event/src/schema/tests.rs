@@ -168,7 +168,7 @@ fn every_problem_is_named_with_its_key() {
             r#"{"tiebreaker_field": 1, "properties": {"a": {"type": "keywrod"}, "b": 7, "c": {"type": "alias"}, "d": {},
             "e": {"type": "alias", "path": "nowhere"}, "f": {"type": "keyword", "ignore_above": -1}, "g..h": {"type": "ip"},
             "o": {"properties": {"p": {"type": 3}}}, "q": {"type": "keyword", "null_value": []},
-            "r": {"type": "date", "format": 5}, "s": {"type": "text", "fields": {"u": {}}}}}"#
+            "v": {"type": "long", "null_value": "x"}, "r": {"type": "date", "format": 5}, "s": {"type": "text", "fields": {"u": {}}}}}"#
         ),
         [
             "`tiebreaker_field`: it is not a text",
@@ -180,7 +180,8 @@ fn every_problem_is_named_with_its_key() {
             "`g..h`: a part of the name is empty",
             "`o.p.type`: it is not a text",
             "`o.p`: it has neither `type` nor `properties`",
-            "`q.null_value`: it is not a single value",
+            "`q.null_value`: `[]` is not a value of the field's type",
+            "`v.null_value`: `\"x\"` is not a value of the field's type",
             "`r.format`: it is not a text",
             "`s.u`: it has no `type`",
             "`e.path`: there is no field `nowhere`",

@@ -1,0 +1,473 @@
+//! Reading of JSON text, token by token. Everything is checked, nothing is built: strings and numbers are handed out as
+//! the text has them, and a value that nobody wants is skipped without a stack.
+//!
+//! It reads what RFC 8259 allows, with two liberties that Elasticsearch takes as well: a byte order mark in front is
+//! passed over, and half of a surrogate pair (`\ud800`) stands for the replacement character.
+
+use wide::u8x16;
+
+use super::ReadError;
+use crate::slots::Marks;
+
+/// Arrays and objects nested deeper than this are refused, as Elasticsearch's JSON reader does.
+/// Source: `com.fasterxml.jackson.core.StreamReadConstraints.DEFAULT_MAX_DEPTH`
+pub(crate) const MAX_DEPTH: u32 = 1000;
+
+/// A position in a JSON text. What a method returns fits a register; texts and faults are asked for afterwards.
+#[derive(Debug)]
+pub(crate) struct Reader<'j> {
+    text: &'j str,
+    position: usize,
+    /// The last string, without its quotes, or the last number.
+    start: usize,
+    end: usize,
+    escaped: bool,
+    fault: ReadError,
+}
+
+/// What a value begins with. Scalars are taken whole, of arrays and objects only the bracket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Token {
+    Null,
+    True,
+    False,
+    /// A number without decimals and exponent.
+    Integer,
+    /// Any other number.
+    Decimal,
+    String,
+    Array,
+    Object,
+}
+
+/// The text is at fault; [`Reader::fault`] says how.
+#[derive(Debug)]
+pub(crate) struct Stop;
+
+impl<'j> Reader<'j> {
+    pub(crate) fn new(text: &'j str) -> Self {
+        let position = if text.starts_with('\u{feff}') {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
+        Self {
+            text,
+            position,
+            start: 0,
+            end: 0,
+            escaped: false,
+            fault: ReadError::NotAnObject,
+        }
+    }
+
+    /// The last string, as it stands between its quotes, or the last number.
+    #[inline]
+    pub(crate) fn raw(&self) -> &'j str {
+        // Both ends stand at ASCII bytes, so there is always a text between them.
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The bytes of the last string.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &'j [u8] {
+        self.text.as_bytes().get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The marks of the last string, as a key.
+    #[inline]
+    pub(crate) fn marks(&self) -> Marks {
+        Marks::within(self.text.as_bytes(), self.start, self.end)
+    }
+
+    /// Whether the last string has escapes, so that it needs [`unescape`].
+    #[inline]
+    pub(crate) fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
+    /// What stopped the reading.
+    pub(crate) fn fault(self) -> ReadError {
+        self.fault
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.position).copied()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn stop(&mut self, reason: &str) -> Stop {
+        let reason = if self.position < self.text.len() {
+            reason
+        } else {
+            "the text ends too early"
+        };
+        self.fault = ReadError::Json {
+            offset: self.position,
+            reason: reason.to_owned(),
+        };
+        Stop
+    }
+
+    #[cold]
+    pub(crate) fn too_deep(&mut self) -> Stop {
+        self.fault = ReadError::TooDeep;
+        Stop
+    }
+
+    /// Moves to the next byte that is no white space, and gives it.
+    #[inline(always)]
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let byte = self.peek()?;
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.position += 1;
+        }
+    }
+
+    /// Checks that nothing but white space follows.
+    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+        match self.next() {
+            None => Ok(()),
+            Some(_) => Err(self.stop("something follows the record")),
+        }
+    }
+
+    /// The first token of a value.
+    #[inline(always)]
+    pub(crate) fn token(&mut self) -> Result<Token, Stop> {
+        match self.next() {
+            Some(b'"') => self.string().map(|()| Token::String),
+            Some(b'{') => {
+                self.position += 1;
+                Ok(Token::Object)
+            }
+            Some(b'[') => {
+                self.position += 1;
+                Ok(Token::Array)
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b'n') => self.word("null", Token::Null),
+            Some(b't') => self.word("true", Token::True),
+            Some(b'f') => self.word("false", Token::False),
+            _ => Err(self.stop("a value is expected")),
+        }
+    }
+
+    /// Whether an object whose `{` was taken has a key; it is then taken, with the colon behind it, else the `}`.
+    #[inline]
+    pub(crate) fn first_key(&mut self) -> Result<bool, Stop> {
+        match self.next() {
+            Some(b'"') => self.key(),
+            Some(b'}') => {
+                self.position += 1;
+                Ok(false)
+            }
+            _ => Err(self.stop("a key or `}` is expected")),
+        }
+    }
+
+    /// Whether an object has another key, behind one of its values; it is then taken, else the `}`.
+    #[inline(always)]
+    pub(crate) fn next_key(&mut self) -> Result<bool, Stop> {
+        match self.next() {
+            Some(b',') => {
+                self.position += 1;
+                match self.next() {
+                    Some(b'"') => self.key(),
+                    _ => Err(self.stop("a key is expected")),
+                }
+            }
+            Some(b'}') => {
+                self.position += 1;
+                Ok(false)
+            }
+            _ => Err(self.stop("`,` or `}` is expected")),
+        }
+    }
+
+    #[inline]
+    fn key(&mut self) -> Result<bool, Stop> {
+        self.string()?;
+        match self.next() {
+            Some(b':') => {
+                self.position += 1;
+                Ok(true)
+            }
+            _ => Err(self.stop("`:` is expected")),
+        }
+    }
+
+    /// Whether an array whose `[` was taken has an element; if not, the `]` is taken.
+    #[inline]
+    pub(crate) fn first_element(&mut self) -> bool {
+        let closed = self.next() == Some(b']');
+        self.position += usize::from(closed);
+        !closed
+    }
+
+    /// Whether an array has another element, behind one of it; if not, the `]` is taken.
+    #[inline]
+    pub(crate) fn next_element(&mut self) -> Result<bool, Stop> {
+        match self.next() {
+            Some(byte @ (b',' | b']')) => {
+                self.position += 1;
+                Ok(byte == b',')
+            }
+            _ => Err(self.stop("`,` or `]` is expected")),
+        }
+    }
+
+    /// Skips a value that stands `depth` arrays and objects deep.
+    #[inline]
+    pub(crate) fn skip(&mut self, depth: u32) -> Result<(), Stop> {
+        match self.token()? {
+            Token::Array => self.skip_container(depth + 1, false),
+            Token::Object => self.skip_container(depth + 1, true),
+            _ => Ok(()),
+        }
+    }
+
+    /// Skips an array or object whose bracket was taken, and which is the `depth`th in one another.
+    pub(crate) fn skip_container(&mut self, depth: u32, is_object: bool) -> Result<(), Stop> {
+        let mut outer = Kinds::default();
+        let mut object = is_object;
+        let mut fresh = true;
+        loop {
+            if depth + outer.len > MAX_DEPTH {
+                return Err(self.too_deep());
+            }
+            let another = match (object, fresh) {
+                (true, true) => self.first_key()?,
+                (true, false) => self.next_key()?,
+                (false, true) => self.first_element(),
+                (false, false) => self.next_element()?,
+            };
+            fresh = false;
+            if !another {
+                match outer.pop() {
+                    Some(kind) => object = kind,
+                    None => return Ok(()),
+                }
+                continue;
+            }
+            if let inner @ (Token::Array | Token::Object) = self.token()? {
+                outer.push(object);
+                object = inner == Token::Object;
+                fresh = true;
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str, token: Token) -> Result<Token, Stop> {
+        for byte in word.bytes() {
+            if self.peek() != Some(byte) {
+                return Err(self.stop("a value is expected"));
+            }
+            self.position += 1;
+        }
+        Ok(token)
+    }
+
+    #[inline]
+    fn digits(&mut self) -> Result<(), Stop> {
+        let start = self.position;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.position += 1;
+        }
+        if self.position == start {
+            Err(self.stop("a digit is expected"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn number(&mut self) -> Result<Token, Stop> {
+        self.start = self.position;
+        if self.peek() == Some(b'-') {
+            self.position += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.position += 1;
+            if let Some(b'0'..=b'9') = self.peek() {
+                return Err(self.stop("a number has a leading zero"));
+            }
+        } else {
+            self.digits()?;
+        }
+        let mut token = Token::Integer;
+        if self.peek() == Some(b'.') {
+            token = Token::Decimal;
+            self.position += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            token = Token::Decimal;
+            self.position += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.position += 1;
+            }
+            self.digits()?;
+        }
+        self.end = self.position;
+        Ok(token)
+    }
+
+    /// Takes a string, whose quote is the next byte.
+    #[inline(always)]
+    fn string(&mut self) -> Result<(), Stop> {
+        self.start = self.position + 1;
+        self.escaped = false;
+        let mut position = self.start;
+        loop {
+            position = plain_end(self.text.as_bytes(), position);
+            match self.text.as_bytes().get(position) {
+                Some(b'"') => {
+                    self.end = position;
+                    self.position = position + 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.position = position;
+                    self.escape()?;
+                    position = self.position;
+                }
+                _ => {
+                    self.position = position;
+                    return Err(self.stop("a control character stands in a string"));
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn escape(&mut self) -> Result<(), Stop> {
+        self.escaped = true;
+        self.position += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.position += 1,
+            Some(b'u') => {
+                self.position += 1;
+                for _ in 0..4 {
+                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(self.stop("`\\u` needs four hexadecimal digits"));
+                    }
+                    self.position += 1;
+                }
+            }
+            _ => return Err(self.stop("there is no such escape")),
+        }
+        Ok(())
+    }
+}
+
+/// Position of the next quote, backslash or control character, or of the end.
+#[inline(always)]
+fn plain_end(bytes: &[u8], start: usize) -> usize {
+    let mut position = start;
+    while let Some(chunk) = bytes.get(position..).and_then(<[u8]>::first_chunk::<16>) {
+        let chunk = u8x16::new(*chunk);
+        let special = chunk.simd_eq(u8x16::splat(b'"'))
+            | chunk.simd_eq(u8x16::splat(b'\\'))
+            | chunk.simd_eq(chunk.min(u8x16::splat(0x1f)));
+        let found = special.to_bitmask();
+        if found != 0 {
+            return position + found.trailing_zeros() as usize;
+        }
+        position += 16;
+    }
+    let rest = bytes.get(position..).unwrap_or_default();
+    let plain = rest
+        .iter()
+        .take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20))
+        .count();
+    position + plain
+}
+
+/// Appends a string to `out`, its escapes resolved. The string has been checked.
+pub(crate) fn unescape(raw: &str, out: &mut String) {
+    let mut rest = raw;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let mut chars = escape.chars();
+        let simple = match chars.next() {
+            Some('b') => '\u{8}',
+            Some('f') => '\u{c}',
+            Some('n') => '\n',
+            Some('r') => '\r',
+            Some('t') => '\t',
+            Some('u') => {
+                let (c, behind) = unescape_unit(chars.as_str());
+                out.push(c);
+                rest = behind;
+                continue;
+            }
+            Some(other) => other,
+            None => break,
+        };
+        out.push(simple);
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+}
+
+/// The character of the hexadecimal digits behind a `\u`, together with a second such escape where the first is the
+/// high half of a pair. A half without its other half becomes the replacement character.
+fn unescape_unit(text: &str) -> (char, &str) {
+    let (first, rest) = hex(text);
+    if let 0xd800..0xdc00 = first
+        && let Some(second) = rest.strip_prefix("\\u")
+        && let (low @ 0xdc00..0xe000, behind) = hex(second)
+    {
+        let code = 0x1_0000 + ((first - 0xd800) << 10) + (low - 0xdc00);
+        return (
+            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+            behind,
+        );
+    }
+    (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), rest)
+}
+
+fn hex(text: &str) -> (u32, &str) {
+    match text.split_at_checked(4) {
+        Some((digits, rest)) => (u32::from_str_radix(digits, 16).unwrap_or(0xfffd), rest),
+        None => (0xfffd, ""),
+    }
+}
+
+/// Which of the open containers are objects. Only what is nested deeper than most things ever are needs memory.
+#[derive(Default)]
+struct Kinds {
+    /// The innermost, in the lowest bits.
+    last: u64,
+    len: u32,
+    /// Full words of those further out.
+    outer: Vec<u64>,
+}
+
+impl Kinds {
+    fn push(&mut self, kind: bool) {
+        if self.len != 0 && self.len.is_multiple_of(64) {
+            self.outer.push(self.last);
+        }
+        self.last = self.last << 1 | u64::from(kind);
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<bool> {
+        self.len = self.len.checked_sub(1)?;
+        let kind = self.last & 1 == 1;
+        self.last >>= 1;
+        if self.len != 0
+            && self.len.is_multiple_of(64)
+            && let Some(word) = self.outer.pop()
+        {
+            self.last = word;
+        }
+        Some(kind)
+    }
+}
