@@ -17,9 +17,8 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         .path
         .file_stem()
         .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let (plan, diagnostics) = compile::eql(text, &Overrides::default());
-    let refused = neph_diag::has_errors(&diagnostics);
-    let rule = plan.filter(|_| !refused).map(|plan| Rule {
+    let compiled = compile::eql(text, &Overrides::default());
+    let rule = compiled.plan.map(|plan| Rule {
         id: name.clone(),
         name: name.clone(),
         description: String::new(),
@@ -59,6 +58,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         id_place: Span::default(),
         rule,
         not_honoured: Vec::new(),
-        diagnostics,
+        unfilled: compiled.unfilled,
+        diagnostics: compiled.diagnostics,
     }
 }

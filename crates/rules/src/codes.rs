@@ -14,6 +14,7 @@ pub const CODES: &[&Code] = &[
     &VALUE,
     &VALUE_ODD,
     &TYPE_UNSUPPORTED,
+    &QUERY_REFUSED,
     &ID_DUPLICATE,
     &THREAT,
     &SCHEDULE,
@@ -124,6 +125,15 @@ pub(crate) static TYPE_UNSUPPORTED: Code = Code {
     summary: "rules of this type do not run yet",
     explanation: "Rules of type `eql` run. The types `query`, `saved_query`, `new_terms`, `threshold`, `threat_match`, `esql` \
 and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
+};
+
+/// The engine cannot run the query.
+pub(crate) static QUERY_REFUSED: Code = Code {
+    name: "rule-query-refused",
+    severity: Severity::Error,
+    summary: "the query is understood, but too large to be run",
+    explanation: "The query follows the language, but the engine cannot run it: its conditions are nested too deep, or a \
+regular expression in it grows too large. Split it into several rules, or put the alternatives into one list.",
 };
 
 /// Two rules have one id.

@@ -1,6 +1,12 @@
 //! A rule's query to its plan.
 
-use neph_diag::{Diagnostic, Span};
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use neph_diag::Diagnostic;
+use neph_engine::Program;
+use neph_eql::CompileOptions;
+use neph_event::{Instant, Schema};
 use neph_plan::Plan;
 
 use crate::codes;
@@ -16,16 +22,57 @@ pub(crate) struct Overrides<'a> {
     pub(crate) tiebreaker: Option<&'a str>,
 }
 
-/// Compiles an EQL query.
-pub(crate) fn eql(query: &str, overrides: &Overrides<'_>) -> (Option<Plan>, Vec<Diagnostic>) {
-    let _ = (overrides.category, overrides.timestamp, overrides.tiebreaker);
-    let place = Span::new(0, query.len().min(1));
-    (
-        None,
-        vec![Diagnostic::new(
-            &codes::TYPE_UNSUPPORTED,
-            place,
-            "EQL queries are not compiled yet",
-        )],
-    )
+/// What a query came to.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) plan: Option<Plan>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Fields that the query needs and no known source fills. Fields marked as optional (`?`) are not needed.
+    pub(crate) unfilled: Vec<String>,
+}
+
+/// Compiles an EQL query against the shipped schema. `now` in the query's dates is the time of loading.
+pub(crate) fn eql(query: &str, overrides: &Overrides<'_>) -> Compiled {
+    let options = CompileOptions {
+        category_field: overrides.category,
+        timestamp_field: overrides.timestamp,
+        tiebreaker_field: overrides.tiebreaker,
+        ..CompileOptions::new(Schema::builtin(), now())
+    };
+    let mut compiled = neph_eql::compile(query, &options);
+    if let Some(plan) = &compiled.plan
+        && let Some(refusal) = refusal_of_engine(plan)
+    {
+        compiled.diagnostics.push(refusal);
+        compiled.plan = None;
+    }
+    // Fields that begin with an underscore are the record's own (`_id`, `_index`), not the document's.
+    let unfilled: BTreeSet<&str> = compiled
+        .fields
+        .iter()
+        .filter(|field| field.sources.is_empty() && !field.optional && !field.name.starts_with('_'))
+        .map(|field| &*field.name)
+        .collect();
+    Compiled {
+        plan: compiled.plan,
+        diagnostics: compiled.diagnostics,
+        unfilled: unfilled.into_iter().map(str::to_owned).collect(),
+    }
+}
+
+/// What keeps the engine from running a plan, so that no rule counts as active that will not run.
+fn refusal_of_engine(plan: &Plan) -> Option<Diagnostic> {
+    let (_, errors) = Program::compile([plan]);
+    let error = errors.into_iter().next()?;
+    let place = error.span.unwrap_or_default();
+    Some(Diagnostic::new(
+        &codes::QUERY_REFUSED,
+        place,
+        format!("the query cannot be run: {}", error.reason),
+    ))
+}
+
+fn now() -> Instant {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::from_nanos(i128::try_from(since.as_nanos()).unwrap_or(0))
 }

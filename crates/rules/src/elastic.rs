@@ -32,6 +32,8 @@ pub(crate) struct Reading {
     pub(crate) rule: Option<Rule>,
     /// Keys that ask for what is not done yet, with what does not happen.
     pub(crate) not_honoured: Vec<(&'static str, &'static str)>,
+    /// Fields that the query needs and no known source fills.
+    pub(crate) unfilled: Vec<String>,
     /// All that is to be said.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -66,6 +68,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
     let mut reader = Reader {
         source: &source,
         diagnostics: findings.diagnostics,
+        unfilled: Vec::new(),
     };
     let rule_read = reader.rule(kind);
     let mut diagnostics = reader.diagnostics;
@@ -78,6 +81,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         id_place: rule.get("rule_id").map_or(source.place, |node| node.span),
         rule: rule_read.filter(|_| !refused),
         not_honoured,
+        unfilled: reader.unfilled,
         diagnostics,
     }
 }
@@ -85,6 +89,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
 struct Reader<'a> {
     source: &'a Source<'a>,
     diagnostics: Vec<Diagnostic>,
+    unfilled: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -429,11 +434,16 @@ impl<'a> Reader<'a> {
             timestamp: table.text("timestamp_field"),
             tiebreaker: table.text("tiebreaker_field"),
         };
-        let (plan, found) = compile::eql(query, &overrides);
+        let compiled = compile::eql(query, &overrides);
+        self.unfilled = compiled.unfilled;
         let map = Embedded::new(self.source.text, node.span, query, self.source.host);
-        self.diagnostics
-            .extend(found.into_iter().map(|diagnostic| map.place(diagnostic)));
-        let mut plan = plan?;
+        self.diagnostics.extend(
+            compiled
+                .diagnostics
+                .into_iter()
+                .map(|diagnostic| map.place(diagnostic)),
+        );
+        let mut plan = compiled.plan?;
         IndexScope::new(index).restrict(&mut plan);
         Some(plan)
     }

@@ -178,6 +178,7 @@ fn broken(error: Diagnostic) -> Reading {
         id_place: error.span,
         rule: None,
         not_honoured: Vec::new(),
+        unfilled: Vec::new(),
         diagnostics: vec![error],
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use neph_diag::Diagnostic;
-use neph_event::Schema;
 use walkdir::WalkDir;
 
 use crate::codes;
@@ -204,7 +203,7 @@ impl Loader {
         let Some(rule) = reading.rule.filter(|rule| rule.plan.is_some()) else {
             return report;
         };
-        report.reasons = reasons(&rule, &reading.not_honoured);
+        report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
         report.state = if report.reasons.is_empty() {
             RuleState::Active
         } else {
@@ -217,7 +216,7 @@ impl Loader {
     }
 }
 
-fn reasons(rule: &Rule, not_honoured: &[(&'static str, &'static str)]) -> Vec<Reason> {
+fn reasons(rule: &Rule, not_honoured: &[(&'static str, &'static str)], unfilled: Vec<String>) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = not_honoured
         .iter()
         .map(|(key, effect)| Reason::KeyNotHonoured {
@@ -225,24 +224,8 @@ fn reasons(rule: &Rule, not_honoured: &[(&'static str, &'static str)]) -> Vec<Re
             effect: (*effect).into(),
         })
         .collect();
-    let schema = Schema::builtin();
-    // Fields that begin with an underscore are the record's own (`_id`, `_index`), not the document's.
-    let unknown: BTreeSet<String> = rule
-        .plan
-        .iter()
-        .flat_map(|plan| &plan.fields)
-        .filter(|field| {
-            !field.path.starts_with('_')
-                && schema
-                    .get(&field.path)
-                    .is_none_or(|known| known.sources.is_empty())
-        })
-        .map(|field| field.path.to_string())
-        .collect();
-    if !unknown.is_empty() {
-        reasons.push(Reason::FieldsUnknown {
-            fields: unknown.into_iter().collect(),
-        });
+    if !unfilled.is_empty() {
+        reasons.push(Reason::FieldsUnknown { fields: unfilled });
     }
     if !rule.enabled {
         reasons.push(Reason::Disabled);

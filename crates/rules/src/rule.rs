@@ -76,6 +76,13 @@ pub struct Rule {
     pub plan: Option<Plan>,
 }
 
+impl Rule {
+    /// How late an event may come and still take part: the look-back minus the interval.
+    pub fn lateness(&self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.schedule.lateness_nanos())
+    }
+}
+
 /// Where a rule was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleOrigin {

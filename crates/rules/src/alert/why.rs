@@ -16,10 +16,33 @@ pub(crate) fn json_of(why: &Why, query: &str) -> Json {
     match &why.node {
         WhyNode::Constant => json!({"holds": why.holds, "constant": why.holds}),
         WhyNode::All(parts) => json!({"holds": why.holds, "all": list(parts)}),
-        WhyNode::Any(parts) => json!({"holds": why.holds, "any": list(parts)}),
+        WhyNode::Any(parts) => match merged(parts).as_slice() {
+            [one] if parts.len() > 1 => json_of(one, query),
+            parts => json!({"holds": why.holds, "any": list(parts)}),
+        },
         WhyNode::Not(part) => json!({"holds": why.holds, "not": json_of(part, query)}),
         WhyNode::Test(test) => test_json(why.holds, test, query),
     }
+}
+
+/// Joins tests of one place in the query. A list of plain texts and patterns (`process.name : ("curl", "python*")`) is
+/// run as two tests, but is one condition for its reader. The values are those of the test that holds, if any.
+fn merged(parts: &[Why]) -> Vec<Why> {
+    let mut out: Vec<Why> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let twin = out.iter_mut().find(|earlier| match (&earlier.node, &part.node) {
+            (WhyNode::Test(earlier), WhyNode::Test(test)) => {
+                earlier.span == test.span && !test.span.is_empty()
+            }
+            _ => false,
+        });
+        match twin {
+            Some(twin) if part.holds && !twin.holds => *twin = part.clone(),
+            Some(_) => {}
+            None => out.push(part.clone()),
+        }
+    }
+    out
 }
 
 fn test_json(holds: bool, test: &WhyTest, query: &str) -> Json {
@@ -66,9 +89,50 @@ pub(crate) fn collect_matched(why: &Why, matched: &mut Vec<(String, String)>) {
     }
 }
 
-/// The text with every run of white space made one space; conditions in rule files go over many lines.
+/// A piece of a query on one line: comments are left out and every run of white space outside strings is one space.
 pub(crate) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if first.is_whitespace() {
+            first.len_utf8()
+        } else {
+            let length = token_length(rest, first);
+            out.push_str(rest.get(..length).unwrap_or(""));
+            rest = rest.get(length..).unwrap_or("");
+            continue;
+        };
+        if !out.is_empty() && !out.ends_with(' ') {
+            out.push(' ');
+        }
+        rest = rest.get(length..).unwrap_or("");
+    }
+    out.trim_end().to_owned()
+}
+
+/// Length of the string or quoted name that `text` begins with, or of its first character.
+fn token_length(text: &str, first: char) -> usize {
+    let raw = "\"\"\"";
+    if let Some(inside) = text.strip_prefix(raw) {
+        return inside.find(raw).map_or(text.len(), |end| end + 2 * raw.len());
+    }
+    if first != '"' && first != '`' {
+        return first.len_utf8();
+    }
+    let mut escaped = false;
+    for (at, character) in text.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if first == '"' => escaped = true,
+            end if end == first => return at + end.len_utf8(),
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// A value as JSON: numbers and booleans as such, everything else as text.
@@ -79,5 +143,22 @@ pub(crate) fn json_value(value: &Value) -> Json {
         Value::Unsigned(value) => Json::from(*value),
         Value::Double(value) => Json::from(*value),
         other => Json::from(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_on_one_line_lose_comments_and_keep_strings() {
+        let text = "process.name : (\n  \"a  //b\", // tools\n  \"\"\"c /* \"d\"\"\"  /* folders\n*/ , `x // y`\n  \"e\\\"  //f\"\n)";
+        assert_eq!(
+            one_line(text),
+            "process.name : ( \"a  //b\", \"\"\"c /* \"d\"\"\" , `x // y` \"e\\\"  //f\" )"
+        );
+        assert_eq!(one_line("a // no end"), "a");
+        assert_eq!(one_line("\"open"), "\"open");
+        assert_eq!(one_line("/* open"), "");
     }
 }
