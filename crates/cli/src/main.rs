@@ -1,3 +1,67 @@
-//! The binary `neph`.
+//! The binary `neph`: one file a command. Everything that a command does beyond reading its arguments and printing lives
+//! in the crates below.
 
-fn main() {}
+mod completions;
+mod detect;
+mod exit;
+mod explain;
+mod input;
+mod query;
+mod rules;
+mod table;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::terminal::{Colour, Terminal};
+
+/// Threat detection for clouds and containers: rules over logs, alerts that explain themselves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "neph",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 nothing found or no --fail-on given, 1 alerts found (with --fail-on), 2 usage or rule errors.\n\
+                  Example:    neph detect --rules rules logs/"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// When to colour the output; `auto` obeys NO_COLOR and colours terminals only.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Detect(detect::Args),
+    Query(query::Args),
+    Rules(rules::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(cli.color);
+    let outcome = match cli.command {
+        Command::Detect(args) => detect::run(&args, &terminal),
+        Command::Query(args) => query::run(&args, &terminal),
+        Command::Rules(args) => rules::run(&args, &terminal),
+        Command::Explain(args) => explain::run(&args, &terminal),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if failure.is_closed_pipe() {
+                return Exit::Nothing.into();
+            }
+            terminal.error(&failure.to_string());
+            Exit::Errors.into()
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! `neph detect`: rules over records, alerts out.
+
+mod print;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use neph_engine::{Emit, OperatorConfig, Operators, Outcome, Program, RuleStatistics};
+use neph_event::Instant;
+use neph_plan::Plan;
+use neph_rules::alert::{Alert, AlertBuilder};
+use neph_rules::grouping::Grouping;
+use neph_rules::{Rule, RuleSet, RuleSeverity};
+use neph_runtime::RunError;
+use neph_runtime::{Detection, detect, parse};
+
+use crate::exit::{Exit, Failure};
+use crate::input::{self, InputArgs};
+use crate::rules::report_load;
+use crate::terminal::Terminal;
+use print::Printer;
+
+/// Run rules over logs and print the alerts
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  neph detect --rules rules logs/\n  zcat events.ndjson.gz | neph detect --rules imds.toml --format ndjson -\n  neph detect --rules rules --fail-on=high logs/   # exit code 1 if an alert is at least high"
+)]
+pub(crate) struct Args {
+    /// Rule files or folders of them; may be given several times.
+    #[arg(long, value_name = "PATH", required_unless_present = "parse_only")]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// After the table show for each alert its events and why each condition held.
+    #[arg(long)]
+    why: bool,
+    /// End with exit code 1 if there is an alert, of at least this severity where one is given.
+    #[arg(long, value_name = "SEVERITY", num_args = 0..=1, require_equals = true, default_missing_value = "low")]
+    fail_on: Option<Severity>,
+    /// End at the first problem with an input, or if a rule cannot run, instead of going on with the rest.
+    #[arg(long)]
+    strict: bool,
+    /// Treat the input as a stream: alerts come at once, each rule waits for late events as long as its schedule
+    /// says, and growing files are followed.
+    #[arg(long)]
+    live: bool,
+    /// Only read and parse the records: the floor that the speed of everything else is measured against.
+    #[arg(long)]
+    parse_only: bool,
+    /// Most memory that one rule's partial sequences may take, in MiB; what is given up beyond it is counted.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    rule_memory: usize,
+    /// Most memory that all rules' partial sequences may take together, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 96)]
+    memory: usize,
+}
+
+/// Forms of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people.
+    Table,
+    /// One JSON object: `alerts` and `summary`.
+    Json,
+    /// One alert, an ECS document, a line.
+    Ndjson,
+}
+
+/// Severities, for `--fail-on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<Severity> for RuleSeverity {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Low => Self::Low,
+            Severity::Medium => Self::Medium,
+            Severity::High => Self::High,
+            Severity::Critical => Self::Critical,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    if args.parse_only {
+        return parse_only(args, terminal);
+    }
+    let RuleSet { rules, report } = neph_rules::load(&args.rules);
+    let broken = report_load(&report, terminal);
+    if rules.is_empty() {
+        return Err(Failure::Message(format!("no rule can run: {}", report.counts())));
+    }
+    if broken && args.strict {
+        return Ok(Exit::Errors);
+    }
+    let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
+    let (program, errors) = Program::compile(plans.iter().copied());
+    for error in &errors {
+        let name = rules
+            .get(error.rule.0 as usize)
+            .map_or("", |rule| rule.name.as_str());
+        terminal.error(&format!("rule `{name}` cannot run: {error}"));
+    }
+    let program = Arc::new(program);
+    let mut operators = Operators::new(&plans, &operator_config(args, &rules));
+    let mut reader = args.input.reader(args.live)?;
+    let bar = args.input.progress(terminal);
+    let mut alerts = Alerts::new(
+        &rules,
+        Printer::new(args.format, args.why, *terminal),
+        args.fail_on.map(Into::into),
+    );
+    let options = args.input.run_options(args.strict);
+    let outcome = detect(
+        &mut reader,
+        &program,
+        &mut operators,
+        &options,
+        &mut |progress| bar.show(progress),
+        &mut |told| {
+            bar.suspend(|| alerts.take(told, args.live));
+        },
+    );
+    bar.clear();
+    let detection = match outcome {
+        Ok(detection) => detection,
+        Err(RunError::Strict(problem)) => {
+            alerts.end(None)?;
+            terminal.error(&problem.to_string());
+            return Ok(Exit::Errors);
+        }
+        Err(error) => return Err(Failure::Message(error.to_string())),
+    };
+    let summary = summary_json(&detection, &rules, &report.counts());
+    let (number, fail) = alerts.end(Some(summary))?;
+    input::report(&detection.summary, terminal);
+    report_losses(&detection, &rules, terminal);
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "{}; {}",
+        input::plural(number, "alert"),
+        report.counts()
+    );
+    Ok(match (broken || !errors.is_empty(), fail) {
+        (true, _) => Exit::Errors,
+        (false, true) => Exit::Alerts,
+        (false, false) => Exit::Nothing,
+    })
+}
+
+fn parse_only(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    let mut reader = args.input.reader(args.live)?;
+    let bar = args.input.progress(terminal);
+    let outcome = parse(
+        &mut reader,
+        &args.input.run_options(args.strict),
+        &mut |progress| bar.show(progress),
+    );
+    bar.clear();
+    match outcome {
+        Ok(summary) => {
+            if args.format != Format::Table {
+                writeln!(
+                    std::io::stdout().lock(),
+                    "{}",
+                    serde_json::json!({"summary": input::summary_json(&summary)})
+                )?;
+            }
+            input::report(&summary, terminal);
+            Ok(Exit::Nothing)
+        }
+        Err(RunError::Strict(problem)) => {
+            terminal.error(&problem.to_string());
+            Ok(Exit::Errors)
+        }
+        Err(error) => Err(Failure::Message(error.to_string())),
+    }
+}
+
+fn operator_config(args: &Args, rules: &[Rule]) -> OperatorConfig {
+    let lateness = |rule: &Rule| {
+        args.live
+            .then(|| Duration::from_nanos(rule.schedule.lateness_nanos()))
+    };
+    OperatorConfig {
+        emit: if args.live { Emit::AtOnce } else { Emit::WhenFinal },
+        lateness: rules.iter().map(lateness).collect(),
+        rule_bytes: args.rule_memory << 20,
+        total_bytes: args.memory << 20,
+        ..OperatorConfig::default()
+    }
+}
+
+/// From matches to printed alerts.
+struct Alerts<'a> {
+    builders: Vec<AlertBuilder<'a>>,
+    grouping: Grouping<'a>,
+    ready: Vec<Alert>,
+    printer: Printer,
+    fail_on: Option<RuleSeverity>,
+    fail: bool,
+    number: u64,
+    latest: Option<Instant>,
+    /// The first failure to print; nothing is printed after it.
+    failure: Option<std::io::Error>,
+}
+
+impl<'a> Alerts<'a> {
+    fn new(rules: &'a [Rule], printer: Printer, fail_on: Option<RuleSeverity>) -> Self {
+        Self {
+            builders: rules.iter().map(AlertBuilder::new).collect(),
+            grouping: Grouping::new(rules),
+            ready: Vec::new(),
+            printer,
+            fail_on,
+            fail: false,
+            number: 0,
+            latest: None,
+            failure: None,
+        }
+    }
+
+    fn take(&mut self, told: Outcome, live: bool) {
+        match told {
+            Outcome::Found(found) => {
+                let rule = found.rule.0 as usize;
+                let Some(builder) = self.builders.get_mut(rule) else {
+                    return;
+                };
+                let alert = builder.build(&found);
+                self.latest = self.latest.max(alert.run_time);
+                self.grouping.push(rule, alert, &mut self.ready);
+                // In a stream the greatest time seen closes runs; a batch closes them at its end.
+                if live && let Some(latest) = self.latest {
+                    self.grouping.advance(latest, &mut self.ready);
+                }
+                self.print();
+            }
+            Outcome::Retracted(found) => {
+                let Some(builder) = self.builders.get_mut(found.rule.0 as usize) else {
+                    return;
+                };
+                let alert = builder.build(&found);
+                if self.failure.is_none() {
+                    self.failure = self.printer.retract(alert).err();
+                }
+            }
+        }
+    }
+
+    fn print(&mut self) {
+        for alert in self.ready.drain(..) {
+            self.number += 1;
+            self.fail |= self.fail_on.is_some_and(|least| alert.severity >= least);
+            if self.failure.is_none() {
+                self.failure = self.printer.print(alert).err();
+            }
+        }
+    }
+
+    /// Prints what is left; gives the number of alerts, and whether one is severe enough to fail.
+    fn end(mut self, summary: Option<serde_json::Value>) -> Result<(u64, bool), Failure> {
+        let mut rest = Vec::new();
+        self.grouping.finish(&mut rest);
+        self.ready.append(&mut rest);
+        self.print();
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
+        self.printer.end(summary)?;
+        Ok((self.number, self.fail))
+    }
+}
+
+/// Says what the rules could not see: nothing is given up in silence.
+fn report_losses(detection: &Detection, rules: &[Rule], terminal: &Terminal) {
+    let matching = &detection.matching;
+    for (count, what) in [
+        (
+            matching.malformed_values,
+            "values did not fit the type of their field and were not matched",
+        ),
+        (
+            matching.without_time,
+            "times an event without a readable time was left out of a sequence",
+        ),
+        (
+            matching.dropped_key_tuples,
+            "tuples of join keys were beyond the limit of 10,000 for one event",
+        ),
+        (
+            matching.untried_choices,
+            "choices of values were beyond the limit of 10,000 for one expression",
+        ),
+    ] {
+        if count > 0 {
+            terminal.warning(&format!("{count} {what}"));
+        }
+    }
+    for (rule, statistics) in rules.iter().zip(&detection.rules) {
+        let RuleStatistics { late, evicted, .. } = *statistics;
+        if late > 0 {
+            terminal.warning(&format!(
+                "rule `{}`: {late} events came too late for its schedule",
+                rule.name
+            ));
+        }
+        if evicted > 0 {
+            terminal.warning(&format!(
+                "rule `{}`: {evicted} events of partial sequences were given up for want of memory; raise --rule-memory",
+                rule.name
+            ));
+        }
+    }
+}
+
+fn summary_json(detection: &Detection, rules: &[Rule], counts: &neph_rules::Counts) -> serde_json::Value {
+    let per_rule: Vec<serde_json::Value> = rules
+        .iter()
+        .zip(&detection.rules)
+        .filter(|(_, statistics)| statistics.finished + statistics.candidates > 0)
+        .map(|(rule, statistics)| {
+            serde_json::json!({
+                "rule_id": rule.id,
+                "name": rule.name,
+                "matches": statistics.finished,
+                "candidates": statistics.candidates,
+                "duplicates": statistics.duplicates,
+                "late": statistics.late,
+                "evicted": statistics.evicted,
+                "retracted": statistics.retracted,
+                "peak_state_bytes": statistics.peak_bytes,
+            })
+        })
+        .collect();
+    let matching = &detection.matching;
+    serde_json::json!({
+        "rules": counts,
+        "input": input::summary_json(&detection.summary),
+        "malformed_values": matching.malformed_values,
+        "without_time": matching.without_time,
+        "dropped_key_tuples": matching.dropped_key_tuples,
+        "untried_choices": matching.untried_choices,
+        "per_rule": per_rule,
+    })
+}

@@ -1,0 +1,201 @@
+//! What all commands that read records have in common: the input arguments, the progress bar, the closing summary.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use neph_runtime::input::{ReadOptions, Reader};
+use neph_runtime::{Progress, RunOptions, Summary};
+
+use crate::exit::Failure;
+use crate::terminal::Terminal;
+
+/// So many problems of a kind are shown in full; all are counted.
+const SHOWN_PROBLEMS: u64 = 5;
+
+/// Where records come from and how they are read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Files, folders, patterns such as `logs/**/*.json.gz`, or `-` for standard input. Compression (gzip, zstd, xz, zip)
+    /// and framing (NDJSON, JSON arrays, Elasticsearch exports) are recognised by content.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Threads that read and match records; results do not depend on it. [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Longest record, in bytes; longer ones are skipped and counted.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    max_record_bytes: usize,
+    /// Show no progress bar, even on a terminal.
+    #[arg(long)]
+    no_progress: bool,
+}
+
+impl InputArgs {
+    /// Opens the inputs.
+    pub(crate) fn reader(&self, live: bool) -> Result<Reader, Failure> {
+        if self.inputs.is_empty() {
+            return Err(Failure::Message(
+                "no input given: name files, folders or patterns, or `-` for standard input".into(),
+            ));
+        }
+        let options = ReadOptions {
+            record_bytes: self.max_record_bytes,
+            live,
+            ..ReadOptions::default()
+        };
+        Reader::new(&self.inputs, options).map_err(|error| Failure::Message(error.to_string()))
+    }
+
+    /// How the run goes.
+    pub(crate) fn run_options(&self, strict: bool) -> RunOptions {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        RunOptions {
+            threads: self.threads.unwrap_or_else(cores).max(1),
+            strict,
+            keep_problems: SHOWN_PROBLEMS,
+        }
+    }
+
+    /// A bar on standard error, if a person is watching.
+    pub(crate) fn progress(&self, terminal: &Terminal) -> Bar {
+        if self.no_progress || !terminal.interactive {
+            return Bar(None);
+        }
+        Bar(Some(ProgressBar::no_length()))
+    }
+}
+
+/// A progress bar, or nothing.
+pub(crate) struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    /// Shows how far the run is.
+    pub(crate) fn show(&self, progress: Progress) {
+        let Some(bar) = &self.0 else { return };
+        if bar.length().is_none() {
+            let template = match progress.total_bytes {
+                Some(total) => {
+                    bar.set_length(total);
+                    "{bar:30} {percent:>3}% {binary_bytes_per_sec} {msg} eta {eta}"
+                }
+                None => "{spinner} {binary_bytes} {binary_bytes_per_sec} {msg}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        bar.set_position(progress.bytes);
+        bar.set_message(format!(
+            "{} records, {} matches",
+            HumanCount(progress.records),
+            HumanCount(progress.matches)
+        ));
+    }
+
+    /// Prints above the bar without tearing it.
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Says on standard error what was read and what was not.
+pub(crate) fn report(summary: &Summary, terminal: &Terminal) {
+    for problem in summary.problems.kept() {
+        terminal.warning(&problem.to_string());
+    }
+    for (kind, count) in summary.problems.counts() {
+        if *count > SHOWN_PROBLEMS {
+            terminal.warning(&format!("{count} problems of the kind `{kind}` in all"));
+        }
+    }
+    let mut line = format!(
+        "read {} records ({}) from {} in {:.2?}",
+        HumanCount(summary.records),
+        HumanBytes(summary.bytes),
+        plural(summary.inputs, "input"),
+        summary.elapsed
+    );
+    let skipped = &summary.skipped;
+    for (count, what) in [
+        (summary.refused, "refused record"),
+        (
+            summary.problems.total().saturating_sub(summary.refused),
+            "problem with inputs",
+        ),
+        (skipped.hidden_files, "hidden file skipped"),
+        (skipped.repeated_files, "file named twice"),
+        (skipped.bulk_deletes, "bulk delete skipped"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!("; {count} × {what}"));
+        }
+    }
+    if summary.cancelled {
+        line.push_str("; ended before the inputs did");
+    }
+    // Nothing can be done when standard error is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The same in JSON.
+pub(crate) fn summary_json(summary: &Summary) -> serde_json::Value {
+    let counts: serde_json::Map<String, serde_json::Value> = summary
+        .problems
+        .counts()
+        .iter()
+        .map(|(kind, count)| (kind.to_string(), (*count).into()))
+        .collect();
+    let kept: Vec<serde_json::Value> = summary
+        .problems
+        .kept()
+        .iter()
+        .map(|problem| {
+            serde_json::json!({
+                "source": &*problem.source,
+                "line": problem.line,
+                "kind": problem.kind.as_str(),
+                "message": problem.message,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "inputs": summary.inputs,
+        "stored_bytes": summary.stored_bytes,
+        "bytes": summary.bytes,
+        "records": summary.records,
+        "refused": summary.refused,
+        "matches": summary.matches,
+        "problem_counts": counts,
+        "problems": kept,
+        "skipped": {
+            "hidden_files": summary.skipped.hidden_files,
+            "repeated_files": summary.skipped.repeated_files,
+            "bulk_deletes": summary.skipped.bulk_deletes,
+        },
+        "cancelled": summary.cancelled,
+        "seconds": summary.elapsed.as_secs_f64(),
+    })
+}
+
+/// `1 input`, `2 inputs`.
+pub(crate) fn plural(count: u64, noun: &str) -> String {
+    format!(
+        "{} {noun}{}",
+        HumanCount(count),
+        if count == 1 { "" } else { "s" }
+    )
+}

@@ -1,0 +1,333 @@
+//! `neph query`: an ad-hoc hunt.
+
+mod print;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use neph_diag::render::{self, FileReport};
+use neph_diag::{Diagnostic, SourceFile, has_errors};
+use neph_engine::{
+    Event, Fetch, Match, OperatorConfig, Operators, Outcome, Program, apply_limits, sort_matches,
+};
+use neph_eql::{CompileOptions, Compiled};
+use neph_event::{Instant, Schema};
+use neph_plan::{Limit, Plan, Query};
+use neph_runtime::{RunError, detect};
+
+use crate::exit::{Exit, Failure};
+use crate::input::{self, InputArgs};
+use crate::terminal::Terminal;
+
+/// Search logs with a query and print events, sequences or samples
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
+)]
+pub(crate) struct Args {
+    /// The query.
+    #[arg(value_name = "QUERY", required_unless_present = "eval")]
+    query: Option<String>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    language: QueryArgs,
+    /// Fold a constant expression and print its JSON value, instead of searching.
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true, conflicts_with_all = ["query", "inputs"])]
+    eval: Option<String>,
+    /// Most results; without it all. Pipes (`| head 5`) cut besides.
+    #[arg(long, value_name = "N")]
+    size: Option<u64>,
+    /// Which end --size keeps; the order of results is always ascending.
+    #[arg(long, value_enum, default_value_t = End::Tail)]
+    fetch: End,
+    /// Samples for each tuple of join keys.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    max_samples_per_key: u32,
+    /// Give the sequences of readable indices, though the query fails in others.
+    #[arg(long)]
+    allow_partial_sequence_results: bool,
+    /// Form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Columns of the table, instead of the usual ones.
+    #[arg(long, value_name = "FIELD,…", value_delimiter = ',')]
+    fields: Vec<String>,
+    /// End at the first problem with an input, instead of going on with the rest.
+    #[arg(long)]
+    strict_input: bool,
+}
+
+/// Forms of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people.
+    Table,
+    /// One JSON object: `{"events":[id…]}`, `{"sequences":[{"join_keys":[…],"events":[id|null…]}…]}` or
+    /// `{"samples":[…]}`. Join keys are in text form.
+    Json,
+    /// One result a line with its documents: an event as it is, a sequence or sample as
+    /// `{"join_keys":[…],"events":[…]}`.
+    Ndjson,
+}
+
+/// Ends of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum End {
+    Head,
+    Tail,
+}
+
+/// How a query is read.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Query language")]
+pub(crate) struct QueryArgs {
+    /// The language of the query.
+    #[arg(long, value_enum, default_value_t = Language::Eql)]
+    lang: Language,
+    /// A mapping file that says which fields exist and of which types; without it ECS and the vendor fields.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Refuse a query that names a field which the mapping (or, without one, the shipped schema) does not have.
+    #[arg(long)]
+    strict: bool,
+    /// The field that orders events of one time.
+    #[arg(long, value_name = "FIELD")]
+    tiebreaker: Option<String>,
+}
+
+/// Query languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Language {
+    /// Elastic's Event Query Language.
+    Eql,
+}
+
+impl QueryArgs {
+    /// Whether the query must fit the types of fields: with a mapping, or with `--strict`.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict || self.mapping.is_some()
+    }
+
+    /// Compiles a query.
+    pub(crate) fn compile(&self, query: &str) -> Result<Compiled, Failure> {
+        let Language::Eql = self.lang;
+        let mapped;
+        let schema = match &self.mapping {
+            None if self.strict => {
+                mapped = Schema::builtin().clone().with_strict(true);
+                &mapped
+            }
+            None => Schema::builtin(),
+            Some(path) => {
+                let read = std::fs::read_to_string(path);
+                let text = read.map_err(|source| Failure::Read {
+                    path: path.display().to_string(),
+                    source,
+                })?;
+                let schema = Schema::from_mapping(&text)
+                    .map_err(|error| Failure::Message(format!("`{}`: {error}", path.display())))?;
+                mapped = schema.with_strict(self.strict);
+                &mapped
+            }
+        };
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let mut options = CompileOptions::new(schema, Instant::from_nanos(now));
+        options.tiebreaker_field = self.tiebreaker.as_deref();
+        Ok(neph_eql::compile(query, &options))
+    }
+}
+
+pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    if let Some(expression) = &args.eval {
+        return eval(expression, args.format, terminal);
+    }
+    let Some(query) = &args.query else {
+        return Ok(Exit::Errors);
+    };
+    let compiled = args.language.compile(query)?;
+    show(query, &compiled.diagnostics, args.format, terminal);
+    let Some(plan) = compiled.plan.filter(|_| !has_errors(&compiled.diagnostics)) else {
+        return Ok(Exit::Errors);
+    };
+    let (program, errors) = Program::compile([&plan]);
+    if let Some(error) = errors.first() {
+        return Err(Failure::Message(error.to_string()));
+    }
+    let config = OperatorConfig {
+        max_samples_per_key: args.max_samples_per_key,
+        ..OperatorConfig::default()
+    };
+    let mut operators = Operators::new(&[&plan], &config);
+    let mut reader = args.input.reader(false)?;
+    let bar = args.input.progress(terminal);
+    let mut rows = Rows::new(args, &plan);
+    let outcome = detect(
+        &mut reader,
+        &Arc::new(program),
+        &mut operators,
+        &args.input.run_options(args.strict_input),
+        &mut |progress| bar.show(progress),
+        &mut |told| bar.suspend(|| rows.take(told)),
+    );
+    bar.clear();
+    let detection = match outcome {
+        Ok(detection) => detection,
+        Err(RunError::Strict(problem)) => {
+            terminal.error(&problem.to_string());
+            return Ok(Exit::Errors);
+        }
+        Err(error) => return Err(Failure::Message(error.to_string())),
+    };
+    if rows.is_partial && !args.allow_partial_sequence_results {
+        terminal.warning("the query fails in some indices, so it has no sequences; --allow-partial-sequence-results gives those of the others");
+        rows.found.clear();
+    }
+    rows.end()?;
+    input::report(&detection.summary, terminal);
+    for statistics in &detection.rules {
+        if statistics.evicted > 0 {
+            terminal.warning(&format!(
+                "{} events of partial results were given up for want of memory",
+                statistics.evicted
+            ));
+        }
+    }
+    Ok(Exit::Nothing)
+}
+
+/// Prints the diagnostics of a query on standard error: as JSON where the caller is a program.
+fn show(query: &str, diagnostics: &[Diagnostic], format: Format, terminal: &Terminal) {
+    let source = SourceFile {
+        name: "<query>",
+        text: query,
+    };
+    match format {
+        Format::Json => {
+            if !diagnostics.is_empty() {
+                terminal.note_plain(&render::json(&[FileReport { source, diagnostics }]));
+            }
+        }
+        Format::Table | Format::Ndjson => {
+            for diagnostic in diagnostics {
+                terminal.note_plain(&render::text(diagnostic, &source, terminal.colour_err));
+            }
+        }
+    }
+}
+
+fn eval(expression: &str, format: Format, terminal: &Terminal) -> Result<Exit, Failure> {
+    match neph_eql::eval_constant(expression) {
+        Ok(value) => {
+            print::value(value.as_ref())?;
+            Ok(Exit::Nothing)
+        }
+        Err(diagnostics) => {
+            show(expression, &diagnostics, format, terminal);
+            Ok(Exit::Errors)
+        }
+    }
+}
+
+/// The results as they come in.
+struct Rows<'a> {
+    args: &'a Args,
+    plan: &'a Plan,
+    printer: print::Printer<'a>,
+    found: Vec<Match>,
+    /// Results that can be kept at most; found ones beyond twice as many are cut on the way.
+    bound: Option<usize>,
+    /// Whether results are printed as they come, in the order of the input, since nothing can cut them.
+    streams: bool,
+    /// Whether the query is a sequence that fails in some indices.
+    is_partial: bool,
+    failure: Option<std::io::Error>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(args: &'a Args, plan: &'a Plan) -> Self {
+        let first = plan.limits.first().map(|limit| match *limit {
+            Limit::Head(number) | Limit::Tail(number) => number,
+        });
+        let bound = [args.size, first].into_iter().flatten().min();
+        let is_events = matches!(plan.query, Query::Events(_));
+        Self {
+            args,
+            plan,
+            printer: print::Printer::new(args.format, &args.fields, plan),
+            found: Vec::new(),
+            bound: bound
+                .and_then(|bound| usize::try_from(bound).ok())
+                .filter(|_| is_events),
+            streams: is_events && bound.is_none() && args.format != Format::Json,
+            is_partial: matches!(plan.query, Query::Sequence(_)) && !plan.failing_indices.is_empty(),
+            failure: None,
+        }
+    }
+
+    fn take(&mut self, told: Outcome) {
+        let Outcome::Found(mut found) = told else { return };
+        if self.streams {
+            if self.failure.is_none() {
+                self.failure = self.printer.print(&found).err();
+            }
+            return;
+        }
+        if self.args.format == Format::Json {
+            // Only ids are printed, so documents need not be held.
+            for (_, event) in &mut found.events {
+                if let Some(full) = event {
+                    *event = Some(Arc::new(Event::new(
+                        Vec::new(),
+                        Some(full.id().clone()),
+                        full.origin().clone(),
+                    )));
+                }
+            }
+        }
+        self.found.push(found);
+        if let Some(bound) = self.bound
+            && self.found.len() > bound.saturating_mul(2).saturating_add(1000)
+        {
+            self.cut();
+        }
+    }
+
+    /// Puts the results in order and cuts them to what can still be kept.
+    fn cut(&mut self) {
+        if !matches!(self.plan.query, Query::Sample(_)) {
+            sort_matches(&mut self.found);
+        }
+        // Later pipes cut what is left at the end; on the way only the first may.
+        let first = self.plan.limits.get(..1).unwrap_or(&[]);
+        self.found = apply_limits(std::mem::take(&mut self.found), first, self.size(), self.fetch());
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        if !self.streams {
+            self.cut();
+            let rest = self.plan.limits.get(1..).unwrap_or(&[]);
+            if !rest.is_empty() {
+                self.found = apply_limits(std::mem::take(&mut self.found), rest, u64::MAX, self.fetch());
+            }
+            for found in &self.found {
+                self.printer.print(found)?;
+            }
+        }
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
+        Ok(self.printer.end()?)
+    }
+
+    fn size(&self) -> u64 {
+        self.args.size.unwrap_or(u64::MAX)
+    }
+
+    fn fetch(&self) -> Fetch {
+        match (&self.plan.query, self.args.fetch) {
+            (Query::Sample(_), _) | (_, End::Head) => Fetch::Head,
+            (_, End::Tail) => Fetch::Tail,
+        }
+    }
+}

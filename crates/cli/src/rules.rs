@@ -1,0 +1,82 @@
+//! `neph rules`: work on rule files.
+
+mod check;
+
+use neph_rules::{LoadReport, RuleState};
+
+use crate::exit::{Exit, Failure};
+use crate::terminal::Terminal;
+
+/// Check rule files
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(check::Args),
+}
+
+pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::Check(args) => check::run(args, terminal),
+    }
+}
+
+/// Rules named in full in the notes of a load; the rest is counted, and `neph rules check` shows all.
+const SHOWN: usize = 5;
+
+/// Says on standard error which rules do not run, or not as written. Whether a file has a mistake of its author's.
+pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
+    for failure in &report.failures {
+        terminal.error(&format!(
+            "cannot read `{}`: {}",
+            failure.path.display(),
+            failure.reason
+        ));
+    }
+    let mut wrong = 0_usize;
+    let mut unsupported = 0_usize;
+    let mut degraded = 0_usize;
+    for rule in &report.rules {
+        let name = rule.name.as_deref().or(rule.id.as_deref()).unwrap_or("?");
+        match rule.state {
+            RuleState::Active => {}
+            RuleState::Degraded => {
+                degraded += 1;
+                if degraded <= SHOWN {
+                    let reasons: Vec<String> = rule.reasons.iter().map(ToString::to_string).collect();
+                    terminal.warning(&format!("rule `{name}` is degraded: {}", reasons.join("; ")));
+                }
+            }
+            RuleState::Rejected if rule.kind.is_some_and(|kind| !kind.is_supported()) => unsupported += 1,
+            RuleState::Rejected => {
+                wrong += 1;
+                if wrong <= SHOWN {
+                    let file = report.files.get(rule.file).map_or("?", |file| file.name.as_str());
+                    let reason = rule
+                        .diagnostics
+                        .iter()
+                        .find(|diagnostic| diagnostic.severity() == neph_diag::Severity::Error)
+                        .map_or("it has no query that can run", |diagnostic| {
+                            diagnostic.message.as_str()
+                        });
+                    terminal.error(&format!("rule `{name}` ({file}) is rejected: {reason}"));
+                }
+            }
+        }
+    }
+    for (count, what) in [(wrong, "rejected"), (degraded, "degraded")] {
+        if count > SHOWN {
+            terminal.warning(&format!(
+                "{count} rules are {what} in all; `neph rules check` shows them"
+            ));
+        }
+    }
+    if unsupported > 0 {
+        terminal.warning(&format!("{unsupported} rules are of types that do not run yet"));
+    }
+    wrong > 0 || !report.failures.is_empty()
+}
