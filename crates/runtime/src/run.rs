@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant as Clock;
 
-use crate::input::{Chunk, InputProblem, PlacedProblem, ProblemLog, Reader, Record, diagnose};
+use crate::input::{Chunk, InputProblem, PlacedProblem, ProblemKind, ProblemLog, Reader, Record, diagnose};
 use crate::pipeline::{self, Worker};
 use crate::{Progress, RunError, Summary};
 
@@ -96,6 +96,8 @@ pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
     }
     pipeline::run(reader, workers, |chunk, outcome| {
         let Outcome { mut tally, found } = outcome;
+        let too_long = |placed: &&PlacedProblem| placed.problem.kind == ProblemKind::TooLong;
+        refused += tally.refused + chunk.problems.iter().filter(too_long).count() as u64;
         tally.problems.append(&mut chunk.problems);
         tally.problems.sort_by_key(|placed| placed.position);
         for PlacedProblem { problem, .. } in tally.problems {
@@ -106,7 +108,6 @@ pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
             problems.add(problem);
         }
         bytes += chunk.bytes;
-        refused += tally.refused;
         skipped.bulk_deletes += chunk.deletes;
         so_far.records += tally.records;
         so_far.matches += collect(found);

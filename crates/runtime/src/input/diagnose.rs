@@ -1,11 +1,12 @@
 //! Says what is wrong with a record that could not be parsed.
 
 use super::ProblemKind;
+use super::problem::Refusal;
 
 /// Depth of arrays and objects beyond which a record is not read: what the JSON parser allows. Elasticsearch maps no more
 /// than 20 levels unless it is told to
 /// (<https://www.elastic.co/docs/reference/elasticsearch/index-settings/mapping-limit>).
-pub(crate) const DEEPEST: usize = 250;
+const DEEPEST: usize = 250;
 
 /// Finds the reason why `document` is no readable record, with the byte at which reading ends. Called for records that a
 /// reader refused; `reason` is what that reader said.
@@ -16,6 +17,9 @@ pub fn diagnose(document: &[u8], reason: &str) -> (ProblemKind, String) {
             ProblemKind::InvalidUtf8,
             format!("invalid UTF-8 at byte {byte} of the record"),
         );
+    }
+    if is_too_deep(document) {
+        return too_deep();
     }
     match sonic_rs::from_slice::<sonic_rs::Value>(document) {
         // The parser says that it lacks text, or stops at the end of what there is.
@@ -41,6 +45,11 @@ pub fn diagnose(document: &[u8], reason: &str) -> (ProblemKind, String) {
 /// them is let at the record.
 pub(crate) fn is_too_deep(document: &[u8]) -> bool {
     document.len() > 2 * DEEPEST && opening_brackets(document) > DEEPEST && depth(document) > DEEPEST
+}
+
+pub(crate) fn too_deep() -> Refusal {
+    let message = format!("arrays and objects are nested deeper than {DEEPEST} levels");
+    (ProblemKind::TooDeep, message)
 }
 
 /// How often `{` and `[` stand in a text, strings included. Nearly no record has so many that more needs to be known, so

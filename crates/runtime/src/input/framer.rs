@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::layers::Peeked;
 use super::lines::Lines;
+use super::problem::Refusal;
 use super::sniff::{self, Framing};
 use super::values::Values;
 use super::{Chunk, ProblemKind};
@@ -82,14 +83,14 @@ pub(crate) struct Framer {
 
 impl Framer {
     /// A framer for a stream, or the reason why its content cannot be records.
-    pub(crate) fn new(
-        source: Arc<str>,
-        input: u32,
-        peeked: Peeked,
-        manner: Manner,
-    ) -> Result<Self, (ProblemKind, String)> {
+    pub(crate) fn new(source: Arc<str>, input: u32, peeked: Peeked, manner: Manner) -> Result<Self, Refusal> {
         let Peeked { head, rest, ended } = peeked;
-        let scanner = match sniff::framing(&head, ended)? {
+        let framing = match sniff::framing(&head, ended) {
+            // A file that is followed may well be empty when it is opened.
+            Err((ProblemKind::Empty, _)) if manner.follow => Framing::Lines,
+            framing => framing?,
+        };
+        let scanner = match framing {
             Framing::Lines => Scanner::Lines(Lines::new(false)),
             Framing::Bulk => Scanner::Lines(Lines::new(true)),
             Framing::Values(wrapper) => Scanner::Values(Values::new(wrapper)),

@@ -10,6 +10,7 @@ use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipVerifica
 
 use super::ProblemKind;
 use super::framer::read_some;
+use super::problem::Refusal;
 
 /// Bytes read ahead to tell what a stream holds.
 const HEAD: usize = 64 << 10;
@@ -57,12 +58,15 @@ pub(crate) struct Peeked {
     pub(crate) ended: bool,
 }
 
+/// An entry's name, and where its bytes are or why it cannot be read.
+pub(crate) type Listed = (String, Result<Place, Refusal>);
+
 /// An opened input.
 pub(crate) enum Opened {
     /// Decompressed bytes, and what keeping them open costs, in units of about a mebibyte.
     Stream(Peeked, usize),
     /// An archive's entries, with their names.
-    Archive(Vec<(String, Result<Place, (ProblemKind, String)>)>),
+    Archive(Vec<Listed>),
 }
 
 /// How to open.
@@ -75,7 +79,7 @@ pub(crate) struct Opening {
 }
 
 /// Opens a place and takes compression off, layer by layer.
-pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, (ProblemKind, String)> {
+pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> {
     let explained = |error: io::Error| explain(&error);
     let (mut stream, mut layers): (Box<dyn Read + Send>, usize) = match place {
         Place::Stdin => (counted(io::stdin(), opening), 0),
@@ -127,7 +131,7 @@ pub(crate) fn is_regular(path: &Path) -> bool {
 }
 
 /// Says what an error while reading means for the input.
-pub(crate) fn explain(error: &io::Error) -> (ProblemKind, String) {
+pub(crate) fn explain(error: &io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::NotFound => (ProblemKind::Missing, "no such file".to_owned()),
         io::ErrorKind::UnexpectedEof => (
@@ -245,7 +249,7 @@ fn peek(mut stream: Box<dyn Read + Send>, live: bool) -> io::Result<Peeked> {
 }
 
 /// Lays an archive down in a temporary file that has no name, since its directory stands at the end.
-fn spool(archive: impl Read) -> Result<File, (ProblemKind, String)> {
+fn spool(archive: impl Read) -> Result<File, Refusal> {
     let cannot = |error: io::Error| {
         (
             ProblemKind::Unreadable,
@@ -270,10 +274,7 @@ fn spool(archive: impl Read) -> Result<File, (ProblemKind, String)> {
 }
 
 /// The entries of a zip archive, in the order of their names.
-fn entries(
-    file: File,
-    layers: usize,
-) -> Result<Vec<(String, Result<Place, (ProblemKind, String)>)>, (ProblemKind, String)> {
+fn entries(file: File, layers: usize) -> Result<Vec<Listed>, Refusal> {
     let unread = |error: rawzip::Error| match error.kind() {
         rawzip::ErrorKind::MissingEndOfCentralDirectory => (
             ProblemKind::CutShort,
@@ -332,10 +333,19 @@ fn entries(
 }
 
 impl Entry {
-    fn open(&self, opening: &Opening) -> Result<Box<dyn Read + Send>, (ProblemKind, String)> {
+    fn open(&self, opening: &Opening) -> Result<Box<dyn Read + Send>, Refusal> {
         let (start, end) = self.range;
         let section = RangeReader::new(Arc::clone(&self.archive), start..end);
-        let stored = BufReader::with_capacity(COMPRESSED_READ, counted(section, opening));
+        // An archive within another file was counted when that was read.
+        let counting = if self.layers == 1 {
+            opening.clone()
+        } else {
+            Opening {
+                stored_bytes: Arc::default(),
+                ..*opening
+            }
+        };
+        let stored = BufReader::with_capacity(COMPRESSED_READ, counted(section, &counting));
         let stream: Box<dyn Read + Send> = match self.method {
             CompressionMethod::STORE => Box::new(stored),
             CompressionMethod::DEFLATE => Box::new(flate2::bufread::DeflateDecoder::new(stored)),

@@ -78,6 +78,9 @@ impl fmt::Display for ProblemKind {
     }
 }
 
+/// Why something is not read: the kind of problem, and a message.
+pub(crate) type Refusal = (ProblemKind, String);
+
 /// One thing that could not be read. Everything else still was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputProblem {

@@ -1,5 +1,6 @@
 //! Reads all inputs of a run, chunk by chunk.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,7 +142,7 @@ impl Reader {
         reader.inputs = reader.waiting.len() as u64;
         reader
             .waiting
-            .sort_by(|a, b| (b.first_time, b.number).cmp(&(a.first_time, a.number)));
+            .sort_by_key(|waiting| Reverse((waiting.first_time, waiting.number)));
         Ok(reader)
     }
 
@@ -194,12 +195,13 @@ impl Reader {
                 open.latest = chunk.last_time();
             }
             match fill {
-                Fill::More => self.turn = Some(index),
+                Fill::More if !self.options.live => self.turn = Some(index),
                 Fill::TurnEnd => {
                     self.turn = None;
                     open.progress = open.progress.max(open.latest);
                 }
-                Fill::Idle => self.turn = Some(index + 1),
+                // Streams take turns.
+                Fill::More | Fill::Idle => self.turn = Some(index + 1),
                 Fill::End => {
                     self.open.remove(index);
                     self.turn = None;
@@ -340,7 +342,6 @@ impl Reader {
         };
         let refused = match open(&place, &opening) {
             Ok(Opened::Archive(entries)) => {
-                self.total_bytes = None;
                 if depth >= DEEPEST_ARCHIVE {
                     (
                         ProblemKind::Unsupported,

@@ -6,8 +6,9 @@ use neph_event::{Instant, parse_date};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use super::chunk::Span;
-use super::diagnose::{DEEPEST, is_too_deep};
+use super::diagnose::{is_too_deep, too_deep};
 use super::lines::{Action, action};
+use super::problem::Refusal;
 use super::{Chunk, InputProblem, ProblemKind};
 
 /// Fields that state the time of a record, in the order in which they are looked for. Only the order of reading several
@@ -52,11 +53,12 @@ impl Chunk {
     fn record(&self, span: Span) -> Result<Record<'_>, (u64, InputProblem)> {
         let document = self.bytes_of(span.start, span.end);
         let position = self.position(span.start as usize);
-        let refused = |kind, message: String| {
+        let refused = |(kind, message): Refusal| {
+            let source = self.source().clone();
             (
                 position,
                 InputProblem {
-                    source: self.source().clone(),
+                    source,
                     line: Some(span.line),
                     kind,
                     message,
@@ -64,10 +66,7 @@ impl Chunk {
             )
         };
         if is_too_deep(document) {
-            return Err(refused(
-                ProblemKind::TooDeep,
-                format!("nested deeper than {DEEPEST} levels"),
-            ));
+            return Err(refused(too_deep()));
         }
         let plain = Record {
             document,
@@ -84,7 +83,7 @@ impl Chunk {
         } else {
             return Ok(plain);
         };
-        taken.map_err(|message| refused(ProblemKind::NoDocument, message.to_owned()))
+        taken.map_err(|message| refused((ProblemKind::NoDocument, message.to_owned())))
     }
 }
 
@@ -162,10 +161,10 @@ fn text<'a>(value: &LazyValue<'a>) -> Option<Cow<'a, str>> {
     if value.is_null() {
         return None;
     }
-    if let Cow::Borrowed(text) = value.as_raw_cow() {
-        if !text.contains('\\') {
-            return Some(Cow::Borrowed(text.trim_matches('"')));
-        }
+    if let Cow::Borrowed(text) = value.as_raw_cow()
+        && !text.contains('\\')
+    {
+        return Some(Cow::Borrowed(text.trim_matches('"')));
     }
     value.as_str().map(|text| Cow::Owned(text.to_owned()))
 }

@@ -2,6 +2,7 @@
 
 use super::ProblemKind;
 use super::lines::action;
+use super::problem::Refusal;
 use super::values::Wrapper;
 
 /// How records stand in a stream.
@@ -43,7 +44,7 @@ const TAR_MARK: std::ops::Range<usize> = 257..262;
 const LINES_TO_TRUST: usize = 8;
 
 /// Tells the framing from the first bytes of a stream; `ended` if they are all of it.
-pub(crate) fn framing(head: &[u8], ended: bool) -> Result<Framing, (ProblemKind, String)> {
+pub(crate) fn framing(head: &[u8], ended: bool) -> Result<Framing, Refusal> {
     let text = head
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(head)
@@ -79,7 +80,7 @@ pub(crate) fn framing(head: &[u8], ended: bool) -> Result<Framing, (ProblemKind,
 }
 
 /// Says what the content is, if it is no text.
-fn not_text(head: &[u8]) -> Option<(ProblemKind, String)> {
+fn not_text(head: &[u8]) -> Option<Refusal> {
     if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Some((
             ProblemKind::Unsupported,

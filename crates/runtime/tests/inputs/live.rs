@@ -31,9 +31,7 @@ fn append(path: &Path, text: &str) {
 }
 
 fn next(alerts: &Receiver<(u32, u64)>) -> (u32, u64) {
-    alerts
-        .recv_timeout(Duration::from_secs(20))
-        .expect("an alert within 20 seconds")
+    alerts.recv_timeout(Duration::from_secs(20)).unwrap()
 }
 
 /// Runs `feed` beside a live detection over `path`, which gives it the alerts as (rule, line of the first event).
@@ -104,6 +102,17 @@ fn a_growing_file_is_followed() {
         assert!(detection.summary.cancelled);
         assert_eq!(detection.summary.records, 3);
     }
+}
+
+#[test]
+fn a_file_that_is_empty_at_first_is_followed_too() {
+    let folder = Folder::new();
+    let path = folder.write("growing.ndjson", "");
+    let detection = live(&path, 1, |alerts| {
+        append(&path, &event(1, "end"));
+        assert_eq!(next(alerts), (1, 1));
+    });
+    assert_eq!(detection.summary.problems.total(), 0);
 }
 
 #[cfg(unix)]

@@ -1,5 +1,12 @@
 //! Inputs and pipeline by real bytes: files that the tests write, as users have them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the lints know test functions only, not what these call"
+)]
+
 mod bad;
 mod detection;
 mod formats;
