@@ -3,6 +3,7 @@
 use neph_diag::{Diagnostic, has_errors};
 use neph_event::{Schema, Value};
 
+use crate::ast::ExprKind;
 use crate::bind::Binder;
 use crate::codes;
 use crate::parser::parse_expression;
@@ -13,18 +14,20 @@ use crate::parser::parse_expression;
 /// Everything that is wrong with it, a field in it included.
 pub fn eval_constant(text: &str) -> Result<Option<Value>, Vec<Diagnostic>> {
     let (expr, mut diagnostics) = parse_expression(text);
-    let schema = Schema::builtin();
-    let mut binder = Binder::new(text, schema);
-    let bound = binder.bind(&expr);
-    // A field is one problem, not two: that it is unknown does not matter here.
-    diagnostics.append(&mut binder.diagnostics);
-    diagnostics.retain(|diagnostic| diagnostic.code != &codes::UNKNOWN_FIELD);
-    for field in &binder.uses {
-        let message = format!("`{}` is a field; the expression must be constant", field.name);
-        diagnostics.push(Diagnostic::new(&codes::FIELD_COMPARISON, field.span, message));
-    }
+    expr.walk(&mut |inner| {
+        if let ExprKind::Field(field) = &inner.kind {
+            let message = format!("`{}` is a field; the expression must be constant", field.name);
+            diagnostics.push(Diagnostic::new(&codes::FIELD_COMPARISON, field.span, message));
+        }
+    });
     if has_errors(&diagnostics) {
         return Err(diagnostics);
+    }
+    // No field is left, so any schema will do.
+    let mut binder = Binder::new(text, Schema::builtin());
+    let bound = binder.bind(&expr);
+    if has_errors(&binder.diagnostics) {
+        return Err(binder.diagnostics);
     }
     match bound.as_constant() {
         Some(value) => Ok(value.cloned()),

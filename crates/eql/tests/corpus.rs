@@ -1,5 +1,11 @@
 //! The cases of the shared corpus that need no engine: parsing, analysis, refusals, constant folding, and that every
 //! query that is to be run compiles against its mapping.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests fail the test"
+)]
 
 use std::path::PathBuf;
 

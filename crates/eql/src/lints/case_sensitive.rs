@@ -15,7 +15,6 @@ const NAMES: &[&str] = &[
     "name",
     "executable",
     "path",
-    "original_file_name",
     "command_line",
     "target_path",
     "directory",
@@ -29,13 +28,70 @@ const WINDOWS_ENDINGS: &[&str] = &[
 
 pub(super) fn check(checked: &Checked<'_, '_>, diagnostics: &mut Vec<Diagnostic>) {
     for event_query in checked.query.event_queries() {
+        if !windows_is_possible(&event_query.condition) {
+            continue;
+        }
+        let mut found = Vec::new();
         event_query
             .condition
-            .walk(&mut |expr| diagnostics.extend(sensitive(expr)));
+            .walk(&mut |expr| found.extend(sensitive(expr)));
+        diagnostics.extend(report(&found));
     }
 }
 
-fn sensitive(expr: &Expr) -> Option<Diagnostic> {
+/// Whether the condition leaves Windows open: it does not ask for an operating system, or asks for Windows too.
+fn windows_is_possible(condition: &Expr) -> bool {
+    let mut systems = Vec::new();
+    condition.walk(&mut |expr| {
+        let (field, values) = match &expr.kind {
+            ExprKind::Compare(CompareOp::Equal, _, left, right) => (&**left, std::slice::from_ref(&**right)),
+            ExprKind::Predicate(predicate) if !predicate.negated => {
+                (&*predicate.value, predicate.list.as_slice())
+            }
+            _ => return,
+        };
+        if let ExprKind::Field(field) = &field.kind
+            && matches!(&*field.name, "host.os.type" | "host.os.family")
+        {
+            systems.extend(values.iter().filter_map(text_of));
+        }
+    });
+    systems.is_empty()
+        || systems
+            .iter()
+            .any(|system| system.eq_ignore_ascii_case("windows"))
+}
+
+/// A comparison that minds the case.
+struct Finding<'a> {
+    /// The value.
+    span: Span,
+    operator: &'a str,
+    field: &'a str,
+    /// What makes the comparison ignore case, where that is one edit.
+    edit: Option<Edit>,
+}
+
+/// One report for all comparisons of an event query: who made one made them all for the same reason.
+fn report(found: &[Finding<'_>]) -> Option<Diagnostic> {
+    let (first, others) = found.split_first()?;
+    let message = format!(
+        "`{}` minds the case of this value, Windows does not",
+        first.operator
+    );
+    let mut diagnostic = Diagnostic::new(&codes::CASE_SENSITIVE, first.span, message)
+        .with_help(format!("`{}` holds what was typed, in any case", first.field));
+    for other in others {
+        diagnostic = diagnostic.with_secondary(other.span, "and so it is here");
+    }
+    let edits: Vec<Edit> = found.iter().filter_map(|finding| finding.edit.clone()).collect();
+    if edits.is_empty() {
+        return Some(diagnostic);
+    }
+    Some(diagnostic.with_fix("ignore the case", edits, Applicability::Maybe))
+}
+
+fn sensitive(expr: &Expr) -> Option<Finding<'_>> {
     let (field, operator, operator_span, values, instead) = match &expr.kind {
         ExprKind::Compare(operator @ (CompareOp::Equal | CompareOp::NotEqual), span, left, right) => {
             let instead = if *operator == CompareOp::Equal {
@@ -87,26 +143,18 @@ fn sensitive(expr: &Expr) -> Option<Diagnostic> {
         return None;
     };
     let value = values.into_iter().find(|value| of_windows(&field.name, value))?;
-    let message = format!("`{operator}` minds the case of this value, Windows does not");
-    let diagnostic = Diagnostic::new(&codes::CASE_SENSITIVE, value.span, message)
-        .with_help(format!("`{}` holds what was typed, in any case", field.name));
     // `:` would expand what is a plain character now.
     let expands = instead == Some(":") && text_of(value).is_some_and(|text| text.contains(['*', '?']));
-    match instead {
-        Some(instead) if !expands => {
-            let title = if instead == "~" {
-                format!("write `{operator}~`")
-            } else {
-                format!("write `{instead}`")
-            };
-            let edits = vec![Edit {
-                span: operator_span,
-                replacement: instead.to_owned(),
-            }];
-            Some(diagnostic.with_fix(title, edits, Applicability::Maybe))
-        }
-        _ => Some(diagnostic),
-    }
+    let edit = instead.filter(|_| !expands).map(|instead| Edit {
+        span: operator_span,
+        replacement: instead.to_owned(),
+    });
+    Some(Finding {
+        span: value.span,
+        operator,
+        field: &field.name,
+        edit,
+    })
 }
 
 fn text_of(value: &Expr) -> Option<&str> {
@@ -120,6 +168,9 @@ fn of_windows(field: &str, value: &Expr) -> bool {
     let Some(text) = text_of(value) else { return false };
     let last = field.rsplit('.').next().unwrap_or(field);
     if !NAMES.contains(&last) || !OBJECTS.iter().any(|object| field.starts_with(object)) {
+        return false;
+    }
+    if text.starts_with('/') || !text.contains(|c: char| c.is_ascii_alphabetic()) {
         return false;
     }
     let lower = text.to_ascii_lowercase();
@@ -164,6 +215,8 @@ mod tests {
             "process.name : \"cmd.exe\"",
             "process.name in~ (\"cmd.exe\")",
             "url.path == \"a.exe\"",
+            "process.executable == \"/opt/a.exe\"",
+            "host.os.type == \"linux\" and process.name == \"a.exe\"",
         ] {
             assert!(
                 found(&format!("any where {condition}"), CODE).is_empty(),

@@ -16,42 +16,41 @@ pub(super) fn check(checked: &Checked<'_, '_>, diagnostics: &mut Vec<Diagnostic>
     }
 }
 
+/// One report for a list.
 fn duplicates(list: &[Expr], operator: PredicateOp, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: Vec<(String, Span)> = Vec::new();
-    let mut previous: Option<Span> = None;
+    let mut repeated: Vec<(Span, Span)> = Vec::new();
+    let mut edits = Vec::new();
+    let mut before: Option<Span> = None;
     for element in list {
-        let Some(value) = key(element, operator) else {
-            previous = Some(element.span);
-            continue;
-        };
-        match (seen.iter().find(|(other, _)| *other == value), previous) {
-            (Some((_, first)), Some(before)) => {
-                // From the end of the element before: the comma goes too.
-                let span = Span {
-                    start: before.end,
-                    end: element.span.end,
-                };
-                diagnostics.push(
-                    Diagnostic::new(
-                        &codes::DUPLICATE_VALUE,
-                        element.span,
-                        "the list has this value already",
-                    )
-                    .with_secondary(*first, "here")
-                    .with_fix(
-                        "remove it",
-                        vec![Edit {
-                            span,
-                            replacement: String::new(),
-                        }],
-                        Applicability::Sure,
-                    ),
-                );
+        if let Some(value) = key(element, operator) {
+            match (seen.iter().find(|(other, _)| *other == value), before) {
+                (Some((_, first)), Some(before)) => {
+                    // From the end of the element before: the comma goes too.
+                    let span = Span {
+                        start: before.end,
+                        end: element.span.end,
+                    };
+                    edits.push(Edit {
+                        span,
+                        replacement: String::new(),
+                    });
+                    repeated.push((element.span, *first));
+                }
+                _ => seen.push((value, element.span)),
             }
-            _ => seen.push((value, element.span)),
         }
-        previous = Some(element.span);
+        before = Some(element.span);
     }
+    let Some(((span, first), others)) = repeated.split_first() else {
+        return;
+    };
+    let mut diagnostic = Diagnostic::new(&codes::DUPLICATE_VALUE, *span, "the list has this value already")
+        .with_secondary(*first, "here");
+    for (other, _) in others {
+        diagnostic = diagnostic.with_secondary(*other, "this one too");
+    }
+    diagnostics.push(diagnostic.with_fix("remove what is there twice", edits, Applicability::Sure));
 }
 
 /// What makes two elements the same.
@@ -90,9 +89,7 @@ mod tests {
             ("any where process.name : (\"a\", \"b\", \"c\")", true)
         );
         assert!(found("any where process.name in (\"a\", \"A\")", "duplicate-value").is_empty());
-        assert_eq!(
-            found("any where process.pid in (1, 2, 1, 1)", "duplicate-value").len(),
-            2
-        );
+        let (text, _) = fixed("any where process.pid in (1, 2, 1, 1)", "duplicate-value");
+        assert_eq!(text, "any where process.pid in (1, 2)");
     }
 }
