@@ -106,3 +106,41 @@ fn every_public_rule_compiles_and_lints_are_quiet() {
     }
     assert!(!rules.is_empty());
 }
+
+#[test]
+fn the_rule_about_metadata_services_runs_as_it_stands_and_its_mixed_step_is_reported() {
+    let given = std::env::var_os("NEPH_SHARED").map(PathBuf::from);
+    let shared =
+        given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")));
+    let Ok(page) = std::fs::read_to_string(shared.join("seeds/001_ffac455ac43ce0b4.txt")) else {
+        println!("skipped: the page is not there");
+        return;
+    };
+    let start = page.find("sequence by").unwrap();
+    let end = page.get(start..).unwrap().find('\n').unwrap();
+    let query = page.get(start..start + end).unwrap();
+    let compiled = compile(
+        query,
+        &CompileOptions::new(Schema::builtin(), Instant::from_millis(0)),
+    );
+    let plan = compiled.plan.unwrap();
+    let neph_plan::Query::Sequence(sequence) = &plan.query else {
+        panic!("{:?}", plan.query)
+    };
+    assert_eq!(
+        (sequence.stages.len(), sequence.maxspan),
+        (2, Some(1_000_000_000))
+    );
+    assert!(sequence.stages.iter().all(|stage| stage.keys.len() == 2));
+    let codes: Vec<&str> = compiled
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.code.name)
+        .collect();
+    assert_eq!(codes, ["and-or-mixed"]);
+    let fix = compiled.diagnostics.first().unwrap().fix.as_ref().unwrap();
+    assert_eq!(
+        (fix.edits.len(), fix.applicability),
+        (4, neph_diag::Applicability::Sure)
+    );
+}
