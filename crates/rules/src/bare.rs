@@ -59,6 +59,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         rule,
         not_honoured: Vec::new(),
         unfilled: compiled.unfilled,
+        query_map: None,
         diagnostics: compiled.diagnostics,
     }
 }

@@ -4,12 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use neph_diag::Diagnostic;
-use neph_engine::Program;
 use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema};
 use neph_plan::Plan;
-
-use crate::codes;
 
 /// The fields that a rule names in place of the usual ones.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,13 +36,7 @@ pub(crate) fn eql(query: &str, overrides: &Overrides<'_>) -> Compiled {
         tiebreaker_field: overrides.tiebreaker,
         ..CompileOptions::new(Schema::builtin(), now())
     };
-    let mut compiled = neph_eql::compile(query, &options);
-    if let Some(plan) = &compiled.plan
-        && let Some(refusal) = refusal_of_engine(plan)
-    {
-        compiled.diagnostics.push(refusal);
-        compiled.plan = None;
-    }
+    let compiled = neph_eql::compile(query, &options);
     // Fields that begin with an underscore are the record's own (`_id`, `_index`), not the document's.
     let unfilled: BTreeSet<&str> = compiled
         .fields
@@ -58,18 +49,6 @@ pub(crate) fn eql(query: &str, overrides: &Overrides<'_>) -> Compiled {
         diagnostics: compiled.diagnostics,
         unfilled: unfilled.into_iter().map(str::to_owned).collect(),
     }
-}
-
-/// What keeps the engine from running a plan, so that no rule counts as active that will not run.
-fn refusal_of_engine(plan: &Plan) -> Option<Diagnostic> {
-    let (_, errors) = Program::compile([plan]);
-    let error = errors.into_iter().next()?;
-    let place = error.span.unwrap_or_default();
-    Some(Diagnostic::new(
-        &codes::QUERY_REFUSED,
-        place,
-        format!("the query cannot be run: {}", error.reason),
-    ))
 }
 
 fn now() -> Instant {

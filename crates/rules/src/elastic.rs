@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     pub(crate) not_honoured: Vec<(&'static str, &'static str)>,
     /// Fields that the query needs and no known source fills.
     pub(crate) unfilled: Vec<String>,
+    /// The way from the query's offsets to the file's; `None` where the query is the file.
+    pub(crate) query_map: Option<Embedded>,
     /// All that is to be said.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -69,6 +71,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         source: &source,
         diagnostics: findings.diagnostics,
         unfilled: Vec::new(),
+        query_map: None,
     };
     let rule_read = reader.rule(kind);
     let mut diagnostics = reader.diagnostics;
@@ -82,6 +85,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         rule: rule_read.filter(|_| !refused),
         not_honoured,
         unfilled: reader.unfilled,
+        query_map: reader.query_map,
         diagnostics,
     }
 }
@@ -90,6 +94,7 @@ struct Reader<'a> {
     source: &'a Source<'a>,
     diagnostics: Vec<Diagnostic>,
     unfilled: Vec<String>,
+    query_map: Option<Embedded>,
 }
 
 impl<'a> Reader<'a> {
@@ -443,6 +448,7 @@ impl<'a> Reader<'a> {
                 .into_iter()
                 .map(|diagnostic| map.place(diagnostic)),
         );
+        self.query_map = Some(map);
         let mut plan = compiled.plan?;
         IndexScope::new(index).restrict(&mut plan);
         Some(plan)

@@ -179,6 +179,7 @@ fn broken(error: Diagnostic) -> Reading {
         rule: None,
         not_honoured: Vec::new(),
         unfilled: Vec::new(),
+        query_map: None,
         diagnostics: vec![error],
     }
 }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use neph_diag::Diagnostic;
+use neph_engine::Program;
 use walkdir::WalkDir;
 
 use crate::codes;
 use crate::elastic::Reading;
+use crate::embedded::Embedded;
 use crate::file::{self, Contents, Format};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
@@ -36,14 +38,14 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
     for (path, given) in std::mem::take(&mut loader.found) {
         loader.read(&path, given);
     }
-    loader.set
+    loader.finish()
 }
 
 /// Loads the rules of a text as if it were a file of this name.
 pub fn load_text(name: &Path, text: String) -> RuleSet {
     let mut loader = Loader::default();
     loader.take(name, text, true);
-    loader.set
+    loader.finish()
 }
 
 #[derive(Default)]
@@ -54,6 +56,8 @@ struct Loader {
     canonical: BTreeSet<PathBuf>,
     /// Ids of the rules read so far, and the path of their files.
     ids: BTreeMap<String, PathBuf>,
+    /// For each rule of the set its place in the report, and the way from its query's offsets to its file's.
+    running: Vec<(usize, Option<Embedded>)>,
 }
 
 impl Loader {
@@ -158,18 +162,15 @@ impl Loader {
 
     fn keep(&mut self, path: &Path, text: String, contents: Contents) {
         let file = self.set.report.files.len();
-        let mut diagnostics = contents.diagnostics;
         for reading in contents.rules {
             let report = self.judge(path, file, reading);
-            diagnostics.extend(report.diagnostics.iter().cloned());
             self.set.report.rules.push(report);
         }
-        diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         self.set.report.files.push(RuleFile {
             path: path.to_owned(),
             name: path.display().to_string(),
             text,
-            diagnostics,
+            diagnostics: contents.diagnostics,
             other_objects: contents.other_objects,
         });
     }
@@ -195,7 +196,6 @@ impl Loader {
                 report
                     .diagnostics
                     .push(duplicate.with_help("give this rule an id of its own; `uuidgen` makes one"));
-                report.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
                 return report;
             }
             self.ids.insert(id.clone(), path.to_owned());
@@ -210,9 +210,47 @@ impl Loader {
             RuleState::Degraded
         };
         if rule.enabled {
+            self.running
+                .push((self.set.report.rules.len(), reading.query_map));
             self.set.rules.push(rule);
         }
         report
+    }
+
+    /// Rejects what the engine cannot run, so that no rule counts as active that will not, and gives every file the
+    /// diagnostics of its rules.
+    fn finish(mut self) -> RuleSet {
+        let (_, refused) = Program::compile(self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()));
+        for refusal in refused.iter().rev() {
+            let position = refusal.rule.0 as usize;
+            let Some((place, map)) = self.running.get(position) else {
+                continue;
+            };
+            let Some(report) = self.set.report.rules.get_mut(*place) else {
+                continue;
+            };
+            let message = format!("the query cannot be run: {}", refusal.reason);
+            let diagnostic =
+                Diagnostic::new(&codes::QUERY_REFUSED, refusal.span.unwrap_or_default(), message);
+            report.diagnostics.push(
+                map.as_ref()
+                    .map_or(diagnostic.clone(), |map| map.place(diagnostic)),
+            );
+            report.state = RuleState::Rejected;
+            report.reasons.clear();
+            self.set.rules.remove(position);
+        }
+        let LoadReport { rules, files, .. } = &mut self.set.report;
+        for rule in rules.iter_mut() {
+            rule.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+            if let Some(file) = files.get_mut(rule.file) {
+                file.diagnostics.extend(rule.diagnostics.iter().cloned());
+            }
+        }
+        for file in files {
+            file.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        }
+        self.set
     }
 }
 

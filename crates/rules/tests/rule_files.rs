@@ -546,6 +546,23 @@ fn folders_are_searched_and_everything_in_them_is_counted() {
     assert_eq!(json["rules"].as_array().unwrap().len(), 5);
 }
 
+#[test]
+fn what_the_engine_cannot_run_is_rejected_where_it_stands() {
+    // Each counted repetition is small; together they are a machine of many millions of states.
+    let monster = "process.name regex \"((((((a{90}){90}){90}){90}){90}){90})\"";
+    let set = load_toml(&GOOD.replace("process.name == \"curl\"", monster));
+    let rule = &set.report.rules[0];
+    assert_eq!(rule.state, RuleState::Rejected, "{rule:#?}");
+    assert!(set.rules.is_empty());
+    let told = rule
+        .diagnostics
+        .iter()
+        .find(|told| told.severity() == neph_diag::Severity::Error)
+        .unwrap();
+    assert!(told.span.start > 0, "{told:?}");
+    assert_eq!(set.report.counts().active, 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_that_leads_back_to_itself_ends() {
