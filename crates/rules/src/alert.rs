@@ -195,10 +195,8 @@ impl<'a> AlertBuilder<'a> {
         let mapped = self.rule.severity_mapping.iter().find(|mapping| {
             let mut met = false;
             fields::for_each(lifted, &mapping.field, &mut |value| {
-                met |= value.as_str().map_or_else(
-                    || value.to_string() == mapping.value,
-                    |text| text == mapping.value,
-                );
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                met |= text == mapping.value;
             });
             met
         });

@@ -119,7 +119,7 @@ fn json(path: &Path, text: &str) -> Result<Contents, String> {
                 return ndjson(path, text);
             }
             return Ok(Contents {
-                rules: vec![broken(error)],
+                rules: vec![broken(*error)],
                 ..Contents::default()
             });
         }
@@ -160,7 +160,7 @@ fn ndjson(path: &Path, text: &str) -> Result<Contents, String> {
         }
         match json_document::parse(body, start) {
             Ok(node) => export.take(&node, number + 1),
-            Err(error) => export.contents.rules.push(broken(error)),
+            Err(error) => export.contents.rules.push(broken(*error)),
         }
         // A file of events is told by its first line, however long it is.
         if export.contents.rules.is_empty() && export.contents.other_objects == 0 && export.stated.is_none() {

@@ -12,7 +12,7 @@ use crate::codes;
 use crate::document::{Data, Entry, MAX_DEPTH, Node, Table};
 
 /// Reads the value that `text` is; `text` stands at byte `base` of its file.
-pub(crate) fn parse(text: &str, base: usize) -> Result<Node, Diagnostic> {
+pub(crate) fn parse(text: &str, base: usize) -> Result<Node, Box<Diagnostic>> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(text, base, &error))?;
     node(
         raw,
@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str, base: usize) -> Result<Node, Diagnostic> {
     )
 }
 
-fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Diagnostic {
+fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Box<Diagnostic> {
     // The library counts lines from 1 and columns in bytes from 1; a column of 0 is the line's end before.
     let line_start: usize = text
         .split_inclusive('\n')
@@ -42,7 +42,7 @@ fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Diagnostic {
         "this is not valid JSON: {}",
         reason.replace("EOF", "the end of the text")
     );
-    Diagnostic::new(&codes::SYNTAX, Span::new(at, at), message)
+    Box::new(Diagnostic::new(&codes::SYNTAX, Span::new(at, at), message))
 }
 
 /// The text that all slices point into.
@@ -62,15 +62,19 @@ impl Origin<'_> {
     }
 }
 
-fn node(raw: &RawValue, origin: &Origin<'_>, depth: u32) -> Result<Node, Diagnostic> {
+fn node(raw: &RawValue, origin: &Origin<'_>, depth: u32) -> Result<Node, Box<Diagnostic>> {
     let span = origin.span(raw);
     if depth > MAX_DEPTH {
         let message = format!("this is nested deeper than {MAX_DEPTH} levels");
-        return Err(Diagnostic::new(&codes::SYNTAX, span, message));
+        return Err(Box::new(Diagnostic::new(&codes::SYNTAX, span, message)));
     }
     let text = raw.get();
     let refuse = |error: serde_json::Error| {
-        Diagnostic::new(&codes::SYNTAX, span, format!("this is not valid JSON: {error}"))
+        Box::new(Diagnostic::new(
+            &codes::SYNTAX,
+            span,
+            format!("this is not valid JSON: {error}"),
+        ))
     };
     let data = match text.as_bytes().first() {
         Some(b'{') => {

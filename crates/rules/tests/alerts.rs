@@ -1,5 +1,11 @@
 //! What alerts say in the less usual cases: mappings, runs, missing events, several keys, the overflow of `max_signals`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::path::Path;
 
 use neph_rules::{Alert, AlertBuilder, Grouping, RuleSet, RuleSeverity, load_text};

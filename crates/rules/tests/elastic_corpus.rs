@@ -1,6 +1,14 @@
 //! The public rules of Elastic and the rule of the seed, where they lie beside the project. They are other people's work:
 //! read from there, never copied here.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

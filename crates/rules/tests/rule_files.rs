@@ -1,5 +1,11 @@
 //! Rule files: what is read, what is said about what is wrong, and how files and rules are counted.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::path::Path;
 
 use neph_diag::render;

@@ -1,5 +1,12 @@
 //! The shipped rules over the shipped samples: exactly these alerts, and one of them whole.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::path::{Path, PathBuf};
 
 use neph_rules::{Alert, AlertBuilder, RuleSet, load};
