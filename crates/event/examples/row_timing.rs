@@ -1,4 +1,5 @@
-//! Times the reading of a row against the building of a whole JSON value: `cargo run --release --example row_timing`.
+//! Times the reading of a row against the building of a whole JSON value, and what is done once with the built-in
+//! schema: `cargo run --release --example row_timing`.
 //!
 //! The events are of the shape of an endpoint's process events, about 800 bytes each, and 15 fields are read.
 
@@ -6,7 +7,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use neph_event::{Field, FieldType, Row, Slots};
+use neph_event::{Field, FieldType, Row, Schema, Slots};
 
 const EVENTS: usize = 1000;
 const ROUNDS: usize = 30;
@@ -131,5 +132,21 @@ fn main() {
                 let _ = black_box(std::str::from_utf8(black_box(event.as_bytes())));
             }
         }),
+    );
+
+    let start = Instant::now();
+    let schema = Schema::builtin();
+    let _ = writeln!(
+        out,
+        "the built-in schema of {} fields takes {:?}",
+        schema.fields().len(),
+        start.elapsed()
+    );
+    let start = Instant::now();
+    let names = schema.similar("process.comand_line");
+    let _ = writeln!(
+        out,
+        "names like `process.comand_line` ({names:?}) take {:?}",
+        start.elapsed()
     );
 }

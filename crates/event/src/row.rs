@@ -139,6 +139,17 @@ impl Row {
         self.malformed
     }
 
+    /// Gives a slot this one string in place of what the record holds there: for what is known of a record beside its
+    /// text, such as the index that it came from. The next read forgets it.
+    pub fn set_string(&mut self, slot: Slot, text: &str) {
+        if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
+            cells.clear();
+        }
+        if let Some((start, end)) = self.keep(text) {
+            self.push(slot, Cell::String(start, end));
+        }
+    }
+
     fn clear(&mut self, slots: &Slots) {
         self.text.clear();
         for slot in self.touched.drain(..) {

@@ -9,8 +9,6 @@ mod tests;
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use ahash::AHashMap;
-
 use crate::{Field, FieldType};
 
 pub use mapping::MappingError;
@@ -32,9 +30,9 @@ pub enum Exactness {
 #[derive(Clone, Debug)]
 pub struct FieldDef {
     /// The name that queries use; for an alias not the path that is read.
-    pub name: Box<str>,
+    pub name: Cow<'static, str>,
     /// The mapping's own word for the type, for messages: `long`, `keyword`, `scaled_float`.
-    pub type_name: Box<str>,
+    pub type_name: Cow<'static, str>,
     /// What is read.
     pub field: Field,
     /// Whether its exact values can be compared.
@@ -50,11 +48,16 @@ pub struct FieldDef {
 
 impl FieldDef {
     /// A field of this name, read from the path of the same name, whose exact values can be compared.
-    pub fn new(name: &str, type_name: &str, kind: FieldType) -> Self {
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        type_name: impl Into<Cow<'static, str>>,
+        kind: FieldType,
+    ) -> Self {
+        let name = name.into();
         Self {
-            name: name.into(),
+            field: Field::new(&*name, kind),
+            name,
             type_name: type_name.into(),
-            field: Field::new(name, kind),
             exactness: Exactness::Exact,
             fails_in_index: None,
             keys: None,
@@ -75,7 +78,7 @@ impl FieldDef {
         } else {
             "keyword"
         };
-        let mut def = Self::new(path, type_name, kind);
+        let mut def = Self::new(path.to_owned(), type_name, kind);
         def.field.ignore_above = self.field.ignore_above;
         def.sources = Arc::clone(&self.sources);
         if kind == FieldType::Text {
@@ -88,7 +91,8 @@ impl FieldDef {
 /// The fields that queries may name.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    fields: AHashMap<Box<str>, FieldDef>,
+    /// In ascending order of their names.
+    fields: Vec<FieldDef>,
     strict: bool,
     version: Box<str>,
     /// The field that holds the event's category, `event.category` by default.
@@ -127,12 +131,12 @@ impl Schema {
     /// The definition of `name`, if the schema has it: the field of that name, or a path under an object of
     /// arbitrary keys, for which a definition is made.
     pub fn get(&self, name: &str) -> Option<Cow<'_, FieldDef>> {
-        if let Some(def) = self.fields.get(name) {
+        if let Some(def) = self.find(name) {
             return Some(Cow::Borrowed(def));
         }
         let mut object = name;
         while let Some((parent, _)) = object.rsplit_once('.') {
-            if let Some(def) = self.fields.get(parent) {
+            if let Some(def) = self.find(parent) {
                 return def.under(name).map(Cow::Owned);
             }
             object = parent;
@@ -140,9 +144,14 @@ impl Schema {
         None
     }
 
-    /// All definitions, in no particular order.
+    fn find(&self, name: &str) -> Option<&FieldDef> {
+        let position = self.fields.binary_search_by(|def| (*def.name).cmp(name)).ok()?;
+        self.fields.get(position)
+    }
+
+    /// All definitions, in ascending order of their names.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = &FieldDef> {
-        self.fields.values()
+        self.fields.iter()
     }
 
     /// Whether a field that the schema does not have is an error, instead of a warning.
@@ -165,7 +174,7 @@ impl Schema {
     /// Known names close to `name`, best first, at most five: letters may differ, be missing or too many, and a part
     /// between dots may be missing or too many (`executable` for `process.executable`).
     pub fn similar(&self, name: &str) -> Vec<&str> {
-        similar::similar(name, self.fields.keys().map(|known| &**known))
+        similar::similar(name, self.fields.iter().map(|def| &*def.name))
     }
 
     /// What a plan reads for a field that the schema does not know.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::{Exactness, FieldDef, Schema, kind_of};
-use crate::{Field, FieldType};
+use crate::FieldType;
 
 const TABLE: &str = include_str!("../../data/schema.tsv");
 
@@ -14,7 +14,7 @@ const TABLE: &str = include_str!("../../data/schema.tsv");
 /// reads the path of its parent.
 pub(super) fn read() -> Schema {
     let mut schema = Schema {
-        fields: AHashMap::with_capacity(TABLE.len() / 48),
+        fields: Vec::with_capacity(TABLE.len() / 48),
         strict: false,
         version: Box::default(),
         category_field: "event.category".into(),
@@ -24,6 +24,8 @@ pub(super) fn read() -> Schema {
     let mut sources: Vec<&'static str> = Vec::new();
     // Fields that are filled together share one list.
     let mut lists: AHashMap<&'static str, Arc<[&'static str]>> = AHashMap::new();
+    // There are few types, so each is understood once.
+    let mut types: AHashMap<&'static str, FieldDef> = AHashMap::new();
     for line in TABLE.lines() {
         let mut columns = line.split('\t');
         match (columns.next(), columns.next(), columns.next()) {
@@ -38,23 +40,31 @@ pub(super) fn read() -> Schema {
                         .filter_map(|position| sources.get(position).copied())
                         .collect()
                 });
-                let mut def = definition(name, words);
+                let mut def = types.entry(words).or_insert_with(|| definition(words)).clone();
+                def.name = name.into();
+                def.field.path = match name.rsplit_once('.') {
+                    Some((parent, _)) if words.starts_with(SUB) => parent.into(),
+                    _ => name.into(),
+                };
                 def.sources = Arc::clone(list);
-                schema.fields.insert(name.into(), def);
+                schema.fields.push(def);
             }
             _ => {}
         }
     }
+    // The table is sorted; this makes sure of it, and costs one look at each row.
+    schema.fields.sort_by(|a, b| a.name.cmp(&b.name));
     schema
 }
 
-fn definition(name: &str, words: &str) -> FieldDef {
-    let mut def = FieldDef::new(name, "", FieldType::Dynamic);
-    for word in words.split(' ') {
-        if word == "sub" {
-            let parent = name.rsplit_once('.').map_or(name, |(parent, _)| parent);
-            def.field = Field::new(parent, FieldType::Dynamic);
-        } else if word == "normalized" {
+/// Begins the type of a multi-field.
+const SUB: &str = "sub ";
+
+/// The definition of a field of this type, without a name.
+fn definition(words: &'static str) -> FieldDef {
+    let mut def = FieldDef::new("", "", FieldType::Dynamic);
+    for word in words.trim_start_matches(SUB).split(' ') {
+        if word == "normalized" {
             def.exactness = Exactness::Normalized;
         } else if let Some(keys) = word.strip_prefix("keys=") {
             def.keys = Some(kind(keys).0);

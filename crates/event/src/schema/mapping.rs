@@ -22,7 +22,7 @@ pub(super) fn read(json: &str) -> Result<Schema, MappingError> {
     let root: Json = serde_json::from_str(json)?;
     let mut reader = Reader::default();
     let mut schema = Schema {
-        fields: AHashMap::new(),
+        fields: Vec::new(),
         strict: true,
         // A mapping has no version of its own; its hash tells one from another.
         version: EventId::of_bytes(json.as_bytes()).as_str().into(),
@@ -46,15 +46,16 @@ pub(super) fn read(json: &str) -> Result<Schema, MappingError> {
     if !reader.problems.is_empty() {
         return Err(MappingError::Shape(reader.problems));
     }
-    schema.fields = reader.fields;
+    schema.fields = reader.fields.into_values().collect();
+    schema.fields.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(schema)
 }
 
 #[derive(Default)]
 struct Reader {
-    fields: AHashMap<Box<str>, FieldDef>,
+    fields: AHashMap<String, FieldDef>,
     /// Aliases and the paths that they stand for.
-    aliases: Vec<(Box<str>, Box<str>)>,
+    aliases: Vec<(String, String)>,
     problems: Vec<String>,
 }
 
@@ -202,7 +203,7 @@ impl Reader {
                 .push(format!("`{name}.type`: `{type_name}` is not a field type"));
             return None;
         };
-        let mut def = FieldDef::new(name, type_name, kind);
+        let mut def = FieldDef::new(name.to_owned(), type_name.to_owned(), kind);
         def.exactness = exactness;
         def.field = Field::new(path, kind);
         if type_name == "flattened" {
@@ -301,9 +302,9 @@ impl Reader {
             def.type_name = "nested".into();
             def.exactness = Exactness::Unsupported;
         }
-        match self.fields.get_mut(&def.name) {
+        match self.fields.get_mut(&*def.name) {
             None => {
-                self.fields.insert(def.name.clone(), def);
+                self.fields.insert(def.name.to_string(), def);
             }
             Some(known) => merge(known, def),
         }
@@ -321,7 +322,7 @@ impl Reader {
                 continue;
             };
             let def = FieldDef {
-                name: name.clone(),
+                name: name.clone().into(),
                 ..target.clone()
             };
             match self.fields.get_mut(&name) {

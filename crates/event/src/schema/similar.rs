@@ -64,16 +64,24 @@ pub(super) fn similar<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> V
             close.push((cost, candidate));
         }
     }
-    close.sort_unstable();
+    close.sort_unstable_by_key(|(cost, candidate)| (*cost, candidate.len(), *candidate));
     close.truncate(OFFERED);
     close.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
 /// Levenshtein's distance with swapped neighbours counted once; anything above `limit` will do where it is above.
 fn distance(a: &str, b: &str, limit: usize) -> usize {
-    if a.len().abs_diff(b.len()) > limit * 4 {
-        limit + 1
-    } else {
-        strsim::osa_distance(a, b)
+    // Each letter that the other text has not, and each letter more than it has, is a change of its own. This rules
+    // nearly all pairs out.
+    let (in_a, in_b) = (letters(a), letters(b));
+    let lost = (in_a & !in_b).count_ones().max((in_b & !in_a).count_ones()) as usize;
+    if a.is_ascii() && b.is_ascii() && lost.max(a.len().abs_diff(b.len())) > limit {
+        return limit + 1;
     }
+    strsim::osa_distance(a, b)
+}
+
+/// A set of the bytes of a text, as far as 64 bits tell them apart.
+fn letters(text: &str) -> u64 {
+    text.bytes().fold(0, |set, byte| set | 1 << (byte & 63))
 }

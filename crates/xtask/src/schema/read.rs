@@ -21,6 +21,7 @@ const PACKAGES: &[&str] = &[
     "cyberarkpas",
     "docker",
     "endpoint",
+    "falco",
     "fim",
     "fortinet_fortigate",
     "gcp",
@@ -415,6 +416,11 @@ fn take(specs: &[Spec], prefix: &str, source: &str, table: &mut Table) {
             Some(object) => (object.to_owned(), true),
             None => (name, false),
         };
+        if let Some((object, _)) = name.split_once(".*") {
+            // A placeholder in the middle: every path under the object is a field.
+            table.add(object, Some("object keys=keyword".to_owned()), source);
+            continue;
+        }
         if name.contains('*') || name.split('.').any(str::is_empty) {
             continue;
         }

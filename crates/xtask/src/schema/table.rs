@@ -52,7 +52,7 @@ impl Table {
         self.sources.insert(source.to_owned(), version.to_owned());
     }
 
-    /// Adds the rows of the supplement: name, type and sources, between tabs.
+    /// Adds the rows of the supplement: name, type (or `ecs`) and sources, between tabs.
     pub(super) fn supplement(&mut self, text: &str) -> Result<(), String> {
         for line in text
             .lines()
@@ -64,8 +64,9 @@ impl Table {
             else {
                 return Err(format!("supplement: `{line}` has not three columns"));
             };
+            let words = (words != "ecs").then(|| words.to_owned());
             for source in sources.split(',') {
-                self.add(name, Some(words.to_owned()), source);
+                self.add(name, words.clone(), source);
             }
         }
         Ok(())
