@@ -31,7 +31,7 @@ pub enum JsonError {
 ///
 /// # Errors
 /// The text is no JSON, or nested deeper than 128 levels.
-pub(crate) fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError> {
+pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError> {
     let mut deserializer = sonic_rs::Deserializer::from_str(text);
     let mut scratch = Vec::new();
     let mut too_deep = false;

@@ -1,8 +1,8 @@
 //! What a source is: how its records are recognised, and how they become documents.
 
-use crate::convert;
+use crate::mapping::Mapping;
 use crate::record::Record;
-use crate::tree::{Arena, Map, Value};
+use crate::tree::{Arena, Map};
 
 /// How sure a source is that a record is one of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,32 +102,6 @@ pub enum Dropped {
     Malformed(&'static str),
 }
 
-/// One row of a mapping table.
-#[derive(Clone, Copy, Debug)]
-pub struct Mapping {
-    /// Path in the vendor's record.
-    pub from: &'static str,
-    /// Field in the document.
-    pub to: &'static str,
-    /// What happens to the value on the way.
-    pub how: How,
-}
-
-/// What happens to a value on its way from the record to the document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// Nothing.
-    Keep,
-    /// Written as a string.
-    Text,
-    /// Read as an integer; left out where it is none.
-    Long,
-    /// Read as a date and written in UTC with milliseconds; left out where it is none.
-    Date,
-    /// Left out where it is no IP address.
-    Ip,
-}
-
 /// A field that code sets, for `--explain` and for the list of fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Derived {
@@ -137,47 +111,7 @@ pub struct Derived {
     pub from: &'static [&'static str],
 }
 
-/// A row that keeps the value.
-pub(crate) const fn keep(from: &'static str, to: &'static str) -> Mapping {
-    Mapping {
-        from,
-        to,
-        how: How::Keep,
-    }
-}
-
-/// A row that converts the value.
-pub(crate) const fn to(how: How, from: &'static str, to: &'static str) -> Mapping {
-    Mapping { from, to, how }
-}
-
 /// A derived field.
 pub(crate) const fn derived(field: &'static str, from: &'static [&'static str]) -> Derived {
     Derived { field, from }
-}
-
-/// Copies what a table names from `record` to `document`. What is null or empty is not copied, what stands in the
-/// document already is not replaced.
-pub(crate) fn apply<'a>(table: &'static [Mapping], record: &Map<'a>, document: &Map<'a>) {
-    for row in table {
-        let Some(value) = record.at(row.from) else {
-            continue;
-        };
-        if value.is_blank() {
-            continue;
-        }
-        if let Some(value) = convert(row.how, value, document) {
-            document.put_new(row.to, value);
-        }
-    }
-}
-
-fn convert<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<Value<'a>> {
-    match how {
-        How::Keep => Some(value),
-        How::Text => Some(Value::Text(convert::text(value, at)?)),
-        How::Long => value.to_int().map(Value::Int),
-        How::Date => convert::date(value, at).map(Value::Text),
-        How::Ip => convert::ip(value),
-    }
 }

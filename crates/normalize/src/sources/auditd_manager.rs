@@ -3,8 +3,9 @@
 //! Record: <https://www.elastic.co/docs/reference/integrations/auditd_manager>. What is left to do is to give the
 //! parts that are no ECS their place under `auditd`, and numbers their type.
 
+use crate::mapping::{Mapping, keep};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -45,33 +46,39 @@ const DERIVED: &[Derived] = &[
     derived("process.command_line", &["process.args"]),
 ];
 
-/// Numbers that the agent may write as text.
-const LONGS: &[&str] = &[
-    "auditd.data.removed",
-    "auditd.data.items",
-    "auditd.data.lport",
-    "auditd.data.rport",
-    "auditd.data.sport",
-    "auditd.data.dport",
-    "auditd.data.entries",
-    "auditd.data.argc",
-    "auditd.data.seqno",
-    "auditd.data.nargs",
-    "auditd.data.socket.port",
-    "auditd.data.old_vcpu",
-    "auditd.data.new_vcpu",
-    "auditd.data.changed",
-    "auditd.data.added",
-    "auditd.data.spid",
-    "auditd.data.opid",
-    "auditd.data.nlnk_pid",
-    "auditd.data.vm_pid",
-    "auditd.data.audit_pid",
-    "destination.port",
-    "source.port",
-    "process.pid",
-    "process.parent.pid",
-    "process.exit_code",
+/// Keys of `auditd.data` that are numbers, which the agent may write as text.
+fn is_number(key: &str) -> bool {
+    matches!(
+        key,
+        "removed"
+            | "items"
+            | "lport"
+            | "rport"
+            | "sport"
+            | "dport"
+            | "entries"
+            | "argc"
+            | "seqno"
+            | "nargs"
+            | "old_vcpu"
+            | "new_vcpu"
+            | "changed"
+            | "added"
+            | "spid"
+            | "opid"
+            | "nlnk_pid"
+            | "vm_pid"
+            | "audit_pid"
+    )
+}
+
+/// Other fields that are numbers.
+const NUMBERS: &[(&str, &[&str])] = &[
+    ("auditd.data.socket", &["port"]),
+    ("destination", &["port"]),
+    ("source", &["port"]),
+    ("process", &["pid", "exit_code"]),
+    ("process.parent", &["pid"]),
 ];
 
 fn detect(record: &Record<'_>) -> Confidence {
@@ -118,13 +125,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     if document.text_at("event.outcome") == Some("fail") {
         document.put_text("event.outcome", "failure");
     }
-    for path in LONGS {
-        if let Some(Value::Text(text)) = document.at(path)
-            && let Some(number) = long(text)
-        {
-            document.put(path, Value::Int(number));
-        }
-    }
+    numbers(document);
     arguments(document);
     document.prune();
     Ok(document)
@@ -136,6 +137,30 @@ fn underscore_keys<'a>(map: &'a Map<'a>) {
     for (_, value) in map.iter() {
         if let Value::Map(inner) = value {
             underscore_keys(inner);
+        }
+    }
+}
+
+/// Gives numbers that are text their type.
+fn numbers<'a>(document: &'a Map<'a>) {
+    let number = |value: Value<'a>| value.as_text().and_then(long).map(Value::Int);
+    if let Some(data) = document.map_at("auditd.data") {
+        data.retain(|key, value| {
+            Some(if is_number(key) {
+                number(value).unwrap_or(value)
+            } else {
+                value
+            })
+        });
+    }
+    for (object, keys) in NUMBERS {
+        let Some(object) = document.map_at(object) else {
+            continue;
+        };
+        for key in *keys {
+            if let Some(number) = object.get(key).and_then(number) {
+                object.set(key, number);
+            }
         }
     }
 }

@@ -5,10 +5,15 @@
 
 pub(super) mod activity;
 
+use std::sync::LazyLock;
+
 use crate::json;
+use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{Dropped, How, Mapping, apply, keep, to};
+use crate::source::Dropped;
 use crate::tree::{Map, Value};
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[SHARED]));
 
 /// The parts that all Azure records share; what is here leaves the source's namespace.
 pub(super) const SHARED: &[Mapping] = &[
@@ -50,7 +55,7 @@ pub(super) fn record<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
 
 /// Moves the shared parts out of `object`, which stands in the document under its namespace.
 pub(super) fn lift_shared<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
-    apply(SHARED, object, document);
+    PLAN.apply(object, document);
     let no_address = document.at("source.ip").is_none();
     for key in [
         "time",

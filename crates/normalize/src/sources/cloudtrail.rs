@@ -4,14 +4,15 @@
 //! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, and a category (with a type beside
 //! `info` for snapshots and images) for the calls that it leaves without one.
 
+use std::sync::LazyLock;
+
 use ahash::AHashMap;
 
 use crate::convert;
 use crate::java_text;
+use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{
-    Confidence, Derived, Dropped, How, Mapping, SourceInfo, Stateless, apply, derived, keep, to,
-};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -26,6 +27,9 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     detect,
     start: || Box::new(Stateless(normalize)),
 };
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[ROOT, CLOUDTRAIL, IDENTITY]));
+static DIGEST_PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[DIGEST]));
 
 /// Beneath the document's root.
 const ROOT: &[Mapping] = &[
@@ -240,12 +244,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     };
     let document = record.document();
     event.prune();
-    apply(ROOT, event, document);
+    PLAN.apply(event, document);
     if let Some(cloudtrail) = document.child("aws").and_then(|aws| aws.child("cloudtrail")) {
-        apply(CLOUDTRAIL, event, document);
-        apply(IDENTITY, event, document);
         if event.get("digestEndTime").is_some() {
-            apply(DIGEST, event, document);
+            DIGEST_PLAN.apply(event, document);
             digest_hash(event, document);
         }
         let parts = Parts::render(event, cloudtrail);

@@ -4,12 +4,13 @@
 //! <https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry>. Beyond what Elastic's integration sets:
 //! `source.address` for callers without an IP address.
 
+use std::sync::LazyLock;
+
 use smallvec::SmallVec;
 
+use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{
-    Confidence, Derived, Dropped, How, Mapping, SourceInfo, Stateless, apply, derived, keep, to,
-};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -24,6 +25,8 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     detect,
     start: || Box::new(Stateless(normalize)),
 };
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[ENTRY, PAYLOAD]));
 
 const AUDIT_LOG: &str = "type.googleapis.com/google.cloud.audit.AuditLog";
 
@@ -162,8 +165,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         return Err(Dropped::NoEvent("the entry is no audit log"));
     }
     let document = record.document();
-    apply(ENTRY, entry, document);
-    apply(PAYLOAD, entry, document);
+    PLAN.apply(entry, document);
     document.put_text("cloud.provider", "gcp");
     document.put_text("event.kind", "event");
     if let Some((_, provider)) = document

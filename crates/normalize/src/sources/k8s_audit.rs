@@ -5,12 +5,13 @@
 //! `@timestamp` from the event, `event.category` and `event.type` by verb, and an outcome by response code where
 //! no annotation says it.
 
+use std::sync::LazyLock;
+
 use crate::convert;
 use crate::json;
+use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{
-    Confidence, Derived, Dropped, How, Mapping, SourceInfo, Stateless, apply, derived, keep, to,
-};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -25,6 +26,8 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     detect,
     start: || Box::new(Stateless(normalize)),
 };
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[FIELDS]));
 
 const FIELDS: &[Mapping] = &[
     to(How::Date, "stageTimestamp", "@timestamp"),
@@ -132,7 +135,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     }
     unwrap_gke(audit, document);
     document.put("kubernetes.audit", Value::Map(audit));
-    apply(FIELDS, audit, document);
+    PLAN.apply(audit, document);
     document.put_text("orchestrator.type", "kubernetes");
     related(audit, document);
     if let Some(event) = document.child("event") {

@@ -11,8 +11,9 @@ mod security_tables;
 pub(super) mod sysmon;
 
 use crate::convert;
+use crate::mapping::{Mapping, keep};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 /// Records of any channel, each treated as its channel asks.

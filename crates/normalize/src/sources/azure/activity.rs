@@ -5,8 +5,9 @@
 //! `Failed`.
 
 use super::{SHARED, lift_shared};
+use crate::mapping::{Mapping, keep};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {

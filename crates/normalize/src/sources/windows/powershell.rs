@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
 use super::{COMMON, COMMON_DERIVED, Channel, Event, detect_channel};
-use crate::source::{Derived, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::mapping::{Mapping, keep};
+use crate::source::{Derived, SourceInfo, Stateless, derived};
 use crate::tree::Value;
 
 pub(in crate::sources) const CLASSIC: SourceInfo = SourceInfo {

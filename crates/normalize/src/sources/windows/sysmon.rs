@@ -5,7 +5,8 @@ use crate::community_id;
 use crate::convert;
 use crate::domain;
 use crate::java_text::hash_map_order;
-use crate::source::{Derived, Mapping, SourceInfo, Stateless, derived, keep};
+use crate::mapping::{Mapping, keep};
+use crate::source::{Derived, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
