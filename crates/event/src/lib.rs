@@ -4,6 +4,7 @@
 //! - [`Field`] and [`Schema`]: which fields exist, of which type, and how a raw JSON value becomes a typed one.
 //! - [`Slots`] and [`Row`]: the fields that rules ask for, read out of one record in one pass. Fields are
 //!   multi-valued; arrays of objects flatten as Elasticsearch does (`a: [{b: 1}, {b: 2}]` gives `a.b` = {1, 2}).
+//! - [`Instant`] and [`DateFormat`]: points in time, and the texts that stand for them, date math included.
 //! - [`EventId`]: the id of a record, given or derived from its bytes.
 //!
 //! **Architecture invariant:** this crate knows no rule, no language and does no IO.

@@ -73,10 +73,16 @@ impl FieldDef {
     /// The definition of a path under this object, if its keys are arbitrary.
     fn under(&self, path: &str) -> Option<Self> {
         let kind = self.keys?;
-        let type_name = if kind == FieldType::Dynamic {
-            "object"
-        } else {
-            "keyword"
+        let type_name = match kind {
+            FieldType::Dynamic => "object",
+            FieldType::Keyword => "keyword",
+            FieldType::Text => "text",
+            FieldType::Boolean => "boolean",
+            FieldType::Long => "long",
+            FieldType::Double => "double",
+            FieldType::Date | FieldType::DateNanos => "date",
+            FieldType::Ip => "ip",
+            FieldType::Version => "version",
         };
         let mut def = Self::new(path.to_owned(), type_name, kind);
         def.field.ignore_above = self.field.ignore_above;

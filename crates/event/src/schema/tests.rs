@@ -284,6 +284,10 @@ fn the_builtin_schema_has_ecs_and_vendor_fields() {
             "source.geo.location",
             "geo_point Dynamic source.geo.location Unsupported",
         ),
+        (
+            "kubernetes.audit.annotations.any/thing",
+            "text Text kubernetes.audit.annotations.any/thing NoExactSubfield",
+        ),
         ("labels.anything", "keyword Keyword labels.anything Exact"),
         (
             "aws.cloudtrail.user_identity.arn",
@@ -307,4 +311,37 @@ fn the_builtin_schema_has_ecs_and_vendor_fields() {
     assert!(sources("aws.cloudtrail.error_code").contains(&"aws.cloudtrail"));
     assert!(sources("process.entity_id").contains(&"endpoint.events.process"));
     assert!(!sources("process.entity_id").contains(&"aws.cloudtrail"));
+}
+
+#[test]
+fn every_row_of_the_table_is_understood() {
+    let table = include_str!("../../data/schema.tsv");
+    let mut sources = 0;
+    let mut last = "";
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        assert_eq!(columns.len(), if line.starts_with('=') { 2 } else { 3 }, "{line}");
+        match columns[0] {
+            "=" => {}
+            "+" => sources += 1,
+            name => {
+                assert!(last < name, "{name} stands behind {last}");
+                last = name;
+                let def = Schema::builtin().get(name).unwrap();
+                assert_eq!(def.name, name);
+                assert!(super::kind_of(&def.type_name).is_some(), "{line}");
+                assert_eq!(
+                    def.sources.len(),
+                    columns[2].split(',').filter(|number| !number.is_empty()).count(),
+                    "{line}"
+                );
+                assert_eq!(
+                    columns[1].contains("keys=") || &*def.type_name == "flattened",
+                    def.keys.is_some(),
+                    "{line}"
+                );
+            }
+        }
+    }
+    assert!(sources > 100, "{sources}");
 }

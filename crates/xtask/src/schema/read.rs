@@ -416,6 +416,10 @@ fn take(specs: &[Spec], prefix: &str, source: &str, table: &mut Table) {
             Some(object) => (object.to_owned(), true),
             None => (name, false),
         };
+        if own.starts_with('*') {
+            // Placeholders for everything say nothing.
+            continue;
+        }
         if let Some((object, _)) = name.split_once(".*") {
             // A placeholder in the middle: every path under the object is a field.
             table.add(object, Some("object keys=keyword".to_owned()), source);
@@ -478,4 +482,87 @@ fn text(name: &Option<serde_json::Value>) -> Option<&str> {
 
 fn yaml<T: serde::de::DeserializeOwned>(content: &[u8], file: &str) -> Result<T, String> {
     serde_saphyr::from_slice(content).map_err(|error| format!("{file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a field file, without sources.
+    fn rows(file: &str) -> Vec<String> {
+        let mut table = Table::default();
+        table.set_ecs("1".to_owned());
+        table.add_ecs("host.name", "keyword".to_owned());
+        let specs: Vec<Spec> = yaml(file.as_bytes(), "test").unwrap();
+        take(&specs, "", "pack.stream", &mut table);
+        let text = table.render().unwrap();
+        let rows = text.lines().filter(|line| !line.starts_with(['#', '=', '+']));
+        rows.map(|line| line.replace('\t', " ")).collect()
+    }
+
+    #[test]
+    fn field_files_become_rows() {
+        let file = "
+- name: a
+  type: group
+  fields:
+    - {name: b.c, type: long}
+    - {name: d, type: keyword, multi_fields: [{name: text, type: text}, {name: low, type: keyword, normalizer: lowercase}]}
+    - {name: labels.*, type: object, object_type: keyword}
+    - {name: open, type: object}
+    - {name: closed, type: object}
+    - {name: closed.x, type: ip}
+    - name: list.*
+      type: group
+      fields: [{name: x, type: keyword}]
+    - {name: nest, type: nested, fields: [{name: m, type: boolean}]}
+    - {name: wrong, type: strange}
+    - {name: untyped}
+    - {name: '*.star', type: keyword}
+- {name: host.name, external: ecs}
+- {name: not.ecs, external: ecs}
+";
+        assert_eq!(
+            rows(file),
+            [
+                "a.b.c long 0",
+                "a.closed object 0",
+                "a.closed.x ip 0",
+                "a.d keyword 0",
+                "a.d.low sub keyword normalized 0",
+                "a.d.text sub text 0",
+                "a.labels object keys=keyword 0",
+                "a.list object keys=keyword 0",
+                "a.nest nested 0",
+                "a.nest.m boolean 0",
+                "a.open object keys=dynamic 0",
+                "a.untyped keyword 0",
+                "host.name keyword 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn ecs_and_then_the_majority_decide_the_type() {
+        let mut table = Table::default();
+        table.set_ecs("1".to_owned());
+        table.add_ecs("x", "ip".to_owned());
+        for (name, words, source) in [
+            ("x", "keyword", "a"),
+            ("y", "keyword", "a"),
+            ("y", "long", "b"),
+            ("y", "long", "c"),
+            ("z", "text", "b"),
+        ] {
+            table.add(name, Some(words.to_owned()), source);
+        }
+        table.supplement("# note\nz\tlong\td,e\nx\tecs\tf\n").unwrap();
+        assert!(table.supplement("z\tlong").is_err());
+        let text = table.render().unwrap();
+        assert!(
+            text.contains("\nx\tip\t0,5\ny\tlong\t0,1,2\nz\tlong\t1,3,4\n"),
+            "{text}"
+        );
+        assert!(Table::default().render().is_err());
+    }
 }
