@@ -32,13 +32,27 @@ enum Kind {
 
 /// Writes the logs to standard output, and what they hold to standard error.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let Kind::Endpoint { bytes, seed, hosts, attacks } = args.kind;
-    let options = EndpointOptions { bytes, seed, hosts, attacks_per_million: attacks, ..EndpointOptions::default() };
+    let Kind::Endpoint {
+        bytes,
+        seed,
+        hosts,
+        attacks,
+    } = args.kind;
+    let options = EndpointOptions {
+        bytes,
+        seed,
+        hosts,
+        attacks_per_million: attacks,
+        ..EndpointOptions::default()
+    };
     let mut output = BufWriter::new(std::io::stdout().lock());
     let generated = endpoint(&mut output, &options).and_then(|generated| output.flush().map(|()| generated));
     let generated = generated.map_err(|error| format!("cannot write the logs: {error}"))?;
     let (bytes, events, attacks) = (generated.bytes, generated.events, generated.attacks.len());
-    let _ = writeln!(std::io::stderr(), "{events} events with {attacks} attacks in {bytes} bytes");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{events} events with {attacks} attacks in {bytes} bytes"
+    );
     Ok(())
 }
 
@@ -49,6 +63,11 @@ fn size(text: &str) -> Result<u64, String> {
         Some('G' | 'g') => (text.get(..text.len() - 1), 30),
         _ => (Some(text), 0),
     };
-    let number: u64 = number.unwrap_or_default().parse().map_err(|_| "expected a number such as `500M`".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too many".to_owned())
+    let number: u64 = number
+        .unwrap_or_default()
+        .parse()
+        .map_err(|_| "expected a number such as `500M`".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too many".to_owned())
 }
