@@ -496,6 +496,22 @@ fn documents_are_read_like_their_text() {
     }
 }
 
+#[test]
+fn deep_documents_are_refused() {
+    let mut slots = Slots::default();
+    let slot = slots.add(Field::new("a", Long));
+    let nested = |times: usize| {
+        let array = (0..times).fold(Json::from(1), |inner, _| Json::Array(vec![inner]));
+        Json::Object([("a".to_owned(), array)].into_iter().collect())
+    };
+    let mut row = Row::default();
+    let most = MAX_DEPTH as usize - 1;
+    row.read_from(&slots, &nested(most)).unwrap();
+    assert_eq!(row.values(slot).len(), 1);
+    let error = row.read_from(&slots, &nested(most + 1)).unwrap_err();
+    assert_eq!(error.to_string(), "nested deeper than 1000 levels");
+}
+
 /// All scalars at a path, found by walking the built document.
 fn naive<'j>(json: &'j Json, path: &str, found: &mut Vec<&'j Json>) {
     match json {
