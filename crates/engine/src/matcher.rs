@@ -148,6 +148,9 @@ impl Matcher {
         if !*readable {
             return;
         }
+        if let Some(index) = record.index {
+            row.set_string(program.index, index);
+        }
         *event_number += 1;
         program.router.route(row, scratch, |stage| {
             if let Some(last) = woken.get_mut(stage as usize)

@@ -25,7 +25,7 @@ fn rule(query: &str, extra: &str) -> RuleSet {
 
 fn alerts(set: &RuleSet, events: &[String]) -> Vec<Alert> {
     let mut builder = AlertBuilder::new(&set.rules[0]);
-    support::matches(&set.rules, events)
+    support::matches(&set.rules, events, None)
         .iter()
         .map(|found| builder.build(found))
         .collect()
@@ -206,6 +206,14 @@ fn index_patterns_are_a_scope_as_far_as_events_say_where_they_belong() {
     );
     assert_eq!(found(r#","_index":"filebeat-8.1""#), 0);
     assert_eq!(found(r#","_index":"winlogbeat-secret""#), 0);
+    let said_to_come_from =
+        |index| support::matches(&set.rules, &[event(0, "process", "")], Some(index)).len();
+    assert_eq!(
+        said_to_come_from("winlogbeat-8.1"),
+        1,
+        "an export says it beside the document"
+    );
+    assert_eq!(said_to_come_from("filebeat-8.1"), 0);
     let why = alerts(
         &set,
         &[event(

@@ -141,7 +141,7 @@ fn the_query_of_the_seed_runs_as_it_stands() {
     let connect = r#""event":{"category":["network"],"type":["start"],"action":"connection_attempted"},"process":{"parent":{"entity_id":"p"}},"destination":{"ip":"169.254.169.254"}"#;
     let found = |first: &str, second: &str| {
         let events = [event(first, start), event(second, connect)];
-        support::matches(&set.rules, &events).len()
+        support::matches(&set.rules, &events, None).len()
     };
     assert_eq!(found("2026-11-21T10:00:00.000Z", "2026-11-21T10:00:00.900Z"), 1);
     assert_eq!(found("2026-11-21T10:00:00.000Z", "2026-11-21T10:00:01.000Z"), 1);

@@ -296,7 +296,7 @@ interval = "soon"
 from = "yesterday"
 tags = "one"
 max_signals = -3
-query = "process where process.name = \"curl\" and process.nmae == \"x\" and"
+query = "process where process.name = \"curl\" and"
 alert_suppression = { group_by = ["host.id"] }
 "#;
     let set = load_toml(text);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use neph_engine::{Match, Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record};
 use neph_rules::Rule;
 
-/// The matches of all rules over the events, in the order in which the engine tells them.
-pub(crate) fn matches<T: AsRef<str>>(rules: &[Rule], events: &[T]) -> Vec<Match> {
+/// The matches of all rules over the events, in the order in which the engine tells them; `index` is where they are
+/// said to come from.
+pub(crate) fn matches<T: AsRef<str>>(rules: &[Rule], events: &[T], index: Option<&str>) -> Vec<Match> {
     let plans: Vec<_> = rules
         .iter()
         .map(|rule| rule.plan.as_ref().expect("a rule that runs has a plan"))
@@ -26,7 +27,7 @@ pub(crate) fn matches<T: AsRef<str>>(rules: &[Rule], events: &[T]) -> Vec<Match>
         let record = Record {
             document,
             id: None,
-            index: None,
+            index,
             position,
             origin: &origin,
         };
