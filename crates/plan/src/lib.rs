@@ -1,6 +1,6 @@
 //! The plan: the one form that every rule language lowers to and that the engine runs.
 //!
-//! A [`Plan`] names the [`Field`]s that it reads and holds one [`Query`] over them. Differences between languages (case,
+//! A [`Plan`] names the [`Field`](neph_event::Field)s that it reads and holds one [`Query`] over them. Differences between languages (case,
 //! wildcards, null) live in the predicates here, never in forks of the engine.
 //!
 //! Truth has two layers, as Elasticsearch runs EQL: a [`Condition`] combines leaves with plain true and false; inside a

@@ -1,7 +1,7 @@
 //! Regular expressions of the dialects that rule languages use, compiled to automata.
 //!
-//! Lucene's dialect is parsed here ([`lucene`]): most expressions become an ordinary `regex-automata` program; those that
-//! use complement or intersection become a table automaton of their own ([`product`]), because no backtracking-free
+//! Lucene's dialect is parsed here (`lucene`): most expressions become an ordinary `regex-automata` program; those that
+//! use complement or intersection become a table automaton of their own (`product`), because no backtracking-free
 //! regular expression engine has these operators. Java's and the searching dialect go to `regex-automata` as they are,
 //! but for the classes that Java reads as ASCII.
 
