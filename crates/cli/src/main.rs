@@ -6,6 +6,7 @@ mod detect;
 mod exit;
 mod explain;
 mod input;
+mod normalize;
 mod query;
 mod rules;
 mod table;
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Detect(detect::Args),
     Query(query::Args),
+    Normalize(normalize::Args),
     Rules(rules::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Detect(args) => detect::run(&args, &terminal),
         Command::Query(args) => query::run(&args, &terminal),
+        Command::Normalize(args) => normalize::run(&args, &terminal),
         Command::Rules(args) => rules::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(&args),

@@ -391,6 +391,9 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
             event.add("original", Value::Text(record.text));
         }
     }
+    if let Some(shipped) = record.agent.and_then(|agent| agent.get("@timestamp")) {
+        root.put_new("@timestamp", shipped);
+    }
     root.put_new("ecs.version", Value::Text("8.11.0"));
     if let Some(os) = info.os {
         root.put_new("host.os.type", Value::Text(os));

@@ -32,8 +32,16 @@ impl<'a> Record<'a> {
             .is_some_and(|object| keys.iter().all(|key| object.get(key).is_some()))
     }
 
-    /// The document to fill: what the agent says, or an empty one.
+    /// The document to fill: what the agent says, or an empty one. The agent's time is that of shipping, not of the
+    /// event, so it becomes `event.created`.
     pub fn document(&self) -> &'a Map<'a> {
-        self.agent.map_or_else(|| self.arena.map(), Map::shallow_copy)
+        let Some(agent) = self.agent else {
+            return self.arena.map();
+        };
+        let document = agent.deep_copy();
+        if let Some(time) = document.remove("@timestamp") {
+            document.put_new("event.created", time);
+        }
+        document
     }
 }

@@ -490,11 +490,27 @@ impl<'a> Map<'a> {
         self.retain(|_, value| prune(bump, value));
     }
 
-    /// A new object with the same entries (values are shared, as ever).
+    /// A new object with the same entries; objects inside are shared.
     pub fn shallow_copy(&self) -> &'a Map<'a> {
         let copy = new_map(self.bump);
         for (key, value) in self.iter() {
             copy.add(key, value);
+        }
+        copy
+    }
+
+    /// A new object with the same entries and copies of the objects inside, except for those in arrays.
+    pub fn deep_copy(&self) -> &'a Map<'a> {
+        let copy = new_map(self.bump);
+        for (key, value) in self.iter() {
+            copy.add(
+                key,
+                if let Value::Map(inner) = value {
+                    Value::Map(inner.deep_copy())
+                } else {
+                    value
+                },
+            );
         }
         copy
     }

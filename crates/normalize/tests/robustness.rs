@@ -364,3 +364,93 @@ fn every_outcome_is_counted() {
     assert_eq!(normalizer.counts().documents.get("aws_cloudtrail"), Some(&2));
     assert_eq!(normalizer.counts().refused.values().sum::<u64>(), 10);
 }
+
+#[test]
+fn what_an_agent_says_stays_with_each_record() {
+    let records = json!({"Records": [
+        {"eventName": "A", "eventSource": "s3.amazonaws.com", "awsRegion": "r", "eventTime": "2026-01-01T00:00:00Z"},
+        {"eventName": "B", "eventSource": "ec2.amazonaws.com", "awsRegion": "r"},
+    ]});
+    let shipped = json!({
+        "@timestamp": "2026-02-02T00:00:00.000Z",
+        "agent": {"type": "filebeat"}, "event": {"created": "2026-02-01T00:00:00.000Z"},
+        "message": records.to_string(),
+    });
+    let raw = serde_json::to_vec(&shipped).expect("a value has a text");
+    let mut normalizer = Normalizer::new(None).expect("no source was named");
+    let outcome = normalizer.push(&raw);
+    let texts = |path: &str| -> Vec<Option<&str>> {
+        outcome
+            .documents
+            .iter()
+            .map(|made| made.document.at(path).and_then(|value| value.as_text()))
+            .collect()
+    };
+    assert_eq!(texts("event.action"), [Some("A"), Some("B")]);
+    assert_eq!(texts("agent.type"), [Some("filebeat"), Some("filebeat")]);
+    assert_eq!(
+        texts("@timestamp"),
+        [Some("2026-01-01T00:00:00.000Z"), Some("2026-02-02T00:00:00.000Z")]
+    );
+    assert_eq!(
+        texts("event.created"),
+        [Some("2026-02-01T00:00:00.000Z"), Some("2026-02-01T00:00:00.000Z")]
+    );
+}
+
+#[test]
+fn wrappings_come_off() {
+    let trail = json!({"eventName": "A", "eventSource": "s3.amazonaws.com", "awsRegion": "r", "eventTime": "2026-01-01T00:00:00Z"});
+    let entry = json!({"protoPayload": {"methodName": "m", "serviceName": "s"}, "insertId": "i"});
+    let audit = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "auditID": "a"});
+    let sns = json!({"Type": "Notification", "MessageId": "m", "Message": trail.to_string()});
+    // `entry` in base64, as Pub/Sub carries it.
+    let data = "eyJwcm90b1BheWxvYWQiOnsibWV0aG9kTmFtZSI6Im0iLCJzZXJ2aWNlTmFtZSI6InMifSwiaW5zZXJ0SWQiOiJpIn0=";
+    for (wrapped, source, count) in [
+        (json!({"Records": [trail, trail]}), "aws_cloudtrail", 2),
+        (
+            json!({"version": "0", "detail-type": "AWS API Call via CloudTrail", "source": "aws.s3", "detail": trail}),
+            "aws_cloudtrail",
+            1,
+        ),
+        (sns.clone(), "aws_cloudtrail", 1),
+        (
+            json!({"Messages": [{"MessageId": "q", "Body": sns.to_string()}]}),
+            "aws_cloudtrail",
+            1,
+        ),
+        (
+            json!({"messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": [{"id": "1", "timestamp": 1, "message": trail.to_string()}]}),
+            "aws_cloudtrail",
+            1,
+        ),
+        (
+            json!({"EventId": "e", "EventName": "A", "CloudTrailEvent": trail.to_string()}),
+            "aws_cloudtrail",
+            1,
+        ),
+        (
+            json!({"message": {"data": data, "messageId": "1"}, "subscription": "s"}),
+            "gcp_audit",
+            1,
+        ),
+        (
+            json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [audit, audit]}),
+            "kubernetes_audit",
+            2,
+        ),
+        (json!([entry, entry]), "gcp_audit", 2),
+        (
+            json!(format!("<14>1 2026-01-01T00:00:00Z host app - - - {audit}")),
+            "kubernetes_audit",
+            1,
+        ),
+        (json!({"message": audit.to_string()}), "kubernetes_audit", 1),
+    ] {
+        let raw = serde_json::to_vec(&wrapped).expect("a value has a text");
+        let mut normalizer = Normalizer::new(None).expect("no source was named");
+        let outcome = normalizer.push(&raw);
+        let made: Vec<&str> = outcome.documents.iter().map(|made| made.source.name).collect();
+        assert_eq!(made, vec![source; count], "{wrapped}: {:?}", outcome.refused);
+    }
+}

@@ -259,6 +259,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             console_login(&parts, cloudtrail);
         }
         categorize(event, &parts, document);
+        if cloudtrail.is_empty() {
+            document.remove("aws");
+        }
     }
     tls_version(event, document);
     document.put_text("cloud.provider", "aws");
