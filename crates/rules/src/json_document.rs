@@ -32,7 +32,8 @@ fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Box<Diagnostic>
         .take(error.line().saturating_sub(1))
         .map(str::len)
         .sum();
-    let at = base + (line_start + error.column().saturating_sub(1)).min(text.len());
+    // The column may point into a character of several bytes.
+    let at = base + text.floor_char_boundary(line_start + error.column().saturating_sub(1));
     let said = error.to_string();
     let reason = said
         .rfind(" at line ")
@@ -171,5 +172,14 @@ mod tests {
         assert!(parse(&deep, 0).unwrap_err().message.contains("nested deeper"));
         assert!(parse("", 0).is_err());
         assert!(parse("{} {}", 0).is_err());
+    }
+
+    /// Found by fuzzing: the library counts columns in bytes and may stop within a character.
+    #[test]
+    fn a_place_within_a_character_is_moved_to_its_beginning() {
+        for text in ["\"é", "{\"a\": \"…", "[\"\u{1f600}"] {
+            let refusal = parse(text, 0).expect_err("the text is cut short");
+            assert!(text.get(refusal.span.range()).is_some(), "{text}: {:?}", refusal.span);
+        }
     }
 }
