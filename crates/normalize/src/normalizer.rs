@@ -1,6 +1,5 @@
 //! The way of a record: read, take off its wrappings, recognise, normalise, count.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
@@ -157,13 +156,10 @@ impl Normalizer {
     pub fn push<'n>(&'n mut self, raw: &'n [u8]) -> Outcome<'n> {
         self.counts.records += 1;
         let (mut work, counts) = self.work();
-        let text: &'n str = match String::from_utf8_lossy(raw) {
-            Cow::Borrowed(text) => text,
-            Cow::Owned(replaced) => {
-                counts.not_utf8 += 1;
-                work.arena.text(&replaced)
-            }
-        };
+        let text: &'n str = std::str::from_utf8(raw).unwrap_or_else(|_| {
+            counts.not_utf8 += 1;
+            work.arena.text(&String::from_utf8_lossy(raw))
+        });
         work.text(text);
         counts.add(work.outcome)
     }

@@ -202,7 +202,7 @@ impl<'a> Map<'a> {
     fn entry(&self, key: &str) -> Option<&'a Entry<'a>> {
         let mut next = self.first.get();
         while let Some(entry) = next {
-            if entry.key.get() == key {
+            if same_key(entry.key.get(), key) {
                 return Some(entry);
             }
             next = entry.next.get();
@@ -217,10 +217,13 @@ impl<'a> Map<'a> {
 
     /// The value at a dotted path; nothing where a step is no object.
     pub fn at(&self, path: &str) -> Option<Value<'a>> {
-        match path.split_once('.') {
-            None => self.get(path),
-            Some((head, tail)) => self.get(head)?.as_map()?.at(tail),
+        let (mut head, mut tail) = split_path(path);
+        let mut value = self.get(head)?;
+        while let Some(rest) = tail {
+            (head, tail) = split_path(rest);
+            value = value.as_map()?.get(head)?;
         }
+        Some(value)
     }
 
     /// The string at a path, if it is one and not empty.
@@ -281,21 +284,22 @@ impl<'a> Map<'a> {
 
     /// The object that holds the last key of `path`, made where needed, and that key.
     fn parent_of(&self, path: &'a str) -> Option<(&'a Map<'a>, &'a str)> {
-        let (mut rest, mut here): (&'a str, Option<&'a Map<'a>>) = (path, None);
-        while let Some((head, tail)) = rest.split_once('.') {
+        let (mut head, mut tail) = split_path(path);
+        let mut here: Option<&'a Map<'a>> = None;
+        while let Some(rest) = tail {
             here = Some(match here {
                 None => self.child(head)?,
                 Some(map) => map.child(head)?,
             });
-            rest = tail;
+            (head, tail) = split_path(rest);
         }
-        Some((here?, rest))
+        Some((here?, head))
     }
 
     /// Sets the value at a path, making objects on the way. Gives false, and does nothing, where a step of the
     /// path holds something else than an object.
     pub fn put(&self, path: &'a str, value: Value<'a>) -> bool {
-        if !path.contains('.') {
+        if split_path(path).1.is_none() {
             self.set(path, value);
             return true;
         }
@@ -308,7 +312,7 @@ impl<'a> Map<'a> {
 
     /// Like [`put`](Self::put), but only where nothing stands at the path.
     pub fn put_new(&self, path: &'a str, value: Value<'a>) -> bool {
-        if !path.contains('.') {
+        if split_path(path).1.is_none() {
             let vacant = self.entry(path).is_none();
             if vacant {
                 self.add(path, value);
@@ -401,7 +405,7 @@ impl<'a> Map<'a> {
         let mut next = self.first.get();
         while let Some(entry) = next {
             next = entry.next.get();
-            if entry.key.get() == key {
+            if same_key(entry.key.get(), key) {
                 match previous {
                     Some(previous) => previous.next.set(next),
                     None => self.first.set(next),
@@ -529,6 +533,20 @@ impl<'a> Map<'a> {
     pub fn list(&self, values: &[Value<'a>]) -> Value<'a> {
         Value::List(self.bump.alloc_slice_copy(values))
     }
+}
+
+/// The first key of a path and the rest. Paths are short, so a plain loop beats any search.
+fn split_path(path: &str) -> (&str, Option<&str>) {
+    let dot = path.bytes().position(|byte| byte == b'.');
+    match dot.and_then(|dot| Some((path.get(..dot)?, path.get(dot + 1..)?))) {
+        Some((head, tail)) => (head, Some(tail)),
+        None => (path, None),
+    }
+}
+
+/// Whether two keys are equal; most that are not differ in length or in their last letter.
+fn same_key(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.as_bytes().last() == b.as_bytes().last() && a == b
 }
 
 fn prune<'a>(bump: &'a Bump, value: Value<'a>) -> Option<Value<'a>> {
