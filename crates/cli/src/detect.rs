@@ -31,8 +31,6 @@ pub(crate) struct Args {
     /// Rule files or folders of them; may be given several times.
     #[arg(long, value_name = "PATH", required_unless_present = "parse_only")]
     rules: Vec<PathBuf>,
-    #[command(flatten)]
-    input: InputArgs,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -56,8 +54,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     rule_memory: usize,
     /// Most memory that all rules' partial sequences may take together, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 96)]
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
     memory: usize,
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 /// Forms of the output.

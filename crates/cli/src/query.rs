@@ -28,10 +28,6 @@ pub(crate) struct Args {
     /// The query.
     #[arg(value_name = "QUERY", required_unless_present = "eval")]
     query: Option<String>,
-    #[command(flatten)]
-    input: InputArgs,
-    #[command(flatten)]
-    language: QueryArgs,
     /// Fold a constant expression and print its JSON value, instead of searching.
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true, conflicts_with_all = ["query", "inputs"])]
     eval: Option<String>,
@@ -56,6 +52,10 @@ pub(crate) struct Args {
     /// End at the first problem with an input, instead of going on with the rest.
     #[arg(long)]
     strict_input: bool,
+    #[command(flatten)]
+    language: QueryArgs,
+    #[command(flatten)]
+    input: InputArgs,
 }
 
 /// Forms of the output.
@@ -186,11 +186,13 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     rows.end()?;
     input::report(&detection.summary, terminal);
     for statistics in &detection.rules {
-        if statistics.evicted > 0 {
-            terminal.warning(&format!(
-                "{} events of partial results were given up for want of memory",
-                statistics.evicted
-            ));
+        for (count, what) in [
+            (statistics.evicted, "events of partial results were given up for want of memory"),
+            (statistics.late, "events came after their time had been settled for want of memory"),
+        ] {
+            if count > 0 {
+                terminal.warning(&format!("{count} {what}"));
+            }
         }
     }
     Ok(Exit::Nothing)
