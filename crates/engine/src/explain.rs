@@ -5,7 +5,7 @@
 //! asked about each value and each of its alternatives.
 
 use neph_event::{ReadError, Row, Slot, Slots, Value, ValueRef};
-use neph_plan::{Condition, Leaf, Pattern, PatternPart, Plan, Relation, Span, Test};
+use neph_plan::{Condition, Leaf, Pattern, PatternPart, Phrase, Plan, Relation, Span, Test};
 
 use crate::nodes::{ConditionError, MAX_DEPTH, over_slots};
 use crate::predicate::Predicate;
@@ -370,6 +370,7 @@ fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
             |net| net.to_string().into(),
             |one| Test::Cidr(*field, one),
         ),
+        Test::Words(field, phrases) => each(phrases, phrase_text, |one| Test::Words(*field, one)),
     }
 }
 
@@ -380,6 +381,11 @@ fn sign(relation: Relation) -> &'static str {
         Relation::Greater => ">",
         Relation::GreaterOrEqual => ">=",
     }
+}
+
+fn phrase_text(phrase: &Phrase) -> Box<str> {
+    let words: Vec<Box<str>> = phrase.words.iter().map(pattern_text).collect();
+    words.join(" ").into()
 }
 
 fn pattern_text(pattern: &Pattern) -> Box<str> {

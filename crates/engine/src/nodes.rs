@@ -323,6 +323,7 @@ pub(crate) fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionErr
         Test::EndsWith(id, texts, case) => Test::EndsWith(field(id)?, sorted(texts), *case),
         Test::Contains(id, texts, case) => Test::Contains(field(id)?, sorted(texts), *case),
         Test::Cidr(id, networks) => Test::Cidr(field(id)?, sorted(networks)),
+        Test::Words(id, phrases) => Test::Words(field(id)?, sorted(phrases)),
         Test::Expr(expr) => Test::Expr(expr_over_slots(expr, map, 0)?),
     })
 }

@@ -1,6 +1,7 @@
 //! Tests over slots, made ready to run.
 
 use neph_event::{Field, Row, Slot, Slots, Value, ValueRef};
+use neph_plan::words::Phrases;
 use neph_plan::{Case, FieldId, Relation, Test, functions, regex};
 
 use crate::expression::{Choice, Expression};
@@ -21,6 +22,7 @@ pub(crate) enum Predicate {
     Compare(Slot, Relation, Value),
     Regex(Slot, regex::Regex),
     Network(Slot, Networks),
+    Words(Slot, Phrases),
     Expression(Expression),
 }
 
@@ -68,6 +70,7 @@ impl Predicate {
                 Self::Regex(slot(*field), regex::compile(expressions, *dialect, *case)?)
             }
             Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
+            Test::Words(field, phrases) => Self::Words(slot(*field), Phrases::new(phrases)),
             Test::Expr(expr) => Self::Expression(Expression::new(expr)?),
         })
     }
@@ -87,6 +90,9 @@ impl Predicate {
             }
             Self::Regex(slot, regex) => {
                 scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))
+            }
+            Self::Words(slot, phrases) => {
+                scratch.any_text(row, *slot, Case::Sensitive, |text| phrases.is_in(text))
             }
             Self::Compare(slot, ..) | Self::Network(slot, _) => {
                 row.values(*slot).any(|value| self.passes(value))
@@ -112,6 +118,7 @@ impl Predicate {
             Self::Compare(_, relation, constant) => values::compare(value, constant.as_ref())
                 .is_some_and(|order| values::relates(*relation, order)),
             Self::Regex(_, regex) => regex.is_match(&value.to_string()),
+            Self::Words(_, phrases) => phrases.is_in(&value.to_string()),
             Self::Network(_, networks) => {
                 functions::address_of(value).is_some_and(|address| networks.contains(address))
             }
@@ -135,6 +142,7 @@ impl Predicate {
             Self::Value(_, set) => set.cost(),
             Self::Compare(..) => 3.0,
             Self::Regex(..) => 60.0,
+            Self::Words(..) => 500.0,
             Self::Network(..) => 6.0,
             Self::Expression(expression) => expression.cost(),
         }
@@ -148,7 +156,7 @@ impl Predicate {
             Self::Text(_, _, set) if set.is_exact() => 0.1,
             Self::Text(..) | Self::Value(..) => 0.15,
             Self::Compare(..) => 0.3,
-            Self::Regex(..) | Self::Network(..) | Self::Expression(_) => 0.2,
+            Self::Regex(..) | Self::Network(..) | Self::Words(..) | Self::Expression(_) => 0.2,
         }
     }
 }

@@ -6,7 +6,7 @@ mod predicate;
 pub(crate) use call::distance;
 use std::sync::Arc;
 
-use neph_diag::{Applicability, Diagnostic, Edit, Span};
+use neph_diag::{Diagnostic, Span};
 use neph_event::{Exactness, Field, FieldType, Schema, Value};
 use neph_plan::{Arithmetic, FieldId};
 
@@ -353,8 +353,6 @@ impl<'a> Binder<'a> {
             }
             return self.field_of(field, Schema::unknown(&field.name));
         }
-        let name_span = field.span;
-        let similar: Vec<&str> = self.schema.similar(&field.name);
         let strict = self.schema.is_strict();
         let known_before = self
             .uses
@@ -363,29 +361,8 @@ impl<'a> Binder<'a> {
             .skip(1)
             .any(|other| other.name == field.name && !other.optional);
         if strict || !known_before {
-            let (code, what) = if strict {
-                (&codes::UNKNOWN_COLUMN, "mapping")
-            } else {
-                (&codes::UNKNOWN_FIELD, "schema")
-            };
-            let mut diagnostic = Diagnostic::new(
-                code,
-                name_span,
-                format!("the {what} has no field `{}`", field.name),
-            );
-            if let Some(first) = similar.first() {
-                let names: Vec<String> = similar.iter().map(|name| format!("`{name}`")).collect();
-                diagnostic = diagnostic
-                    .with_help(format!("did you mean {}?", names.join(" or ")))
-                    .with_fix(
-                        format!("write `{first}`"),
-                        vec![Edit {
-                            span: name_span,
-                            replacement: (*first).to_owned(),
-                        }],
-                        Applicability::Maybe,
-                    );
-            } else if strict {
+            let mut diagnostic = codes::unknown_field(self.schema, &field.name, field.span);
+            if strict && diagnostic.fix.is_none() {
                 diagnostic =
                     diagnostic.with_help(format!("write `?{}` if the field may be missing", field.name));
             }

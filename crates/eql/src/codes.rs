@@ -1,6 +1,7 @@
 //! The kinds of problems of EQL, with a page for each.
 
 use neph_diag::{Code, Severity};
+pub use neph_plan::codes::*;
 
 macro_rules! codes {
     ($($constant:ident = $severity:ident $name:literal: $summary:literal;)*) => {
@@ -15,13 +16,22 @@ macro_rules! codes {
         )*
 
         /// All codes of this crate.
-        pub static CODES: &[&Code] = &[$(&$constant),*];
+        pub static CODES: &[&Code] = &[
+            $(&$constant,)*
+            &QUERY_TOO_LARGE,
+            &UNKNOWN_COLUMN,
+            &UNSUPPORTED_TYPE,
+            &UNKNOWN_FIELD,
+            &FIELD_WITHOUT_SOURCE,
+            &AND_OR_MIXED,
+            &LITERAL_WILDCARD,
+            &TYPE_NEVER_MATCHES,
+        ];
     };
 }
 
 codes! {
     SYNTAX_ERROR = Error "syntax-error": "the text does not follow the grammar of EQL";
-    QUERY_TOO_LARGE = Error "query-too-large": "the query is longer or nested deeper than is read";
     UNTERMINATED_STRING = Error "unterminated-string": "a string or a name in backquotes has no end on its line";
     INVALID_ESCAPE = Error "invalid-escape": "a backslash in a string starts no escape";
     SINGLE_QUOTES = Error "single-quotes": "a string stands in single quotes";
@@ -39,8 +49,6 @@ codes! {
     JOIN_KEY = Error "join-key": "the join keys of the steps do not fit together";
     UNSUPPORTED_PIPE = Error "unsupported-pipe": "a pipe is not supported or not known";
     PIPE_ARGUMENT = Error "pipe-argument": "the argument of a pipe is no count";
-    UNKNOWN_COLUMN = Error "unknown-column": "the mapping has no such field";
-    UNSUPPORTED_TYPE = Error "unsupported-type": "a field is of a type that queries cannot read";
     NO_EXACT_VALUES = Error "no-exact-values": "a field keeps no exact values to compare with";
     UNKNOWN_FUNCTION = Error "unknown-function": "there is no such function";
     ARGUMENT_COUNT = Error "argument-count": "a function gets too few or too many arguments";
@@ -50,15 +58,10 @@ codes! {
     FIELD_COMPARISON = Error "field-comparison": "a comparison has no constant side";
     CONSTANT_FAILS = Error "constant-fails": "a constant expression cannot be computed";
     INVALID_REGEX = Error "invalid-regex": "a regular expression is not valid";
-    UNKNOWN_FIELD = Warning "unknown-field": "the schema has no such field";
-    FIELD_WITHOUT_SOURCE = Warning "field-without-source": "no known source fills the field";
-    AND_OR_MIXED = Warning "and-or-mixed": "`and` and `or` are mixed without parentheses";
-    LITERAL_WILDCARD = Warning "literal-wildcard": "`*` or `?` stands in a value that is compared letter by letter";
     CASE_SENSITIVE = Warning "case-sensitive": "a value that comes in mixed case is compared case-sensitively";
     SEQUENCE_WITHOUT_KEY = Warning "sequence-without-key": "the events of a sequence need nothing in common";
     SEQUENCE_WITHOUT_MAXSPAN = Warning "sequence-without-maxspan": "a sequence may take any time";
     CONSTANT_CONDITION = Warning "constant-condition": "a condition is always true or never true";
-    TYPE_NEVER_MATCHES = Warning "type-never-matches": "no value of the field can be what it is compared with";
     REGEX_LITERAL = Warning "regex-literal": "a regular expression has characters that are no operators here";
     DUPLICATE_VALUE = Warning "duplicate-value": "a list has a value twice";
     REDUNDANT_LIKE = Warning "redundant-like": "`like` has a pattern without wildcard";

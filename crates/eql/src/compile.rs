@@ -11,7 +11,7 @@ use crate::bind::{Binder, FieldUse};
 use crate::bound::Bound;
 use crate::codes;
 use crate::lints::{self, Checked};
-use crate::lower::{self, Lowering};
+use crate::lower::Lowering;
 use crate::parser::parse;
 
 /// What [`compile`] needs to know beside the text.
@@ -217,7 +217,7 @@ impl Compiler<'_, '_> {
                 now: self.options.now,
             };
             let condition = lowering.condition(condition);
-            conditions.push(lower::all(category.into_iter().chain([condition]).collect()));
+            conditions.push(Condition::all(category.into_iter().chain([condition]).collect()));
         }
         let stages = |terms: &mut dyn Iterator<Item = &ast::Term>| -> Vec<Stage> {
             let parts = conditions.iter().zip(&bound.keys);

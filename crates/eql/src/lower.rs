@@ -7,7 +7,7 @@
 use neph_diag::Span;
 use neph_event::{Instant, Value};
 use neph_plan::functions::parse_block;
-use neph_plan::{Case, Condition, Expr, Function, Leaf, Pattern, RegexDialect, Relation, Test};
+use neph_plan::{Case, Condition, Expr, Function, Pattern, RegexDialect, Relation, Test};
 
 use crate::ast::CompareOp;
 use crate::bind::Binder;
@@ -25,11 +25,11 @@ pub(crate) struct Lowering<'a, 'b> {
 impl Lowering<'_, '_> {
     pub(crate) fn condition(&mut self, bound: &Bound) -> Condition {
         match &bound.kind {
-            Kind::And(parts) => all(parts.iter().map(|part| self.condition(part)).collect()),
-            Kind::Or(parts) => any(parts.iter().map(|part| self.condition(part)).collect()),
-            Kind::Not(part) => not(self.condition(part)),
+            Kind::And(parts) => Condition::all(parts.iter().map(|part| self.condition(part)).collect()),
+            Kind::Or(parts) => Condition::any(parts.iter().map(|part| self.condition(part)).collect()),
+            Kind::Not(part) => self.condition(part).negated(),
             Kind::Constant(value, _) => Condition::Const(matches!(value, Some(Value::Bool(true)))),
-            Kind::Field(field) => leaf(
+            Kind::Field(field) => Condition::leaf(
                 Test::Equals(field.id, vec![Value::Bool(true)], Case::Sensitive),
                 bound.span,
             ),
@@ -51,13 +51,13 @@ impl Lowering<'_, '_> {
                         RegexDialect::Lucene,
                         insensitive.on_field(),
                     );
-                    leaf(test, bound.span)
+                    Condition::leaf(test, bound.span)
                 }
                 None => self.expression(bound),
             },
             Kind::Call(function, arguments, insensitive) => {
                 match field_call(*function, arguments, *insensitive) {
-                    Some(test) => leaf(test, bound.span),
+                    Some(test) => Condition::leaf(test, bound.span),
                     None => self.expression(bound),
                 }
             }
@@ -68,8 +68,8 @@ impl Lowering<'_, '_> {
     fn null_test(&mut self, operand: &Bound, wanted: bool, bound: &Bound) -> Condition {
         match operand.as_field() {
             Some(field) => {
-                let exists = leaf(Test::Exists(field.id), bound.span);
-                if wanted { not(exists) } else { exists }
+                let exists = Condition::leaf(Test::Exists(field.id), bound.span);
+                if wanted { exists.negated() } else { exists }
             }
             None => self.expression(bound),
         }
@@ -88,16 +88,17 @@ impl Lowering<'_, '_> {
                     if *truth == (operator == CompareOp::Equal) {
                         inner
                     } else {
-                        not(inner)
+                        inner.negated()
                     }
                 }
                 (CompareOp::NotEqual, _) => {
                     let equal =
                         Kind::Compare(CompareOp::Equal, Box::new(left.clone()), Box::new(right.clone()));
-                    not(self.expression(&Bound {
+                    self.expression(&Bound {
                         kind: equal,
                         ..bound.clone()
-                    }))
+                    })
+                    .negated()
                 }
                 _ => self.expression(bound),
             };
@@ -114,14 +115,14 @@ impl Lowering<'_, '_> {
             None => {
                 let equal = self.equals_any(field, &list, Case::Sensitive, bound.span);
                 return if operator == CompareOp::NotEqual {
-                    not(equal)
+                    equal.negated()
                 } else {
                     equal
                 };
             }
         };
         match self.typed(field, constant, rounding_of(relation)) {
-            Typed::Value(value) => leaf(Test::Compare(field.id, relation, value), bound.span),
+            Typed::Value(value) => Condition::leaf(Test::Compare(field.id, relation, value), bound.span),
             Typed::Network(_) | Typed::Never => self.never(field, constant, right.span),
         }
     }
@@ -151,16 +152,16 @@ impl Lowering<'_, '_> {
         }
         let mut tests = Vec::new();
         if !values.is_empty() {
-            tests.push(leaf(Test::Equals(field.id, values, case), span));
+            tests.push(Condition::leaf(Test::Equals(field.id, values, case), span));
         }
         if !networks.is_empty() {
-            tests.push(leaf(Test::Cidr(field.id, networks), span));
+            tests.push(Condition::leaf(Test::Cidr(field.id, networks), span));
         }
-        any(tests)
+        Condition::any(tests)
     }
 
     fn expression(&mut self, bound: &Bound) -> Condition {
-        leaf(Test::Expr(self.expr(bound)), bound.span)
+        Condition::leaf(Test::Expr(self.expr(bound)), bound.span)
     }
 
     /// The expression of a leaf.
@@ -268,12 +269,12 @@ fn like(field: &BoundField, patterns: &[Constant], insensitive: Insensitive, spa
     }
     let mut tests = Vec::new();
     if !literals.is_empty() {
-        tests.push(leaf(Test::Equals(field.id, literals, case), span));
+        tests.push(Condition::leaf(Test::Equals(field.id, literals, case), span));
     }
     if !wildcards.is_empty() {
-        tests.push(leaf(Test::Like(field.id, wildcards, case), span));
+        tests.push(Condition::leaf(Test::Like(field.id, wildcards, case), span));
     }
-    any(tests)
+    Condition::any(tests)
 }
 
 /// A function of a field and constants, as a test of the field.
@@ -297,59 +298,5 @@ fn field_call(function: Function, arguments: &[Bound], insensitive: Insensitive)
             Some(Test::Cidr(id, networks?))
         }
         _ => None,
-    }
-}
-
-fn leaf(test: Test, span: Span) -> Condition {
-    Condition::Leaf(Leaf { test, span })
-}
-
-/// All of the conditions, simplified.
-pub(crate) fn all(parts: Vec<Condition>) -> Condition {
-    let mut left = Vec::new();
-    for part in parts {
-        match part {
-            Condition::Const(true) => {}
-            Condition::Const(false) => return Condition::Const(false),
-            Condition::And(inner) => left.extend(inner),
-            other => left.push(other),
-        }
-    }
-    match (left.pop(), left.is_empty()) {
-        (None, _) => Condition::Const(true),
-        (Some(only), true) => only,
-        (Some(last), false) => {
-            left.push(last);
-            Condition::And(left)
-        }
-    }
-}
-
-/// Any of the conditions, simplified.
-pub(crate) fn any(parts: Vec<Condition>) -> Condition {
-    let mut left = Vec::new();
-    for part in parts {
-        match part {
-            Condition::Const(false) => {}
-            Condition::Const(true) => return Condition::Const(true),
-            Condition::Or(inner) => left.extend(inner),
-            other => left.push(other),
-        }
-    }
-    match (left.pop(), left.is_empty()) {
-        (None, _) => Condition::Const(false),
-        (Some(only), true) => only,
-        (Some(last), false) => {
-            left.push(last);
-            Condition::Or(left)
-        }
-    }
-}
-
-fn not(part: Condition) -> Condition {
-    match part {
-        Condition::Const(truth) => Condition::Const(!truth),
-        Condition::Not(inner) => *inner,
-        other => Condition::Not(Box::new(other)),
     }
 }

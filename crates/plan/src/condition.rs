@@ -22,6 +22,65 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// A leaf.
+    pub fn leaf(test: Test, span: Span) -> Self {
+        Self::Leaf(Leaf { test, span })
+    }
+
+    /// All of the conditions, simplified.
+    #[must_use]
+    pub fn all(parts: Vec<Self>) -> Self {
+        let mut left = Vec::new();
+        for part in parts {
+            match part {
+                Self::Const(true) => {}
+                Self::Const(false) => return Self::Const(false),
+                Self::And(inner) => left.extend(inner),
+                other => left.push(other),
+            }
+        }
+        match (left.pop(), left.is_empty()) {
+            (None, _) => Self::Const(true),
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                left.push(last);
+                Self::And(left)
+            }
+        }
+    }
+
+    /// Any of the conditions, simplified.
+    #[must_use]
+    pub fn any(parts: Vec<Self>) -> Self {
+        let mut left = Vec::new();
+        for part in parts {
+            match part {
+                Self::Const(false) => {}
+                Self::Const(true) => return Self::Const(true),
+                Self::Or(inner) => left.extend(inner),
+                other => left.push(other),
+            }
+        }
+        match (left.pop(), left.is_empty()) {
+            (None, _) => Self::Const(false),
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                left.push(last);
+                Self::Or(left)
+            }
+        }
+    }
+
+    /// The contrary, simplified.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        match self {
+            Self::Const(truth) => Self::Const(!truth),
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
     /// Calls `visit` with every leaf, in order.
     pub fn for_each_leaf<'a>(&'a self, visit: &mut impl FnMut(&'a Leaf)) {
         match self {
@@ -65,6 +124,8 @@ pub enum Test {
     Contains(FieldId, Vec<Box<str>>, Case),
     /// An address lies in one of the networks. On a string or dynamic field, values that read as addresses count.
     Cidr(FieldId, Vec<IpNet>),
+    /// A string value, read as analysed text, has one of the phrases.
+    Words(FieldId, Vec<Phrase>),
     /// Any other expression: holds when some choice of one value per field makes it true.
     Expr(Expr),
 }
@@ -81,7 +142,8 @@ impl Test {
             | Self::StartsWith(field, ..)
             | Self::EndsWith(field, ..)
             | Self::Contains(field, ..)
-            | Self::Cidr(field, ..) => Some(*field),
+            | Self::Cidr(field, ..)
+            | Self::Words(field, ..) => Some(*field),
             Self::Expr(_) => None,
         }
     }
@@ -138,6 +200,15 @@ pub enum PatternPart {
 }
 
 impl Pattern {
+    /// The pattern that only this text matches.
+    pub fn literal(text: &str) -> Self {
+        let parts = match text {
+            "" => Vec::new(),
+            text => vec![PatternPart::Literal(text.into())],
+        };
+        Self { parts }
+    }
+
     /// The pattern of EQL's `:` and `like`: `*` and `?` are wildcards, nothing escapes them.
     pub fn unescaped(text: &str) -> Self {
         let mut parts = Vec::new();
@@ -174,6 +245,13 @@ impl Pattern {
             _ => None,
         }
     }
+}
+
+/// Words of analysed text that follow one another, in any case; see [`crate::words`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Phrase {
+    /// At least one; each is matched by a whole word.
+    pub words: Vec<Pattern>,
 }
 
 /// Which regular expressions, and what of the value they must match.

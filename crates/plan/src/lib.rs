@@ -14,14 +14,16 @@
 //! [`regex`]), because languages fold constants and the engine evaluates with one and the same implementation.
 
 pub mod arithmetic;
+pub mod codes;
 mod condition;
 mod expr;
 pub mod functions;
 pub mod pattern;
 mod query;
 pub mod regex;
+pub mod words;
 
-pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, RegexDialect, Relation, Test};
+pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test};
 pub use expr::{Arithmetic, Expr, Function};
 pub use neph_diag::Span;
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};

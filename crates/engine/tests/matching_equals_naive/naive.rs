@@ -99,6 +99,20 @@ fn test_holds(test: &Test, document: &Document<'_>) -> bool {
             };
             address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
         }),
+        Test::Words(field, phrases) => some_text(field, &|text| {
+            let words: Vec<String> = neph_plan::words::words(text)
+                .map(|word| fold(word, Case::Insensitive))
+                .collect();
+            phrases.iter().any(|phrase| {
+                (0..words.len()).any(|start| {
+                    phrase.words.iter().enumerate().all(|(position, pattern)| {
+                        words
+                            .get(start + position)
+                            .is_some_and(|word| like(pattern, word, Case::Insensitive))
+                    })
+                })
+            })
+        }),
         Test::Expr(expr) => {
             let mut fields = Vec::new();
             expr.for_each_field(&mut |field| fields.push(field));

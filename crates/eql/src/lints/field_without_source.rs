@@ -19,10 +19,6 @@ pub(super) fn check(checked: &Checked<'_, '_>, diagnostics: &mut Vec<Diagnostic>
             continue;
         }
         seen.push(&field.name);
-        let message = format!("no known source fills `{}`", field.name);
-        diagnostics.push(
-            Diagnostic::new(&codes::FIELD_WITHOUT_SOURCE, field.span, message)
-                .with_help("the schema describes the field, but none of the integrations that it knows writes it; a condition on it holds only for events of your own sources"),
-        );
+        diagnostics.push(codes::field_without_source(&field.name, field.span));
     }
 }

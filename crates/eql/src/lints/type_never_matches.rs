@@ -23,19 +23,11 @@ pub(crate) fn type_never_matches(
         Value::String(text) => format!("\"{text}\""),
         other => other.to_string(),
     };
-    let message = format!(
-        "`{}` is of type `{type_name}` and never equals or compares with `{shown}`",
-        field.name
-    );
     let help = match field.kind {
         FieldType::Ip => "compare with an address, or ask for a network: `cidrMatch(field, \"10.0.0.0/8\")`",
-        FieldType::Date | FieldType::DateNanos => {
-            "dates are written `2024-05-31T12:00:00Z`, `now-1d`, or as milliseconds since 1970"
-        }
-        FieldType::Long | FieldType::Double => "compare with a number",
-        _ => "compare with a value of the field's type",
+        kind => codes::comparable(kind),
     };
-    Diagnostic::new(&codes::TYPE_NEVER_MATCHES, span, message).with_help(help)
+    codes::type_never_matches(&field.name, &type_name, &shown, span).with_help(help)
 }
 
 #[cfg(test)]

@@ -1,0 +1,163 @@
+//! What is allowed but probably not meant.
+
+use neph_diag::{Applicability, Diagnostic, Edit, Span};
+use neph_plan::PatternPart;
+
+use crate::ast::{Expr, ExprKind, Form, Literal};
+use crate::fields::{Fields, shown};
+use crate::scanner::is_space;
+use crate::{Dialect, codes};
+
+/// Runs every lint.
+pub(crate) fn check(query: &Expr, fields: &Fields<'_>, dialect: Dialect, diagnostics: &mut Vec<Diagnostic>) {
+    query.walk(&mut |expr| match &expr.kind {
+        ExprKind::Or(parts) if dialect == Dialect::Kql => diagnostics.extend(mixed(parts)),
+        ExprKind::Value(literal) => {
+            diagnostics.extend(literal_wildcard(literal, dialect).or_else(|| spaced(literal)))
+        }
+        ExprKind::Nested(name, inner) => diagnostics.extend(flattened(name.span, inner)),
+        _ => {}
+    });
+    free_text(query, diagnostics);
+    without_source(fields, diagnostics);
+}
+
+/// Reports the `and`s among the parts of an `or`. The tree of a group is a node of its own, so they have no parentheses.
+fn mixed(parts: &[Expr]) -> Option<Diagnostic> {
+    let ands: Vec<&Expr> = parts
+        .iter()
+        .filter(|part| matches!(part.kind, ExprKind::And(_)))
+        .collect();
+    let first = ands.first()?;
+    let insert = |at: u32, text: &str| Edit {
+        span: Span { start: at, end: at },
+        replacement: text.to_owned(),
+    };
+    let edits = ands
+        .iter()
+        .flat_map(|part| [insert(part.span.start, "("), insert(part.span.end, ")")])
+        .collect();
+    let mut diagnostic = Diagnostic::new(
+        &codes::AND_OR_MIXED,
+        first.span,
+        "`and` and `or` are mixed without parentheses",
+    )
+    .with_label("this `and` is one side of the `or`");
+    for part in ands.iter().skip(1) {
+        diagnostic = diagnostic.with_secondary(part.span, "and so is this one");
+    }
+    Some(
+        diagnostic
+            .with_help("`and` binds tighter than `or`: a condition joined by `or` need not meet what stands before the `and`")
+            .with_fix("put parentheses round the `and`, which keeps the meaning", edits, Applicability::Sure),
+    )
+}
+
+/// Reports a `*` in quotes, which never expands. A single `*` is a value of its own in permissions: any verb.
+fn literal_wildcard(literal: &Literal, dialect: Dialect) -> Option<Diagnostic> {
+    let text = literal.pattern.as_literal()?;
+    if literal.form != Form::Quoted || !text.contains('*') || text == "*" {
+        return None;
+    }
+    let diagnostic = Diagnostic::new(
+        &codes::LITERAL_WILDCARD,
+        literal.span,
+        "a value in quotes takes its `*` literally",
+    )
+    .with_help("only a bare value expands `*`");
+    if dialect != Dialect::Kql || text.chars().any(is_space) {
+        return Some(diagnostic.with_help("write it without quotes, with `*` in place of each space"));
+    }
+    let mut bare = String::new();
+    for character in text.chars() {
+        if matches!(character, '\\' | '(' | ')' | ':' | '<' | '>' | '"' | '{' | '}') {
+            bare.push('\\');
+        }
+        bare.push(character);
+    }
+    let edit = Edit {
+        span: literal.span,
+        replacement: bare,
+    };
+    Some(diagnostic.with_fix("write it without quotes", vec![edit], Applicability::Maybe))
+}
+
+/// Reports a bare value with a wildcard and a space.
+fn spaced(literal: &Literal) -> Option<Diagnostic> {
+    let has_space =
+        |part: &PatternPart| matches!(part, PatternPart::Literal(text) if text.contains(is_space));
+    if literal.form != Form::Bare
+        || literal.pattern.as_literal().is_some()
+        || !literal.pattern.parts.iter().any(has_space)
+    {
+        return None;
+    }
+    let written = shown(&literal.pattern);
+    let first = written.split(is_space).next().unwrap_or_default();
+    Some(
+        Diagnostic::new(
+            &codes::WILDCARD_WITH_SPACE,
+            literal.span,
+            format!("this value is split at its spaces: `{first}` alone suffices"),
+        )
+        .with_help("write `*` in place of each space"),
+    )
+}
+
+/// Reports braces with more than one condition in them.
+fn flattened(place: Span, inner: &Expr) -> Option<Diagnostic> {
+    let mut joins = false;
+    inner.walk(&mut |expr| joins |= matches!(expr.kind, ExprKind::And(_) | ExprKind::Not(_)));
+    joins.then(|| {
+        Diagnostic::new(
+            &codes::NESTED_FLATTENED,
+            place,
+            "these conditions are held against the objects of the list together, not each alone",
+        )
+        .with_help("an event also matches where different objects satisfy different conditions")
+    })
+}
+
+/// Reports values without a field that look like conditions on one; values inside of `field: …` have one.
+fn free_text(expr: &Expr, diagnostics: &mut Vec<Diagnostic>) {
+    match &expr.kind {
+        ExprKind::Or(parts) | ExprKind::And(parts) => {
+            parts.iter().for_each(|part| free_text(part, diagnostics))
+        }
+        ExprKind::Not(inner) | ExprKind::Group(inner) | ExprKind::Nested(_, inner) => {
+            free_text(inner, diagnostics)
+        }
+        ExprKind::Value(literal)
+            if literal.form == Form::Bare && shown(&literal.pattern).contains(['=', '&', '|']) =>
+        {
+            diagnostics.push(
+                Diagnostic::new(
+                    &codes::FREE_TEXT,
+                    literal.span,
+                    "this is no condition, but a text that is looked for in all fields",
+                )
+                .with_help("conditions on a field are written `field: value`, and joined with `and` and `or`; a text that is meant is put in quotes"),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// Reports fields that no known source fills, where the schema knows of sources.
+fn without_source(fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let schema = fields.schema;
+    if schema.is_strict() || !schema.fields().any(|def| !def.sources.is_empty()) {
+        return;
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for field in &fields.uses {
+        if field.known
+            && field.sources.is_empty()
+            && !field.name.starts_with('_')
+            && !seen.contains(&&*field.name)
+        {
+            seen.push(&field.name);
+            diagnostics.push(codes::field_without_source(&field.name, field.span));
+        }
+    }
+}
