@@ -1,7 +1,9 @@
 //! Expressions inside a leaf, made ready to run.
 
 use neph_event::{Row, Slot, Value, ValueRef};
-use neph_plan::{Arithmetic, Case, Expr, FieldId, Function, Relation, arithmetic, functions, regex};
+use neph_plan::{
+    Arithmetic, Case, Expr, FieldId, Function, Relation, TimePart, arithmetic, functions, regex,
+};
 use smallvec::SmallVec;
 
 use crate::scratch::Scratch;
@@ -38,6 +40,7 @@ enum Op {
     And(Vec<Op>),
     Or(Vec<Op>),
     Not(Box<Op>),
+    TimePart(TimePart, Box<Op>),
     Call(Function, Vec<Op>, Case),
 }
 
@@ -165,6 +168,7 @@ impl Op {
             Expr::And(list) => Self::And(list.iter().map(op).collect::<Result<_, _>>()?),
             Expr::Or(list) => Self::Or(list.iter().map(op).collect::<Result<_, _>>()?),
             Expr::Not(a) => Self::Not(Box::new(op(a)?)),
+            Expr::TimePart(part, a) => Self::TimePart(*part, Box::new(op(a)?)),
             Expr::Call(function, list, case) => {
                 Self::Call(*function, list.iter().map(op).collect::<Result<_, _>>()?, *case)
             }
@@ -228,6 +232,10 @@ impl Op {
                 .iter()
                 .map(|item| item.run(choice).and_then(|item| item.truth())))),
             Self::Not(a) => computed(a.run(choice)?.truth().map(|truth| !truth)),
+            Self::TimePart(part, a) => {
+                let time = values::instant(a.run(choice)?.as_ref())?;
+                part.of(time).map(|number| Computed::Owned(Value::Long(number)))
+            }
             Self::Call(function, list, case) => {
                 let arguments: SmallVec<[Option<Computed<'_>>; 4]> =
                     list.iter().map(|item| item.run(choice)).collect();

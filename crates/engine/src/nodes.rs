@@ -357,6 +357,7 @@ fn expr_over_slots(expr: &Expr, map: &[Slot], depth: u32) -> Result<Expr, Condit
         Expr::And(list) => Expr::And(many(list)?),
         Expr::Or(list) => Expr::Or(many(list)?),
         Expr::Not(a) => Expr::Not(boxed(a)?),
+        Expr::TimePart(part, a) => Expr::TimePart(*part, boxed(a)?),
         Expr::Call(function, list, case) => Expr::Call(*function, many(list)?, *case),
     })
 }

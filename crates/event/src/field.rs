@@ -46,6 +46,10 @@ impl FieldType {
     }
 }
 
+/// The path of the field that holds every single value of the record, wherever it stands: for searches in the whole event.
+/// It costs that the whole record is kept in the row.
+pub const ANY_FIELD: &str = "*";
+
 /// A field as a plan reads it. Two plans that ask for equal fields share one slot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Field {

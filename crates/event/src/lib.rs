@@ -21,7 +21,7 @@ mod value;
 pub use date::{
     DateFormat, DateMathError, DatePattern, Rounding, parse_date, parse_date_math, parse_date_rounded,
 };
-pub use field::{Field, FieldType};
+pub use field::{ANY_FIELD, Field, FieldType};
 pub use id::EventId;
 pub use row::{ReadError, Row, Values};
 pub use schema::{Exactness, FieldDef, MappingError, Schema};

@@ -164,7 +164,7 @@ impl Row {
     /// Takes a scalar for every slot of a node. `written` is how the record writes a number.
     #[inline]
     fn take_all(&mut self, slots: &Slots, node: &Node, scalar: ValueRef<'_>, written: Option<&str>) {
-        for slot in node.slots() {
+        for slot in node.slots().iter().chain(slots.everything()) {
             if let Some(field) = slots.field(*slot) {
                 self.take(*slot, field, scalar, written);
             }

@@ -14,6 +14,10 @@ pub struct Slots {
     fields: Vec<Field>,
     by_field: ahash::AHashMap<Field, Slot>,
     nodes: Vec<Node>,
+    /// Slots that take every value of the record ([`ANY_FIELD`](crate::ANY_FIELD)).
+    everything: SmallVec<[Slot; 1]>,
+    /// What stands for a key that no path has, where there are slots that take everything.
+    elsewhere: Node,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -29,6 +33,8 @@ impl Default for Slots {
             fields: Vec::new(),
             by_field: ahash::AHashMap::new(),
             nodes: vec![Node::default()],
+            everything: SmallVec::new(),
+            elsewhere: Node::default(),
         }
     }
 }
@@ -40,6 +46,12 @@ impl Slots {
             return *slot;
         }
         let slot = Slot(index(self.fields.len()));
+        if *field.path == *crate::ANY_FIELD {
+            self.everything.push(slot);
+            self.by_field.insert(field.clone(), slot);
+            self.fields.push(field);
+            return slot;
+        }
         let mut node = 0;
         for segment in field.path.split('.') {
             let next = index(self.nodes.len());
@@ -102,9 +114,29 @@ impl Slots {
     pub(crate) fn child_marked(&self, node: &Node, key: &[u8], marks: Marks) -> Option<&Node> {
         match node.children.get(key, marks) {
             Some(child) => self.nodes.get(child as usize),
-            None if marks.may_hold_dot() && key.contains(&b'.') => self.child_by_path(node, key),
-            None => None,
+            None if marks.may_hold_dot() && key.contains(&b'.') => {
+                self.child_by_path(node, key).or_else(|| self.elsewhere())
+            }
+            None => self.elsewhere(),
         }
+    }
+
+    /// The node for a key that no path has.
+    #[inline(always)]
+    fn elsewhere(&self) -> Option<&Node> {
+        (!self.everything.is_empty()).then_some(&self.elsewhere)
+    }
+
+    /// Slots that take every value.
+    #[inline(always)]
+    pub(crate) fn everything(&self) -> &[Slot] {
+        &self.everything
+    }
+
+    /// Whether nothing under the node is wanted, so that arrays and objects there can be skipped.
+    #[inline(always)]
+    pub(crate) fn ends_at(&self, node: &Node) -> bool {
+        node.is_leaf() && self.everything.is_empty()
     }
 
     /// A key may hold dots (`"process.name": …`): Elasticsearch reads it as the nested path.

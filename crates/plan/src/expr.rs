@@ -2,7 +2,7 @@
 
 use neph_event::Value;
 
-use crate::{Case, FieldId, Pattern, RegexDialect, Relation};
+use crate::{Case, FieldId, Pattern, RegexDialect, Relation, TimePart};
 
 /// An expression over one choice of values. Null propagates through everything but [`Expr::IsNull`] and the
 /// three-valued `and`, `or`; a type that does not fit gives null.
@@ -34,6 +34,8 @@ pub enum Expr {
     Or(Vec<Expr>),
     /// Three-valued not.
     Not(Box<Expr>),
+    /// A part of a time, as a number.
+    TimePart(TimePart, Box<Expr>),
     /// A function of EQL, with its case for the ones that have a `~` form.
     Call(Function, Vec<Expr>, Case),
 }
@@ -92,7 +94,12 @@ impl Expr {
                 a.for_each_field(visit);
                 b.for_each_field(visit);
             }
-            Self::Negate(a) | Self::IsNull(a) | Self::Not(a) | Self::Like(a, ..) | Self::Regex(a, ..) => {
+            Self::Negate(a)
+            | Self::IsNull(a)
+            | Self::Not(a)
+            | Self::Like(a, ..)
+            | Self::Regex(a, ..)
+            | Self::TimePart(_, a) => {
                 a.for_each_field(visit);
             }
             Self::In(a, list, _) => {

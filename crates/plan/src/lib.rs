@@ -21,9 +21,11 @@ pub mod functions;
 pub mod pattern;
 mod query;
 pub mod regex;
+mod time_part;
 pub mod words;
 
 pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test};
 pub use expr::{Arithmetic, Expr, Function};
 pub use neph_diag::Span;
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};
+pub use time_part::TimePart;

@@ -36,7 +36,7 @@ impl<'a> Walk<'a, '_> {
             // The fault of a reader that met none is that there is no object.
             return Err(Stop);
         };
-        if root.is_leaf() {
+        if self.slots.ends_at(root) {
             self.json.skip_container(1, true)?;
             return self.json.end();
         }
@@ -67,7 +67,7 @@ impl<'a> Walk<'a, '_> {
                 continue;
             };
             match self.json.token()? {
-                Token::Object if target.is_leaf() => self.json.skip_container(depth + 1, true)?,
+                Token::Object if self.slots.ends_at(target) => self.json.skip_container(depth + 1, true)?,
                 Token::Object | Token::Array if depth >= MAX_DEPTH => return Err(self.json.too_deep()),
                 inner @ (Token::Object | Token::Array) => {
                     around.push((node, object));

@@ -1,0 +1,116 @@
+//! The kinds of problems that a Sigma file can have.
+
+use neph_diag::{Code, Severity};
+
+macro_rules! codes {
+    ($($constant:ident = $severity:ident $name:literal: $summary:literal, $explanation:literal;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $constant: Code = Code {
+                name: $name,
+                severity: Severity::$severity,
+                summary: $summary,
+                explanation: $explanation,
+            };
+        )*
+
+        /// All codes of this crate.
+        pub static CODES: &[&Code] = &[$(&$constant),*];
+    };
+}
+
+codes! {
+    YAML = Error "sigma-yaml": "the file is not valid YAML",
+"A Sigma file is YAML 1.2, with one document or several between lines of `---`. Reading goes on with the next document, so \
+that one run shows every document that is at fault.
+
+```yaml
+detection:
+    selection:
+        CommandLine|contains: ' -enc   # no closing quote
+```";
+    TOO_LARGE = Error "sigma-too-large": "the file is larger or nested deeper than is read",
+"Files of up to 16 MiB are read, documents of up to 200,000 values (what aliases repeat counts each time) and 64 levels. Rules \
+are far below that; a list of values that long belongs into a list file that a placeholder names.";
+    KEY_MISSING = Error "sigma-key-missing": "the rule lacks a key that it must have",
+"A detection rule needs `title`, `logsource` and `detection`, and in `detection` a `condition` and at least one search \
+identifier. <https://sigmahq.io/sigma-specification/specification/sigma-rules-specification.html>";
+    KEY_ALIKE = Warning "sigma-key-alike": "a key is unknown but looks like a known one",
+"Sigma lets authors add keys of their own, so an unknown key is no error. One that differs from a known key by a letter or two \
+is probably a slip of the pen, and then what it says does not happen.
+
+```yaml
+falsepositive:   # `falsepositives`
+    - Backup software
+```";
+    KEY_TWICE = Error "sigma-key-twice": "a key stands twice in one map",
+"YAML does not allow it, and readers that do keep only one of the values. In a search, write the values as a list, or with \
+different modifiers, or make a list of maps.";
+    VALUE_TYPE = Error "sigma-value-type": "a value is of the wrong kind",
+"A list where a text is needed, a map where values are needed, and so on. The values of a field are texts, numbers, booleans, \
+`null`, or a list of those.";
+    VALUE = Error "sigma-value": "a value is not one of those allowed",
+"`level` is `informational`, `low`, `medium`, `high` or `critical`. Modifiers limit what their values may be: `cidr` takes \
+networks, `exists` takes `true` or `false`, `gt` and its like take numbers.";
+    VALUE_ODD = Warning "sigma-value-odd": "a value is allowed, but probably not what is meant",
+"For example an `id` that is no UUID, which another author may have chosen too, or a `status` that Sigma does not have.";
+    MODIFIER_UNKNOWN = Error "sigma-modifier-unknown": "a modifier does not exist",
+"The modifiers stand behind the field's name, each after a `|`:
+
+```yaml
+CommandLine|contains|all:
+    - ' -enc'
+    - 'hidden'
+```
+
+<https://sigmahq.io/sigma-specification/specification/sigma-appendix-modifiers.html>";
+    MODIFIER_CONFLICT = Error "sigma-modifier-conflict": "modifiers do not go together",
+"One item compares in one way: as a text (`contains`, `startswith`, `endswith`), as a regular expression (`re`), as a network \
+(`cidr`), as a number (`gt` and its like), and so on. The flags `i`, `m` and `s` belong behind `re`; encodings apply to plain \
+texts.";
+    REGEX = Error "sigma-regex": "a regular expression cannot be used",
+"Regular expressions search anywhere in the value, with the syntax that Sigma allows. Look-around and back references are not \
+part of it: they cannot be matched in time that grows with the length of the value only.";
+    CONDITION_SYNTAX = Error "sigma-condition-syntax": "a condition does not follow the grammar",
+"A condition joins search identifiers with `and`, `or`, `not` and parentheses; `1 of name*`, `all of name*`, `1 of them` and \
+`all of them` stand for several of them.
+
+```yaml
+condition: selection and not 1 of filter_*
+```";
+    CONDITION_NAME = Error "sigma-condition-name": "a condition names a search identifier that is not there",
+"Every name in a condition must be a key of `detection`; a pattern with `*` must match at least one.";
+    SEARCH_UNUSED = Warning "sigma-search-unused": "a search identifier is not used in the condition",
+"What it looks for makes no difference to the rule. Either the condition lacks it, or it is left over.";
+    AGGREGATION = Error "sigma-aggregation-unsupported": "the condition aggregates with a pipe, which is not supported yet",
+"Conditions such as `selection | count() by user > 10` are the old way of counting, from before correlation rules. The rule is \
+listed and rejected by name until aggregation runs.";
+    CORRELATION = Error "sigma-correlation-unsupported": "the document is a correlation rule, which is not supported yet",
+"Correlation rules count or order the matches of other rules. They are recognised and listed, and rejected by name until they run; \
+the rules that they refer to run on their own.";
+    FILTER_TARGET = Warning "sigma-filter-target": "a filter names a rule that is not in its file",
+"A filter changes rules of the same file (by `id` or `name`). A filter for rules of other files is not applied yet, so those \
+rules alert without it.";
+    DUPLICATE_ID = Error "sigma-id-duplicate": "two documents of a file have the same id",
+"Alerts are told apart by the id of their rule. The first document keeps the id; give the other one its own.";
+    PLACEHOLDER = Warning "sigma-placeholder": "a placeholder has no list",
+"`%name%` in a value with the modifier `expand` stands for the entries of the list `name`. There is no such list, so the value \
+matches nothing, and the rule is degraded.";
+    FIELD_UNKNOWN = Warning "sigma-field-unknown": "no mapping knows the field",
+"The field is looked for under the name that the rule uses. Events in another form than the rule's author had in mind will not \
+match. A mapping file can say where the field stands.";
+    SOURCE_UNKNOWN = Warning "sigma-logsource-unknown": "no mapping knows the log source",
+"The mappings say which events belong to a log source. Of an unknown one, only events are looked at whose `event.module` or \
+`event.dataset` names it. A mapping file can say which they are.";
+    MAPPING = Error "sigma-mapping": "a mapping file is wrong",
+"A mapping file is a list of sources:
+
+```yaml
+- logsource: {product: acme, service: audit}
+  when:                      # which events these are, as a Sigma search
+    event.dataset: acme.audit
+  fields:
+    User: [user.name, actor] # where a field stands: any of these
+  fallback: ['{}']           # where all other fields stand
+```";
+}

@@ -1,0 +1,567 @@
+//! From YAML documents to the syntax tree.
+
+use std::collections::BTreeMap;
+
+use neph_diag::{Diagnostic, Span};
+
+use crate::ast::{Condition, Filter, Item, Level, LogSource, Modifiers, Named, Rule, Scalar, Search, Value};
+use crate::yaml::{self, Data, Node};
+use crate::{codes, condition, modifiers};
+
+/// A document of a Sigma file.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Where it stands.
+    pub span: Span,
+    /// What it is.
+    pub content: Content,
+    /// What is wrong with it. With an error among them it is not to be run.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What a document is.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A detection rule.
+    Rule(Box<Rule>),
+    /// A filter.
+    Filter(Box<Filter>),
+    /// A correlation rule, as far as it is read.
+    Correlation {
+        /// Title.
+        title: Option<String>,
+        /// Id.
+        id: Option<String>,
+    },
+    /// It could not be read as YAML.
+    Broken,
+    /// YAML, but nothing of Sigma.
+    Foreign,
+}
+
+/// Keys that rules have.
+const KEYS: &[&str] = &[
+    "title",
+    "id",
+    "name",
+    "related",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "references",
+    "author",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+];
+
+const STATUSES: &[&str] = &["stable", "test", "experimental", "deprecated", "unsupported"];
+
+/// Searches inside searches are read this deep.
+const MAX_DEPTH: u32 = 16;
+
+/// Reads all documents of a text. Documents with `action: global` are put under those that follow and are not listed.
+pub fn parse(text: &str) -> Vec<Document> {
+    let mut global: Option<Node> = None;
+    let mut previous: Option<Node> = None;
+    let mut documents = Vec::new();
+    let mut ids: BTreeMap<String, Span> = BTreeMap::new();
+    for mut document in yaml::read(text) {
+        let Some(root) = document.root.take() else {
+            documents.push(Document {
+                span: document.span,
+                content: Content::Broken,
+                diagnostics: document.diagnostics,
+            });
+            continue;
+        };
+        let merged = match root.get("action").and_then(Node::text).as_deref() {
+            Some("global") => {
+                global = Some(match &global {
+                    Some(earlier) => yaml::merge(earlier, &root),
+                    None => root,
+                });
+                continue;
+            }
+            Some("reset") => {
+                global = None;
+                continue;
+            }
+            Some("repeat") => previous
+                .as_ref()
+                .map_or(root.clone(), |earlier| yaml::merge(earlier, &root)),
+            _ => global
+                .as_ref()
+                .map_or(root.clone(), |global| yaml::merge(global, &root)),
+        };
+        let mut reader = Reader {
+            text,
+            diagnostics: document.diagnostics,
+        };
+        let content = reader.document(&merged, &mut ids);
+        documents.push(Document {
+            span: document.span,
+            content,
+            diagnostics: reader.diagnostics,
+        });
+        previous = Some(merged);
+    }
+    documents
+}
+
+pub(crate) struct Reader<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, root: &Node, ids: &mut BTreeMap<String, Span>) -> Content {
+        let has = |key: &str| root.get(key).is_some();
+        let sigma = ["detection", "correlation", "filter"].iter().any(|key| has(key));
+        if !sigma && !(has("logsource") && has("title")) {
+            return Content::Foreign;
+        }
+        self.check_keys(root);
+        let id_span = ["id", "title"].iter().find_map(|key| root.get(key)).map_or(
+            Span::new(root.span.start as usize, root.span.start as usize),
+            |node| node.span,
+        );
+        let id = self.string(root, "id");
+        if let Some(id) = &id {
+            if let Some(first) = ids.get(id) {
+                let message = format!("the id `{id}` belongs to an earlier document of this file");
+                let diagnostic = Diagnostic::new(&codes::DUPLICATE_ID, id_span, message);
+                self.diagnostics
+                    .push(diagnostic.with_secondary(*first, "the earlier one"));
+            } else {
+                ids.insert(id.clone(), id_span);
+            }
+            if !is_uuid(id) {
+                let message = format!("the id `{id}` is no UUID");
+                self.diagnostics
+                    .push(Diagnostic::new(&codes::VALUE_ODD, id_span, message));
+            }
+        }
+        let title = self.string(root, "title");
+        if title.is_none() {
+            self.missing("title", id_span);
+        }
+        if let Some(entry) = root.entry("correlation") {
+            let what = entry.value.get("type").and_then(Node::text).unwrap_or_default();
+            let message = format!("correlation rules (`type: {what}`) are not supported yet");
+            self.diagnostics
+                .push(Diagnostic::new(&codes::CORRELATION, entry.key_span, message));
+            return Content::Correlation { title, id };
+        }
+        let (logsource, logsource_span) = self.logsource(root, id_span);
+        if let Some(filter) = root.entry("filter") {
+            let (searches, conditions) = self.searches(&filter.value, filter.key_span, &["rules"]);
+            let rules = match filter.value.get("rules") {
+                Some(Node {
+                    data: Data::Text(text),
+                    ..
+                }) if text == "any" => Vec::new(),
+                Some(node) => self
+                    .texts_of(node, "rules")
+                    .into_iter()
+                    .zip(spans(node))
+                    .collect(),
+                None => {
+                    self.missing("rules", filter.key_span);
+                    Vec::new()
+                }
+            };
+            return Content::Filter(Box::new(Filter {
+                title,
+                id,
+                logsource,
+                rules,
+                searches,
+                conditions,
+                id_span,
+            }));
+        }
+        let (searches, conditions) = match root.entry("detection") {
+            Some(entry) => self.searches(&entry.value, entry.key_span, &["timeframe"]),
+            None => {
+                self.missing("detection", id_span);
+                (Vec::new(), Vec::new())
+            }
+        };
+        let status = self.string(root, "status");
+        if let Some(status) = &status
+            && !STATUSES.contains(&status.as_str())
+        {
+            let place = root.get("status").map_or(id_span, |node| node.span);
+            let diagnostic = Diagnostic::new(
+                &codes::VALUE_ODD,
+                place,
+                format!("`{status}` is no status of Sigma"),
+            );
+            self.diagnostics
+                .push(diagnostic.with_help(format!("it is one of `{}`", STATUSES.join("`, `"))));
+        }
+        Content::Rule(Box::new(Rule {
+            title,
+            id,
+            name: self.string(root, "name"),
+            status,
+            description: self.string(root, "description"),
+            license: self.string(root, "license"),
+            author: root
+                .get("author")
+                .map(|node| self.texts_of(node, "author").join(", ")),
+            date: self.string(root, "date"),
+            modified: self.string(root, "modified"),
+            references: self.texts(root, "references"),
+            tags: self.texts(root, "tags"),
+            fields: self.texts(root, "fields"),
+            false_positives: self.texts(root, "falsepositives"),
+            level: self.level(root),
+            logsource,
+            logsource_span,
+            searches,
+            conditions,
+            id_span,
+        }))
+    }
+
+    fn check_keys(&mut self, root: &Node) {
+        self.check_twice(root);
+        for entry in root.entries() {
+            if KEYS.contains(&entry.key.as_str())
+                || ["correlation", "filter", "action"].contains(&entry.key.as_str())
+            {
+                continue;
+            }
+            // A key that stands there already was not meant a second time.
+            let free = KEYS.iter().copied().filter(|known| root.get(known).is_none());
+            let lower = entry.key.to_lowercase();
+            let alike = free
+                .map(|known| (strsim::jaro_winkler(&lower, known), known))
+                .filter(|(score, _)| *score > 0.92)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((_, known)) = alike {
+                let message = format!("`{}` is not a key of Sigma", entry.key);
+                self.diagnostics.push(
+                    Diagnostic::new(&codes::KEY_ALIKE, entry.key_span, message)
+                        .with_help(format!("did you mean `{known}`?")),
+                );
+            }
+        }
+    }
+
+    fn check_twice(&mut self, map: &Node) {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for entry in map.entries() {
+            match seen.get(entry.key.as_str()) {
+                Some(first) => self.diagnostics.push(
+                    Diagnostic::new(
+                        &codes::KEY_TWICE,
+                        entry.key_span,
+                        format!("`{}` stands here twice", entry.key),
+                    )
+                    .with_secondary(*first, "first here"),
+                ),
+                None => drop(seen.insert(&entry.key, entry.key_span)),
+            }
+        }
+    }
+
+    fn missing(&mut self, key: &str, place: Span) {
+        self.diagnostics.push(Diagnostic::new(
+            &codes::KEY_MISSING,
+            place,
+            format!("`{key}` is missing"),
+        ));
+    }
+
+    fn wrong_kind(&mut self, node: &Node, what: &str, wanted: &str) {
+        let diagnostic = Diagnostic::new(&codes::VALUE_TYPE, node.span, format!("{what} must be {wanted}"));
+        self.diagnostics
+            .push(diagnostic.with_label(format!("this is {}", node.kind())));
+    }
+
+    pub(crate) fn string(&mut self, map: &Node, key: &str) -> Option<String> {
+        let node = map.get(key)?;
+        if node.data == Data::Null {
+            return None;
+        }
+        let text = node.text();
+        if text.is_none() {
+            self.wrong_kind(node, &format!("`{key}`"), "a text");
+        }
+        text
+    }
+
+    fn texts(&mut self, map: &Node, key: &str) -> Vec<String> {
+        map.get(key)
+            .map_or_else(Vec::new, |node| self.texts_of(node, key))
+    }
+
+    pub(crate) fn texts_of(&mut self, node: &Node, key: &str) -> Vec<String> {
+        match &node.data {
+            Data::Null => Vec::new(),
+            Data::List(items) => {
+                for item in items
+                    .iter()
+                    .filter(|item| item.text().is_none() && item.data != Data::Null)
+                {
+                    self.wrong_kind(item, &format!("each item of `{key}`"), "a text");
+                }
+                items.iter().filter_map(Node::text).collect()
+            }
+            _ => {
+                let text = node.text();
+                if text.is_none() {
+                    self.wrong_kind(node, &format!("`{key}`"), "a list of texts");
+                }
+                text.into_iter().collect()
+            }
+        }
+    }
+
+    fn level(&mut self, root: &Node) -> Option<Level> {
+        let word = self.string(root, "level")?;
+        let found = Level::ALL.iter().find(|(known, _)| *known == word.to_lowercase());
+        if found.is_none() {
+            let place = root.get("level").map_or(root.span, |node| node.span);
+            let words: Vec<&str> = Level::ALL.iter().map(|(known, _)| *known).collect();
+            self.diagnostics.push(
+                Diagnostic::new(&codes::VALUE, place, format!("`{word}` is not a level"))
+                    .with_help(format!("it is one of `{}`", words.join("`, `"))),
+            );
+        }
+        found.map(|(_, level)| *level)
+    }
+
+    fn logsource(&mut self, root: &Node, place: Span) -> (LogSource, Span) {
+        let Some(entry) = root.entry("logsource") else {
+            self.missing("logsource", place);
+            return (LogSource::default(), place);
+        };
+        let logsource = self.logsource_of(&entry.value);
+        if logsource.parts().next().is_none() && matches!(entry.value.data, Data::Map(_)) {
+            let message = "`logsource` states neither `product` nor `category` nor `service`";
+            self.diagnostics
+                .push(Diagnostic::new(&codes::KEY_MISSING, entry.key_span, message));
+        }
+        (logsource, entry.value.span)
+    }
+
+    pub(crate) fn logsource_of(&mut self, node: &Node) -> LogSource {
+        if !matches!(node.data, Data::Map(_)) {
+            self.wrong_kind(node, "`logsource`", "a map");
+            return LogSource::default();
+        }
+        LogSource {
+            product: self.string(node, "product"),
+            category: self.string(node, "category"),
+            service: self.string(node, "service"),
+        }
+    }
+
+    /// Search identifiers and conditions of a `detection` or `filter`; keys in `others` are neither.
+    fn searches(&mut self, node: &Node, place: Span, others: &[&str]) -> (Vec<Named>, Vec<Condition>) {
+        if !matches!(node.data, Data::Map(_)) {
+            self.wrong_kind(node, "this", "a map of search identifiers and a `condition`");
+            return (Vec::new(), Vec::new());
+        }
+        self.check_twice(node);
+        let mut searches = Vec::new();
+        let mut conditions = Vec::new();
+        for entry in node.entries() {
+            if entry.key == "condition" {
+                conditions = self.conditions(&entry.value);
+            } else if !others.contains(&entry.key.as_str())
+                && let Some(search) = self.search(&entry.value, 0)
+            {
+                searches.push(Named {
+                    name: entry.key.clone(),
+                    span: entry.key_span,
+                    search,
+                });
+            }
+        }
+        if node.get("condition").is_none() {
+            self.missing("condition", place);
+        }
+        if searches.is_empty() && !neph_diag::has_errors(&self.diagnostics) {
+            let message = "there is no search identifier beside `condition`";
+            self.diagnostics
+                .push(Diagnostic::new(&codes::KEY_MISSING, place, message));
+        }
+        (searches, conditions)
+    }
+
+    fn conditions(&mut self, node: &Node) -> Vec<Condition> {
+        let nodes = match &node.data {
+            Data::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let mut conditions = Vec::new();
+        for node in nodes {
+            let Data::Text(text) = &node.data else {
+                self.wrong_kind(node, "`condition`", "a text or a list of texts");
+                continue;
+            };
+            let start = self.verbatim(node.span, text);
+            let place = |span: Span| match start {
+                Some(start) => Span::new(start + span.start as usize, start + span.end as usize),
+                None => node.span,
+            };
+            conditions.extend(condition::read(text, &place, &mut self.diagnostics));
+        }
+        conditions
+    }
+
+    /// Where the text of a scalar begins in the file, if it stands there as it is.
+    fn verbatim(&self, span: Span, value: &str) -> Option<usize> {
+        let raw = span.text(self.text);
+        [0, 1]
+            .into_iter()
+            .find(|quote| raw.get(*quote..raw.len().saturating_sub(*quote)) == Some(value))
+            .map(|quote| span.start as usize + quote)
+    }
+
+    pub(crate) fn search(&mut self, node: &Node, depth: u32) -> Option<Search> {
+        if depth > MAX_DEPTH {
+            self.wrong_kind(node, "a search identifier", "less deeply nested");
+            return None;
+        }
+        match &node.data {
+            Data::Map(entries) => {
+                self.check_twice(node);
+                if entries.is_empty() {
+                    self.wrong_kind(node, "a search identifier", "a map with fields");
+                }
+                let items: Vec<Item> = entries.iter().filter_map(|entry| self.item(entry)).collect();
+                (items.len() == entries.len()).then_some(Search::All(items))
+            }
+            Data::List(items) if items.is_empty() => {
+                self.wrong_kind(node, "a search identifier", "a list that is not empty");
+                None
+            }
+            Data::List(items) if items.iter().all(|item| scalar(item).is_some()) => {
+                Some(Search::All(vec![keywords(items.iter(), node.span)]))
+            }
+            Data::List(items) => {
+                let parts: Vec<Search> = items
+                    .iter()
+                    .filter_map(|item| self.search(item, depth + 1))
+                    .collect();
+                (parts.len() == items.len()).then_some(Search::Any(parts))
+            }
+            Data::Null => {
+                self.wrong_kind(node, "a search identifier", "a map or a list");
+                None
+            }
+            _ => Some(Search::All(vec![keywords(std::iter::once(node), node.span)])),
+        }
+    }
+
+    fn item(&mut self, entry: &yaml::Entry) -> Option<Item> {
+        let (field, chain) = match entry.key.split_once('|') {
+            Some((field, chain)) => (field, Some(chain)),
+            None => (entry.key.as_str(), None),
+        };
+        let modifiers = match chain {
+            Some(chain) => {
+                let start = self.verbatim(entry.key_span, &entry.key);
+                let behind = field.len() + 1;
+                let span = match start {
+                    Some(start) => Span::new(start + behind, start + behind + chain.len()),
+                    None => entry.key_span,
+                };
+                modifiers::read(chain, span, &mut self.diagnostics)
+            }
+            None => Modifiers::default(),
+        };
+        let nodes = match &entry.value.data {
+            Data::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(&entry.value),
+        };
+        if nodes.is_empty() {
+            self.wrong_kind(
+                &entry.value,
+                &format!("`{}`", entry.key),
+                "a value or a list that is not empty",
+            );
+            return None;
+        }
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match scalar(node) {
+                Some(scalar) => values.push(Value {
+                    scalar,
+                    span: node.span,
+                }),
+                None => self.wrong_kind(
+                    node,
+                    &format!("a value of `{field}`"),
+                    "a text, a number, a boolean or `null`",
+                ),
+            }
+        }
+        (values.len() == nodes.len()).then(|| Item {
+            field: (!field.is_empty()).then(|| field.to_owned()),
+            modifiers,
+            values,
+            span: entry.key_span.to(entry.value.span),
+            key_span: entry.key_span,
+        })
+    }
+}
+
+fn spans(node: &Node) -> Vec<Span> {
+    match &node.data {
+        Data::List(items) => items
+            .iter()
+            .filter(|item| item.text().is_some())
+            .map(|item| item.span)
+            .collect(),
+        _ => vec![node.span],
+    }
+}
+
+fn keywords<'n>(nodes: impl Iterator<Item = &'n Node>, span: Span) -> Item {
+    Item {
+        field: None,
+        modifiers: Modifiers::default(),
+        values: nodes
+            .filter_map(|node| {
+                Some(Value {
+                    scalar: scalar(node)?,
+                    span: node.span,
+                })
+            })
+            .collect(),
+        span,
+        key_span: span,
+    }
+}
+
+fn scalar(node: &Node) -> Option<Scalar> {
+    Some(match &node.data {
+        Data::Null => Scalar::Null,
+        Data::Bool(truth) => Scalar::Bool(*truth),
+        Data::Number(text) => Scalar::Number(text.clone()),
+        Data::Text(text) => Scalar::Text(text.clone()),
+        Data::List(_) | Data::Map(_) => return None,
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups
+            .iter()
+            .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}

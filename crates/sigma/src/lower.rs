@@ -1,0 +1,684 @@
+//! From the syntax tree to the plan.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use neph_diag::{Diagnostic, Span};
+use neph_event::{Field, FieldType, Schema, Value as Constant};
+use neph_plan::{
+    Case, Condition as Logic, EventQuery, Expr, FieldId, Function, Leaf, Pattern, PatternPart, Plan, Query,
+    RegexDialect, Relation, Test, functions, pattern, regex,
+};
+
+use crate::ast::{Affix, Comparison, Condition, Filter, Item, Named, Rule, Scalar, Search, Transform, Value};
+use crate::mapping::{Alternative, Mappings, View};
+use crate::modifiers::closest;
+use crate::text::{TransformError, surrounded, transform};
+use crate::{codes, text};
+
+/// Tests of one rule, those that a condition repeats counted each time.
+const MAX_LEAVES: usize = 100_000;
+
+/// What compiling needs beside the rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The mappings.
+    pub mappings: &'a Mappings,
+    /// The lists that placeholders name.
+    pub lists: &'a BTreeMap<String, Vec<String>>,
+}
+
+/// What a rule came to.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The plan; its spans are those of the file. Missing where one of the diagnostics is an error.
+    pub plan: Option<Plan>,
+    /// What is to be said.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Fields that no mapping knows.
+    pub unknown_fields: Vec<String>,
+    /// Placeholders without a list.
+    pub missing_lists: Vec<String>,
+    /// Whether no mapping knows the log source.
+    pub unknown_source: bool,
+}
+
+/// Compiles a rule, with the filters that apply to it.
+pub fn compile(rule: &Rule, filters: &[&Filter], options: &Options<'_>) -> Compiled {
+    let mut lowering = Lowering {
+        options,
+        view: options.mappings.view(&rule.logsource),
+        fields: Vec::new(),
+        ids: HashMap::new(),
+        diagnostics: Vec::new(),
+        unknown_fields: BTreeMap::new(),
+        missing_lists: BTreeSet::new(),
+        leaves: 0,
+        scoping: false,
+    };
+    let time = match Schema::builtin().get("@timestamp") {
+        Some(def) => def.field.clone(),
+        None => Field::new("@timestamp", FieldType::DateNanos),
+    };
+    let time = lowering.intern(time);
+    let mut parts = Vec::new();
+    let unknown_source = lowering.source(rule, &mut parts);
+    parts.push(lowering.any(&rule.searches, &rule.conditions, true));
+    for filter in filters {
+        parts.push(lowering.any(&filter.searches, &filter.conditions, true));
+    }
+    if lowering.leaves > MAX_LEAVES {
+        let message = format!("the rule has more than {MAX_LEAVES} tests");
+        lowering
+            .diagnostics
+            .push(Diagnostic::new(&codes::TOO_LARGE, rule.id_span, message));
+    }
+    for (field, span) in &lowering.unknown_fields {
+        let message = format!("no mapping knows the field `{field}` of this log source");
+        lowering
+            .diagnostics
+            .push(Diagnostic::new(&codes::FIELD_UNKNOWN, *span, message));
+    }
+    let plan = (!neph_diag::has_errors(&lowering.diagnostics)).then(|| Plan {
+        fields: lowering.fields,
+        time,
+        tiebreaker: None,
+        query: Query::Events(EventQuery {
+            condition: Logic::And(parts),
+        }),
+        limits: Vec::new(),
+        failing_indices: Vec::new(),
+    });
+    Compiled {
+        plan,
+        diagnostics: lowering.diagnostics,
+        unknown_fields: lowering.unknown_fields.into_keys().collect(),
+        missing_lists: lowering.missing_lists.into_iter().collect(),
+        unknown_source,
+    }
+}
+
+struct Lowering<'a> {
+    options: &'a Options<'a>,
+    view: View<'a>,
+    fields: Vec<Field>,
+    ids: HashMap<Field, FieldId>,
+    diagnostics: Vec<Diagnostic>,
+    unknown_fields: BTreeMap<String, Span>,
+    missing_lists: BTreeSet<String>,
+    leaves: usize,
+    /// Whether the search of a mapping is being lowered, whose fields are known and whose spans are of another file.
+    scoping: bool,
+}
+
+impl Lowering<'_> {
+    fn intern(&mut self, field: Field) -> FieldId {
+        if let Some(id) = self.ids.get(&field) {
+            return *id;
+        }
+        let id = FieldId(u32::try_from(self.fields.len()).unwrap_or(u32::MAX));
+        self.ids.insert(field.clone(), id);
+        self.fields.push(field);
+        id
+    }
+
+    /// The condition of the log source; whether none is known.
+    fn source(&mut self, rule: &Rule, parts: &mut Vec<Logic>) -> bool {
+        let mut searches: Vec<Search> = self.view.when().into_iter().cloned().collect();
+        let unknown = searches.is_empty() && rule.logsource.parts().next().is_some();
+        if unknown {
+            let message = format!("no mapping knows the log source `{}`", rule.logsource);
+            self.diagnostics.push(
+                Diagnostic::new(&codes::SOURCE_UNKNOWN, rule.logsource_span, message)
+                    .with_help("only events whose `event.module` or `event.dataset` names it are looked at"),
+            );
+            searches.push(named_source(rule));
+        }
+        self.scoping = true;
+        for search in &searches {
+            let mut condition = self.search(search);
+            place_all(&mut condition, rule.logsource_span);
+            parts.push(condition);
+        }
+        self.scoping = false;
+        unknown
+    }
+
+    /// Any of the conditions over these searches.
+    fn any(&mut self, searches: &[Named], conditions: &[Condition], lints: bool) -> Logic {
+        let lowered: Vec<Logic> = searches.iter().map(|named| self.search(&named.search)).collect();
+        let mut used = vec![false; searches.len()];
+        let mut names = Names {
+            searches,
+            lowered: &lowered,
+            used: &mut used,
+            diagnostics: &mut self.diagnostics,
+            leaves: &mut self.leaves,
+        };
+        let parts: Vec<Logic> = conditions
+            .iter()
+            .map(|condition| names.condition(condition))
+            .collect();
+        let complete = !neph_diag::has_errors(&self.diagnostics);
+        for (named, _) in searches
+            .iter()
+            .zip(&used)
+            .filter(|(_, used)| !**used && lints && complete)
+        {
+            let message = format!("the condition does not use `{}`", named.name);
+            self.diagnostics
+                .push(Diagnostic::new(&codes::SEARCH_UNUSED, named.span, message));
+        }
+        joined(parts)
+    }
+
+    fn search(&mut self, search: &Search) -> Logic {
+        match search {
+            Search::All(items) => {
+                let parts = items.iter().map(|item| self.item(item)).collect();
+                all(parts)
+            }
+            Search::Any(parts) => joined(parts.iter().map(|part| self.search(part)).collect()),
+        }
+    }
+
+    fn item(&mut self, item: &Item) -> Logic {
+        let places = match &item.field {
+            Some(field) => self.places(field, item.key_span),
+            None => vec![Alternative::at(neph_event::ANY_FIELD)],
+        };
+        let condition = if item.modifiers.all {
+            let parts = item
+                .values
+                .iter()
+                .map(|value| self.values(item, &places, std::slice::from_ref(value), value.span))
+                .collect();
+            all(parts)
+        } else {
+            self.values(item, &places, &item.values, item.span)
+        };
+        match item.modifiers.negated {
+            true => Logic::Not(Box::new(condition)),
+            false => condition,
+        }
+    }
+
+    /// Where a field stands.
+    fn places(&mut self, field: &str, span: Span) -> Vec<Alternative> {
+        let (places, known) = self.view.field(field);
+        if !known && !self.scoping {
+            self.unknown_fields.entry(field.to_owned()).or_insert(span);
+        }
+        places
+    }
+
+    /// Any of the values.
+    fn values(&mut self, item: &Item, places: &[Alternative], values: &[Value], span: Span) -> Logic {
+        match item.modifiers.comparison {
+            Comparison::Exists => self.exists(places, values, span),
+            Comparison::Cidr => self.networks(places, values, span),
+            Comparison::Regex { .. } => self.expressions(item, places, values, span),
+            Comparison::FieldReference(affix) => self.references(item, affix, places, values, span),
+            Comparison::Number(relation) => self.numbers(item, Some(relation), places, values, span),
+            _ if item.modifiers.time_part.is_some() => self.numbers(item, None, places, values, span),
+            _ => self.texts(item, places, values, span),
+        }
+    }
+
+    fn refuse(&mut self, value: &Value, message: impl Into<String>) {
+        self.diagnostics
+            .push(Diagnostic::new(&codes::VALUE, value.span, message));
+    }
+
+    fn texts(&mut self, item: &Item, places: &[Alternative], values: &[Value], span: Span) -> Logic {
+        let mut parts = Vec::new();
+        let mut patterns = Vec::new();
+        for value in values {
+            let Some(text) = value.scalar.text() else {
+                if item.modifiers.comparison != Comparison::Equals || item.field.is_none() {
+                    self.refuse(value, "`null` can only be compared with a field as a whole");
+                }
+                parts.push(Logic::Not(Box::new(self.present(places, value.span))));
+                continue;
+            };
+            let mut missing = Vec::new();
+            match transform(
+                &text,
+                &item.modifiers.transforms,
+                self.options.lists,
+                &mut missing,
+            ) {
+                Ok(made) => patterns.extend(made.into_iter().map(|pattern| surround(pattern, item))),
+                Err(TransformError::Wildcard) => {
+                    self.refuse(
+                        value,
+                        "a value that is encoded cannot have wildcards; escape them with `\\`",
+                    );
+                }
+                Err(TransformError::NotText) => {
+                    self.refuse(
+                        value,
+                        "the encoded value is no text; put `base64` or `base64offset` behind",
+                    );
+                }
+            }
+            for name in missing {
+                if self.missing_lists.insert(name.clone()) {
+                    let message = format!("there is no list for the placeholder `%{name}%`");
+                    self.diagnostics
+                        .push(Diagnostic::new(&codes::PLACEHOLDER, value.span, message));
+                }
+            }
+        }
+        let case = if item.modifiers.cased {
+            Case::Sensitive
+        } else {
+            Case::Insensitive
+        };
+        for place in places {
+            let patterns = renamed(&patterns, place);
+            if patterns.is_empty() {
+                continue;
+            }
+            let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+            parts.extend(
+                tests(field, patterns, case)
+                    .into_iter()
+                    .map(|test| leaf(test, span)),
+            );
+        }
+        joined(parts)
+    }
+
+    fn present(&mut self, places: &[Alternative], span: Span) -> Logic {
+        let parts = places
+            .iter()
+            .map(|place| {
+                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                leaf(Test::Exists(field), span)
+            })
+            .collect();
+        joined(parts)
+    }
+
+    fn exists(&mut self, places: &[Alternative], values: &[Value], span: Span) -> Logic {
+        let mut parts = Vec::new();
+        for value in values {
+            let wanted = value.scalar.text().map(|text| text.to_lowercase());
+            let present = self.present(places, span);
+            match wanted.as_deref() {
+                Some("true" | "yes") => parts.push(present),
+                Some("false" | "no") => parts.push(Logic::Not(Box::new(present))),
+                _ => self.refuse(value, "`exists` takes `true` or `false`"),
+            }
+        }
+        joined(parts)
+    }
+
+    fn networks(&mut self, places: &[Alternative], values: &[Value], span: Span) -> Logic {
+        let mut networks = Vec::new();
+        for value in values {
+            let texts = match value.scalar.text() {
+                Some(text) if text.starts_with('%') => {
+                    let mut missing = Vec::new();
+                    let made = transform(&text, &[Transform::Expand], self.options.lists, &mut missing);
+                    self.missing_lists.extend(missing);
+                    let made = made.unwrap_or_default();
+                    made.iter()
+                        .filter_map(|one| one.as_literal().map(str::to_owned))
+                        .collect()
+                }
+                Some(text) => vec![text],
+                None => Vec::new(),
+            };
+            for text in &texts {
+                match functions::parse_block(text) {
+                    Some(network) => networks.push(network),
+                    None => self.refuse(
+                        value,
+                        format!("`{text}` is neither a network (`10.0.0.0/8`) nor an address"),
+                    ),
+                }
+            }
+        }
+        if networks.is_empty() {
+            return Logic::Const(false);
+        }
+        let parts = places
+            .iter()
+            .map(|place| {
+                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                leaf(Test::Cidr(field, networks.clone()), span)
+            })
+            .collect();
+        joined(parts)
+    }
+
+    fn expressions(&mut self, item: &Item, places: &[Alternative], values: &[Value], span: Span) -> Logic {
+        let Comparison::Regex {
+            ignore_case,
+            multi_line,
+            dot_all,
+        } = item.modifiers.comparison
+        else {
+            return Logic::Const(false);
+        };
+        let case = match ignore_case {
+            true => Case::Insensitive,
+            false => Case::Sensitive,
+        };
+        let flags = match (multi_line, dot_all) {
+            (false, false) => "",
+            (true, false) => "(?m)",
+            (false, true) => "(?s)",
+            (true, true) => "(?ms)",
+        };
+        let mut expressions: Vec<Box<str>> = Vec::new();
+        for value in values {
+            let Some(text) = value.scalar.text() else {
+                self.refuse(value, "a regular expression is needed");
+                continue;
+            };
+            let expression: Box<str> = format!("{flags}{text}").into();
+            match regex::compile(std::slice::from_ref(&expression), RegexDialect::Search, case) {
+                Ok(_) => expressions.push(expression),
+                Err(error) => {
+                    let message = format!("the regular expression cannot be used: {error}");
+                    self.diagnostics
+                        .push(Diagnostic::new(&codes::REGEX, value.span, message));
+                }
+            }
+        }
+        let parts = places
+            .iter()
+            .filter(|place| place.values.is_empty())
+            .map(|place| {
+                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                leaf(
+                    Test::Regex(field, expressions.clone(), RegexDialect::Search, case),
+                    span,
+                )
+            })
+            .collect();
+        joined(parts)
+    }
+
+    /// Numbers, compared by a relation or (parts of a time) for being equal.
+    fn numbers(
+        &mut self,
+        item: &Item,
+        relation: Option<Relation>,
+        places: &[Alternative],
+        values: &[Value],
+        span: Span,
+    ) -> Logic {
+        let mut parts = Vec::new();
+        for value in values {
+            let number = value
+                .scalar
+                .text()
+                .and_then(|text| text.trim().parse::<f64>().ok());
+            let Some(number) = number.filter(|number| number.is_finite()) else {
+                self.refuse(value, "a number is needed");
+                continue;
+            };
+            let constant = Constant::Double(number);
+            for place in places {
+                let kind = match item.modifiers.time_part {
+                    Some(_) => FieldType::Date,
+                    None => FieldType::Double,
+                };
+                let field = self.intern(Field::new(place.path.as_str(), kind));
+                let test = match (item.modifiers.time_part, relation) {
+                    (None, Some(relation)) => Test::Compare(field, relation, constant.clone()),
+                    (None, None) => Test::Equals(field, vec![constant.clone()], Case::Sensitive),
+                    (Some(part), relation) => {
+                        let part = Box::new(Expr::TimePart(part, Box::new(Expr::Field(field))));
+                        let constant = Box::new(Expr::Const(Some(constant.clone())));
+                        Test::Expr(match relation {
+                            Some(relation) => Expr::Compare(relation, part, constant),
+                            None => Expr::Equals(part, constant),
+                        })
+                    }
+                };
+                parts.push(leaf(test, span));
+            }
+        }
+        joined(parts)
+    }
+
+    fn references(
+        &mut self,
+        item: &Item,
+        affix: Affix,
+        places: &[Alternative],
+        values: &[Value],
+        span: Span,
+    ) -> Logic {
+        let case = if item.modifiers.cased {
+            Case::Sensitive
+        } else {
+            Case::Insensitive
+        };
+        let mut parts = Vec::new();
+        for value in values {
+            let Scalar::Text(name) = &value.scalar else {
+                self.refuse(value, "`fieldref` takes the name of a field");
+                continue;
+            };
+            let others = self.places(name, value.span);
+            for place in places {
+                let one = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                for other in &others {
+                    let other = self.intern(Field::new(other.path.as_str(), FieldType::Keyword));
+                    let function = match affix {
+                        Affix::Whole => None,
+                        Affix::Start => Some(Function::StartsWith),
+                        Affix::End => Some(Function::EndsWith),
+                        Affix::Inside => Some(Function::StringContains),
+                    };
+                    let expr = match function {
+                        None => Expr::In(Box::new(Expr::Field(one)), vec![Expr::Field(other)], case),
+                        Some(function) => {
+                            Expr::Call(function, vec![Expr::Field(one), Expr::Field(other)], case)
+                        }
+                    };
+                    parts.push(leaf(Test::Expr(expr), span));
+                }
+            }
+        }
+        joined(parts)
+    }
+}
+
+/// The search identifiers of a rule, and what conditions make of them.
+struct Names<'a> {
+    searches: &'a [Named],
+    lowered: &'a [Logic],
+    used: &'a mut [bool],
+    diagnostics: &'a mut Vec<Diagnostic>,
+    leaves: &'a mut usize,
+}
+
+impl Names<'_> {
+    fn condition(&mut self, condition: &Condition) -> Logic {
+        match condition {
+            Condition::And(parts) => all(parts.iter().map(|part| self.condition(part)).collect()),
+            Condition::Or(parts) => joined(parts.iter().map(|part| self.condition(part)).collect()),
+            Condition::Not(part) => Logic::Not(Box::new(self.condition(part))),
+            Condition::Name(name, span) => {
+                let found = self.take(|named| named.name == *name);
+                match found.into_iter().next() {
+                    Some(condition) => condition,
+                    None => {
+                        self.unknown(name, *span);
+                        Logic::Const(false)
+                    }
+                }
+            }
+            Condition::Of {
+                all: every,
+                pattern,
+                span,
+            } => {
+                let parts = match pattern {
+                    None => self.take(|named| !named.name.starts_with('_')),
+                    Some(text) => {
+                        let matcher = pattern::Matcher::new(&Pattern::unescaped(text), Case::Sensitive);
+                        let found = self.take(|named| matcher.is_match(&named.name));
+                        if found.is_empty() {
+                            self.unknown(text, *span);
+                        }
+                        found
+                    }
+                };
+                if *every { all(parts) } else { joined(parts) }
+            }
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Named) -> bool) -> Vec<Logic> {
+        let mut found = Vec::new();
+        for ((named, lowered), used) in self.searches.iter().zip(self.lowered).zip(self.used.iter_mut()) {
+            if wanted(named) {
+                *used = true;
+                let mut size = 1;
+                lowered.for_each_leaf(&mut |_| size += 1);
+                *self.leaves = self.leaves.saturating_add(size);
+                // Beyond the limit the rule is refused, so that nothing more needs to be copied.
+                found.push(if *self.leaves > MAX_LEAVES {
+                    Logic::Const(false)
+                } else {
+                    lowered.clone()
+                });
+            }
+        }
+        found
+    }
+
+    fn unknown(&mut self, name: &str, span: Span) {
+        let message = format!("there is no search identifier `{name}`");
+        let diagnostic = Diagnostic::new(&codes::CONDITION_NAME, span, message);
+        let known = self.searches.iter().map(|named| named.name.as_str());
+        self.diagnostics.push(match closest(name, known) {
+            Some(known) => diagnostic.with_help(format!("did you mean `{known}`?")),
+            None => diagnostic,
+        });
+    }
+}
+
+/// The pattern as the item compares it: keywords are found anywhere.
+fn surround(pattern: Pattern, item: &Item) -> Pattern {
+    match item.modifiers.comparison {
+        Comparison::Contains => surrounded(pattern, true, true),
+        Comparison::StartsWith => surrounded(pattern, false, true),
+        Comparison::EndsWith => surrounded(pattern, true, false),
+        _ if item.field.is_none() => surrounded(pattern, true, true),
+        _ => pattern,
+    }
+}
+
+/// The patterns as the values are called at a place.
+fn renamed(patterns: &[Pattern], place: &Alternative) -> Vec<Pattern> {
+    if place.values.is_empty() {
+        return patterns.to_vec();
+    }
+    patterns
+        .iter()
+        .filter_map(|pattern| {
+            let value = place.values.get(&pattern.as_literal()?.to_lowercase())?;
+            Some(text::pattern(value))
+        })
+        .collect()
+}
+
+/// The patterns as tests, each kind together.
+fn tests(field: FieldId, patterns: Vec<Pattern>, case: Case) -> Vec<Test> {
+    let (mut equal, mut start, mut end, mut inside, mut like) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut anything = false;
+    for pattern in patterns {
+        match pattern.parts.as_slice() {
+            [] => equal.push(Constant::String("".into())),
+            [PatternPart::Any] => anything = true,
+            [PatternPart::Literal(text)] => equal.push(Constant::String(text.clone())),
+            [PatternPart::Literal(text), PatternPart::Any] => start.push(text.clone()),
+            [PatternPart::Any, PatternPart::Literal(text)] => end.push(text.clone()),
+            [PatternPart::Any, PatternPart::Literal(text), PatternPart::Any] => inside.push(text.clone()),
+            _ => like.push(pattern),
+        }
+    }
+    let mut tests = Vec::new();
+    if anything {
+        tests.push(Test::Exists(field));
+    }
+    if !equal.is_empty() {
+        tests.push(Test::Equals(field, equal, case));
+    }
+    if !start.is_empty() {
+        tests.push(Test::StartsWith(field, start, case));
+    }
+    if !end.is_empty() {
+        tests.push(Test::EndsWith(field, end, case));
+    }
+    if !inside.is_empty() {
+        tests.push(Test::Contains(field, inside, case));
+    }
+    if !like.is_empty() {
+        tests.push(Test::Like(field, like, case));
+    }
+    tests
+}
+
+fn leaf(test: Test, span: Span) -> Logic {
+    Logic::Leaf(Leaf { test, span })
+}
+
+fn all(mut parts: Vec<Logic>) -> Logic {
+    match parts.len() {
+        1 => parts.pop().unwrap_or(Logic::Const(true)),
+        _ => Logic::And(parts),
+    }
+}
+
+fn joined(mut parts: Vec<Logic>) -> Logic {
+    match parts.len() {
+        1 => parts.pop().unwrap_or(Logic::Const(false)),
+        _ => Logic::Or(parts),
+    }
+}
+
+fn place_all(condition: &mut Logic, span: Span) {
+    match condition {
+        Logic::Const(_) => {}
+        Logic::And(parts) | Logic::Or(parts) => parts.iter_mut().for_each(|part| place_all(part, span)),
+        Logic::Not(part) => place_all(part, span),
+        Logic::Leaf(leaf) => leaf.span = span,
+    }
+}
+
+/// Events that name a log source themselves.
+fn named_source(rule: &Rule) -> Search {
+    let names: Vec<&str> = rule.logsource.parts().map(|(_, part)| part).collect();
+    let mut wanted = BTreeSet::new();
+    for name in &names {
+        wanted.insert((*name).to_owned());
+        wanted.insert(format!("{name}.*"));
+        wanted.insert(format!("*.{name}"));
+    }
+    let values: Vec<Value> = wanted
+        .into_iter()
+        .map(|text| Value {
+            scalar: Scalar::Text(text),
+            span: Span::default(),
+        })
+        .collect();
+    let item = |field: &str| {
+        Search::All(vec![Item {
+            field: Some(field.to_owned()),
+            modifiers: crate::ast::Modifiers::default(),
+            values: values.clone(),
+            span: Span::default(),
+            key_span: Span::default(),
+        }])
+    };
+    Search::Any(vec![item("event.module"), item("event.dataset")])
+}
