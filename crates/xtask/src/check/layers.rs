@@ -3,78 +3,36 @@
 use super::Fault;
 use super::repository::Repository;
 
-/// Every crate with the crates of the workspace that it may use, from the ground up. A crate uses only what stands above
-/// it in this list. Dev-dependencies are free: tests may look at anything.
+/// Everything that stands above.
+const ALL: &[&str] = &["*"];
+
+/// Every crate, those that are planned included, with the crates of the workspace that it may use, from the ground up. A
+/// crate uses only what stands above it in this list. Dev-dependencies are free: tests may look at anything.
 const LAYERS: &[(&str, &[&str])] = &[
     ("diag", &[]),
+    ("attack", &[]),
     ("event", &["diag"]),
     ("plan", &["event", "diag"]),
     ("eql", &["plan", "event", "diag"]),
+    ("kql", &["plan", "event", "diag"]),
     ("sigma", &["plan", "event", "diag"]),
+    ("esql", &["plan", "event", "diag"]),
     ("engine", &["plan", "event"]),
     ("normalize", &["event"]),
-    ("rules", &["eql", "sigma", "engine", "plan", "event", "diag"]),
     (
-        "runtime",
+        "rules",
         &[
-            "rules",
-            "normalize",
-            "engine",
-            "eql",
-            "sigma",
-            "plan",
-            "event",
-            "diag",
+            "attack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "diag",
         ],
     ),
-    (
-        "cli",
-        &[
-            "runtime",
-            "rules",
-            "normalize",
-            "engine",
-            "eql",
-            "sigma",
-            "plan",
-            "event",
-            "diag",
-        ],
-    ),
-    (
-        "testkit",
-        &[
-            "runtime",
-            "rules",
-            "normalize",
-            "engine",
-            "eql",
-            "sigma",
-            "plan",
-            "event",
-            "diag",
-        ],
-    ),
-    (
-        "xtask",
-        &[
-            "runtime",
-            "rules",
-            "normalize",
-            "engine",
-            "eql",
-            "sigma",
-            "plan",
-            "event",
-            "diag",
-            "testkit",
-        ],
-    ),
+    ("runtime", ALL),
+    ("cli", ALL),
+    ("testkit", ALL),
+    ("xtask", ALL),
 ];
 
 pub(super) fn complete(repository: &Repository) -> Vec<Fault> {
     let known = |name: &str| LAYERS.iter().any(|(row, _)| *row == name);
-    let exists = |name: &str| repository.crates().iter().any(|member| member.name == name);
     let mut faults = Vec::new();
     for member in repository.crates().iter().filter(|member| !known(&member.name)) {
         faults.push(Fault::new(
@@ -83,14 +41,8 @@ pub(super) fn complete(repository: &Repository) -> Vec<Fault> {
         ));
     }
     for (index, (row, allowed)) in LAYERS.iter().enumerate() {
-        if !exists(row) {
-            faults.push(Fault::new(
-                manifest_of(row),
-                "the layer table has a row for a crate that does not exist",
-            ));
-        }
-        let lower: Vec<&str> = LAYERS.iter().take(index).map(|(name, _)| *name).collect();
-        for name in allowed.iter().filter(|name| !lower.contains(name)) {
+        let named = allowed.iter().filter(|_| *allowed != ALL);
+        for name in named.filter(|name| !above(index).any(|lower| lower == **name)) {
             faults.push(Fault::new(
                 manifest_of(row),
                 format!("the layer table lets it use `{name}`, which is not lower"),
@@ -103,11 +55,14 @@ pub(super) fn complete(repository: &Repository) -> Vec<Fault> {
 pub(super) fn dependencies(repository: &Repository) -> Vec<Fault> {
     let mut faults = Vec::new();
     for member in repository.crates() {
-        let Some((_, allowed)) = LAYERS.iter().find(|(row, _)| *row == member.name) else {
+        let Some(row) = LAYERS.iter().position(|(row, _)| *row == member.name) else {
             continue;
         };
         for used in workspace_dependencies(&member.manifest) {
-            if !allowed.contains(&used.as_str()) {
+            let allowed = LAYERS
+                .get(row)
+                .is_some_and(|(_, allowed)| *allowed == ALL || allowed.contains(&used.as_str()));
+            if !(allowed && above(row).any(|lower| lower == used)) {
                 faults.push(Fault::new(
                     manifest_of(&member.name),
                     format!("`{}` may not use `{used}`", member.name),
@@ -116,6 +71,10 @@ pub(super) fn dependencies(repository: &Repository) -> Vec<Fault> {
         }
     }
     faults
+}
+
+fn above(row: usize) -> impl Iterator<Item = &'static str> {
+    LAYERS.iter().take(row).map(|(name, _)| *name)
 }
 
 /// Names, without the prefix, of the workspace's crates among the dependencies and build-dependencies, for every target.

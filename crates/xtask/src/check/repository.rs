@@ -50,6 +50,10 @@ impl Repository {
                 });
             }
         }
+        Self::of(files)
+    }
+
+    fn of(files: Vec<File>) -> Result<Self, String> {
         let mut crates = Vec::new();
         for file in &files {
             let folder = file
@@ -68,6 +72,16 @@ impl Repository {
             }
         }
         Ok(Self { files, crates })
+    }
+
+    /// A repository that is not there, to see that a check finds what is wrong with it.
+    #[cfg(test)]
+    pub(super) fn imagined(files: &[(&str, &str)]) -> Self {
+        let file = |(path, text): &(&str, &str)| File {
+            path: (*path).to_owned(),
+            text: (*text).to_owned(),
+        };
+        Self::of(files.iter().map(file).collect()).unwrap()
     }
 
     pub(super) fn files(&self) -> &[File] {
