@@ -23,10 +23,26 @@ fuzz_target!(|bytes: &[u8]| {
     let program = PROGRAM.with(Arc::clone);
     let mut matcher = Matcher::new(program);
     let read = matcher.read(bytes).is_ok();
-    let origin = Origin { source: "fuzz".into(), line: 1 };
-    matcher.matches(&Record { document: bytes, id: None, index: None, position: 0, origin: &origin }, drop);
+    let origin = Origin {
+        source: "fuzz".into(),
+        line: 1,
+    };
+    matcher.matches(
+        &Record {
+            document: bytes,
+            id: None,
+            index: None,
+            position: 0,
+            origin: &origin,
+        },
+        drop,
+    );
     // serde_json refuses numbers beyond f64 and nesting deeper than 128, which are read here; what it reads, is read.
     if let Ok(serde_json::Value::Object(_)) = serde_json::from_slice::<serde_json::Value>(bytes) {
-        assert!(read, "a JSON object was refused: {:?}", String::from_utf8_lossy(bytes));
+        assert!(
+            read,
+            "a JSON object was refused: {:?}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 });

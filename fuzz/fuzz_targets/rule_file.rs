@@ -13,7 +13,10 @@ fuzz_target!(|input: (u8, &str)| {
     assert_eq!(counts.active + counts.degraded + counts.rejected, counts.rules);
     for file in &set.report.files {
         for diagnostic in &file.diagnostics {
-            assert!(file.text.get(diagnostic.span.range()).is_some(), "span outside the file: {diagnostic:?}");
+            assert!(
+                file.text.get(diagnostic.span.range()).is_some(),
+                "span outside the file: {diagnostic:?}"
+            );
         }
     }
 });

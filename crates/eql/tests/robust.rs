@@ -168,6 +168,14 @@ proptest! {
     }
 }
 
+/// Found by fuzzing: the pattern goes wrong behind the end of a text that ends within it.
+#[test]
+fn a_regular_expression_without_end_is_reported_inside_the_text() {
+    check("any where process.name regex'\"^cpr");
+    check("any where process.name regex \"\\\"a");
+    check("any where process.name regex \"\"\"\"é");
+}
+
 #[test]
 fn the_ends_cut_off_of_a_query_are_survived() {
     let query = r#"sequence by host.id, ?user.id with maxspan=5m /* c */ [process where process.name in~ ("a", 'b') and not x.`y z` regex """[a-z]+""" or length(process.name) > -1 + 2 * 3] by a with runs=2 ![file where file.path : "C:\\x\u{41}*"] by b until [any where ?c == null] by d | head 5 | tail 2"#;

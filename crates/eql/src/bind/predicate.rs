@@ -170,7 +170,9 @@ impl Binder<'_> {
         };
         let place = match error.offset {
             Some(offset) => {
-                let start = span.start as usize + source_offset(span.text(self.text), offset);
+                // A pattern whose string has no end may go wrong behind the text's end.
+                let within = source_offset(span.text(self.text), offset).min(span.len());
+                let start = self.text.floor_char_boundary(span.start as usize + within);
                 let end = self
                     .text
                     .get(start..)
