@@ -46,6 +46,11 @@ impl Event {
         }
     }
 
+    /// The id that the record or its store gave, if any.
+    pub fn given_id(&self) -> Option<&EventId> {
+        self.given_id.as_ref()
+    }
+
     /// Whether both have the same id. Does not compute ids where the documents tell.
     pub fn is_same(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)

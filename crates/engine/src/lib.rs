@@ -2,16 +2,19 @@
 //!
 //! Two halves meet at a seam. The *stateless* half ([`Matcher`]) reads a record's fields and yields [`StepMatch`]es: which
 //! step of which rule this event satisfies, with the join keys. The *keyed* half ([`Operators`]) reads only those: it holds
-//! candidates per key in order of event time, runs sequences and samples, and gives [`Match`]es. In one process they meet
-//! in memory; nothing in either half knows where the other runs.
+//! candidates per key in order of event time, runs sequences, samples, first-seen queries and aggregates, and gives
+//! [`Match`]es. In one process they meet in memory; nothing in either half knows where the other runs.
 //!
 //! **Architecture invariant:** the engine knows no rule language, does no IO, and reads no clock: time is the events' own
 //! or handed in.
 
+mod aggregate;
 mod candidate;
 mod event;
 mod explain;
 mod expression;
+mod first_seen;
+mod grid;
 mod limits;
 mod machine;
 mod matcher;
@@ -27,6 +30,7 @@ mod sample;
 mod scratch;
 mod sequence;
 mod shape;
+mod tally;
 mod text;
 mod values;
 
@@ -34,7 +38,7 @@ pub use event::{Event, Origin};
 pub use explain::{Explainer, Explanation, Finding, Why, WhyNode, WhyTest};
 pub use limits::{Fetch, apply_limits, sort_matches};
 pub use matcher::{Matcher, Record, Statistics};
-pub use matches::{Match, Ordinal, RuleIndex, StepMatch};
+pub use matches::{Distinct, Match, Ordinal, RuleIndex, StepMatch, Tally, Window};
 pub use nodes::ConditionError;
 pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 pub use program::{CompileError, Program};

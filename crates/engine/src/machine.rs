@@ -60,6 +60,7 @@ impl Finished {
                 .collect(),
             first: self.events.first().map(|held| held.time()),
             last: self.events.last().map(|held| held.ordinal.clone()),
+            window: None,
         }
     }
 }

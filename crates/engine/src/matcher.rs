@@ -37,8 +37,8 @@ pub struct Statistics {
     pub unreadable: u64,
     /// Values of wanted fields that did not fit the field's type.
     pub malformed_values: u64,
-    /// Events that were left out of a rule with order (a sequence) because they have no readable time; counted once
-    /// per rule and event, and only where the event satisfies one of the rule's steps.
+    /// Events that were left out of a rule about time (all but event queries and samples) because they have no
+    /// readable time; counted once per rule and event, and only where the event satisfies one of the rule's steps.
     pub without_time: u64,
     /// Events that were left out of a rule because its query fails in their index; counted likewise.
     pub failing_index: u64,
@@ -191,6 +191,7 @@ impl Matcher {
                 left_out = Some(stage.rule);
                 continue;
             }
+            let counted = counted_values(stage, row);
             let tuples = key_tuples(stage, row, &mut statistics.dropped_key_tuples);
             for keys in tuples {
                 let event = event.get_or_insert_with(|| Arc::new(new_event(program, row, record)));
@@ -199,6 +200,7 @@ impl Matcher {
                     rule: stage.rule,
                     step: stage.step,
                     keys,
+                    counted: counted.clone(),
                     ordinal: ordinal.clone(),
                     position: record.position,
                     event: Arc::clone(event),
@@ -284,6 +286,15 @@ fn key_tuples(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[
     }
     *dropped = dropped.saturating_add(wanted.saturating_sub(tuples.len() as u64));
     tuples
+}
+
+/// The values of the field whose distinct values are counted, if any.
+fn counted_values(stage: &CompiledStage, row: &Row) -> Box<[Value]> {
+    let slots = stage.counted.into_iter();
+    slots
+        .flat_map(|slot| row.values(slot))
+        .map(ValueRef::to_owned)
+        .collect()
 }
 
 fn distinct_values(key: &CompiledKey, row: &Row) -> SmallVec<[Option<Value>; 1]> {

@@ -58,10 +58,12 @@ pub struct StepMatch {
     /// The rule.
     pub rule: RuleIndex,
     /// The stage, as an index into the sequence's or sample's stages; the number of stages stands for `until`.
-    /// Always 0 for an event query.
+    /// Always 0 for queries of one condition.
     pub step: u16,
     /// The join keys; null only where the key is optional.
     pub keys: SmallVec<[Option<Value>; 2]>,
+    /// The event's values of the field whose distinct values an aggregate counts; else empty.
+    pub counted: Box<[Value]>,
     /// Place in the order; `None` where the record has no readable time (such events take part in event queries and
     /// samples only).
     pub ordinal: Option<Ordinal>,
@@ -76,13 +78,45 @@ pub struct StepMatch {
 pub struct Match {
     /// The rule.
     pub rule: RuleIndex,
-    /// The join keys' values; empty for an event query.
+    /// The join keys' values; of a first-seen query the terms, of an aggregate the group; empty for an event query.
     pub keys: Vec<Option<Value>>,
     /// For each result slot the stage that it belongs to (a step with `runs=3` has three slots) and its event; `None` for
-    /// a step that had to be missing.
+    /// a step that had to be missing. Of an aggregate's events the first and the last few, in order.
     pub events: Vec<(u16, Option<Arc<Event>>)>,
     /// Time of the first event, where it has one.
     pub first: Option<Instant>,
     /// Order of the last positive event, by which results sort.
     pub last: Option<Ordinal>,
+    /// The span of time that a first-seen query or an aggregate speaks of.
+    pub window: Option<Window>,
+}
+
+/// The span of time that a match speaks of. Rule, keys and `to` identify such a match, whichever events were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its start, inclusive. For a first-seen query the start of the interval; for an aggregate the start of what was
+    /// counted.
+    pub from: Instant,
+    /// Its end, exclusive: a multiple of the rule's interval.
+    pub to: Instant,
+    /// What an aggregate counted.
+    pub tally: Option<Tally>,
+}
+
+/// What an aggregate counted in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Events.
+    pub count: u64,
+    /// Distinct values of the field that the rule names, if it names one.
+    pub distinct: Option<Distinct>,
+}
+
+/// A number of distinct values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distinct {
+    /// The number.
+    pub count: u64,
+    /// Whether it is exact; else there are more.
+    pub is_exact: bool,
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use neph_event::Instant;
 use neph_plan::{Plan, Query};
 
+use crate::aggregate::AggregateOperator;
+use crate::first_seen::FirstSeenOperator;
 use crate::sample::SampleOperator;
 use crate::sequence::SequenceOperator;
 use crate::{Match, RuleIndex, StepMatch};
@@ -17,7 +19,7 @@ pub enum Emit {
     #[default]
     WhenFinal,
     /// As soon as the events that have come make it; taken back if one that comes later says otherwise. Absence is told
-    /// when the watermark has passed its time.
+    /// when the watermark has passed its time, and counts when no event that may still come can change them.
     AtOnce,
 }
 
@@ -80,9 +82,10 @@ pub struct RuleStatistics {
     pub duplicates: u64,
     /// Step matches that came after their time had been settled; not evaluated.
     pub late: u64,
-    /// Step matches of a sequence without a time; not evaluated.
+    /// Step matches without a time in a query about time; not evaluated.
     pub untimed: u64,
-    /// Events given up for want of memory, once for each partial sequence that held them.
+    /// Events given up for want of memory, once for each partial sequence that held them; tuples of terms that had to be
+    /// forgotten.
     pub evicted: u64,
     /// Matches found.
     pub finished: u64,
@@ -96,7 +99,7 @@ pub struct RuleStatistics {
     pub peak_bytes: usize,
 }
 
-/// Runs the stateful part of all rules: event queries pass through, sequences and samples hold candidates by key.
+/// Runs the stateful part of all rules: event queries pass through, the others hold candidates by key.
 ///
 /// Matches come out of [`push`](Self::push) (event queries; the rest under memory pressure),
 /// [`advance`](Self::advance) and [`finish`](Self::finish). In live use call `advance` after every batch of events, also
@@ -126,6 +129,8 @@ enum Kind {
     Events { finished: u64 },
     Sequence(Box<SequenceOperator>),
     Sample(Box<SampleOperator>),
+    FirstSeen(Box<FirstSeenOperator>),
+    Aggregate(Box<AggregateOperator>),
 }
 
 impl Operators {
@@ -150,6 +155,15 @@ impl Operators {
                     config.emit,
                     config.max_samples_per_key,
                 ))),
+                Query::FirstSeen(query) => Kind::FirstSeen(Box::new(FirstSeenOperator::new(
+                    rule,
+                    query,
+                    config.emit,
+                    lateness,
+                ))),
+                Query::Aggregate(query) => {
+                    Kind::Aggregate(Box::new(AggregateOperator::new(rule, query, lateness)))
+                }
             };
             Operator {
                 kind,
@@ -178,6 +192,8 @@ impl Operators {
             }
             Kind::Sequence(sequence) => sequence.push(step),
             Kind::Sample(sample) => sample.push(step),
+            Kind::FirstSeen(operator) => operator.push(step),
+            Kind::Aggregate(operator) => operator.push(step),
         }
         operator.count(&mut self.held);
         if operator.held > self.rule_bytes {
@@ -204,6 +220,8 @@ impl Operators {
                 Kind::Events { .. } => continue,
                 Kind::Sequence(sequence) => sequence.advance(watermark, outcomes),
                 Kind::Sample(sample) => sample.advance(outcomes),
+                Kind::FirstSeen(operator) => operator.advance(watermark, outcomes),
+                Kind::Aggregate(operator) => operator.advance(watermark, outcomes),
             }
             operator.count(&mut self.held);
         }
@@ -216,6 +234,8 @@ impl Operators {
                 Kind::Events { .. } => continue,
                 Kind::Sequence(sequence) => sequence.finish(outcomes),
                 Kind::Sample(sample) => sample.finish(outcomes),
+                Kind::FirstSeen(operator) => operator.finish(outcomes),
+                Kind::Aggregate(operator) => operator.finish(outcomes),
             }
             operator.count(&mut self.held);
         }
@@ -233,6 +253,8 @@ impl Operators {
             },
             Kind::Sequence(sequence) => sequence.statistics(),
             Kind::Sample(sample) => sample.statistics(),
+            Kind::FirstSeen(operator) => operator.statistics(),
+            Kind::Aggregate(operator) => operator.statistics(),
         };
         RuleStatistics {
             state_bytes: operator.held,
@@ -253,6 +275,8 @@ impl Operator {
             Kind::Events { .. } => 0,
             Kind::Sequence(sequence) => sequence.bytes(),
             Kind::Sample(sample) => sample.bytes(),
+            Kind::FirstSeen(operator) => operator.bytes(),
+            Kind::Aggregate(operator) => operator.bytes(),
         }
     }
 
@@ -261,6 +285,8 @@ impl Operator {
             Kind::Events { .. } => {}
             Kind::Sequence(sequence) => sequence.relieve(limit, outcomes),
             Kind::Sample(sample) => sample.relieve(limit),
+            Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
+            Kind::Aggregate(operator) => operator.relieve(limit, outcomes),
         }
     }
 
@@ -281,5 +307,6 @@ fn single(step: StepMatch) -> Match {
         events: vec![(0, Some(step.event))],
         first: step.ordinal.as_ref().map(|ordinal| ordinal.time),
         last: step.ordinal,
+        window: None,
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct CompiledStage {
     pub(crate) step: u16,
     pub(crate) condition: NodeId,
     pub(crate) keys: Box<[CompiledKey]>,
+    /// The field whose distinct values are counted.
+    pub(crate) counted: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -81,7 +83,7 @@ impl Program {
                     .tiebreaker
                     .and_then(|field| map.get(field.0 as usize))
                     .copied(),
-                ordered: matches!(plan.query, Query::Sequence(_)),
+                ordered: !matches!(plan.query, Query::Events(_) | Query::Sample(_)),
                 failing_indices: plan.failing_indices.clone().into(),
             });
             match compile_stages(rule, plan, &map, &slots, &mut nodes) {
@@ -132,6 +134,14 @@ fn compile_stages(
     slots: &Slots,
     nodes: &mut NodesBuilder,
 ) -> Result<Vec<CompiledStage>, (Option<Span>, ConditionError)> {
+    let counted = match &plan.query {
+        Query::Aggregate(aggregate) => aggregate
+            .distinct
+            .as_ref()
+            .and_then(|distinct| distinct.field.field),
+        _ => None,
+    };
+    let counted = counted.and_then(|field| map.get(field.0 as usize)).copied();
     let mut compiled = Vec::new();
     for (step, (condition, keys)) in (0_u16..).zip(steps(&plan.query)) {
         let condition = nodes.add(condition, map, slots)?;
@@ -154,6 +164,7 @@ fn compile_stages(
             step,
             condition,
             keys: compiled_keys.into(),
+            counted,
         });
     }
     Ok(compiled)
@@ -174,5 +185,7 @@ pub(crate) fn steps(query: &Query) -> Vec<(&Condition, &[neph_plan::Key])> {
             .iter()
             .map(|stage| (&stage.condition, stage.keys.as_slice()))
             .collect(),
+        Query::FirstSeen(first_seen) => vec![(&first_seen.condition, &first_seen.fields)],
+        Query::Aggregate(aggregate) => vec![(&aggregate.condition, &aggregate.group)],
     }
 }

@@ -243,6 +243,7 @@ fn to_match(rule: RuleIndex, key: &JoinKey, sample: &[&Held]) -> Match {
         events: events.collect(),
         first: sample.iter().filter_map(|held| held.time).min(),
         last: None,
+        window: None,
     }
 }
 

@@ -176,6 +176,7 @@ fn deliveries(
                         .iter()
                         .map(|key| key.map(|key| Value::Long(key.into())))
                         .collect(),
+                    counted: Box::default(),
                     ordinal: Some(Ordinal {
                         time: seen.time,
                         tiebreaker: seen.tiebreaker.map(Value::Long),

@@ -21,6 +21,7 @@ pub mod functions;
 pub mod pattern;
 mod query;
 pub mod regex;
+mod stateful;
 mod time_part;
 pub mod words;
 
@@ -28,4 +29,5 @@ pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDi
 pub use expr::{Arithmetic, Expr, Function};
 pub use neph_diag::Span;
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};
+pub use stateful::{Aggregate, DistinctAtLeast, FirstSeen};
 pub use time_part::TimePart;

@@ -2,7 +2,7 @@
 
 use neph_event::Field;
 
-use crate::Condition;
+use crate::{Aggregate, Condition, FirstSeen};
 
 /// A field of a plan: an index into [`Plan::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,43 @@ pub enum Query {
     Sequence(Sequence),
     /// Events that share key values, in any order.
     Sample(Sample),
+    /// Events whose terms are new.
+    FirstSeen(FirstSeen),
+    /// Groups of many events.
+    Aggregate(Aggregate),
+}
+
+impl Query {
+    /// The conditions of all its steps, in order; that of `until` comes last.
+    pub fn conditions(&self) -> Vec<&Condition> {
+        match self {
+            Self::Events(events) => vec![&events.condition],
+            Self::Sequence(sequence) => {
+                let stages = sequence.stages.iter().chain(&sequence.until);
+                stages.map(|stage| &stage.condition).collect()
+            }
+            Self::Sample(sample) => sample.stages.iter().map(|stage| &stage.condition).collect(),
+            Self::FirstSeen(first_seen) => vec![&first_seen.condition],
+            Self::Aggregate(aggregate) => vec![&aggregate.condition],
+        }
+    }
+
+    /// The same conditions, to be changed.
+    pub fn conditions_mut(&mut self) -> Vec<&mut Condition> {
+        match self {
+            Self::Events(events) => vec![&mut events.condition],
+            Self::Sequence(sequence) => {
+                let stages = sequence.stages.iter_mut().chain(&mut sequence.until);
+                stages.map(|stage| &mut stage.condition).collect()
+            }
+            Self::Sample(sample) => {
+                let stages = sample.stages.iter_mut();
+                stages.map(|stage| &mut stage.condition).collect()
+            }
+            Self::FirstSeen(first_seen) => vec![&mut first_seen.condition],
+            Self::Aggregate(aggregate) => vec![&mut aggregate.condition],
+        }
+    }
 }
 
 /// Single events that satisfy a condition.

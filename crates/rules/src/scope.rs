@@ -18,7 +18,7 @@
 
 use neph_diag::Span;
 use neph_event::{Field, FieldType};
-use neph_plan::{Case, Condition, FieldId, Leaf, Pattern, PatternPart, Plan, Query, Test};
+use neph_plan::{Case, Condition, FieldId, Leaf, Pattern, PatternPart, Plan, Test};
 
 /// Types of data streams; a pattern that begins with another word names no data stream.
 const STREAM_TYPES: [&str; 5] = ["logs", "metrics", "traces", "synthetics", "profiling"];
@@ -81,23 +81,7 @@ impl IndexScope {
             let own = std::mem::replace(condition, Condition::Const(false));
             *condition = Condition::And(vec![own, scope.clone()]);
         };
-        match &mut plan.query {
-            Query::Events(events) => restrict(&mut events.condition),
-            Query::Sequence(sequence) => {
-                sequence
-                    .stages
-                    .iter_mut()
-                    .for_each(|stage| restrict(&mut stage.condition));
-                sequence
-                    .until
-                    .iter_mut()
-                    .for_each(|stage| restrict(&mut stage.condition));
-            }
-            Query::Sample(sample) => sample
-                .stages
-                .iter_mut()
-                .for_each(|stage| restrict(&mut stage.condition)),
-        }
+        plan.query.conditions_mut().into_iter().for_each(restrict);
     }
 
     fn condition(&self, index: FieldId, dataset: FieldId) -> Condition {

@@ -1,7 +1,9 @@
-//! A naive interpreter of sequences and samples: EQL's words put into code, over all events at once, with no regard for
-//! speed or memory. The engine must say the same.
+//! A naive interpreter of stateful queries: the words of their definitions put into code, over all events at once, with
+//! no regard for speed or memory. The engine must say the same.
 //!
 //! Source: <https://www.elastic.co/docs/reference/query-languages/eql/eql-syntax>
+
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ pub fn interpret(plan: &Plan, steps: &[StepMatch], max_samples_per_key: usize) -
         Query::Events(_) => steps.iter().map(event_match).collect(),
         Query::Sequence(sequence) => sequences(sequence, steps),
         Query::Sample(sample) => return samples(sample, steps, max_samples_per_key),
+        Query::FirstSeen(query) => windows::first_seen(query, steps),
+        Query::Aggregate(query) => windows::aggregate(query, steps),
     };
     sort_matches(&mut matches);
     matches
@@ -30,6 +34,7 @@ fn event_match(step: &StepMatch) -> Match {
         events: vec![(0, Some(Arc::clone(&step.event)))],
         first: step.ordinal.as_ref().map(|ordinal| ordinal.time),
         last: step.ordinal.clone(),
+        window: None,
     }
 }
 
@@ -234,6 +239,7 @@ fn to_match(sequence: &Sequence, rule: RuleIndex, keys: &Keys, finished: &Partia
         events,
         first: finished.first().map(|hit| hit.ordinal.time),
         last: finished.last().map(|hit| hit.ordinal.clone()),
+        window: None,
     }
 }
 
@@ -274,6 +280,7 @@ fn samples(sample: &Sample, steps: &[StepMatch], max_samples_per_key: usize) -> 
                     .map(|ordinal| ordinal.time)
                     .min(),
                 last: None,
+                window: None,
             }
         }));
     }

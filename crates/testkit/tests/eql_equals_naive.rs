@@ -212,6 +212,7 @@ fn steps_by_hand(records: &[Seen], steps: &[&Step], keys: Keys) -> Vec<StepMatch
                     rule: RuleIndex(0),
                     step: number as u16,
                     keys: keys.into_iter().collect(),
+                    counted: Box::default(),
                     ordinal: Some(Ordinal {
                         time: Instant::from_millis(record.millis),
                         tiebreaker: record.order.map(Value::Long),

@@ -125,6 +125,8 @@ impl<'a> Printer<'a> {
             Query::Events(_) => "events",
             Query::Sequence(_) => "sequences",
             Query::Sample(_) => "samples",
+            Query::FirstSeen(_) => "first_seen",
+            Query::Aggregate(_) => "groups",
         }
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn step(step: u16, key: &str, millis: i64, position: u64) -> StepMatc
         rule: RuleIndex(0),
         step,
         keys: [Some(Value::String(key.into()))].into_iter().collect(),
+        counted: Box::default(),
         ordinal: Some(Ordinal {
             time: Instant::from_millis(millis),
             tiebreaker: None,

@@ -6,7 +6,7 @@
 
 use neph_diag::{Diagnostic, Span};
 use neph_event::Value;
-use neph_plan::{Case, Condition, FieldId, Query, Relation, Test};
+use neph_plan::{Case, Condition, FieldId, Relation, Test};
 
 use super::Checked;
 use crate::ast::{Expr, ExprKind};
@@ -55,26 +55,13 @@ pub(super) fn check(checked: &Checked<'_, '_>, diagnostics: &mut Vec<Diagnostic>
         };
         diagnostics.push(Diagnostic::new(&codes::CONSTANT_CONDITION, *span, message));
     }
-    for condition in conditions(&checked.plan.query) {
+    for condition in checked.plan.query.conditions() {
         contradictions(condition, checked, diagnostics);
     }
     for event_query in checked.query.event_queries() {
         event_query
             .condition
             .walk(&mut |expr| diagnostics.extend(tautology(expr, checked.text)));
-    }
-}
-
-fn conditions(query: &Query) -> Vec<&Condition> {
-    match query {
-        Query::Events(events) => vec![&events.condition],
-        Query::Sequence(sequence) => sequence
-            .stages
-            .iter()
-            .chain(&sequence.until)
-            .map(|stage| &stage.condition)
-            .collect(),
-        Query::Sample(sample) => sample.stages.iter().map(|stage| &stage.condition).collect(),
     }
 }
 
