@@ -10,8 +10,9 @@ use neph_diag::{Diagnostic, SourceFile, has_errors};
 use neph_engine::{
     Event, Fetch, Match, OperatorConfig, Operators, Outcome, Program, apply_limits, sort_matches,
 };
-use neph_eql::{CompileOptions, Compiled};
+use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema};
+use neph_kql::Dialect;
 use neph_plan::{Limit, Plan, Query};
 use neph_runtime::{RunError, detect};
 
@@ -22,7 +23,7 @@ use crate::terminal::Terminal;
 /// Search logs with a query and print events, sequences or samples
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
+    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
 )]
 pub(crate) struct Args {
     /// The query.
@@ -101,6 +102,31 @@ pub(crate) struct QueryArgs {
 enum Language {
     /// Elastic's Event Query Language.
     Eql,
+    /// Kibana Query Language.
+    #[value(alias = "kuery")]
+    Kql,
+    /// Lucene's query strings.
+    Lucene,
+}
+
+/// What came of a query.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// The plan; there is none when an error was reported.
+    pub(crate) plan: Option<Plan>,
+    /// Everything that is wrong or probably not meant, in the order of the text.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Language {
+    /// The language as the crate of KQL has it; EQL is none of its.
+    fn dialect(self) -> Option<Dialect> {
+        match self {
+            Self::Eql => None,
+            Self::Kql => Some(Dialect::Kql),
+            Self::Lucene => Some(Dialect::Lucene),
+        }
+    }
 }
 
 impl QueryArgs {
@@ -111,7 +137,6 @@ impl QueryArgs {
 
     /// Compiles a query.
     pub(crate) fn compile(&self, query: &str) -> Result<Compiled, Failure> {
-        let Language::Eql = self.lang;
         let mapped;
         let schema = match &self.mapping {
             None if self.strict => {
@@ -132,9 +157,36 @@ impl QueryArgs {
             }
         };
         let now = jiff::Timestamp::now().as_nanosecond();
-        let mut options = CompileOptions::new(schema, Instant::from_nanos(now));
-        options.tiebreaker_field = self.tiebreaker.as_deref();
-        Ok(neph_eql::compile(query, &options))
+        let now = Instant::from_nanos(now);
+        let tiebreaker_field = self.tiebreaker.as_deref();
+        let (plan, diagnostics) = match self.lang.dialect() {
+            None => {
+                let options = CompileOptions {
+                    tiebreaker_field,
+                    ..CompileOptions::new(schema, now)
+                };
+                let compiled = neph_eql::compile(query, &options);
+                (compiled.plan, compiled.diagnostics)
+            }
+            Some(dialect) => {
+                let options = neph_kql::CompileOptions {
+                    tiebreaker_field,
+                    ..neph_kql::CompileOptions::new(dialect, schema, now)
+                };
+                let compiled = neph_kql::compile(query, &options);
+                (compiled.plan, compiled.diagnostics)
+            }
+        };
+        Ok(Compiled { plan, diagnostics })
+    }
+
+    /// Whether a query follows the grammar of its language.
+    pub(crate) fn parses(&self, query: &str) -> bool {
+        let diagnostics = match self.lang.dialect() {
+            None => neph_eql::parse(query).1,
+            Some(dialect) => neph_kql::parse(query, dialect).1,
+        };
+        !has_errors(&diagnostics)
     }
 }
 
@@ -187,8 +239,14 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     input::report(&detection.summary, terminal);
     for statistics in &detection.rules {
         for (count, what) in [
-            (statistics.evicted, "events of partial results were given up for want of memory"),
-            (statistics.late, "events came after their time had been settled for want of memory"),
+            (
+                statistics.evicted,
+                "events of partial results were given up for want of memory",
+            ),
+            (
+                statistics.late,
+                "events came after their time had been settled for want of memory",
+            ),
         ] {
             if count > 0 {
                 terminal.warning(&format!("{count} {what}"));

@@ -8,16 +8,13 @@
 use std::sync::Arc;
 
 use neph_diag::{Diagnostic, Span, has_errors};
-use neph_event::{Exactness, Field, FieldType, Instant, Schema, Value};
+use neph_event::{ANY_FIELD, Exactness, Field, FieldType, Instant, Schema, Value};
 use neph_plan::{
     Case, Condition, Expr, FieldId, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test, regex,
 };
 
 use crate::codes;
 use crate::typing::{self, Typed};
-
-/// The path of the field that holds every value of a record.
-const ANY_FIELD: &str = "*";
 
 /// A field as a query uses it, once for every place.
 #[derive(Clone, Debug)]
@@ -313,7 +310,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reports a regular expression that does not compile; whether it does.
-    pub(crate) fn check_regex(&mut self, text: &str, span: Span) -> bool {
+    pub fn check_regex(&mut self, text: &str, span: Span) -> bool {
         let compiled = regex::compile(&[text.into()], RegexDialect::Lucene, Case::Sensitive);
         if let Err(error) = &compiled {
             let message = format!("the regular expression is not valid: {}", error.reason);

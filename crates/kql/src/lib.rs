@@ -25,7 +25,7 @@ mod wildcard_names;
 
 pub use codes::*;
 pub use compile::{CompileOptions, Compiled, compile, parse};
-pub use fields::{FieldUse, Fields};
+pub use fields::{FieldUse, Fields, Target, Wanted};
 
 /// Which of the two languages a text is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,6 @@
 //! A rule's query to its plan.
+//!
+//! EQL is here, the other languages in [`crate::kuery`].
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -51,7 +53,7 @@ pub(crate) fn eql(query: &str, overrides: &Overrides<'_>) -> Compiled {
     }
 }
 
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Instant::from_nanos(i128::try_from(since.as_nanos()).unwrap_or(0))
 }

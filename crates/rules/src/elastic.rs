@@ -1,14 +1,17 @@
 //! Reads one rule of Elastic's format, from TOML or JSON.
 
 use neph_diag::{Diagnostic, Span};
+use neph_kql::Dialect;
 
 use crate::check::Findings;
 use crate::codes;
 use crate::compile::{self, Overrides};
 use crate::document::{Node, Table};
 use crate::embedded::{Embedded, Host};
+use crate::filters;
 use crate::guide;
 use crate::keys;
+use crate::kuery;
 use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping};
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
@@ -66,14 +69,18 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         None => findings.check(rule, source.place, "", keys::RULE, kind),
     }
     findings.finish();
-    let not_honoured = std::mem::take(&mut findings.not_honoured);
+    let mut not_honoured = std::mem::take(&mut findings.not_honoured);
     let mut reader = Reader {
         source: &source,
         diagnostics: findings.diagnostics,
         unfilled: Vec::new(),
         query_map: None,
+        unapplied_filters: false,
     };
     let rule_read = reader.rule(kind);
+    if reader.unapplied_filters {
+        not_honoured.push(filters::UNAPPLIED);
+    }
     let mut diagnostics = reader.diagnostics;
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let refused = neph_diag::has_errors(&diagnostics);
@@ -95,6 +102,7 @@ struct Reader<'a> {
     diagnostics: Vec<Diagnostic>,
     unfilled: Vec<String>,
     query_map: Option<Embedded>,
+    unapplied_filters: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -424,22 +432,20 @@ impl<'a> Reader<'a> {
             }
             return None;
         };
-        if kind != RuleKind::Eql {
+        if !kind.is_supported() {
             return None;
         }
-        if let Some(language) = table.text("language")
-            && language != "eql"
-        {
-            let message = format!("the language of a rule of type `eql` is `eql`, not `{language}`");
-            self.refuse("language", message, "make `type` and `language` agree");
-        }
+        let dialect = self.dialect(kind)?;
         let query = node.as_text()?;
         let overrides = Overrides {
             category: table.text("event_category_override"),
             timestamp: table.text("timestamp_field"),
             tiebreaker: table.text("tiebreaker_field"),
         };
-        let compiled = compile::eql(query, &overrides);
+        let compiled = match dialect {
+            Some(dialect) => kuery::compile(query, dialect, &overrides),
+            None => compile::eql(query, &overrides),
+        };
         self.unfilled = compiled.unfilled;
         let map = Embedded::new(self.source.text, node.span, query, self.source.host);
         self.diagnostics.extend(
@@ -450,8 +456,37 @@ impl<'a> Reader<'a> {
         );
         self.query_map = Some(map);
         let mut plan = compiled.plan?;
+        if let Some(filters) = self.node("filters") {
+            let outcome = filters::restrict(&mut plan, filters);
+            self.diagnostics.extend(outcome.diagnostics);
+            self.unapplied_filters = outcome.unapplied;
+        }
         IndexScope::new(index).restrict(&mut plan);
         Some(plan)
+    }
+
+    /// The language of the query of such a rule, inside `None` for EQL; outside where it has another.
+    fn dialect(&mut self, kind: RuleKind) -> Option<Option<Dialect>> {
+        let language = self.table().text("language");
+        if kind == RuleKind::Eql {
+            if let Some(language) = language.filter(|language| *language != "eql") {
+                let message = format!("the language of a rule of type `eql` is `eql`, not `{language}`");
+                self.refuse("language", message, "make `type` and `language` agree");
+            }
+            return Some(None);
+        }
+        // Kibana takes a query without a language for KQL.
+        let language = language.unwrap_or("kuery");
+        let dialect = kuery::dialect(language);
+        if dialect.is_none() {
+            let words = kuery::LANGUAGES.map(|(word, _)| format!("`{word}`")).join(" or ");
+            let message = format!(
+                "the language of a rule of type `{}` is {words}, not `{language}`",
+                kind.word()
+            );
+            self.refuse("language", message, "make `type` and `language` agree");
+        }
+        dialect.map(Some)
     }
 }
 

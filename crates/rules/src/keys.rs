@@ -124,11 +124,8 @@ pub(crate) const RULE: &[Key] = &[
         Any,
         Later("exceptions are not applied: excepted events take part"),
     ),
-    key(
-        "filters",
-        Any,
-        Later("filters are not applied: events that they leave out take part"),
-    ),
+    // Each is looked at where it is lowered.
+    key("filters", Any, Honoured),
     key(
         "data_view_id",
         Text,

@@ -159,7 +159,7 @@ impl RuleKind {
 
     /// Whether rules of this type run.
     pub fn is_supported(self) -> bool {
-        self == Self::Eql
+        matches!(self, Self::Eql | Self::Query)
     }
 }
 

@@ -28,7 +28,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 #[test]
-fn every_eql_rule_of_elastic_loads() {
+fn every_eql_and_kql_rule_of_elastic_loads() {
     let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let archive = std::fs::File::open(shared.join("corpora/rules-elastic.tar.xz")).unwrap();
@@ -49,30 +49,31 @@ fn every_eql_rule_of_elastic_loads() {
     }
     println!("{codes:#?}");
 
-    let eql: Vec<_> = set
-        .report
-        .rules
-        .iter()
-        .filter(|rule| rule.kind == Some(RuleKind::Eql))
-        .collect();
-    assert_eq!(eql.len(), 1024);
-    for rule in &eql {
-        let name = rule.name.as_deref().unwrap_or("");
-        if rule.state == RuleState::Rejected {
-            let file = &set.report.file_reports()[rule.file];
-            for diagnostic in &rule.diagnostics {
-                println!("{}", neph_diag::render::text(diagnostic, &file.source, false));
+    for (kind, number) in [(RuleKind::Eql, 1024), (RuleKind::Query, 428)] {
+        let rules: Vec<_> = set
+            .report
+            .rules
+            .iter()
+            .filter(|rule| rule.kind == Some(kind))
+            .collect();
+        assert_eq!(rules.len(), number);
+        for rule in &rules {
+            let name = rule.name.as_deref().unwrap_or("");
+            if rule.state == RuleState::Rejected {
+                let file = &set.report.file_reports()[rule.file];
+                for diagnostic in &rule.diagnostics {
+                    println!("{}", neph_diag::render::text(diagnostic, &file.source, false));
+                }
+            }
+            for reason in &rule.reasons {
+                println!("degraded: {name}: {reason}");
             }
         }
-        for reason in &rule.reasons {
-            println!("degraded: {name}: {reason}");
-        }
+        let of = |state| rules.iter().filter(|rule| rule.state == state).count();
+        let (active, degraded) = (of(RuleState::Active), of(RuleState::Degraded));
+        println!("{}: {active} active, {degraded} degraded", kind.word());
+        assert_eq!(of(RuleState::Rejected), 0);
     }
-    let rejected = eql
-        .iter()
-        .filter(|rule| rule.state == RuleState::Rejected)
-        .count();
-    assert_eq!(rejected, 0);
 
     assert_eq!(counts.rules, counts.active + counts.degraded + counts.rejected);
     assert_eq!(
@@ -91,7 +92,6 @@ fn every_eql_rule_of_elastic_loads() {
             ("esql", 209),
             ("machine_learning", 106),
             ("new_terms", 241),
-            ("query", 428),
             ("threat_match", 6),
             ("threshold", 28)
         ]

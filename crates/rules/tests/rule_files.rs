@@ -186,8 +186,8 @@ fn each_slip_is_told_with_its_place() {
         ),
         (
             "type = \"eql\"",
-            "type = \"query\"",
-            "rule-type-unsupported: rules of type `query` are not supported yet @ \"query\"",
+            "type = \"esql\"",
+            "rule-type-unsupported: rules of type `esql` are not supported yet @ \"esql\"",
         ),
         (
             "language = \"eql\"",
@@ -480,9 +480,9 @@ fn folders_are_searched_and_everything_in_them_is_counted() {
     write("a/good.toml", GOOD);
     write("a/same-id.toml", &GOOD.replace("Curl starts", "Another"));
     write(
-        "a/kql.toml",
+        "a/esql.toml",
         &GOOD
-            .replace("\"eql\"", "\"query\"")
+            .replace("\"eql\"", "\"esql\"")
             .replace("0b3d8a6e", "1b3d8a6e"),
     );
     write(
@@ -524,7 +524,7 @@ fn folders_are_searched_and_everything_in_them_is_counted() {
         (counts.files_read, counts.files_ignored, counts.files_failed),
         (5, 3, 2)
     );
-    assert_eq!(counts.unsupported.get("query"), Some(&1));
+    assert_eq!(counts.unsupported.get("esql"), Some(&1));
     assert_eq!(set.rules.len(), 3);
     assert!(set.report.failures.iter().any(|failure| failure.path == missing));
     assert!(
@@ -545,7 +545,7 @@ fn folders_are_searched_and_everything_in_them_is_counted() {
     assert_eq!(same.diagnostics[0].code.name, "rule-id-duplicate");
     assert_eq!(
         counts.to_string(),
-        "5 rules (2 active, 1 degraded, 2 rejected) in 5 files; not supported yet: query 1; 3 files ignored; 2 files unreadable"
+        "5 rules (2 active, 1 degraded, 2 rejected) in 5 files; not supported yet: esql 1; 3 files ignored; 2 files unreadable"
     );
     let json = set.report.to_json();
     assert_eq!(json["counts"]["rules"], 5);

@@ -18,7 +18,7 @@ const ROUNDS: usize = 8;
 /// Check rule files, or one query, and report every problem at once
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph rules check rules/\n  neph rules check --fix my-rule.toml\n  neph rules check --lang eql --query 'process where process.name == \"*.exe\"'\n\nExit code 2 if a rule is rejected or the query is refused. Without --mapping or --strict a query is refused only if\nit does not parse: what its names and types mean, a mapping says. Other problems are shown all the same."
+    after_help = "Examples:\n  neph rules check rules/\n  neph rules check --fix my-rule.toml\n  neph rules check --lang eql --query 'process where process.name == \"*.exe\"'\n  neph rules check --lang kql --query 'source.ip: 10.*'\n\nExit code 2 if a rule is rejected or the query is refused. Without --mapping or --strict a query is refused only if\nit does not parse: what its names and types mean, a mapping says. Other problems are shown all the same."
 )]
 pub(crate) struct Args {
     /// Rule files or folders of them.
@@ -186,7 +186,7 @@ fn check_query(query: &str, args: &Args, terminal: &Terminal) -> Result<Exit, Fa
     let refused = if args.language.is_strict() {
         !compiles
     } else {
-        has_errors(&neph_eql::parse(query).1)
+        !args.language.parses(query)
     };
     let mut out = std::io::stdout().lock();
     match args.format {
