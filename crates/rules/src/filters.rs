@@ -7,7 +7,7 @@
 use neph_diag::{Diagnostic, Span, has_errors};
 use neph_event::Schema;
 use neph_kql::{Fields, Target, Wanted};
-use neph_plan::{Case, Condition, Pattern, PatternPart, Plan, Query, Relation};
+use neph_plan::{Case, Condition, Pattern, PatternPart, Plan, Relation};
 
 use crate::codes;
 use crate::compile::now;
@@ -66,17 +66,7 @@ pub(crate) fn restrict(plan: &mut Plan, filters: &Node) -> Outcome {
         let own = std::mem::replace(condition, Condition::Const(false));
         *condition = Condition::all(vec![own, filter.clone()]);
     };
-    match &mut plan.query {
-        Query::Events(events) => apply(&mut events.condition),
-        Query::Sequence(sequence) => {
-            let stages = sequence.stages.iter_mut().chain(&mut sequence.until);
-            stages.for_each(|stage| apply(&mut stage.condition));
-        }
-        Query::Sample(sample) => sample
-            .stages
-            .iter_mut()
-            .for_each(|stage| apply(&mut stage.condition)),
-    }
+    plan.query.conditions_mut().into_iter().for_each(apply);
     outcome
 }
 
