@@ -197,7 +197,7 @@ impl Lowering<'_> {
             ExprKind::Or(parts) => {
                 let plain: Vec<&Literal> = parts.iter().filter_map(plain).collect();
                 let mut conditions = vec![self.any_of(&plain, target, span)];
-                for part in parts.iter().filter(|part| plain_is_none(part)) {
+                for part in parts.iter().filter(|part| plain(part).is_none()) {
                     conditions.push(self.values(part, target, part.span));
                 }
                 Condition::any(conditions)
@@ -275,7 +275,8 @@ impl Lowering<'_> {
     fn targets(&mut self, name: &Name, prefix: &str) -> Vec<Target> {
         if let Some(literal) = name.pattern.as_literal() {
             let full = format!("{prefix}{literal}");
-            return self.fields.resolve(&full, name.span).into_iter().collect();
+            let target = self.fields.resolve_in(&full, name.span, !prefix.is_empty());
+            return target.into_iter().collect();
         }
         let mut pattern = name.pattern.clone();
         if !prefix.is_empty() {
@@ -346,10 +347,6 @@ fn plain(expr: &Expr) -> Option<&Literal> {
         ExprKind::Value(literal) => Some(literal),
         _ => None,
     }
-}
-
-fn plain_is_none(expr: &&Expr) -> bool {
-    plain(expr).is_none()
 }
 
 fn is_any(pattern: &Pattern) -> bool {

@@ -114,6 +114,12 @@ impl<'a> Fields<'a> {
 
     /// Looks a field up, and reports one that the schema does not have; `None` where that is an error.
     pub fn resolve(&mut self, name: &str, span: Span) -> Option<Target> {
+        self.resolve_in(name, span, false)
+    }
+
+    /// The same for a name in braces, if it is `nested`: there the fields of the objects of a list can be asked, whose
+    /// types a mapping does not tell here.
+    pub(crate) fn resolve_in(&mut self, name: &str, span: Span, nested: bool) -> Option<Target> {
         let def = self.schema.get(name);
         let own = match name {
             "_id" => Some(Field::record_id()),
@@ -137,7 +143,15 @@ impl<'a> Fields<'a> {
                 return None;
             }
         }
-        Some(self.target(name))
+        let target = self.target(name);
+        if nested && &*target.type_name == "nested" {
+            return Some(Target {
+                id: self.intern(Schema::unknown(name)),
+                compares: Compares::Whole(Case::Sensitive),
+                ..target
+            });
+        }
+        Some(target)
     }
 
     /// The field of a name that is known to exist, or not to.

@@ -42,3 +42,6 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Parentheses, braces and `not` nested deeper than this are not read.
 pub(crate) const MAX_DEPTH: usize = 100;
+
+/// After so many problems of the grammar no more are told of one text.
+pub(crate) const MAX_PROBLEMS: usize = 100;

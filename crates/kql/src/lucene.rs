@@ -12,7 +12,7 @@ use neph_plan::{Pattern, PatternPart};
 
 use crate::ast::{Expr, ExprKind, Form, Literal, Name, RangeOperator};
 use crate::scanner::{PatternBuilder, Scanner, is_space};
-use crate::{MAX_DEPTH, codes};
+use crate::{MAX_DEPTH, MAX_PROBLEMS, codes};
 
 /// Reads a query. There is always a tree; what could not be read is [`ExprKind::Error`].
 pub(crate) fn parse(text: &str) -> (Expr, Vec<Diagnostic>) {
@@ -33,8 +33,8 @@ pub(crate) fn parse(text: &str) -> (Expr, Vec<Diagnostic>) {
             parser.diagnostics,
         );
     }
-    let mut expr = parser.clauses(None);
-    while !parser.scanner.is_at_end() {
+    let mut parts = vec![parser.clauses(None)];
+    while !parser.scanner.is_at_end() && !parser.given_up {
         // Only a closing parenthesis stops the clauses before the end.
         let span = parser.scanner.here();
         parser.scanner.bump();
@@ -44,15 +44,12 @@ pub(crate) fn parse(text: &str) -> (Expr, Vec<Diagnostic>) {
             "take it away, or put a `\\` before it",
         );
         parser.scanner.skip_space();
-        if !parser.scanner.is_at_end() {
-            let more = parser.clauses(None);
-            let span = expr.span.to(more.span);
-            expr = Expr {
-                kind: ExprKind::Or(vec![expr, more]),
-                span,
-            };
+        if !matches!(parser.scanner.peek(), None | Some(')')) {
+            parts.push(parser.clauses(None));
         }
     }
+    let span = Span::new(0, text.len());
+    let expr = one_or(parts, span, ExprKind::Or).unwrap_or_else(|| error(span));
     (expr, parser.diagnostics)
 }
 
@@ -512,6 +509,7 @@ impl Parser<'_> {
         if !self.given_up {
             self.diagnostics
                 .push(Diagnostic::new(&codes::LUCENE_SYNTAX, span, message).with_help(help));
+            self.given_up = self.diagnostics.len() >= MAX_PROBLEMS;
         }
     }
 }

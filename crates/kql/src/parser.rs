@@ -11,7 +11,7 @@ use neph_plan::PatternPart;
 
 use crate::ast::{Expr, ExprKind, Form, Literal, Name, RangeOperator};
 use crate::scanner::{PatternBuilder, Scanner, is_space};
-use crate::{MAX_DEPTH, codes};
+use crate::{MAX_DEPTH, MAX_PROBLEMS, codes};
 
 /// Reads a query. There is always a tree; what could not be read is [`ExprKind::Error`].
 pub(crate) fn parse(text: &str) -> (Expr, Vec<Diagnostic>) {
@@ -29,7 +29,7 @@ struct Parser<'a> {
     scanner: Scanner<'a>,
     diagnostics: Vec<Diagnostic>,
     depth: usize,
-    /// Set when the text is nested too deep: nothing more is read then.
+    /// Set when the text is nested too deep or has too many problems: nothing more is reported then.
     given_up: bool,
 }
 
@@ -57,12 +57,13 @@ impl Parser<'_> {
                 span: Span::default(),
             };
         }
-        let mut expr = self.or(Place::Query);
+        let first = self.or(Place::Query);
+        let mut parts = vec![first];
         // What is left could not be read. It is reported, and reading goes on behind it for further problems.
         loop {
             self.scanner.skip_space();
             if self.scanner.is_at_end() || self.given_up {
-                return expr;
+                break;
             }
             let start = self.scanner.at;
             self.unexpected();
@@ -71,14 +72,10 @@ impl Parser<'_> {
                 self.scanner.bump();
             }
             if self.joint(Word::And) || self.joint(Word::Or) {
-                let right = self.or(Place::Query);
-                let span = expr.span.to(right.span);
-                expr = Expr {
-                    kind: ExprKind::And(vec![expr, right]),
-                    span,
-                };
+                parts.push(self.or(Place::Query));
             }
         }
+        together(parts, ExprKind::And)
     }
 
     fn or(&mut self, place: Place) -> Expr {
@@ -93,21 +90,9 @@ impl Parser<'_> {
         while self.joint(word) {
             parts.push(part(self));
         }
-        let span = match (parts.first(), parts.last()) {
-            (Some(first), Some(last)) => first.span.to(last.span),
-            _ => Span::default(),
-        };
-        match (parts.pop(), parts.is_empty()) {
-            (Some(only), true) => only,
-            (Some(last), false) => {
-                parts.push(last);
-                let kind = match word {
-                    Word::And => ExprKind::And(parts),
-                    Word::Or => ExprKind::Or(parts),
-                };
-                Expr { kind, span }
-            }
-            (None, _) => error(span),
+        match word {
+            Word::And => together(parts, ExprKind::And),
+            Word::Or => together(parts, ExprKind::Or),
         }
     }
 
@@ -358,12 +343,17 @@ impl Parser<'_> {
                 '*' => builder.wildcard(PatternPart::Any),
                 '(' | ')' | ':' | '<' | '>' | '"' | '{' | '}' => break,
                 _ if self.is_at_keyword() => break,
+                _ if is_space(character) => {
+                    // All at once, so that long white space is looked through only once.
+                    let start = self.scanner.at;
+                    self.scanner.skip_space();
+                    builder.push_str(self.scanner.since(start).text(self.scanner.text));
+                    continue;
+                }
                 other => builder.push(other),
             }
             self.scanner.bump();
-            if !is_space(character) {
-                end = self.scanner.at;
-            }
+            end = self.scanner.at;
         }
         let pattern = builder.finish_trimmed();
         if self.scanner.at == start || (pattern.parts.is_empty() && !broken) {
@@ -461,8 +451,14 @@ impl Parser<'_> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.given_up {
+        // A second problem at one place follows from the first.
+        let follows = self
+            .diagnostics
+            .last()
+            .is_some_and(|last| last.span.start == diagnostic.span.start);
+        if !self.given_up && !follows {
             self.diagnostics.push(diagnostic);
+            self.given_up = self.diagnostics.len() >= MAX_PROBLEMS;
         }
     }
 
@@ -559,6 +555,10 @@ impl Parser<'_> {
                     continue;
                 }
                 _ if boundary && open == 0 => return,
+                _ if is_space(character) => {
+                    self.scanner.skip_space();
+                    continue;
+                }
                 _ => {}
             }
             self.scanner.bump();
@@ -574,6 +574,22 @@ fn word_length(text: &str, word: &str) -> Option<usize> {
     }
     let space = behind.len() - behind.trim_start_matches(is_space).len();
     (space > 0).then_some(word.len() + space)
+}
+
+/// One condition of several parts, which is the part itself where there is but one.
+fn together(mut parts: Vec<Expr>, join: impl FnOnce(Vec<Expr>) -> ExprKind) -> Expr {
+    let Some(last) = parts.pop() else {
+        return error(Span::default());
+    };
+    let Some(first) = parts.first() else {
+        return last;
+    };
+    let span = first.span.to(last.span);
+    parts.push(last);
+    Expr {
+        kind: join(parts),
+        span,
+    }
 }
 
 fn error(span: Span) -> Expr {
