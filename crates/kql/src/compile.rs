@@ -195,8 +195,8 @@ impl Lowering<'_> {
             ExprKind::Group(inner) => self.values(inner, target, span),
             ExprKind::Value(literal) => self.any_of(&[literal], target, span),
             ExprKind::Or(parts) => {
-                let plain: Vec<&Literal> = parts.iter().filter_map(plain).collect();
-                let mut conditions = vec![self.any_of(&plain, target, span)];
+                let literals: Vec<&Literal> = parts.iter().filter_map(plain).collect();
+                let mut conditions = vec![self.any_of(&literals, target, span)];
                 for part in parts.iter().filter(|part| plain(part).is_none()) {
                     conditions.push(self.values(part, target, part.span));
                 }
