@@ -11,12 +11,14 @@
 //!   schedule, the guide.
 //!
 //! **Ids are idempotent**: an alert's id is a hash of the rule's id and the ids of its events in order, so evaluating again
-//! makes no second alert. The rule's version is no part of it.
+//! makes no second alert. For new terms and thresholds it is a hash of the rule's id, the end of the run and the values of
+//! the fields. The rule's version is no part of it.
 
 mod document;
 mod fields;
 mod reason;
 mod why;
+mod windows;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -83,18 +85,26 @@ impl<'a> AlertBuilder<'a> {
     pub fn build(&mut self, found: &Match) -> Alert {
         let steps = self.steps(found);
         let documents: Vec<&Value> = steps.iter().filter_map(|step| step.document.as_ref()).collect();
-        let shared = fields::shared(&documents);
-        let lifted = Value::Object(shared);
-        let reason = reason::sentence(
-            &steps
-                .iter()
-                .map(|step| reason::Step {
-                    document: step.document.as_ref(),
-                    time: step.time,
-                    matched: &step.matched,
-                })
-                .collect::<Vec<_>>(),
-        );
+        let plan = self.rule.plan.as_ref();
+        let tally = found.window.and_then(|window| window.tally);
+        let lifted = match tally {
+            Some(_) => windows::shared(plan, found),
+            None => Value::Object(fields::shared(&documents)),
+        };
+        let told: Vec<reason::Step<'_>> = steps
+            .iter()
+            // Events that were counted have no order that tells anything: the first is an example.
+            .take(if tally.is_some() { 1 } else { usize::MAX })
+            .map(|step| reason::Step {
+                document: step.document.as_ref(),
+                time: step.time,
+                matched: &step.matched,
+            })
+            .collect();
+        let mut reason = reason::sentence(&told);
+        if let Some(window) = &found.window {
+            reason = windows::sentence(plan, found, window, &reason);
+        }
         let last_step = steps.iter().rev().find(|step| step.document.is_some());
         let last = found
             .last
@@ -117,7 +127,13 @@ impl<'a> AlertBuilder<'a> {
             reason,
             first: found.first.or_else(|| steps.iter().find_map(|step| step.time)),
             last,
-            run_time: rule.timestamp_override.as_ref().and_then(overridden).or(last),
+            // A run of new terms or of a threshold goes by the time of its events.
+            run_time: rule
+                .timestamp_override
+                .as_ref()
+                .filter(|_| found.window.is_none())
+                .and_then(overridden)
+                .or(last),
             event_ids: event_ids(found),
             document: Map::new(),
         };
@@ -227,9 +243,16 @@ struct StepOf {
 }
 
 /// The id of the alert of a match: the first 128 bits of the SHA-256 of the rule's id and the ids of the events in
-/// order, each with its length in front, in hexadecimal.
+/// order, each with its length in front, in hexadecimal. Of new terms and thresholds not the events count, but the end of the
+/// run and the values of the fields.
 pub fn alert_id(rule: &Rule, found: &Match) -> String {
     let mut parts = vec![rule.id.as_str()];
+    if let Some(window) = &found.window {
+        let identity = windows::identity(found, window);
+        parts.push("window");
+        parts.extend(identity.iter().map(String::as_str));
+        return hash_of(&parts);
+    }
     // A step that had to be missing keeps its place, as an empty id.
     parts.extend(
         found

@@ -10,6 +10,7 @@ use crate::compile::{self, Overrides};
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity};
 use crate::schedule::Schedule;
+use crate::windows::Condition;
 
 /// Reads the query and compiles it.
 pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
@@ -25,6 +26,8 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         version: None,
         kind: RuleKind::Eql,
         query: text.to_owned(),
+        language: "eql".into(),
+        condition: Condition::Single,
         severity: RuleSeverity::Low,
         risk_score: RuleSeverity::Low.number(),
         severity_mapping: Vec::new(),

@@ -123,8 +123,8 @@ pub(crate) static TYPE_UNSUPPORTED: Code = Code {
     name: "rule-type-unsupported",
     severity: Severity::Error,
     summary: "rules of this type do not run yet",
-    explanation: "Rules of type `eql` run. The types `query`, `saved_query`, `new_terms`, `threshold`, `threat_match`, `esql` \
-and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
+    explanation: "Rules of the types `eql`, `query`, `new_terms` and `threshold` run. The types `saved_query`, \
+`threat_match`, `esql` and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
 };
 
 /// The engine cannot run the query.

@@ -16,6 +16,7 @@ use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMa
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
 use crate::threat;
+use crate::windows::{self, Settings};
 
 /// Kibana's default of `max_signals`.
 pub(crate) const MAX_SIGNALS: u64 = 100;
@@ -150,7 +151,9 @@ impl<'a> Reader<'a> {
                 self.refuse(key, format!("`{key}` is empty"), "say it in at least a word");
             }
         }
-        let plan = self.plan(kind, &index);
+        let settings = kind
+            .and_then(|kind| windows::read(kind, table, self.source.place, &schedule, &mut self.diagnostics));
+        let plan = self.plan(kind, &index, &schedule, settings.as_ref());
         let note = table.text("note").map(|note| {
             let transform = self.source.file.and_then(|file| file.table("transform"));
             guide::with_searches(note.trim(), transform)
@@ -168,6 +171,8 @@ impl<'a> Reader<'a> {
             version,
             kind: kind?,
             query: table.text("query").unwrap_or("").to_owned(),
+            language: language(table, kind?).to_owned(),
+            condition: settings?.condition,
             severity: severity?,
             risk_score: risk_score?,
             severity_mapping,
@@ -421,7 +426,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn plan(&mut self, kind: Option<RuleKind>, index: &[String]) -> Option<neph_plan::Plan> {
+    fn plan(
+        &mut self,
+        kind: Option<RuleKind>,
+        index: &[String],
+        schedule: &Schedule,
+        settings: Option<&Settings>,
+    ) -> Option<neph_plan::Plan> {
         let table = self.table();
         let kind = kind?;
         let Some(node) = self.node("query") else {
@@ -461,6 +472,13 @@ impl<'a> Reader<'a> {
             self.diagnostics.extend(outcome.diagnostics);
             self.unapplied_filters = outcome.unapplied;
         }
+        let applied = windows::apply(settings?, schedule, &mut plan);
+        self.diagnostics.extend(applied.diagnostics);
+        for field in applied.unfilled {
+            if !self.unfilled.contains(&field) {
+                self.unfilled.push(field);
+            }
+        }
         IndexScope::new(index).restrict(&mut plan);
         Some(plan)
     }
@@ -475,8 +493,7 @@ impl<'a> Reader<'a> {
             }
             return Some(None);
         }
-        // Kibana takes a query without a language for KQL.
-        let language = language.unwrap_or("kuery");
+        let language = self::language(self.table(), kind);
         let dialect = kuery::dialect(language);
         if dialect.is_none() {
             let words = kuery::LANGUAGES.map(|(word, _)| format!("`{word}`")).join(" or ");
@@ -488,6 +505,12 @@ impl<'a> Reader<'a> {
         }
         dialect.map(Some)
     }
+}
+
+/// The language of the query of such a rule. Kibana takes a query without one for KQL.
+fn language(table: &Table, kind: RuleKind) -> &str {
+    let usual = if kind == RuleKind::Eql { "eql" } else { "kuery" };
+    table.text("language").unwrap_or(usual)
 }
 
 /// Five groups of hexadecimal digits, 8-4-4-4-12.

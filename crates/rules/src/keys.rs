@@ -144,10 +144,10 @@ pub(crate) const RULE: &[Key] = &[
     ),
     // Other types'.
     key("saved_id", Text, Of(&[RuleKind::SavedQuery])),
-    key("new_terms", Any, Of(&[RuleKind::NewTerms])),
+    key("new_terms", Table(NEW_TERMS), Of(&[RuleKind::NewTerms])),
     key("new_terms_fields", Texts, Of(&[RuleKind::NewTerms])),
     key("history_window_start", Text, Of(&[RuleKind::NewTerms])),
-    key("threshold", Any, Of(&[RuleKind::Threshold])),
+    key("threshold", Table(THRESHOLD), Of(&[RuleKind::Threshold])),
     key("threat_index", Texts, Of(&[RuleKind::ThreatMatch])),
     key("threat_indicator_path", Text, Of(&[RuleKind::ThreatMatch])),
     key("threat_language", Text, Of(&[RuleKind::ThreatMatch])),
@@ -184,6 +184,22 @@ pub(crate) const RULE: &[Key] = &[
 ];
 
 const INVESTIGATION_FIELDS: &[Key] = &[key("field_names", Texts, Required)];
+
+const NEW_TERMS: &[Key] = &[
+    key("field", Text, Honoured),
+    key("value", Texts, Required),
+    key("history_window_start", Tables(HISTORY_WINDOW_START), Required),
+];
+
+const HISTORY_WINDOW_START: &[Key] = &[key("field", Text, Honoured), key("value", Text, Required)];
+
+const THRESHOLD: &[Key] = &[
+    key("field", TextOrTexts, Honoured),
+    key("value", Integer, Required),
+    key("cardinality", Tables(CARDINALITY), Honoured),
+];
+
+const CARDINALITY: &[Key] = &[key("field", Text, Required), key("value", Integer, Required)];
 
 const THREAT: &[Key] = &[
     key("framework", Text, Required),

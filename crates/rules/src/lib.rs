@@ -34,6 +34,7 @@ mod schedule;
 mod scope;
 mod threat;
 mod toml_document;
+mod windows;
 
 pub use alert::{Alert, AlertBuilder, alert_id};
 pub use codes::CODES;
@@ -45,3 +46,4 @@ pub use rule::{
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::IndexScope;
+pub use windows::{Cardinality, Condition, NewTerms, Threshold};

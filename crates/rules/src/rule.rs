@@ -6,6 +6,7 @@ use neph_plan::Plan;
 use serde::Serialize;
 
 use crate::schedule::Schedule;
+use crate::windows::Condition;
 
 /// A detection rule: what its file says, and the plan that its query became.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub struct Rule {
     pub kind: RuleKind,
     /// The query's text.
     pub query: String,
+    /// The query's language: `eql`, `kuery` or `lucene`.
+    pub language: String,
+    /// What is asked of the events that the query finds.
+    pub condition: Condition,
     /// Severity without mapping.
     pub severity: RuleSeverity,
     /// Risk score without mapping, 0 to 100.
@@ -157,9 +162,23 @@ impl RuleKind {
         }
     }
 
+    /// Kibana's id of such rules (`kibana.alert.rule.rule_type_id`).
+    pub fn type_id(self) -> &'static str {
+        match self {
+            Self::Eql => "siem.eqlRule",
+            Self::Query => "siem.queryRule",
+            Self::SavedQuery => "siem.savedQueryRule",
+            Self::NewTerms => "siem.newTermsRule",
+            Self::Threshold => "siem.thresholdRule",
+            Self::ThreatMatch => "siem.indicatorRule",
+            Self::Esql => "siem.esqlRule",
+            Self::MachineLearning => "siem.mlRule",
+        }
+    }
+
     /// Whether rules of this type run.
     pub fn is_supported(self) -> bool {
-        matches!(self, Self::Eql | Self::Query)
+        matches!(self, Self::Eql | Self::Query | Self::NewTerms | Self::Threshold)
     }
 }
 

@@ -7,7 +7,7 @@ use neph_event::Instant;
 use neph_plan::{Query, Stage};
 use serde_json::{Map, Value, json};
 
-use super::{Alert, StepOf, fields, why};
+use super::{Alert, StepOf, fields, why, windows};
 use crate::grouping;
 use crate::rule::{Rule, ThreatItem};
 
@@ -127,10 +127,7 @@ impl Writer<'_> {
         set("rule.rule_id", json!(rule.id));
         set("rule.uuid", json!(rule.id));
         set("rule.category", json!(rule.kind.category()));
-        set(
-            "rule.rule_type_id",
-            json!(format!("siem.{}Rule", rule.kind.word())),
-        );
+        set("rule.rule_type_id", json!(rule.kind.type_id()));
         set("rule.type", json!(rule.kind.word()));
         set("rule.tags", json!(rule.tags));
         set("rule.author", json!(rule.authors));
@@ -145,16 +142,21 @@ impl Writer<'_> {
         set("rule.timestamp_override", json!(rule.timestamp_override));
         set("rule.note", json!(rule.note));
         set("rule.threat", threat_as_written(rule));
-        set(
-            "rule.parameters",
-            json!({
-                "severity": rule.severity.word(),
-                "risk_score": rule.risk_score,
-                "index": rule.index,
-                "query": rule.query,
-                "language": "eql",
-            }),
-        );
+        let mut parameters = json!({
+            "severity": rule.severity.word(),
+            "risk_score": rule.risk_score,
+            "index": rule.index,
+            "query": rule.query,
+            "language": rule.language,
+        });
+        if let Value::Object(parameters) = &mut parameters {
+            windows::parameters(&rule.condition, parameters);
+        }
+        set("rule.parameters", parameters);
+        if let Some(window) = &self.found.window {
+            let (key, value) = windows::kibana(rule.plan.as_ref(), self.found, window);
+            set(key, value);
+        }
         if let Some((id, title)) = &rule.timeline {
             set("rule.timeline_id", json!(id));
             set("rule.timeline_title", json!(title));
@@ -170,6 +172,9 @@ impl Writer<'_> {
         insert(&mut own, "steps", self.step_objects());
         insert(&mut own, "first", alert.first.map(|time| time.to_string()));
         insert(&mut own, "last", alert.last.map(|time| time.to_string()));
+        if let Some(window) = &self.found.window {
+            insert(&mut own, "window", windows::own(rule.plan.as_ref(), window));
+        }
         insert(&mut own, "run", self.run());
         insert(
             &mut own,
@@ -210,10 +215,12 @@ impl Writer<'_> {
 
     fn join_keys(&self) -> Vec<Value> {
         let stages = self.stages();
+        let grouping = windows::keys(self.rule.plan.as_ref());
         (0..self.found.keys.len())
             .map(|position| {
                 let mut names: Vec<&str> = Vec::new();
-                for key in stages.iter().filter_map(|stage| stage.keys.get(position)) {
+                let of_steps = stages.iter().filter_map(|stage| stage.keys.get(position));
+                for key in of_steps.chain(grouping.get(position)) {
                     if !names.contains(&&*key.name) {
                         names.push(&key.name);
                     }

@@ -329,7 +329,7 @@ fn place(event: &Value) -> String {
     out
 }
 
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     format!("`{}`", shown(value))
 }
 

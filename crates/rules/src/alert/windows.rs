@@ -1,0 +1,200 @@
+//! What alerts of new terms and thresholds say besides.
+
+use neph_engine::{Match, Window};
+use neph_event::Instant;
+use neph_plan::{Aggregate, Key, Plan, Query};
+use serde_json::{Map, Value, json};
+
+use super::reason::quoted;
+use super::why::json_value;
+use crate::windows::Condition;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// The parts that identify such a match whichever events were seen: the end of its window and the values of its fields.
+pub(super) fn identity(found: &Match, window: &Window) -> Vec<String> {
+    let values = found
+        .keys
+        .iter()
+        .map(|key| key.as_ref().map_or(Value::Null, json_value).to_string());
+    std::iter::once(window.to.to_string()).chain(values).collect()
+}
+
+/// The fields whose values the match is about.
+pub(super) fn keys(plan: Option<&Plan>) -> &[Key] {
+    match plan.map(|plan| &plan.query) {
+        Some(Query::FirstSeen(first_seen)) => &first_seen.fields,
+        Some(Query::Aggregate(aggregate)) => &aggregate.group,
+        _ => &[],
+    }
+}
+
+/// What all events of a group are known to share: the fields that make the group. Others may differ in events that were
+/// counted and not kept.
+pub(super) fn shared(plan: Option<&Plan>, found: &Match) -> Value {
+    let values = pairs(plan, found).map(|(name, value)| (name.to_owned(), value));
+    Value::Object(values.collect())
+}
+
+fn pairs<'a>(plan: Option<&'a Plan>, found: &'a Match) -> impl Iterator<Item = (&'a str, Value)> {
+    let values = found
+        .keys
+        .iter()
+        .map(|value| value.as_ref().map_or(Value::Null, json_value));
+    keys(plan).iter().map(|key| &*key.name).zip(values)
+}
+
+/// `field value, field value`
+fn terms(plan: Option<&Plan>, found: &Match) -> String {
+    let values = found.keys.iter().flatten();
+    let named: Vec<String> = keys(plan)
+        .iter()
+        .zip(values)
+        .map(|(key, value)| format!("{} {}", key.name, quoted(&value.to_string())))
+        .collect();
+    named.join(", ")
+}
+
+/// The reason: `example` is the sentence for the first of its events.
+pub(super) fn sentence(plan: Option<&Plan>, found: &Match, window: &Window, example: &str) -> String {
+    match (plan.map(|plan| &plan.query), window.tally) {
+        (Some(Query::FirstSeen(query)), _) => {
+            let terms = terms(plan, found);
+            format!(
+                "{example}; for the first time in {}: {terms}",
+                span(query.history)
+            )
+        }
+        (Some(Query::Aggregate(query)), Some(tally)) => {
+            let terms = match terms(plan, found) {
+                terms if terms.is_empty() => terms,
+                terms => format!(" with {terms}"),
+            };
+            let values = match (&query.distinct, tally.distinct) {
+                (Some(distinct), Some(values)) => {
+                    let least = if values.is_exact { "" } else { "more than " };
+                    let plural = if values.count == 1 { "value" } else { "values" };
+                    format!(" and {least}{} {plural} of {}", values.count, distinct.field.name)
+                }
+                _ => String::new(),
+            };
+            let plural = if tally.count == 1 { "event" } else { "events" };
+            format!(
+                "{} {plural}{terms}{values} within {}; the first: {example}",
+                tally.count,
+                length(query, window)
+            )
+        }
+        _ => example.to_owned(),
+    }
+}
+
+/// How long the window is of which the events were counted.
+fn length(query: &Aggregate, window: &Window) -> String {
+    let nanos = window.to.nanos_since(window.from);
+    span(u64::try_from(nanos).unwrap_or(query.lookback))
+}
+
+/// A length of time in its largest whole unit.
+fn span(nanos: u64) -> String {
+    let seconds = nanos / SECOND;
+    let units = [(86_400, "days"), (3_600, "h"), (60, "min")];
+    let unit = units
+        .iter()
+        .find(|(length, _)| seconds >= 2 * length && seconds.is_multiple_of(*length));
+    match unit {
+        Some((length, unit)) => format!("{} {unit}", seconds / length),
+        None if seconds == 86_400 => "24 h".into(),
+        None if seconds == 3_600 => "60 min".into(),
+        None => format!("{seconds} s"),
+    }
+}
+
+/// Kibana's keys of such alerts, without `kibana.alert.`.
+/// <https://www.elastic.co/docs/reference/security/fields-and-object-schemas/alert-schema>
+pub(super) fn kibana(plan: Option<&Plan>, found: &Match, window: &Window) -> (&'static str, Value) {
+    let Some(tally) = window.tally else {
+        let terms: Vec<Value> = pairs(plan, found).map(|(_, value)| value).collect();
+        return ("new_terms", Value::Array(terms));
+    };
+    let terms: Vec<Value> = pairs(plan, found)
+        .map(|(field, value)| json!({"field": field, "value": value}))
+        .collect();
+    let cardinality: Vec<Value> = distinct_field(plan)
+        .zip(tally.distinct)
+        .map(|(field, distinct)| json!({"field": field, "value": distinct.count}))
+        .into_iter()
+        .collect();
+    let result = json!({
+        "from": window.from.to_string(),
+        "terms": terms,
+        "cardinality": cardinality,
+        "count": tally.count,
+    });
+    ("threshold_result", result)
+}
+
+/// The same as `neph.alert.window` has it, with what Kibana has no key for.
+pub(super) fn own(plan: Option<&Plan>, window: &Window) -> Value {
+    let mut own = Map::new();
+    let mut set = |key: &str, value: Value| own.insert(key.to_owned(), value);
+    let text = |instant: Instant| Value::from(instant.to_string());
+    set("from", text(window.from));
+    set("to", text(window.to));
+    if let Some(tally) = window.tally {
+        set("count", tally.count.into());
+        if let Some((field, distinct)) = distinct_field(plan).zip(tally.distinct) {
+            let value = json!({"field": field, "count": distinct.count, "is_exact": distinct.is_exact});
+            set("distinct", value);
+        }
+    }
+    Value::Object(own)
+}
+
+fn distinct_field(plan: Option<&Plan>) -> Option<&str> {
+    match &plan?.query {
+        Query::Aggregate(aggregate) => Some(&aggregate.distinct.as_ref()?.field.name),
+        _ => None,
+    }
+}
+
+/// The settings as `kibana.alert.rule.parameters` has them.
+pub(super) fn parameters(condition: &Condition, parameters: &mut Map<String, Value>) {
+    match condition {
+        Condition::Single => {}
+        Condition::NewTerms(new_terms) => {
+            parameters.insert("new_terms_fields".into(), json!(new_terms.fields));
+            parameters.insert(
+                "history_window_start".into(),
+                json!(new_terms.history_window_start),
+            );
+        }
+        Condition::Threshold(threshold) => {
+            let cardinality: Vec<Value> = threshold
+                .cardinality
+                .iter()
+                .map(|cardinality| json!(cardinality))
+                .collect();
+            let threshold =
+                json!({"field": threshold.fields, "value": threshold.value, "cardinality": cardinality});
+            parameters.insert("threshold".into(), threshold);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_their_largest_whole_unit() {
+        let told =
+            [30, 60, 120, 540, 3_600, 7_200, 5_400, 86_400, 604_800].map(|seconds| span(seconds * SECOND));
+        assert_eq!(
+            told,
+            [
+                "30 s", "60 s", "2 min", "9 min", "60 min", "2 h", "90 min", "24 h", "7 days"
+            ]
+        );
+    }
+}
