@@ -1,9 +1,10 @@
 //! Rules of type `query`: KQL and Lucene queries with their filters and index patterns.
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test may fail loudly"
+    reason = "a test may fail loudly and says what it saw"
 )]
 
 use std::path::Path;
