@@ -62,6 +62,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         rule,
         not_honoured: Vec::new(),
         unfilled: compiled.unfilled,
+        reasons: Vec::new(),
         query_map: None,
         diagnostics: compiled.diagnostics,
     }

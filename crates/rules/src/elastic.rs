@@ -12,6 +12,7 @@ use crate::filters;
 use crate::guide;
 use crate::keys;
 use crate::kuery;
+use crate::report::Reason;
 use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping};
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
@@ -38,6 +39,8 @@ pub(crate) struct Reading {
     pub(crate) not_honoured: Vec<(&'static str, &'static str)>,
     /// Fields that the query needs and no known source fills.
     pub(crate) unfilled: Vec<String>,
+    /// Other reasons for which it runs less well than its author wrote it.
+    pub(crate) reasons: Vec<Reason>,
     /// The way from the query's offsets to the file's; `None` where the query is the file.
     pub(crate) query_map: Option<Embedded>,
     /// All that is to be said.
@@ -93,6 +96,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         rule: rule_read.filter(|_| !refused),
         not_honoured,
         unfilled: reader.unfilled,
+        reasons: Vec::new(),
         query_map: reader.query_map,
         diagnostics,
     }

@@ -68,6 +68,19 @@ impl Embedded {
         }
     }
 
+    /// The map for a part of `file` that is written out as it is.
+    pub(crate) fn part(span: Span) -> Self {
+        Self {
+            pieces: vec![Piece {
+                inner: Span::new(0, span.len()),
+                outer: span,
+                verbatim: true,
+            }],
+            whole: span,
+            quotes: Quotes::Literal { lines: true },
+        }
+    }
+
     /// Moves a diagnostic about the embedded text to the file. Its fix is kept where each edit replaces whole characters
     /// of the file and the new text can be written in this kind of string.
     pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {

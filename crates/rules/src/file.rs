@@ -8,7 +8,7 @@ use crate::document::{Node, Table};
 use crate::elastic::{self, Reading, Source};
 use crate::embedded::Host;
 use crate::rule::RuleOrigin;
-use crate::{bare, codes, json_document, toml_document};
+use crate::{bare, codes, json_document, sigma, toml_document};
 
 /// Formats, by the file name's ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub(crate) enum Format {
     Json,
     Ndjson,
     Eql,
+    Sigma,
 }
 
 impl Format {
@@ -28,6 +29,7 @@ impl Format {
             "json" => Self::Json,
             "ndjson" | "jsonl" => Self::Ndjson,
             "eql" => Self::Eql,
+            "yml" | "yaml" => Self::Sigma,
             _ => return None,
         })
     }
@@ -40,7 +42,7 @@ pub(crate) struct Contents {
     pub(crate) rules: Vec<Reading>,
     /// What is to be said of the file as a whole.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Lines of an export that are no rules: exception lists, their items, connectors.
+    /// Lines of an export that are no rules: exception lists, their items, connectors. Filters of Sigma.
     pub(crate) other_objects: u64,
 }
 
@@ -50,6 +52,18 @@ pub(crate) fn read(path: &Path, format: Format, text: &str) -> Result<Contents, 
         Format::Toml => toml(path, text),
         Format::Ndjson => ndjson(path, text),
         Format::Json => json(path, text),
+        Format::Sigma => {
+            let lines = LineIndex::new(text);
+            let read = sigma::read(text, |start| origin(path, lines.position(start).line, false));
+            if read.rules.is_empty() && read.filters == 0 {
+                return Err("it holds no document of Sigma".into());
+            }
+            Ok(Contents {
+                rules: read.rules,
+                diagnostics: read.diagnostics,
+                other_objects: read.filters,
+            })
+        }
         Format::Eql => {
             let rules = vec![bare::read(text, origin(path, 1, false))];
             Ok(Contents {
@@ -179,6 +193,7 @@ fn broken(error: Diagnostic) -> Reading {
         rule: None,
         not_honoured: Vec::new(),
         unfilled: Vec::new(),
+        reasons: Vec::new(),
         query_map: None,
         diagnostics: vec![error],
     }

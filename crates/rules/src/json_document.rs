@@ -179,7 +179,11 @@ mod tests {
     fn a_place_within_a_character_is_moved_to_its_beginning() {
         for text in ["\"é", "{\"a\": \"…", "[\"\u{1f600}"] {
             let refusal = parse(text, 0).expect_err("the text is cut short");
-            assert!(text.get(refusal.span.range()).is_some(), "{text}: {:?}", refusal.span);
+            assert!(
+                text.get(refusal.span.range()).is_some(),
+                "{text}: {:?}",
+                refusal.span
+            );
         }
     }
 }

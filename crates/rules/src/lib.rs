@@ -6,7 +6,7 @@
 //! - [`alert`]: a match of the engine and its rule to an alert, an ECS document that explains itself.
 //! - [`grouping`]: what happens beyond a rule's `max_signals`.
 //!
-//! The formats are Elastic's: the TOML of <https://github.com/elastic/detection-rules> and Kibana's NDJSON export; and a
+//! The formats are Sigma's (<https://github.com/SigmaHQ/sigma-specification>) and Elastic's: the TOML of <https://github.com/elastic/detection-rules> and Kibana's NDJSON export; and a
 //! bare query in a file `*.eql`.
 //!
 //! **Architecture invariant:** everything wrong in a rule file is a diagnostic with a span of that file; nothing here
@@ -32,6 +32,7 @@ mod report;
 mod rule;
 mod schedule;
 mod scope;
+mod sigma;
 mod threat;
 mod toml_document;
 mod windows;

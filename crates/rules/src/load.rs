@@ -26,8 +26,8 @@ pub struct RuleSet {
     pub report: LoadReport,
 }
 
-/// Loads all rules of the given files and of the folders below the given ones: `*.toml`, `*.ndjson`, `*.jsonl`, `*.json`
-/// and `*.eql`. Files are read in the order of their paths, and each only once.
+/// Loads all rules of the given files and of the folders below the given ones: `*.toml`, `*.ndjson`, `*.jsonl`, `*.json`,
+/// `*.eql` and, for Sigma, `*.yml` and `*.yaml`. Files are read in the order of their paths, and each only once.
 ///
 /// Nothing is thrown: what cannot be read, is no rule file or is wrong stands in the report.
 pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
@@ -116,7 +116,7 @@ impl Loader {
         if Format::of(path).is_none() && !given {
             return self.ignore(
                 path,
-                "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json` or `.eql`".into(),
+                "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json`, `.yml` or `.eql`".into(),
             );
         }
         match std::fs::metadata(path) {
@@ -148,7 +148,7 @@ impl Loader {
         let Some(format) = Format::of(path) else {
             return self.fail(
                 path,
-                "its name does not say what it is; rule files end with `.toml`, `.ndjson`, `.json` or `.eql`"
+                "its name does not say what it is; rule files end with `.toml`, `.ndjson`, `.json`, `.yml` or `.eql`"
                     .into(),
             );
         };
@@ -204,6 +204,7 @@ impl Loader {
             return report;
         };
         report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
+        report.reasons.extend(reading.reasons);
         report.state = if report.reasons.is_empty() {
             RuleState::Active
         } else {

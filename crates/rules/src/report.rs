@@ -34,7 +34,7 @@ pub struct RuleFile {
     pub text: String,
     /// All diagnostics of the file, those of its rules included, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
-    /// Objects of an export that are no rules (exception lists and their items, connectors).
+    /// Objects of an export that are no rules (exception lists and their items, connectors), filters of a Sigma file.
     pub other_objects: u64,
 }
 
@@ -78,6 +78,16 @@ pub enum Reason {
         /// The fields.
         fields: Vec<String>,
     },
+    /// No mapping knows which events the rule's log source is.
+    LogSourceUnknown {
+        /// The log source.
+        logsource: String,
+    },
+    /// Placeholders of the rule have no lists, so that values with them match nothing.
+    ListsMissing {
+        /// The names of the lists.
+        lists: Vec<String>,
+    },
     /// A key asks for what is not done yet.
     KeyNotHonoured {
         /// The key.
@@ -100,6 +110,18 @@ impl fmt::Display for Reason {
                     "the fields"
                 };
                 write!(f, "no known source fills {noun} {}", fields.join(", "))
+            }
+            Self::LogSourceUnknown { logsource } => {
+                write!(f, "no mapping knows the log source `{logsource}`")
+            }
+            Self::ListsMissing { lists } => {
+                let lists: Vec<String> = lists.iter().map(|list| format!("`{list}`")).collect();
+                let noun = if lists.len() == 1 {
+                    "is no list"
+                } else {
+                    "are no lists"
+                };
+                write!(f, "there {noun} {}", lists.join(", "))
             }
             Self::KeyNotHonoured { key, effect } => write!(f, "`{key}` is not honoured yet: {effect}"),
             Self::Disabled => f.write_str("the rule is switched off in its file (`enabled` is false)"),

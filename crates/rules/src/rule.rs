@@ -23,7 +23,7 @@ pub struct Rule {
     pub kind: RuleKind,
     /// The query's text.
     pub query: String,
-    /// The query's language: `eql`, `kuery` or `lucene`.
+    /// The query's language: `eql`, `kuery`, `lucene` or `sigma`.
     pub language: String,
     /// What is asked of the events that the query finds.
     pub condition: Condition,
@@ -119,10 +119,14 @@ pub enum RuleKind {
     Esql,
     /// Anomalies of a machine learning job.
     MachineLearning,
+    /// A detection rule of Sigma.
+    Sigma,
+    /// A correlation rule of Sigma.
+    SigmaCorrelation,
 }
 
 impl RuleKind {
-    /// All types.
+    /// All types that Elastic has.
     pub const ALL: [Self; 8] = [
         Self::Eql,
         Self::Query,
@@ -145,6 +149,8 @@ impl RuleKind {
             Self::ThreatMatch => "threat_match",
             Self::Esql => "esql",
             Self::MachineLearning => "machine_learning",
+            Self::Sigma => "sigma",
+            Self::SigmaCorrelation => "sigma_correlation",
         }
     }
 
@@ -159,6 +165,8 @@ impl RuleKind {
             Self::ThreatMatch => "Indicator Match Rule",
             Self::Esql => "ES|QL Rule",
             Self::MachineLearning => "Machine Learning Rule",
+            Self::Sigma => "Sigma Rule",
+            Self::SigmaCorrelation => "Sigma Correlation Rule",
         }
     }
 
@@ -173,12 +181,17 @@ impl RuleKind {
             Self::ThreatMatch => "siem.indicatorRule",
             Self::Esql => "siem.esqlRule",
             Self::MachineLearning => "siem.mlRule",
+            // Kibana has no such rules; to it they are queries.
+            Self::Sigma | Self::SigmaCorrelation => "siem.queryRule",
         }
     }
 
     /// Whether rules of this type run.
     pub fn is_supported(self) -> bool {
-        matches!(self, Self::Eql | Self::Query | Self::NewTerms | Self::Threshold)
+        matches!(
+            self,
+            Self::Eql | Self::Query | Self::NewTerms | Self::Threshold | Self::Sigma
+        )
     }
 }
 

@@ -125,7 +125,8 @@ impl Reader<'_> {
     fn document(&mut self, root: &Node, ids: &mut BTreeMap<String, Span>) -> Content {
         let has = |key: &str| root.get(key).is_some();
         let sigma = ["detection", "correlation", "filter"].iter().any(|key| has(key));
-        if !sigma && !(has("logsource") && has("title")) {
+        let begun = has("logsource") && has("title");
+        if !sigma && !begun {
             return Content::Foreign;
         }
         self.check_keys(root);

@@ -62,9 +62,9 @@ pub fn compile(rule: &Rule, filters: &[&Filter], options: &Options<'_>) -> Compi
     let time = lowering.intern(time);
     let mut parts = Vec::new();
     let unknown_source = lowering.source(rule, &mut parts);
-    parts.push(lowering.any(&rule.searches, &rule.conditions, true));
+    parts.push(lowering.any(&rule.searches, &rule.conditions));
     for filter in filters {
-        parts.push(lowering.any(&filter.searches, &filter.conditions, true));
+        parts.push(lowering.any(&filter.searches, &filter.conditions));
     }
     if lowering.leaves > MAX_LEAVES {
         let message = format!("the rule has more than {MAX_LEAVES} tests");
@@ -144,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// Any of the conditions over these searches.
-    fn any(&mut self, searches: &[Named], conditions: &[Condition], lints: bool) -> Logic {
+    fn any(&mut self, searches: &[Named], conditions: &[Condition]) -> Logic {
         let lowered: Vec<Logic> = searches.iter().map(|named| self.search(&named.search)).collect();
         let mut used = vec![false; searches.len()];
         let mut names = Names {
@@ -158,12 +158,8 @@ impl Lowering<'_> {
             .iter()
             .map(|condition| names.condition(condition))
             .collect();
-        let complete = !neph_diag::has_errors(&self.diagnostics);
-        for (named, _) in searches
-            .iter()
-            .zip(&used)
-            .filter(|(_, used)| !**used && lints && complete)
-        {
+        let complete = !conditions.is_empty() && !neph_diag::has_errors(&self.diagnostics);
+        for (named, _) in searches.iter().zip(&used).filter(|(_, used)| !**used && complete) {
             let message = format!("the condition does not use `{}`", named.name);
             self.diagnostics
                 .push(Diagnostic::new(&codes::SEARCH_UNUSED, named.span, message));

@@ -273,3 +273,101 @@ fn alternatives(reader: &mut Reader<'_>, node: &Node) -> Vec<Alternative> {
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_mappings_have_no_faults() {
+        let mut mappings = Mappings::default();
+        for (name, text) in SHIPPED {
+            assert_eq!(mappings.add(text), [], "{name}");
+        }
+        for source in &mappings.sources {
+            let text = source.logsource.to_string();
+            assert!(source.logsource.parts().next().is_some(), "{text}");
+            let same = mappings
+                .sources
+                .iter()
+                .filter(|other| other.logsource == source.logsource);
+            assert_eq!(same.count(), 1, "{text} stands twice");
+            assert!(
+                !mappings.view(&source.logsource).when().is_empty(),
+                "{text} selects no events"
+            );
+        }
+    }
+
+    fn paths(mappings: &Mappings, product: &str, service: &str, field: &str) -> (Vec<String>, bool) {
+        let logsource = LogSource {
+            product: Some(product.into()),
+            category: None,
+            service: Some(service.into()),
+        };
+        let (places, known) = mappings.view(&logsource).field(field);
+        (places.into_iter().map(|place| place.path).collect(), known)
+    }
+
+    #[test]
+    fn the_source_with_the_most_parts_wins_and_later_files_go_first() {
+        let mut mappings = Mappings::default();
+        let general = "- logsource: {product: acme}\n  fields: {User: user.name, Host: host.name}\n  fallback: ['acme.{}']\n";
+        let special = "- logsource: {product: acme, service: audit}\n  when: {kind: audit}\n  fields: {User: {only: actor}}\n";
+        assert_eq!(mappings.add(general), []);
+        assert_eq!(mappings.add(special), []);
+        let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            paths(&mappings, "acme", "audit", "User"),
+            (owned(&["actor"]), true)
+        );
+        assert_eq!(
+            paths(&mappings, "acme", "web", "User"),
+            (owned(&["user.name", "acme.User"]), true)
+        );
+        assert_eq!(
+            paths(&mappings, "acme", "web", "Port"),
+            (owned(&["acme.Port"]), true)
+        );
+        assert_eq!(
+            paths(&mappings, "other", "audit", "Port"),
+            (owned(&["Port"]), false)
+        );
+        assert_eq!(
+            mappings.add("- logsource: {product: acme}\n  fields: {Host: [h]}\n"),
+            []
+        );
+        assert_eq!(
+            paths(&mappings, "acme", "web", "Host"),
+            (owned(&["h", "acme.Host"]), true)
+        );
+        let view = mappings.view(&LogSource {
+            product: Some("ACME".into()),
+            ..LogSource::default()
+        });
+        assert!(view.when().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_file_says_what_is_wrong_and_adds_nothing() {
+        let mut mappings = Mappings::default();
+        let text =
+            "- logsource: {product: acme}\n  field: {a: b}\n  fallback: [x]\n- {when: {a|cotains: b}}\n- 1\n";
+        let messages: Vec<String> = mappings
+            .add(text)
+            .into_iter()
+            .map(|found| found.message)
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "a source has no key `field`",
+                "the fallback `x` has no place `{}` for the field's name",
+                "there is no modifier `cotains`",
+                "`logsource` is missing",
+                "a source must be a map",
+            ]
+        );
+        assert!(mappings.sources.is_empty());
+    }
+}

@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
             }
             Event::Alias(anchor) => {
                 let size = self.anchors.get(&anchor).map(Node::size);
-                if size.is_none() {
+                if size.is_none() && !self.full {
                     let message = "the alias stands inside of what it names";
                     self.diagnostics
                         .push(Diagnostic::new(&codes::YAML, span, message));
@@ -360,8 +360,16 @@ impl<'a> Reader<'a> {
         let diagnostics = std::mem::take(&mut self.diagnostics);
         let empty = root.as_ref().is_none_or(|node| node.data == Data::Null);
         if !empty || !diagnostics.is_empty() {
-            let body = self.text.get(self.start..end.max(self.start)).unwrap_or("");
-            let span = Span::new(self.start, self.start + body.trim_end().len());
+            // A document begins with its first value, behind the line of dashes and what it has for a comment.
+            let start = root.as_ref().map_or(self.start, |node| node.span.start as usize);
+            let body = self.text.get(start..end.max(start)).unwrap_or("");
+            let body = body.trim_end();
+            let marks = ["---", "..."].into_iter();
+            let before = marks
+                .filter_map(|mark| body.strip_suffix(mark))
+                .find(|rest| rest.ends_with('\n'));
+            let body = before.unwrap_or(body).trim_end();
+            let span = Span::new(start, start + body.len());
             self.documents.push(Document {
                 span,
                 root,

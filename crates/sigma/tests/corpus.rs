@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test may fail loudly and says what it saw"
 )]
 
@@ -232,6 +232,19 @@ fn every_regression_event_matches_its_rule() {
         eprintln!("{line}");
     }
     eprintln!("{cases} cases; as they are {raw_right}, in ECS {ecs_right}");
-    assert_eq!(cases, 202);
-    assert!(raw_right >= 196 && ecs_right >= 196);
+    // Of four rules the folder holds more events that satisfy the rule than the count that is stated beside them.
+    assert_eq!((cases, raw_right, ecs_right), (202, 198, 198));
+    assert!(
+        wrong
+            .iter()
+            .all(|line| UPSTREAM.iter().any(|known| line.contains(known)))
+    );
 }
+
+/// Rules whose stated count is smaller than the number of events that do what the rule describes.
+const UPSTREAM: [&str; 4] = [
+    "file_event_win_anydesk_artefact",
+    "file_event_win_cred_dump_tools_dropped_files",
+    "registry_set_change_security_zones",
+    "registry_set_disable_administrative_share",
+];

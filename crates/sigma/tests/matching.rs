@@ -1,0 +1,344 @@
+//! What rules match, by the specification: each rule is compiled and held against events.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use neph_engine::{Matcher, Origin, Program, Record};
+use neph_sigma::{Compiled, Content, Mappings, Options, compile, parse};
+
+/// A mapping under which every event belongs to every log source and fields stand where rules say, and one with two
+/// places for a field.
+const MAPPING: &str = "\
+- logsource: {product: test}
+  when: {'@timestamp|exists': [true, false]}
+  fields:
+    Two: [first.place, second.place]
+    Way: [{field: network.direction, values: {'true': egress, 'false': ingress}}]
+  fallback: ['{}']
+";
+
+fn compiled(detection: &str, lists: &[(&str, &[&str])]) -> Compiled {
+    let mut mappings = Mappings::default();
+    assert_eq!(mappings.add(MAPPING), []);
+    let lists: BTreeMap<String, Vec<String>> = lists
+        .iter()
+        .map(|(name, list)| {
+            (
+                (*name).to_owned(),
+                list.iter().map(|entry| (*entry).to_owned()).collect(),
+            )
+        })
+        .collect();
+    let indented: String = detection.lines().map(|line| format!("  {line}\n")).collect();
+    let text = format!("title: t\nlogsource: {{product: test}}\ndetection:\n{indented}");
+    let documents = parse(&text);
+    let [document] = documents.as_slice() else {
+        panic!("one document is expected: {documents:?}");
+    };
+    assert_eq!(document.diagnostics, [], "{text}");
+    let Content::Rule(rule) = &document.content else {
+        panic!("a rule is expected: {document:?}");
+    };
+    let options = Options {
+        mappings: &mappings,
+        lists: &lists,
+    };
+    compile(rule, &[], &options)
+}
+
+/// Holds the rule against events that it must match and events that it must not.
+fn check_with(detection: &str, lists: &[(&str, &[&str])], yes: &[&str], no: &[&str]) {
+    let compiled = compiled(detection, lists);
+    let plan = compiled
+        .plan
+        .unwrap_or_else(|| panic!("{detection}: {:?}", compiled.diagnostics));
+    let (program, refused) = Program::compile([&plan]);
+    assert!(refused.is_empty(), "{refused:?}");
+    let mut matcher = Matcher::new(Arc::new(program));
+    for (events, expected) in [(yes, true), (no, false)] {
+        for event in events {
+            matcher.read(event.as_bytes()).unwrap();
+            let origin = Origin {
+                source: "events".into(),
+                line: 1,
+            };
+            let record = Record {
+                document: event.as_bytes(),
+                id: None,
+                index: None,
+                position: 0,
+                origin: &origin,
+            };
+            let mut found = false;
+            matcher.matches(&record, |_| found = true);
+            assert_eq!(found, expected, "{detection}\n{event}");
+        }
+    }
+}
+
+fn check(detection: &str, yes: &[&str], no: &[&str]) {
+    check_with(detection, &[], yes, no);
+}
+
+/// A rule with one search `s` of one item.
+fn item(item: &str, yes: &[&str], no: &[&str]) {
+    check(&format!("s:\n  {item}\ncondition: s"), yes, no);
+}
+
+#[test]
+fn values_compare_without_case_and_with_wildcards() {
+    item(
+        r"A: 'Cmd.exe'",
+        &[r#"{"A":"CMD.EXE"}"#, r#"{"A":["x","cmd.exe"]}"#],
+        &[r#"{"A":"cmd.exe "}"#, "{}"],
+    );
+    item(
+        r"A: ['a*z', '?']",
+        &[r#"{"A":"abcZ"}"#, r#"{"A":"é"}"#],
+        &[r#"{"A":"abc"}"#, r#"{"A":""}"#],
+    );
+    item(r"A: 'a\*'", &[r#"{"A":"a*"}"#], &[r#"{"A":"ab"}"#]);
+    item(r"A: 'c:\\*'", &[r#"{"A":"C:\\x"}"#], &[r#"{"A":"C:*"}"#]);
+    item(
+        "A: 4688",
+        &[r#"{"A":4688}"#, r#"{"A":"4688"}"#],
+        &[r#"{"A":46880}"#],
+    );
+    item(
+        "A: true",
+        &[r#"{"A":true}"#, r#"{"A":"True"}"#],
+        &[r#"{"A":false}"#],
+    );
+    item("A: ''", &[r#"{"A":""}"#], &["{}", r#"{"A":" "}"#]);
+    item("A: null", &["{}", r#"{"A":null}"#], &[r#"{"A":""}"#]);
+    item("A: [null, x]", &["{}", r#"{"A":"x"}"#], &[r#"{"A":"y"}"#]);
+    item("A: '*'", &[r#"{"A":"y"}"#], &["{}"]);
+    item("A|cased: Ab", &[r#"{"A":"Ab"}"#], &[r#"{"A":"ab"}"#]);
+    item(
+        "A.B: x",
+        &[
+            r#"{"A":{"B":"x"}}"#,
+            r#"{"A.B":"x"}"#,
+            r#"{"A":[{"B":"y"},{"B":"x"}]}"#,
+        ],
+        &[r#"{"A":"x"}"#],
+    );
+}
+
+#[test]
+fn modifiers_change_the_comparison() {
+    item("A|contains: BC", &[r#"{"A":"abcd"}"#], &[r#"{"A":"acbd"}"#]);
+    item(
+        "A|startswith: [ab, '?c']",
+        &[r#"{"A":"ABx"}"#, r#"{"A":"xcx"}"#],
+        &[r#"{"A":"xab"}"#],
+    );
+    item("A|endswith: yz", &[r#"{"A":"xyz"}"#], &[r#"{"A":"yzx"}"#]);
+    item("A|contains|all: [a, b]", &[r#"{"A":"b a"}"#], &[r#"{"A":"a"}"#]);
+    item("A|contains|cased: B", &[r#"{"A":"aB"}"#], &[r#"{"A":"ab"}"#]);
+    item(
+        "A|re: '^a.c'",
+        &[r#"{"A":"abcd"}"#],
+        &[r#"{"A":"ABC"}"#, r#"{"A":"xabc"}"#],
+    );
+    item("A|re|i: '^a.c$'", &[r#"{"A":"ABC"}"#], &[r#"{"A":"ABCD"}"#]);
+    item("A|re|m: '^b$'", &[r#"{"A":"a\nb"}"#], &[r#"{"A":"a\nbc"}"#]);
+    item("A|re|s: 'a.b'", &[r#"{"A":"a\nb"}"#], &[r#"{"A":"ab"}"#]);
+    item("A|re: 'a.b'", &[r#"{"A":"axb"}"#], &[r#"{"A":"a\nb"}"#]);
+    item(
+        "A|cidr: [10.0.0.0/8, 'fe80::/10']",
+        &[r#"{"A":"10.1.2.3"}"#, r#"{"A":"fe80::1"}"#],
+        &[r#"{"A":"11.0.0.1"}"#, r#"{"A":"x"}"#],
+    );
+    item("A|exists: true", &[r#"{"A":0}"#], &["{}"]);
+    item("A|exists: false", &["{}"], &[r#"{"A":0}"#]);
+    item(
+        "A|gt: 5",
+        &[r#"{"A":6}"#, r#"{"A":"5.5"}"#],
+        &[r#"{"A":5}"#, r#"{"A":"x"}"#, "{}"],
+    );
+    item("A|gte: 5", &[r#"{"A":5}"#], &[r#"{"A":4.9}"#]);
+    item("A|lt: -1", &[r#"{"A":-2}"#], &[r#"{"A":-1}"#]);
+    item("A|lte: 1", &[r#"{"A":1}"#], &[r#"{"A":2}"#]);
+    item("A|neq: x", &[r#"{"A":"y"}"#, "{}"], &[r#"{"A":"X"}"#]);
+    item("A|contains|neq: x", &[r#"{"A":"y"}"#], &[r#"{"A":"axb"}"#]);
+    item(
+        "A|fieldref: B",
+        &[r#"{"A":"x","B":"X"}"#],
+        &[r#"{"A":"x","B":"y"}"#, r#"{"A":"x"}"#, "{}"],
+    );
+    item(
+        "A|fieldref|startswith: B",
+        &[r#"{"A":"xyz","B":"xy"}"#],
+        &[r#"{"A":"xy","B":"xyz"}"#],
+    );
+    item(
+        "A|fieldref|neq: B",
+        &[r#"{"A":"x","B":"y"}"#],
+        &[r#"{"A":"x","B":"x"}"#],
+    );
+}
+
+#[test]
+fn encodings_are_searched_for() {
+    // `foo bar` at its three offsets.
+    let encoded = [
+        r#"{"A":"Zm9vIGJhcg=="}"#,
+        r#"{"A":"eGZvbyBiYXI="}"#,
+        r#"{"A":"eHhmb28gYmFyeQ=="}"#,
+    ];
+    item(
+        "A|base64offset|contains: foo bar",
+        &encoded,
+        &[r#"{"A":"foo bar"}"#],
+    );
+    item(
+        "A|base64: foo bar",
+        &[r#"{"A":"Zm9vIGJhcg=="}"#],
+        &[r#"{"A":"xZm9vIGJhcg=="}"#],
+    );
+    item(
+        "A|wide|base64offset|contains: ping",
+        &[r#"{"A":"cABpAG4AZwA="}"#],
+        &[r#"{"A":"cGluZw=="}"#],
+    );
+    item(
+        "A|utf16be|base64|contains: ab",
+        &[r#"{"A":"AGEAYg=="}"#],
+        &[r#"{"A":"YQBiAA=="}"#],
+    );
+    item(
+        "A|windash|contains: ' -f '",
+        &[r#"{"A":"x /f y"}"#, r#"{"A":"x –F y"}"#, r#"{"A":"x -f y"}"#],
+        &[r#"{"A":"x f y"}"#],
+    );
+}
+
+#[test]
+fn parts_of_times_are_numbers() {
+    let time = r#"{"T":"2027-01-03T23:05:00Z"}"#;
+    for part in [
+        "minute: 5",
+        "hour: 23",
+        "day: 3",
+        "week: 53",
+        "month: 1",
+        "year: 2027",
+        "hour|gte: 22",
+        "hour: [1, 23]",
+    ] {
+        item(
+            &format!("T|{part}"),
+            &[time],
+            &[r#"{"T":"2020-06-15T12:30:00Z"}"#, "{}"],
+        );
+    }
+}
+
+#[test]
+fn keywords_are_found_anywhere_in_the_event() {
+    let keywords = "s: ['needle', 'hay*stack', 4242]\ncondition: s";
+    check(
+        keywords,
+        &[
+            r#"{"a":{"b":["x",{"c":"a NEEDLE b"}]}}"#,
+            r#"{"m":"some hay in a stack"}"#,
+            r#"{"n":142420}"#,
+        ],
+        &[r#"{"needle":"x"}"#, r#"{"m":"stack hay"}"#],
+    );
+    check(
+        "s:\n  '|all': [one, two]\ncondition: s",
+        &[r#"{"a":"one","b":{"c":"two"}}"#],
+        &[r#"{"a":"one"}"#],
+    );
+    check(
+        "s:\n  '|re': 'o.e$'\ncondition: s",
+        &[r#"{"a":"x ose"}"#],
+        &[r#"{"a":"osex"}"#],
+    );
+    check(
+        "s: word\ncondition: not s",
+        &[r#"{"a":"x"}"#],
+        &[r#"{"a":"a word"}"#],
+    );
+}
+
+#[test]
+fn searches_and_conditions_combine() {
+    check(
+        "s:\n  A: 1\n  B: 2\ncondition: s",
+        &[r#"{"A":1,"B":2}"#],
+        &[r#"{"A":1}"#],
+    );
+    check(
+        "s:\n- A: 1\n- B: 2\n  C: 3\ncondition: s",
+        &[r#"{"A":1}"#, r#"{"B":2,"C":3}"#],
+        &[r#"{"B":2}"#],
+    );
+    check(
+        "s:\n- word\n- A: 1\ncondition: s",
+        &[r#"{"x":"a word"}"#, r#"{"A":1}"#],
+        &["{}"],
+    );
+    let three = "a_1: {A: 1}\na_2: {A: 2}\n_h: {B: 1}\n";
+    check(
+        &format!("{three}condition: 1 of a_* or _h"),
+        &[r#"{"A":2}"#, r#"{"B":1}"#],
+        &[r#"{"A":3}"#],
+    );
+    check(
+        &format!("{three}condition: all of a_* and not _h"),
+        &[r#"{"A":[1,2]}"#],
+        &[r#"{"A":1}"#],
+    );
+    check(
+        &format!("{three}condition: all of them or _h and a_1"),
+        &[r#"{"A":[1,2]}"#],
+        &[r#"{"A":1}"#],
+    );
+    check(
+        &format!("{three}condition: [a_1 and not a_2, _h and 1 of a*]"),
+        &[r#"{"A":1}"#, r#"{"A":2,"B":1}"#],
+        &[r#"{"A":[1,2]}"#, r#"{"B":1}"#],
+    );
+}
+
+#[test]
+fn a_field_may_stand_in_several_places() {
+    item(
+        "Two: x",
+        &[
+            r#"{"first":{"place":"x"}}"#,
+            r#"{"second":{"place":"x"}}"#,
+            r#"{"Two":"x"}"#,
+        ],
+        &[r#"{"first":"x"}"#],
+    );
+    item(
+        "Two: null",
+        &["{}"],
+        &[r#"{"second":{"place":"x"}}"#, r#"{"Two":"x"}"#],
+    );
+    item(
+        "Way: 'true'",
+        &[r#"{"network":{"direction":"egress"}}"#, r#"{"Way":true}"#],
+        &[r#"{"network":{"direction":"ingress"}}"#],
+    );
+}
+
+#[test]
+fn placeholders_take_lists_and_without_one_match_nothing() {
+    let rule = "s:\n  A|expand: '%admins%'\ncondition: s";
+    check_with(
+        rule,
+        &[("admins", &["root", "adm*"])],
+        &[r#"{"A":"ROOT"}"#, r#"{"A":"admin"}"#],
+        &[r#"{"A":"%admins%"}"#],
+    );
+    let compiled = compiled(rule, &[]);
+    assert_eq!(compiled.missing_lists, ["admins"]);
+    check_with(rule, &[], &[], &[r#"{"A":"%admins%"}"#, r#"{"A":"root"}"#]);
+}
