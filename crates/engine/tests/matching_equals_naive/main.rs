@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use neph_engine::{Explainer, Matcher, Origin, Program, Record};
 use neph_event::{Field, FieldType, Instant, Value};
 use neph_plan::{
-    Arithmetic, Case, Condition, EventQuery, Expr, FieldId, Function, Key, Leaf, Pattern, Plan, Query,
-    RegexDialect, Relation, Sample, Span, Stage, Test,
+    Arithmetic, Case, Condition, EventQuery, Expr, FieldId, Function, Key, Leaf, Pattern, Phrase, Plan,
+    Query, RegexDialect, Relation, Sample, Span, Stage, Test,
 };
 use proptest::prelude::*;
 
@@ -214,6 +214,8 @@ fn test() -> impl Strategy<Value = Test> {
     });
     let like = (field(), prop::collection::vec(pattern(), 1..6), case());
     let regex = (field(), prop::collection::vec(expression(), 1..3), case());
+    let phrase = prop::collection::vec(pattern(), 1..3).prop_map(|words| Phrase { words });
+    let words = (field(), prop::collection::vec(phrase, 1..3));
     prop_oneof![
         1 => field().prop_map(|field| Test::Exists(id(field))),
         4 => equals,
@@ -224,6 +226,7 @@ fn test() -> impl Strategy<Value = Test> {
         1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::EndsWith(id(field), parts, case)),
         1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::Contains(id(field), parts, case)),
         1 => (field(), prop::collection::vec(network(), 1..3)).prop_map(|(field, list)| Test::Cidr(id(field), list)),
+        1 => words.prop_map(|(field, phrases)| Test::Words(id(field), phrases)),
         2 => expr().prop_map(Test::Expr),
     ]
 }

@@ -163,6 +163,7 @@ fn value_of(expr: &Expr, chosen: &[(FieldId, Option<Value>)]) -> Option<Value> {
             run(a).as_ref().map(Value::as_ref),
             run(b).as_ref().map(Value::as_ref),
         ),
+        Expr::TimePart(part, a) => part.of(date(&run(a)?)?).map(Value::Long),
         Expr::Negate(a) => arithmetic::negate(run(a).as_ref().map(Value::as_ref)),
         Expr::Equals(a, b) => Some(Value::Bool(equal(&run(a)?, &run(b)?, Case::Sensitive))),
         Expr::Compare(relation, a, b) => Some(Value::Bool(relates(*relation, order(&run(a)?, &run(b)?)?))),
