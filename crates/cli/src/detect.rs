@@ -50,10 +50,11 @@ pub(crate) struct Args {
     /// Only read and parse the records: the floor that the speed of everything else is measured against.
     #[arg(long)]
     parse_only: bool,
-    /// Most memory that one rule's partial sequences may take, in MiB; what is given up beyond it is counted.
+    /// Most memory that one rule may take for what it remembers (partial sequences, terms, counts), in MiB; what is given
+    /// up beyond it is counted.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     rule_memory: usize,
-    /// Most memory that all rules' partial sequences may take together, in MiB.
+    /// Most memory that all rules may take together for what they remember, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     memory: usize,
     #[command(flatten)]
@@ -292,7 +293,7 @@ fn report_losses(detection: &Detection, rules: &[Rule], terminal: &Terminal) {
         ),
         (
             matching.without_time,
-            "times an event without a readable time was left out of a sequence",
+            "times an event without a readable time was left out of a rule about time",
         ),
         (
             matching.dropped_key_tuples,
@@ -317,7 +318,7 @@ fn report_losses(detection: &Detection, rules: &[Rule], terminal: &Terminal) {
         }
         if evicted > 0 {
             terminal.warning(&format!(
-                "rule `{}`: {evicted} events of partial sequences were given up for want of memory; raise --rule-memory",
+                "rule `{}`: {evicted} events or terms were forgotten for want of memory; raise --rule-memory",
                 rule.name
             ));
         }

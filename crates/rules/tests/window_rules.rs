@@ -1,6 +1,10 @@
 //! Rules of the types `new_terms` and `threshold`: their settings in both forms, what is wrong with them, their alerts.
 
-#![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly and says what it saw"
+)]
 
 use std::path::Path;
 
