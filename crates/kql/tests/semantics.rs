@@ -1,9 +1,5 @@
 //! What queries find: each line of a table is a query, an event and whether it is found.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
 use std::sync::{Arc, LazyLock};
 
