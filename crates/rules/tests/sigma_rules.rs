@@ -1,11 +1,6 @@
 //! Sigma files in the load report, and what their rules find.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may fail loudly"
-)]
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::path::Path;
 

@@ -12,12 +12,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use neph_engine::{Matcher, Origin, Program, Record};
 use neph_normalize::Normalizer;
 use neph_plan::Plan;
 use neph_sigma::{Compiled, Content, Mappings, Options, compile, parse};
+
+/// The archive's files by name, and its rules.
+type Corpus = (BTreeMap<String, String>, Vec<Loaded>);
+
+/// The files of the archive, and its rules compiled; read once for all tests.
+static CORPUS: LazyLock<Option<Corpus>> = LazyLock::new(|| {
+    let files = archive()?;
+    let loaded = load(&files);
+    Some((files, loaded))
+});
 
 fn archive() -> Option<BTreeMap<String, String>> {
     let shared = std::env::var_os("NEPH_SHARED").map_or_else(
@@ -84,12 +94,11 @@ fn load(files: &BTreeMap<String, String>) -> Vec<Loaded> {
 
 #[test]
 fn every_rule_loads_and_none_is_rejected() {
-    let Some(files) = archive() else { return };
-    let loaded = load(&files);
+    let Some((_, loaded)) = &*CORPUS else { return };
     assert_eq!(loaded.len(), 3780);
     let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
     let mut degraded: BTreeMap<&str, String> = BTreeMap::new();
-    for rule in &loaded {
+    for rule in loaded {
         for diagnostic in &rule.compiled.diagnostics {
             *codes.entry(diagnostic.code.name).or_default() += 1;
         }
@@ -145,8 +154,7 @@ fn events(text: &str) -> Vec<serde_json::Value> {
 }
 
 /// How many of the documents each rule matches.
-fn matches(program: &Arc<Program>, documents: &[Vec<u8>]) -> BTreeMap<u32, u64> {
-    let mut matcher = Matcher::new(Arc::clone(program));
+fn matches(matcher: &mut Matcher, documents: &[Vec<u8>]) -> BTreeMap<u32, u64> {
     let mut counts = BTreeMap::new();
     for (position, document) in (0_u64..).zip(documents) {
         matcher.read(document).expect("an event is JSON");
@@ -168,16 +176,15 @@ fn matches(program: &Arc<Program>, documents: &[Vec<u8>]) -> BTreeMap<u32, u64> 
 
 #[test]
 fn every_regression_event_matches_its_rule() {
-    let Some(files) = archive() else { return };
-    let loaded = load(&files);
+    let Some((files, loaded)) = &*CORPUS else { return };
     let plans: Vec<&Plan> = loaded
         .iter()
         .filter_map(|rule| rule.compiled.plan.as_ref())
         .collect();
     let (program, _) = Program::compile(plans);
-    let program = Arc::new(program);
+    let mut matcher = Matcher::new(Arc::new(program));
     let places: BTreeMap<&str, u32> = (0_u32..)
-        .zip(&loaded)
+        .zip(loaded)
         .map(|(at, rule)| (rule.id.as_str(), at))
         .collect();
     let (mut cases, mut raw_right, mut ecs_right) = (0, 0, 0);
@@ -216,7 +223,7 @@ fn every_regression_event_matches_its_rule() {
         cases += 1;
         let place = places[id];
         for (form, documents, right) in [("raw", &raw, &mut raw_right), ("ecs", &ecs, &mut ecs_right)] {
-            let found = matches(&program, documents).get(&place).copied().unwrap_or(0);
+            let found = matches(&mut matcher, documents).get(&place).copied().unwrap_or(0);
             // Where no count is stated, the events match at least once.
             if wanted.map_or(found > 0, |wanted| wanted == found) {
                 *right += 1;

@@ -1,7 +1,5 @@
 //! What is wrong with a file is told at its place, all at once, and nothing makes the reader panic.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::collections::BTreeMap;
 
 use neph_sigma::{CODES, Content, Mappings, Options, compile, parse};
