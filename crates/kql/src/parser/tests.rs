@@ -176,7 +176,7 @@ fn nesting_is_bounded() {
         deep(100_000),
         "not (".repeat(50_000),
         "a:{".repeat(50_000),
-        "a: (".repeat(1) + &"(".repeat(50_000),
+        format!("a: ({}", "(".repeat(50_000)),
     ] {
         let found = errors(&text);
         assert_eq!(found.len(), 1, "{found:?}");
