@@ -102,6 +102,47 @@ fn dots_stand_anywhere_in_keys() {
 }
 
 #[test]
+fn the_field_of_everything_holds_every_value_of_the_record() {
+    let json =
+        r#"{"a":{"b":["x",{"c":1.50}]},"d.e":true,"f":null,"g":[],"h":"\u0041","i":{"j":{"k":"deep"}}}"#;
+    let expected = ["x", "1.50", "true", "A", "deep"];
+    // With and without other fields, so that both known and unknown keys are passed.
+    for others in [&[][..], &["a.b", "d.e", "i"], &["a.b.c", "i.j.k", "zz"]] {
+        let mut slots = Slots::default();
+        let other_slots: Vec<Slot> = others
+            .iter()
+            .map(|path| slots.add(Field::new(*path, Keyword)))
+            .collect();
+        let everything = slots.add(Field::new(crate::ANY_FIELD, Keyword));
+        let texts = |row: &Row, slot: Slot| -> Vec<String> {
+            row.values(slot).map(|value| value.to_string()).collect()
+        };
+        let mut row = Row::default();
+        row.read(&slots, json.as_bytes()).unwrap();
+        assert_eq!(texts(&row, everything), expected, "{others:?}");
+        let mut without = Slots::default();
+        let same: Vec<Slot> = others
+            .iter()
+            .map(|path| without.add(Field::new(*path, Keyword)))
+            .collect();
+        let mut other_row = Row::default();
+        other_row.read(&without, json.as_bytes()).unwrap();
+        for (slot, alone) in other_slots.iter().zip(&same) {
+            assert_eq!(texts(&row, *slot), texts(&other_row, *alone));
+        }
+        let document: Json = serde_json::from_str(json).unwrap();
+        row.read_from(&slots, &document).unwrap();
+        let mut found = texts(&row, everything);
+        let mut wanted = ["x", "1.5", "true", "A", "deep"].map(str::to_owned);
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
+        row.read(&slots, br#"{"a":"next"}"#).unwrap();
+        assert_eq!(texts(&row, everything), ["next"]);
+    }
+}
+
+#[test]
 fn null_stands_for_the_null_value_and_absence_does_not() {
     let field = Field {
         null_value: Some(Value::String("NULL".into())),
