@@ -49,7 +49,7 @@ pub(crate) struct AggregateOperator {
 #[derive(Debug)]
 struct Group {
     /// By the time in milliseconds at which they start.
-    panes: BTreeMap<i64, Pane>,
+    panes: BTreeMap<i64, Box<Pane>>,
     /// Events before this time have been told of.
     told: i64,
 }
@@ -93,7 +93,7 @@ impl AggregateOperator {
             Some((key, _)) => Arc::clone(key),
             None => {
                 let key: JoinKey = step.keys.iter().cloned().collect();
-                self.held_bytes += key_bytes(&key) + Group::bytes_of_one();
+                self.held_bytes += key_bytes(&key) + Group::EMPTY;
                 Arc::clone(&key)
             }
         };
@@ -108,8 +108,8 @@ impl AggregateOperator {
                 pane
             }
             std::collections::btree_map::Entry::Vacant(place) => {
-                self.held_bytes += Group::bytes_of_one();
-                place.insert(Pane::default())
+                self.held_bytes += Group::ONE_MORE;
+                place.insert(Box::default())
             }
         };
         // Records without an id of their own are all different, however equal they look.
@@ -192,7 +192,7 @@ impl AggregateOperator {
         let group = self.groups.get_mut(&key)?;
         let from = begins.max(group.told);
         let found = sum(
-            group.panes.range(from..end).map(|(_, pane)| pane),
+            group.panes.range(from..end).map(|(_, pane)| &**pane),
             self.at_least,
             self.distinct_at_least,
         );
@@ -201,7 +201,7 @@ impl AggregateOperator {
         }
         let kept = group.panes.split_off(&next_begins.max(group.told));
         for pane in std::mem::replace(&mut group.panes, kept).values() {
-            self.held_bytes -= pane.bytes() + Group::bytes_of_one();
+            self.held_bytes -= pane.bytes() + Group::ONE_MORE;
         }
         // Until then the group must be remembered: for its events, or for having been told of.
         let newest = group.panes.keys().next_back();
@@ -260,7 +260,7 @@ impl AggregateOperator {
             self.groups.retain(|key, group| {
                 let stays = group.newest() > cut;
                 if !stays {
-                    *evicted += group.panes.values().map(Pane::count).sum::<u64>();
+                    *evicted += group.panes.values().map(|pane| pane.count()).sum::<u64>();
                     *held_bytes -= key_bytes(key) + group.bytes();
                 }
                 stays
@@ -288,17 +288,14 @@ impl AggregateOperator {
 }
 
 impl Group {
-    /// Bytes of a map of one pane, the pane's content left out; nodes of a larger one are at least half full.
-    fn bytes_of_one() -> usize {
-        2 * size_of::<(i64, Pane)>()
-    }
+    /// Bytes of a map of panes without any, or with one more: its first node has eleven places, those of a larger one are
+    /// at least half full.
+    const EMPTY: usize = 9 * size_of::<(i64, Box<Pane>)>();
+    const ONE_MORE: usize = 2 * size_of::<(i64, Box<Pane>)>();
 
     fn bytes(&self) -> usize {
         let panes = self.panes.values();
-        Self::bytes_of_one()
-            + panes
-                .map(|pane| pane.bytes() + Self::bytes_of_one())
-                .sum::<usize>()
+        Self::EMPTY + panes.map(|pane| pane.bytes() + Self::ONE_MORE).sum::<usize>()
     }
 
     fn newest(&self) -> i64 {

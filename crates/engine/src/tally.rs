@@ -15,6 +15,9 @@ const EXEMPLARS: usize = 3;
 /// past it the count is "at least".
 const MAX_DISTINCT: usize = 65_536;
 
+/// A hash table looks at so many bytes of control at once, and has as many more.
+const GROUP: usize = 16;
+
 /// An event that is kept with its document.
 #[derive(Clone, Debug)]
 pub(crate) struct Exemplar {
@@ -32,7 +35,12 @@ pub(crate) struct Pane {
     values: AHashSet<u64>,
     /// Whether there were more values than are kept.
     has_more_values: bool,
-    /// The first events and the last ones, each in order. The same event may be in both.
+    exemplars: Exemplars,
+}
+
+/// The first events, and of the others the last ones, each in order.
+#[derive(Debug, Default)]
+struct Exemplars {
     first: Vec<Exemplar>,
     last: Vec<Exemplar>,
 }
@@ -60,8 +68,7 @@ impl Pane {
                 self.has_more_values = true;
             }
         }
-        insert_first(&mut self.first, &exemplar);
-        insert_last(&mut self.last, exemplar);
+        self.exemplars.add(exemplar);
         true
     }
 
@@ -70,14 +77,7 @@ impl Pane {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        let exemplar = |held: &Exemplar| {
-            let tiebreaker = held.ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
-            COUNTERS + tiebreaker + held.event.memory_bytes()
-        };
-        let hashes = self.known.capacity() + self.values.capacity();
-        table_bytes(hashes, size_of::<u64>())
-            + (self.first.capacity() + self.last.capacity()) * size_of::<Exemplar>()
-            + self.first.iter().chain(&self.last).map(exemplar).sum::<usize>()
+        size_of::<Self>() + set_bytes(&self.known) + set_bytes(&self.values) + self.exemplars.bytes()
     }
 }
 
@@ -103,16 +103,13 @@ pub(crate) fn sum<'p>(
         Some(wanted) => Some(distinct(panes.clone(), wanted)?),
         None => None,
     };
-    let (mut first, mut last) = (Vec::new(), Vec::new());
+    let mut exemplars = Exemplars::default();
     for pane in panes {
-        pane.first
+        pane.exemplars
             .iter()
-            .for_each(|exemplar| insert_first(&mut first, exemplar));
-        pane.last
-            .iter()
-            .for_each(|exemplar| insert_last(&mut last, exemplar.clone()));
+            .for_each(|exemplar| exemplars.add(exemplar.clone()));
     }
-    last.retain(|exemplar| first.last().is_none_or(|end| exemplar.ordinal > end.ordinal));
+    let Exemplars { mut first, mut last } = exemplars;
     first.append(&mut last);
     Some(Sum {
         tally: Tally { count, distinct },
@@ -144,21 +141,49 @@ fn distinct<'p>(panes: impl Iterator<Item = &'p Pane> + Clone, wanted: u64) -> O
     (found.count >= wanted).then_some(found)
 }
 
-fn insert_first(first: &mut Vec<Exemplar>, exemplar: &Exemplar) {
-    let place = first.partition_point(|held| held.ordinal < exemplar.ordinal);
-    if place < EXEMPLARS {
-        first.insert(place, exemplar.clone());
-        first.truncate(EXEMPLARS);
+impl Exemplars {
+    fn add(&mut self, exemplar: Exemplar) {
+        let place = self.first.partition_point(|held| held.ordinal < exemplar.ordinal);
+        let mut other = exemplar;
+        if place < EXEMPLARS {
+            self.first.insert(place, other);
+            if self.first.len() <= EXEMPLARS {
+                return;
+            }
+            let Some(pushed_out) = self.first.pop() else {
+                return;
+            };
+            other = pushed_out;
+        }
+        let place = self.last.partition_point(|held| held.ordinal < other.ordinal);
+        if self.last.len() < EXEMPLARS {
+            self.last.insert(place, other);
+        } else if place > 0 {
+            self.last.insert(place, other);
+            self.last.remove(0);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Exemplar> {
+        self.first.iter().chain(&self.last)
+    }
+
+    fn bytes(&self) -> usize {
+        let event = |held: &Exemplar| {
+            let tiebreaker = held.ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
+            COUNTERS + tiebreaker + held.event.memory_bytes()
+        };
+        (self.first.capacity() + self.last.capacity()) * size_of::<Exemplar>()
+            + self.iter().map(event).sum::<usize>()
     }
 }
 
-fn insert_last(last: &mut Vec<Exemplar>, exemplar: Exemplar) {
-    let place = last.partition_point(|held| held.ordinal < exemplar.ordinal);
-    if last.len() < EXEMPLARS {
-        last.insert(place, exemplar);
-    } else if place > 0 {
-        last.insert(place, exemplar);
-        last.remove(0);
+/// Bytes of a hash table of numbers: a small one has at least four places.
+fn set_bytes(set: &AHashSet<u64>) -> usize {
+    match set.capacity() {
+        0 => 0,
+        few @ ..7 => (few + 1) * (size_of::<u64>() + 1) + GROUP,
+        many => table_bytes(many, size_of::<u64>()) + GROUP,
     }
 }
 
