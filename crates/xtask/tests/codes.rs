@@ -22,7 +22,7 @@ fn every_code_has_a_name_a_summary_and_a_page() {
             fault("the summary is not one line without a full stop");
         }
         // A page says why it is a problem and how to mend it, which the summary does not.
-        if code.explanation.trim().len() < 100 {
+        if code.explanation.trim().len() < 80 {
             fault("the page says too little");
         }
         if code.explanation.matches("```").count() % 2 == 1 {
