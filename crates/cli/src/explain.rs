@@ -29,7 +29,12 @@ enum Format {
 
 /// The codes of all crates.
 pub(crate) fn registry() -> Registry {
-    Registry::new(&[neph_eql::CODES, neph_kql::CODES, neph_sigma::CODES, neph_rules::CODES])
+    Registry::new(&[
+        neph_eql::CODES,
+        neph_kql::CODES,
+        neph_sigma::CODES,
+        neph_rules::CODES,
+    ])
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {

@@ -295,7 +295,9 @@ impl<'a> Visit<'a> {
         Self {
             shape,
             emit,
-            watermark,
+            // Under pressure the frontier goes ahead of the watermark. What it settles is certain for both machines, or
+            // the one that runs ahead would tell it a second time.
+            watermark: watermark.max(frontier),
             frontier,
         }
     }

@@ -24,7 +24,9 @@ pub fn arithmetic(
             Arithmetic::Modulo => a.checked_rem(b),
         };
         // Signed integers overflow as Java's `long` does: only an operand above its range makes such a result.
-        let signed = ![left, right].iter().any(|operand| matches!(operand, ValueRef::Unsigned(_)));
+        let signed = ![left, right]
+            .iter()
+            .any(|operand| matches!(operand, ValueRef::Unsigned(_)));
         return from_integer(result?).filter(|sum| !(signed && matches!(sum, Value::Unsigned(_))));
     }
     let (a, b) = (floating(left)?, floating(right)?);
@@ -127,7 +129,10 @@ mod tests {
         assert_eq!(calculate(Long(1), Arithmetic::Divide, Long(0)), None);
         assert_eq!(calculate(Long(i64::MAX), Arithmetic::Add, Long(1)), None);
         let unsigned = ValueRef::Unsigned(u64::MAX - 1);
-        assert_eq!(calculate(unsigned, Arithmetic::Add, Long(1)), Some(Value::Unsigned(u64::MAX)));
+        assert_eq!(
+            calculate(unsigned, Arithmetic::Add, Long(1)),
+            Some(Value::Unsigned(u64::MAX))
+        );
         assert_eq!(calculate(Long(i64::MIN), Arithmetic::Subtract, Long(1)), None);
         assert_eq!(arithmetic(Arithmetic::Add, None, Some(Long(1))), None);
         assert_eq!(negate(Some(Long(5))), Some(Value::Long(-5)));

@@ -5,8 +5,8 @@
 
 mod endpoint;
 mod random;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use endpoint::{Attack, EndpointOptions, Generated, endpoint};

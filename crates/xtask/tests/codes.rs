@@ -3,7 +3,13 @@
 use neph_diag::{Code, Registry};
 
 fn all() -> Vec<&'static Code> {
-    [neph_eql::CODES, neph_kql::CODES, neph_sigma::CODES, neph_rules::CODES].concat()
+    [
+        neph_eql::CODES,
+        neph_kql::CODES,
+        neph_sigma::CODES,
+        neph_rules::CODES,
+    ]
+    .concat()
 }
 
 #[test]
