@@ -177,30 +177,3 @@ fn a_sample_is_told_at_once_or_at_the_end() {
     after(&mut batch, Some((0, 50, 2)), 100);
     assert_eq!(rest(&mut batch), ["+2 1"]);
 }
-
-/// Found by the property test of memory in need: what pressure settles ahead of the watermark is told once.
-#[test]
-fn absence_that_pressure_settles_ahead_of_the_watermark_is_told_once() {
-    let plan = sequence("A !B", Some(10));
-    let config = OperatorConfig {
-        emit: Emit::AtOnce,
-        default_lateness: Some(Duration::from_millis(5)),
-        rule_bytes: 2_000,
-        ..OperatorConfig::default()
-    };
-    let mut operators = Operators::new(&[&plan], &config);
-    let mut told = Vec::new();
-    for position in 0..40 {
-        told.extend(after(
-            &mut operators,
-            Some((0, 100 + 20 * position, position as u64)),
-            100,
-        ));
-    }
-    told.extend(rest(&mut operators));
-    let mut once = told.clone();
-    once.sort();
-    once.dedup();
-    assert_eq!(told.len(), once.len(), "{told:?}");
-    assert!(!told.is_empty());
-}
