@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use neph_diag::render::{self, FileReport};
-use neph_diag::{Diagnostic, SourceFile, has_errors};
+use neph_diag::{Code, Diagnostic, Severity, SourceFile, has_errors};
 use neph_engine::{
     Event, Fetch, Match, OperatorConfig, Operators, Outcome, Program, apply_limits, sort_matches,
 };
@@ -180,13 +180,23 @@ impl QueryArgs {
         Ok(Compiled { plan, diagnostics })
     }
 
-    /// Whether a query follows the grammar of its language.
-    pub(crate) fn parses(&self, query: &str) -> bool {
-        let diagnostics = match self.lang.dialect() {
-            None => neph_eql::parse(query).1,
-            Some(dialect) => neph_kql::parse(query, dialect).1,
-        };
-        !has_errors(&diagnostics)
+    /// Whether a query is refused for these problems. What names and types mean is said by a mapping: without one it is
+    /// told what the shipped schema makes of them, but not held against the query, as Elasticsearch parses a query before
+    /// it reads the mapping.
+    pub(crate) fn refuses(&self, diagnostics: &[Diagnostic]) -> bool {
+        let of_meaning: [&Code; 7] = [
+            &neph_eql::ARGUMENT_COUNT,
+            &neph_eql::ARGUMENT_TYPE,
+            &neph_eql::FIELD_COMPARISON,
+            &neph_eql::JOIN_KEY,
+            &neph_eql::NOT_BOOLEAN,
+            &neph_eql::NO_EXACT_VALUES,
+            &neph_eql::UNSUPPORTED_TYPE,
+        ];
+        diagnostics.iter().any(|diagnostic| {
+            let counts = self.is_strict() || !of_meaning.contains(&diagnostic.code);
+            counts && diagnostic.severity() == Severity::Error
+        })
     }
 }
 

@@ -18,7 +18,7 @@ const ROUNDS: usize = 8;
 /// Check rule files, or one query, and report every problem at once
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph rules check rules/\n  neph rules check --fix my-rule.toml\n  neph rules check --lang eql --query 'process where process.name == \"*.exe\"'\n  neph rules check --lang kql --query 'source.ip: 10.*'\n\nExit code 2 if a rule is rejected or the query is refused. Without --mapping or --strict a query is refused only if\nit does not parse: what its names and types mean, a mapping says. Other problems are shown all the same."
+    after_help = "Examples:\n  neph rules check rules/\n  neph rules check --fix my-rule.toml\n  neph rules check --lang eql --query 'process where process.name == \"*.exe\"'\n  neph rules check --lang kql --query 'source.ip: 10.*'\n\nExit code 2 if a rule is rejected or the query is refused. Without --mapping or --strict a query is not refused\nfor the types of its names and arguments, which a mapping says; such problems are shown all the same."
 )]
 pub(crate) struct Args {
     /// Rule files or folders of them.
@@ -181,13 +181,7 @@ fn check_query(query: &str, args: &Args, terminal: &Terminal) -> Result<Exit, Fa
         diagnostics: &diagnostics,
     }];
     let compiles = !has_errors(&diagnostics);
-    // What names and types mean is said by a mapping. Without one a query is refused for its grammar alone, as
-    // Elasticsearch does before it reads the mapping; what the shipped schema makes of it is told all the same.
-    let refused = if args.language.is_strict() {
-        !compiles
-    } else {
-        !args.language.parses(query)
-    };
+    let refused = args.language.refuses(&diagnostics);
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Text => {
