@@ -1,4 +1,4 @@
-//! README.md, ARCHITECTURE.md, and the words of all files.
+//! README.md and ARCHITECTURE.md.
 
 use super::Fault;
 use super::repository::Repository;
@@ -78,49 +78,6 @@ fn command_behind<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     let command = lines.next()?.trim();
     let closed = lines.next()? == "```";
     (closed && !command.is_empty()).then_some(command)
-}
-
-/// Words that do not belong into the project: places of the machine that it is written on, and how it is written.
-/// Each is in two parts, so that this file does not hold them itself.
-const FOREIGN: &[(&str, &str)] = &[
-    ("/work/", "main"),
-    ("/work/", "shared"),
-    ("/work/", "notes"),
-    ("/work/", "target"),
-    ("/root/", ".cargo"),
-    ("CARGO_TARGET", "_DIR=/"),
-    ("issues", " show"),
-    ("this ses", "sion"),
-    ("next ses", "sion"),
-    ("previous ses", "sion"),
-    ("another ses", "sion"),
-    ("anthro", "pic"),
-    ("cla", "ude"),
-    ("language mo", "del"),
-    ("ai assist", "ant"),
-    ("sub", "agent"),
-    ("co-auth", "ored-by"),
-    ("arti", "factory"),
-];
-
-pub(super) fn words(repository: &Repository) -> Vec<Fault> {
-    let foreign: Vec<String> = FOREIGN
-        .iter()
-        .map(|(a, b)| format!("{a}{b}").to_lowercase())
-        .collect();
-    let mut faults = Vec::new();
-    for file in repository.files() {
-        for (index, line) in file.text.lines().enumerate() {
-            let lower = line.to_lowercase();
-            for word in foreign.iter().filter(|word| lower.contains(word.as_str())) {
-                faults.push(Fault::new(
-                    format!("{}:{}", file.path, index + 1),
-                    format!("`{word}` does not belong here"),
-                ));
-            }
-        }
-    }
-    faults
 }
 
 #[cfg(test)]
