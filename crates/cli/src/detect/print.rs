@@ -155,7 +155,7 @@ impl Printer {
                     out,
                     "  {number}. {}  {}:{}  id {}",
                     text(event.get("time")),
-                    text(origin.and_then(|origin| origin.get("file"))),
+                    text(origin.and_then(|origin| origin.get("source"))),
                     text(origin.and_then(|origin| origin.get("line"))),
                     text(event.get("id")),
                 )?;
