@@ -18,7 +18,7 @@ use neph_runtime::{Detection, detect, parse};
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
-use crate::rules::report_load;
+use crate::rules::{BesideArgs, report_load};
 use crate::terminal::Terminal;
 use print::Printer;
 
@@ -31,6 +31,8 @@ pub(crate) struct Args {
     /// Rule files or folders of them; may be given several times.
     #[arg(long, value_name = "PATH", required_unless_present = "parse_only")]
     rules: Vec<PathBuf>,
+    #[command(flatten)]
+    beside: BesideArgs,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -96,7 +98,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let RuleSet { rules, report } = neph_rules::load(&args.rules);
+    let RuleSet { rules, report } = args.beside.load(&args.rules);
     let broken = report_load(&report, terminal);
     if rules.is_empty() {
         return Err(Failure::Message(format!("no rule can run: {}", report.counts())));

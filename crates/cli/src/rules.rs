@@ -1,7 +1,9 @@
 //! `neph rules`: work on rule files.
 
+mod beside;
 mod check;
 
+pub(crate) use beside::BesideArgs;
 use neph_rules::{LoadReport, RuleState};
 
 use crate::exit::{Exit, Failure};

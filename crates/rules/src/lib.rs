@@ -40,7 +40,7 @@ mod windows;
 pub use alert::{Alert, AlertBuilder, alert_id};
 pub use codes::CODES;
 pub use grouping::Grouping;
-pub use load::{RuleSet, load, load_text};
+pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
 pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 pub use rule::{
     Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping, Technique, Threat, ThreatItem,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use neph_diag::Diagnostic;
 use neph_engine::Program;
+use neph_event::Instant;
 use walkdir::WalkDir;
 
 use crate::codes;
@@ -26,12 +27,30 @@ pub struct RuleSet {
     pub report: LoadReport,
 }
 
+/// What is given beside the rules. Files may be named, or folders of them.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Overlays: what tunes rules without touching their files.
+    pub overlays: Vec<PathBuf>,
+    /// Typed lists, which exceptions, overlays and the placeholders of Sigma name.
+    pub lists: Vec<PathBuf>,
+    /// Mappings of Sigma's fields and log sources, beside those that are shipped.
+    pub mappings: Vec<PathBuf>,
+    /// The time by which expiries count; the clock's where none is given.
+    pub now: Option<Instant>,
+}
+
+/// [`load_with`] without anything beside the rules.
+pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
+    load_with(paths, &LoadOptions::default())
+}
+
 /// Loads all rules of the given files and of the folders below the given ones: `*.toml`, `*.ndjson`, `*.jsonl`, `*.json`,
 /// `*.eql` and, for Sigma, `*.yml` and `*.yaml`. Files are read in the order of their paths, and each only once.
 ///
 /// Nothing is thrown: what cannot be read, is no rule file or is wrong stands in the report.
-pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
-    let mut loader = Loader::default();
+pub fn load_with<P: AsRef<Path>>(paths: &[P], options: &LoadOptions) -> RuleSet {
+    let mut loader = Loader::new(options);
     for path in paths {
         loader.find(path.as_ref());
     }
@@ -43,13 +62,18 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
 
 /// Loads the rules of a text as if it were a file of this name.
 pub fn load_text(name: &Path, text: String) -> RuleSet {
-    let mut loader = Loader::default();
+    load_text_with(name, text, &LoadOptions::default())
+}
+
+/// [`load_text`] with what is given beside the rules.
+pub fn load_text_with(name: &Path, text: String, options: &LoadOptions) -> RuleSet {
+    let mut loader = Loader::new(options);
     loader.take(name, text, true);
     loader.finish()
 }
 
-#[derive(Default)]
-struct Loader {
+struct Loader<'a> {
+    options: &'a LoadOptions,
     set: RuleSet,
     /// Files to read, and whether they were named themselves rather than found in a folder.
     found: BTreeMap<PathBuf, bool>,
@@ -60,7 +84,18 @@ struct Loader {
     running: Vec<(usize, Option<Embedded>)>,
 }
 
-impl Loader {
+impl<'a> Loader<'a> {
+    fn new(options: &'a LoadOptions) -> Self {
+        Self {
+            options,
+            set: RuleSet::default(),
+            found: BTreeMap::new(),
+            canonical: BTreeSet::new(),
+            ids: BTreeMap::new(),
+            running: Vec::new(),
+        }
+    }
+
     fn find(&mut self, path: &Path) {
         let is_file = match std::fs::metadata(path) {
             Ok(metadata) => metadata.is_file(),

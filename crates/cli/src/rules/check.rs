@@ -10,6 +10,7 @@ use neph_rules::{LoadReport, RuleKind, RuleState};
 use crate::exit::{Exit, Failure};
 use crate::explain::registry;
 use crate::query::QueryArgs;
+use crate::rules::BesideArgs;
 use crate::terminal::Terminal;
 
 /// A fix may uncover the next one; after so many rounds a file is left as it is.
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     query: Option<String>,
     #[command(flatten)]
     language: QueryArgs,
+    #[command(flatten)]
+    beside: BesideArgs,
     /// Write the sure fixes into the files.
     #[arg(long, conflicts_with = "query")]
     fix: bool,
@@ -52,9 +55,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if let Some(query) = &args.query {
         return check_query(query, args, terminal);
     }
-    let mut report = neph_rules::load(&args.paths).report;
+    let mut report = args.beside.load(&args.paths).report;
     if args.fix && apply_fixes(&report, terminal)? {
-        report = neph_rules::load(&args.paths).report;
+        report = args.beside.load(&args.paths).report;
     }
     let files = report.file_reports();
     let mut out = std::io::stdout().lock();
