@@ -7,7 +7,8 @@
 //! without text in between.
 //!
 //! How to add a source: one module in `sources/` with its [`SourceInfo`], which names its mapping tables, and one
-//! line in `sources.rs`.
+//! line in `sources.rs`. A text log that writes one event over several lines states a [`Joining`] besides, and gets
+//! them from a [`Joiner`] as one record: sources remember nothing from record to record.
 //!
 //! **Architecture invariants:** a record is never guessed: what no source recognises is reported as such. No input
 //! can panic or recurse without bound. There is no IO and no clock here. Documents live until the next record.
@@ -19,6 +20,7 @@ mod domain;
 mod envelope;
 mod explain;
 mod java_text;
+mod join;
 mod json;
 mod mapping;
 mod normalizer;
@@ -29,6 +31,7 @@ mod tree;
 
 pub use document::Document;
 pub use explain::{Explanation, Provenance};
+pub use join::{Joined, Joiner, Joining, Part};
 pub use json::{JsonError, parse};
 pub use mapping::{How, Mapping};
 pub use normalizer::{Counts, Normalised, Normalizer, Outcome, Refusal, UnknownSource};

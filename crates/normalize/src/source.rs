@@ -67,7 +67,9 @@ const EVERY_DOCUMENT: &[&str] = &[
     "event.original",
 ];
 
-/// Turns the records of one source into documents.
+/// Turns the records of one source into documents. What a record becomes must depend on this record alone, as records
+/// are spread over workers; lines of a text log that belong together are one record before they come here, see
+/// [`crate::Joining`].
 pub trait Source: Send {
     /// Adds the documents that `record` becomes to `out`. A record that adds nothing and is no error was held back
     /// until others of its group come.

@@ -7,6 +7,7 @@ mod gcp_audit;
 mod k8s_audit;
 mod windows;
 
+use crate::join::Joining;
 use crate::source::SourceInfo;
 
 /// All sources, in the order in which they are asked.
@@ -22,6 +23,13 @@ static SOURCES: &[SourceInfo] = &[
     windows::powershell::OPERATIONAL,
     windows::FORWARDED,
 ];
+
+/// How the lines of text logs belong together, for the sources that write one event over several; see [`crate::Joiner`].
+static JOININGS: &[Joining] = &[];
+
+pub(crate) fn joinings() -> &'static [Joining] {
+    JOININGS
+}
 
 /// All sources.
 pub fn sources() -> &'static [SourceInfo] {
