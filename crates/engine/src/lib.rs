@@ -41,4 +41,4 @@ pub use matcher::{Matcher, Record, Statistics};
 pub use matches::{Distinct, Match, Ordinal, RuleIndex, StepMatch, Tally, Window};
 pub use nodes::ConditionError;
 pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
-pub use program::{CompileError, Program};
+pub use program::{CompileError, Exception, Program};

@@ -80,6 +80,7 @@ pub struct Matcher {
     event: u64,
     /// The stages that the current event satisfies.
     satisfied: Vec<u32>,
+    excepted: Vec<u64>,
     statistics: Statistics,
 }
 
@@ -88,6 +89,7 @@ impl Matcher {
     pub fn new(program: Arc<Program>) -> Self {
         let scratch = Scratch::new(program.nodes.len(), program.slots.len());
         let woken = vec![0; program.stages.len()];
+        let excepted = vec![0; program.exceptions];
         Self {
             program,
             row: Row::default(),
@@ -96,6 +98,7 @@ impl Matcher {
             woken,
             event: 0,
             satisfied: Vec::new(),
+            excepted,
             statistics: Statistics::default(),
         }
     }
@@ -142,6 +145,7 @@ impl Matcher {
             woken,
             event: event_number,
             satisfied,
+            excepted,
             statistics,
         } = self;
         satisfied.clear();
@@ -180,6 +184,17 @@ impl Matcher {
             if left_out == Some(stage.rule) {
                 continue;
             }
+            let exception = rule
+                .exceptions
+                .iter()
+                .find(|(condition, _)| program.nodes.holds(*condition, row, scratch));
+            if let Some((_, exception)) = exception {
+                if let Some(count) = excepted.get_mut(*exception as usize) {
+                    *count += 1;
+                }
+                left_out = Some(stage.rule);
+                continue;
+            }
             if fails_here(rule, program.index, row, record) {
                 statistics.failing_index += 1;
                 left_out = Some(stage.rule);
@@ -212,6 +227,12 @@ impl Matcher {
     /// What was seen so far.
     pub fn statistics(&self) -> Statistics {
         self.statistics
+    }
+
+    /// For each exception of the program how many events it kept from a rule that they satisfied a step of; an event that
+    /// several exceptions hold for counts for the first.
+    pub fn excepted(&self) -> &[u64] {
+        &self.excepted
     }
 
     /// The program.

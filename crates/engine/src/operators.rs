@@ -118,6 +118,8 @@ pub struct Operators {
 
 #[derive(Debug)]
 struct Operator {
+    /// Its place among the rules, which may be another than where it began: what it tells gets this one.
+    rule: RuleIndex,
     kind: Kind,
     /// Bytes when last looked at.
     held: usize,
@@ -166,6 +168,7 @@ impl Operators {
                 }
             };
             Operator {
+                rule,
                 kind,
                 held: 0,
                 peak: 0,
@@ -176,6 +179,22 @@ impl Operators {
             rule_bytes: config.rule_bytes,
             total_bytes: config.total_bytes,
             held: 0,
+        }
+    }
+
+    /// Takes over the operators of rules that are the same in `old`, with all their state: each pair is a rule's place
+    /// there and here. The caller knows which are the same; their plans must ask for the same, and so must their lateness
+    /// and the time of telling. The operators made here for these rules stand in their place in `old` afterwards.
+    pub fn adopt(&mut self, old: &mut Self, same: &[(RuleIndex, RuleIndex)]) {
+        for (from, to) in same {
+            let there = old.rules.get_mut(from.0 as usize);
+            let (Some(there), Some(here)) = (there, self.rules.get_mut(to.0 as usize)) else {
+                continue;
+            };
+            std::mem::swap(there, here);
+            std::mem::swap(&mut there.rule, &mut here.rule);
+            self.held = self.held + here.held - there.held;
+            old.held = old.held + there.held - here.held;
         }
     }
 
@@ -197,7 +216,9 @@ impl Operators {
         }
         operator.count(&mut self.held);
         if operator.held > self.rule_bytes {
+            let told = outcomes.len();
             operator.relieve(self.rule_bytes, outcomes);
+            operator.sign(outcomes, told);
             operator.count(&mut self.held);
         }
         while self.held > self.total_bytes {
@@ -205,7 +226,9 @@ impl Operators {
                 return;
             };
             let before = largest.held;
+            let told = outcomes.len();
             largest.relieve(before / 2, outcomes);
+            largest.sign(outcomes, told);
             largest.count(&mut self.held);
             if largest.held >= before {
                 return;
@@ -216,6 +239,7 @@ impl Operators {
     /// Events before `watermark` have all come, but for late ones. A watermark that goes back is ignored.
     pub fn advance(&mut self, watermark: Instant, outcomes: &mut Vec<Outcome>) {
         for operator in &mut self.rules {
+            let told = outcomes.len();
             match &mut operator.kind {
                 Kind::Events { .. } => continue,
                 Kind::Sequence(sequence) => sequence.advance(watermark, outcomes),
@@ -223,6 +247,7 @@ impl Operators {
                 Kind::FirstSeen(operator) => operator.advance(watermark, outcomes),
                 Kind::Aggregate(operator) => operator.advance(watermark, outcomes),
             }
+            operator.sign(outcomes, told);
             operator.count(&mut self.held);
         }
     }
@@ -230,6 +255,7 @@ impl Operators {
     /// No event comes any more: tells everything that is left, and forgets all state.
     pub fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
         for operator in &mut self.rules {
+            let told = outcomes.len();
             match &mut operator.kind {
                 Kind::Events { .. } => continue,
                 Kind::Sequence(sequence) => sequence.finish(outcomes),
@@ -237,6 +263,7 @@ impl Operators {
                 Kind::FirstSeen(operator) => operator.finish(outcomes),
                 Kind::Aggregate(operator) => operator.finish(outcomes),
             }
+            operator.sign(outcomes, told);
             operator.count(&mut self.held);
         }
     }
@@ -287,6 +314,14 @@ impl Operator {
             Kind::Sample(sample) => sample.relieve(limit),
             Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
             Kind::Aggregate(operator) => operator.relieve(limit, outcomes),
+        }
+    }
+
+    /// Gives what was told from `first` on the operator's place among the rules.
+    fn sign(&self, outcomes: &mut [Outcome], first: usize) {
+        for outcome in outcomes.iter_mut().skip(first) {
+            let (Outcome::Found(told) | Outcome::Retracted(told)) = outcome;
+            told.rule = self.rule;
         }
     }
 

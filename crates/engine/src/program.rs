@@ -16,6 +16,8 @@ pub struct Program {
     pub(crate) stages: Vec<CompiledStage>,
     pub(crate) rules: Vec<CompiledRule>,
     pub(crate) router: Router,
+    /// Number of exceptions; [`CompiledRule::exceptions`] count them.
+    pub(crate) exceptions: usize,
     /// Slot of `_id`.
     pub(crate) id: Slot,
     /// Slot of `_index`.
@@ -48,6 +50,20 @@ pub(crate) struct CompiledRule {
     /// Whether events without time cannot take part.
     pub(crate) ordered: bool,
     pub(crate) failing_indices: Box<[Box<str>]>,
+    /// Events that the rule is not to see: a condition, and which exception it is.
+    pub(crate) exceptions: Vec<(NodeId, u32)>,
+}
+
+/// Events that some rules are not to see: none of their steps is satisfied by an event that satisfies the condition.
+/// However many rules it is for, its condition is compiled and evaluated once.
+#[derive(Clone, Debug)]
+pub struct Exception<'p> {
+    /// The fields that the condition reads.
+    pub fields: &'p [Field],
+    /// The condition.
+    pub condition: &'p Condition,
+    /// The rules.
+    pub rules: &'p [RuleIndex],
 }
 
 /// A rule that cannot run.
@@ -67,12 +83,22 @@ impl Program {
     /// Compiles plans; a plan's position is its [`RuleIndex`]. A rule that cannot be compiled keeps its position, matches
     /// nothing, and is told of; the others run.
     pub fn compile<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> (Self, Vec<CompileError>) {
+        let (program, errors, _) = Self::compile_excepting(plans, &[]);
+        (program, errors)
+    }
+
+    /// The same with exceptions; [`Matcher::excepted`](crate::Matcher::excepted) counts by their positions. One that cannot
+    /// be compiled excepts nothing and is told of, by its position.
+    pub fn compile_excepting<'p>(
+        plans: impl IntoIterator<Item = &'p Plan>,
+        exceptions: &[Exception<'_>],
+    ) -> (Self, Vec<CompileError>, Vec<(usize, ConditionError)>) {
         let mut slots = Slots::default();
         let id = slots.add(Field::new("_id", FieldType::Keyword));
         let index = slots.add(Field::new("_index", FieldType::Keyword));
         let mut nodes = NodesBuilder::default();
         let mut stages = Vec::new();
-        let mut rules = Vec::new();
+        let mut rules: Vec<CompiledRule> = Vec::new();
         let mut errors = Vec::new();
         for (number, plan) in (0_u32..).zip(plans) {
             let rule = RuleIndex(number);
@@ -85,10 +111,30 @@ impl Program {
                     .copied(),
                 ordered: !matches!(plan.query, Query::Events(_) | Query::Sample(_)),
                 failing_indices: plan.failing_indices.clone().into(),
+                exceptions: Vec::new(),
             });
             match compile_stages(rule, plan, &map, &slots, &mut nodes) {
                 Ok(compiled) => stages.extend(compiled),
                 Err((span, reason)) => errors.push(CompileError { rule, span, reason }),
+            }
+        }
+        let mut refused = Vec::new();
+        for (number, exception) in exceptions.iter().enumerate() {
+            let map: Vec<Slot> = exception
+                .fields
+                .iter()
+                .map(|field| slots.add(field.clone()))
+                .collect();
+            match nodes.add(exception.condition, &map, &slots) {
+                Ok(condition) => {
+                    let position = u32::try_from(number).unwrap_or(u32::MAX);
+                    for rule in exception.rules {
+                        if let Some(rule) = rules.get_mut(rule.0 as usize) {
+                            rule.exceptions.push((condition, position));
+                        }
+                    }
+                }
+                Err((_, reason)) => refused.push((number, reason)),
             }
         }
         let conditions: Vec<NodeId> = stages
@@ -104,10 +150,12 @@ impl Program {
                 stages,
                 rules,
                 router,
+                exceptions: exceptions.len(),
                 id,
                 index,
             },
             errors,
+            refused,
         )
     }
 
