@@ -28,6 +28,7 @@ mod record;
 mod source;
 mod sources;
 mod tree;
+mod url_parts;
 
 pub use document::Document;
 pub use explain::{Explanation, Provenance};

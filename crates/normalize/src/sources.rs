@@ -13,9 +13,17 @@ use crate::source::SourceInfo;
 /// All sources, in the order in which they are asked.
 static SOURCES: &[SourceInfo] = &[
     cloudtrail::INFO,
+    k8s_audit::AKS,
     k8s_audit::INFO,
     gcp_audit::INFO,
+    azure::signin::INFO,
+    azure::audit::INFO,
+    azure::graph::INFO,
+    azure::graph::AAD,
+    azure::risk::INFO,
+    azure::entra::INFO,
     azure::activity::INFO,
+    azure::platform::INFO,
     auditd_manager::INFO,
     windows::sysmon::INFO,
     windows::security::INFO,

@@ -4,9 +4,19 @@
 //! whole record under its namespace and gives the common parts their ECS names.
 
 pub(super) mod activity;
+pub(super) mod audit;
+pub(super) mod entra;
+pub(super) mod graph;
+pub(super) mod platform;
+pub(super) mod risk;
+pub(super) mod signin;
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use ahash::AHashMap;
+
+use crate::convert;
 use crate::json;
 use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
@@ -42,15 +52,23 @@ pub(super) fn record<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    if object.get("").is_some_and(Value::is_blank) {
-        object.remove("");
-    }
+    without_empty_keys(object);
     if let Some(Value::Text(text)) = object.get("properties")
         && let Ok(properties @ Value::Map(_)) = json::parse(record.arena, text)
     {
         object.set("properties", properties);
     }
     Ok(object)
+}
+
+/// Azure writes `"":""` into some records.
+fn without_empty_keys(map: &Map<'_>) {
+    if map.get("").is_some_and(Value::is_blank) {
+        map.remove("");
+    }
+    map.iter()
+        .filter_map(|(_, value)| value.as_map())
+        .for_each(without_empty_keys);
 }
 
 /// Moves the shared parts out of `object`, which stands in the document under its namespace.
@@ -90,6 +108,11 @@ pub(super) fn lift_shared<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
     for (from, to) in SNAKE {
         object.rename(from, to);
     }
+    finish(document);
+}
+
+/// What is the same for all Azure records, once the resource and the outcome are known.
+pub(super) fn finish<'a>(document: &'a Map<'a>) {
     document.put_text("cloud.provider", "azure");
     document.put_text("event.kind", "event");
     if let Some(id) = document.text_at("azure.resource.id") {
@@ -98,6 +121,119 @@ pub(super) fn lift_shared<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
     if let Some(outcome) = document.text_at("event.outcome") {
         document.put_text("event.outcome", document.text(&outcome.to_lowercase()));
     }
+}
+
+/// Moves `time` out of a record to `@timestamp`.
+pub(super) fn time<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
+    if let Some(time) = object.remove("time").and_then(|time| date(time, document)) {
+        document.put_text("@timestamp", time);
+    }
+}
+
+/// A date in ISO 8601 form, or as `11/3/2020 9:06:42 AM +00:00`; without an offset it is UTC.
+pub(super) fn date<'a>(value: Value<'a>, at: &Map<'a>) -> Option<&'a str> {
+    convert::date(value, at).or_else(|| {
+        let text = value.as_text()?;
+        let stamp = jiff::fmt::strtime::parse("%m/%d/%Y %I:%M:%S %p %:z", text)
+            .and_then(|parts| parts.to_timestamp())
+            .or_else(|_| {
+                let civil = jiff::fmt::strtime::parse("%m/%d/%Y %I:%M:%S %p", text)?.to_datetime()?;
+                Ok::<_, jiff::Error>(civil.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
+            })
+            .ok()?;
+        convert::date(Value::Int(stamp.as_millisecond()), at)
+    })
+}
+
+/// Milliseconds as nanoseconds; nothing for what is no number.
+pub(super) fn nanoseconds(millis: Value<'_>) -> Option<Value<'_>> {
+    Some(Value::Int(millis.to_int()?.checked_mul(1_000_000)?))
+}
+
+/// Sets the caller's address from the first of `paths` that has one.
+pub(super) fn caller<'a>(object: &Map<'a>, paths: &[&str], document: &'a Map<'a>) {
+    let Some(address) = paths.iter().find_map(|path| object.text_at(path)) else {
+        return;
+    };
+    document.put_text("source.address", address);
+    if address.parse::<IpAddr>().is_ok() {
+        document.put_text("source.ip", address);
+        document.put_text("client.ip", address);
+        document.append_new("related.ip", Value::Text(address));
+    }
+}
+
+/// Gives the keys of an object, and of the objects inside, snake case: `riskLevelDuringSignIn` becomes
+/// `risk_level_during_sign_in`. With `fused`, an underscore before a lower-case letter that stands alone goes, as the
+/// integration for Graph activity has it.
+pub(super) fn snake_keys<'a>(map: &'a Map<'a>, fused: bool) {
+    map.rename_keys(|key| {
+        key.bytes()
+            .any(|byte| !byte.is_ascii_lowercase() && byte != b'_')
+            .then(|| map.text(&snake_case(key, fused)))
+    });
+    keep_last(map);
+    for (_, value) in map.iter() {
+        match value {
+            Value::Map(inner) => snake_keys(inner, fused),
+            Value::List(list) => list
+                .iter()
+                .filter_map(|element| element.as_map())
+                .for_each(|inner| snake_keys(inner, fused)),
+            _ => {}
+        }
+    }
+}
+
+fn snake_case(key: &str, fused: bool) -> String {
+    let mut out = String::with_capacity(key.len() + 4);
+    let mut letters = key.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let bends = letter.is_ascii_lowercase() && letters.peek().is_some_and(char::is_ascii_uppercase);
+        if bends && fused && out.ends_with('_') {
+            out.pop();
+        }
+        out.extend(letter.to_lowercase());
+        if bends {
+            out.push('_');
+        }
+    }
+    out
+}
+
+/// Of entries with the same key only the last stays.
+pub(super) fn keep_last(map: &Map<'_>) {
+    let mut last: AHashMap<&str, usize> = AHashMap::new();
+    let mut count = 0_usize;
+    for (position, (key, _)) in map.iter().enumerate() {
+        last.insert(key, position);
+        count = position + 1;
+    }
+    if last.len() < count {
+        let mut position = 0_usize;
+        map.retain(|key, value| {
+            let stays = last.get(key) == Some(&position);
+            position += 1;
+            stays.then_some(value)
+        });
+    }
+}
+
+/// A position as a key.
+pub(super) fn number<'a>(position: usize, at: &Map<'a>) -> &'a str {
+    at.text(&position.to_string())
+}
+
+/// `ops@example.test` as user and host name.
+pub(super) fn split_address(text: &str) -> Option<(&str, &str)> {
+    let (before, after) = text.split_once('@')?;
+    let is_user = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let local = before.rsplit(|c: char| !is_user(c)).next()?;
+    let end = after
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')))
+        .unwrap_or(after.len());
+    let host = after.get(..end)?.trim_end_matches('-');
+    (!local.is_empty() && host.starts_with(|c: char| c.is_ascii_alphanumeric())).then_some((local, host))
 }
 
 /// Splits a resource id: subscription, group, provider, name.
@@ -114,11 +250,12 @@ fn resource_id<'a>(id: &'a str, document: &'a Map<'a>) {
         if let Some((subscription, rest)) = subscription {
             document.put_text("azure.subscription_id", subscription);
             let Some(group_and_rest) = rest.strip_prefix(word("/resourceGroups/").as_str()) else {
-                if let Some(provider) = rest.strip_prefix(word("/providers/").as_str()) {
-                    document.put_text(
-                        "azure.resource.provider",
-                        typed_provider(provider).map_or(provider, |(it, _)| it),
-                    );
+                match rest.strip_prefix(word("/providers/").as_str()) {
+                    Some(provider) => {
+                        let typed = typed_provider(provider).map_or(provider, |(it, _)| it);
+                        document.put_text("azure.resource.provider", typed);
+                    }
+                    None => mixed_case(rest, document),
                 }
                 return;
             };
@@ -137,6 +274,26 @@ fn resource_id<'a>(id: &'a str, document: &'a Map<'a>) {
             document.put_text("azure.resource.provider", provider);
             return;
         }
+    }
+}
+
+/// `/resourcegroups/GROUP/providers/PROVIDER/TYPE/NAME`, whose words are written in another way: the integration takes
+/// all behind the word for the provider.
+fn mixed_case<'a>(rest: &'a str, document: &'a Map<'a>) {
+    let lower = rest.to_ascii_lowercase();
+    let part = |word: &str| {
+        let at = lower.find(word)?;
+        rest.get(at + word.len()..)
+    };
+    if let Some(provider) = part("/providers/").filter(|provider| !provider.is_empty()) {
+        document.put_text("azure.resource.provider", provider);
+        if let Some((_, Some(name))) = typed_provider(provider) {
+            document.put_text("azure.resource.name", name);
+        }
+    }
+    if let Some(group) = part("/resourcegroups/") {
+        let group = group.split_once('/').map_or(group, |(group, _)| group);
+        document.put_text("azure.resource.group", group);
     }
 }
 

@@ -7,12 +7,50 @@
 
 use std::sync::LazyLock;
 
+use super::azure::{self, platform};
 use crate::convert;
 use crate::json;
 use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
+use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
+
+/// Audit events of AKS inside of its platform logs. Rules ask for them under both names, so that each becomes two
+/// documents: a Kubernetes audit event and an Azure platform log.
+pub(super) const AKS: SourceInfo = SourceInfo {
+    name: "kubernetes_audit_aks",
+    aliases: &[],
+    title: "Kubernetes audit events of AKS, as Kubernetes audit and as Azure platform logs",
+    module: "kubernetes",
+    dataset: "kubernetes.audit_logs",
+    os: None,
+    mappings: &[FIELDS],
+    derived: &[DERIVED, platform::DERIVED],
+    detect: |record| match record.object {
+        Some(object) if aks_log(object).is_some() => Confidence::Certain,
+        _ => Confidence::No,
+    },
+    start: || Box::new(Aks),
+};
+
+struct Aks;
+
+impl Source for Aks {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+        let object = azure::record(record)?;
+        // The event is read twice, because each document changes what it takes over.
+        let twin = object.deep_copy();
+        let text = aks_log(object).and_then(Value::as_text);
+        out.push(normalize(record)?);
+        if text.is_some() {
+            let log = platform::document(record, twin);
+            log.put_text("event.module", "azure");
+            log.put_text("event.dataset", platform::DATASET);
+            out.push(log);
+        }
+        Ok(())
+    }
+}
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "kubernetes_audit",
@@ -69,8 +107,11 @@ fn detect(record: &Record<'_>) -> Confidence {
     let Some(object) = record.object else {
         return Confidence::No;
     };
-    if object.map_at("kubernetes.audit").is_some() || aks_log(object).is_some() {
+    if object.map_at("kubernetes.audit").is_some() {
         return Confidence::Certain;
+    }
+    if aks_log(object).is_some() {
+        return Confidence::Likely;
     }
     if object.text_at("protoPayload.serviceName") == Some("k8s.io") {
         // Entries of Google Cloud are audit entries of Google Cloud first.

@@ -1,10 +1,10 @@
 //! Azure activity log: event hub and diagnostic records, and the shape of the REST interface.
 //!
 //! Record: <https://learn.microsoft.com/azure/azure-monitor/platform/activity-log-schema>. Beyond what Elastic's
-//! integration sets: the identity of callers whose claims have no full name, and an outcome for `Succeeded` and
-//! `Failed`.
+//! integration sets: the identity of callers whose claims have no full name, an outcome for `Succeeded` and `Failed`,
+//! and category and type by the verb of the operation.
 
-use super::{SHARED, lift_shared};
+use super::{SHARED, lift_shared, split_address};
 use crate::mapping::{Mapping, keep};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
@@ -61,7 +61,8 @@ const DERIVED: &[Derived] = &[
     derived("event.kind", &[]),
     derived("event.duration", &["durationMs"]),
     derived("event.outcome", &["resultType", "properties.result"]),
-    derived("event.type", &["category"]),
+    derived("event.category", &["operationName"]),
+    derived("event.type", &["category", "operationName"]),
     derived("source.address", &["callerIpAddress"]),
     derived("related.ip", &["callerIpAddress"]),
     derived("related.user", &["identity.claims"]),
@@ -132,6 +133,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         }
     }
     event_type(object, document);
+    classify(document);
     lift_shared(object, document);
     if let Some(identity) = object.map_at("identity") {
         evidence(identity);
@@ -222,7 +224,7 @@ fn outcome<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
     }
 }
 
-fn event_type<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
+pub(super) fn event_type<'a>(object: &Map<'a>, document: &'a Map<'a>) {
     let kind = match object.text_at("category").unwrap_or("").to_lowercase().as_str() {
         "write" | "action" => "change",
         "read" => "access",
@@ -230,6 +232,31 @@ fn event_type<'a>(object: &'a Map<'a>, document: &'a Map<'a>) {
         _ => return,
     };
     document.put_texts("event.type", &[kind]);
+}
+
+/// Category and type by the verb of the operation, for the many records whose category says nothing about it.
+fn classify<'a>(document: &'a Map<'a>) {
+    let Some(action) = document.text_at("event.action") else {
+        return;
+    };
+    let lower = action.to_ascii_lowercase();
+    let (what, verb) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let kind = match verb {
+        "write" if what.ends_with("/snapshots") || what.ends_with("/images") => "creation",
+        "write" | "action" => "change",
+        "read" => "access",
+        "delete" => "deletion",
+        _ => return,
+    };
+    let category = if what.contains("microsoft.authorization/") {
+        "iam"
+    } else {
+        "configuration"
+    };
+    document.put_texts("event.category", &[category]);
+    if document.at("event.type").is_none() {
+        document.put_texts("event.type", &[kind]);
+    }
 }
 
 fn evidence<'a>(identity: &'a Map<'a>) {
@@ -294,20 +321,4 @@ fn claims<'a>(identity: &'a Map<'a>, document: &'a Map<'a>) {
     if let Some(full_name @ Value::Text(_)) = user.get("fullname") {
         document.put("user.full_name", full_name);
     }
-}
-
-/// `ops@example.test` as user and host name.
-fn split_address(text: &str) -> Option<(&str, &str)> {
-    let (before, after) = text.split_once('@')?;
-    let is_user = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let local = before.trim_start_matches(|c| !is_user(c));
-    let local = local
-        .rfind(|c| !is_user(c))
-        .and_then(|at| local.get(at + 1..))
-        .unwrap_or(local);
-    let end = after
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-')))
-        .unwrap_or(after.len());
-    let host = after.get(..end)?.trim_end_matches('-');
-    (!local.is_empty() && host.starts_with(|c: char| c.is_ascii_alphanumeric())).then_some((local, host))
 }
