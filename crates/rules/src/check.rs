@@ -97,6 +97,7 @@ impl Findings {
     fn check_shape(&mut self, node: &Node, shape: &Shape, name: &str, kind: Option<RuleKind>) {
         match (shape, &node.data) {
             (Shape::Any, _)
+            | (Shape::List, Data::List(_))
             | (Shape::Text | Shape::TextOrTexts, Data::Text(_))
             | (Shape::Integer, Data::Integer(_))
             | (Shape::Boolean, Data::Bool(_)) => {}
@@ -181,6 +182,7 @@ impl Shape {
             Self::Boolean => "a boolean",
             Self::Table(_) => "a table",
             Self::Tables(_) => "a list of tables",
+            Self::List => "a list",
             Self::Any => "anything",
         }
     }

@@ -19,13 +19,16 @@ pub const CODES: &[&Code] = &[
     &THREAT,
     &SCHEDULE,
     &EXPORT_SHORT,
+    &LIST_ENTRY,
+    &LIST_NAME,
+    &EXPIRED,
 ];
 
 /// The file cannot be read as TOML or JSON.
 pub(crate) static SYNTAX: Code = Code {
     name: "rule-syntax",
     severity: Severity::Error,
-    summary: "the rule file is not valid TOML or JSON",
+    summary: "the file is not valid TOML, JSON, YAML or CSV",
     explanation: "A rule file is TOML (`*.toml`), JSON (`*.json`) or one JSON object a line (`*.ndjson`). The place where \
 reading failed is shown; in TOML, reading goes on behind it, so that one run shows every such place.
 
@@ -184,4 +187,39 @@ pub(crate) static EXPORT_SHORT: Code = Code {
     summary: "the export holds another number of rules than its last line says",
     explanation: "The last line of an export from Kibana counts what was exported. When the counts differ, the file was cut \
 short or edited.",
+};
+
+/// An entry of a list that cannot be used.
+pub(crate) static LIST_ENTRY: Code = Code {
+    name: "list-entry",
+    severity: Severity::Error,
+    summary: "an entry of a list does not fit the list's type",
+    explanation: "The entries of a list of type `cidr` are addresses and networks, those of type `regex` regular expressions. \
+An entry that is neither is left out; the others count.
+
+```yaml
+type: cidr
+entries:
+  - 10.0.0.0/8
+  - build-server   # a name is no address: keep it in a list of type `exact`
+```",
+};
+
+/// A list that others cannot name, or that is not there.
+pub(crate) static LIST_NAME: Code = Code {
+    name: "list-name",
+    severity: Severity::Error,
+    summary: "the name of a list is taken, or is of no list",
+    explanation: "Lists are told apart by their names: `name` in the file, and without it the file's name without its ending. Of \
+two lists of one name the first counts (files in the order of their paths). A list that an overlay or an exception names must \
+be given with `--lists`.",
+};
+
+/// The time of something is over.
+pub(crate) static EXPIRED: Code = Code {
+    name: "tuning-expired",
+    severity: Severity::Warning,
+    summary: "the time of a list, an overlay or an exception is over",
+    explanation: "What has an `expires` in the past is not applied: the rules alert as if it were not there. Renew it with a later \
+date, if its reason still holds, or remove it.",
 };

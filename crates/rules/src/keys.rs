@@ -25,6 +25,8 @@ pub(crate) enum Shape {
     Boolean,
     Table(&'static [Key]),
     Tables(&'static [Key]),
+    /// A list of anything.
+    List,
     /// Anything; its inside is not looked at.
     Any,
 }
@@ -49,7 +51,7 @@ const fn key(name: &'static str, shape: Shape, effect: Effect) -> Key {
 }
 
 use Effect::{Honoured, Later, Of, Required};
-use Shape::{Any, Boolean, Integer, Table, Tables, Text, TextOrTexts, Texts};
+use Shape::{Any, Boolean, Integer, List, Table, Tables, Text, TextOrTexts, Texts};
 
 /// The top of a TOML file.
 pub(crate) const FILE: &[Key] = &[
@@ -252,4 +254,31 @@ const OSQUERY: &[Key] = &[
     key("label", Text, Required),
     key("query", Text, Required),
     key("ecs_mapping", Any, Effect::None),
+];
+
+/// A list file.
+pub(crate) const LIST: &[Key] = &[
+    key("name", Text, Honoured),
+    key("type", Text, Honoured),
+    key("description", Text, Honoured),
+    key("owner", Text, Honoured),
+    key("expires", Any, Honoured),
+    key("ignore_case", Boolean, Honoured),
+    key("entries", List, Required),
+];
+
+/// The same in comments before plain entries.
+pub(crate) const LIST_HEAD: &[Key] = &[
+    key("name", Text, Honoured),
+    key("type", Text, Honoured),
+    key("description", Text, Honoured),
+    key("owner", Text, Honoured),
+    key("expires", Text, Honoured),
+    key("ignore_case", Boolean, Honoured),
+];
+
+pub(crate) const LIST_ENTRY: &[Key] = &[
+    key("value", Any, Required),
+    key("comment", Any, Honoured),
+    key("expires", Any, Honoured),
 ];

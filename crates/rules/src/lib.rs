@@ -21,12 +21,14 @@ mod document;
 mod elastic;
 mod embedded;
 mod file;
+mod files;
 mod filters;
 pub mod grouping;
 mod guide;
 mod json_document;
 mod keys;
 mod kuery;
+pub mod lists;
 mod load;
 mod report;
 mod rule;
@@ -35,11 +37,14 @@ mod scope;
 mod sigma;
 mod threat;
 mod toml_document;
+mod upkeep;
 mod windows;
+mod yaml_document;
 
 pub use alert::{Alert, AlertBuilder, alert_id};
 pub use codes::CODES;
 pub use grouping::Grouping;
+pub use lists::{List, ListKind, Lists};
 pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
 pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 pub use rule::{
@@ -47,4 +52,5 @@ pub use rule::{
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::IndexScope;
+pub use upkeep::Upkeep;
 pub use windows::{Cardinality, Condition, NewTerms, Threshold};

@@ -1,28 +1,29 @@
 //! Loads rules from files and folders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use neph_diag::Diagnostic;
 use neph_engine::Program;
 use neph_event::Instant;
-use walkdir::WalkDir;
 
 use crate::codes;
+use crate::compile::now;
 use crate::elastic::Reading;
 use crate::embedded::Embedded;
 use crate::file::{self, Contents, Format};
+use crate::files;
+use crate::lists::{self, Lists};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
-
-/// Files larger than this are not read: the largest export of all of Elastic's rules is a tenth of it.
-const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The rules that can run, and what became of all that were found.
 #[derive(Debug, Default)]
 pub struct RuleSet {
     /// The active and the degraded rules, but not those that are switched off; each has a plan.
     pub rules: Vec<Rule>,
+    /// The typed lists.
+    pub lists: Lists,
     /// Everything that was found.
     pub report: LoadReport,
 }
@@ -51,10 +52,9 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
 /// Nothing is thrown: what cannot be read, is no rule file or is wrong stands in the report.
 pub fn load_with<P: AsRef<Path>>(paths: &[P], options: &LoadOptions) -> RuleSet {
     let mut loader = Loader::new(options);
-    for path in paths {
-        loader.find(path.as_ref());
-    }
-    for (path, given) in std::mem::take(&mut loader.found) {
+    let found = files::find(paths);
+    loader.set.report.failures.extend(found.failures);
+    for (path, given) in found.files {
         loader.read(&path, given);
     }
     loader.finish()
@@ -72,65 +72,81 @@ pub fn load_text_with(name: &Path, text: String, options: &LoadOptions) -> RuleS
     loader.finish()
 }
 
-struct Loader<'a> {
-    options: &'a LoadOptions,
+struct Loader {
     set: RuleSet,
-    /// Files to read, and whether they were named themselves rather than found in a folder.
-    found: BTreeMap<PathBuf, bool>,
-    canonical: BTreeSet<PathBuf>,
+    /// The time by which expiries count.
+    now: Instant,
     /// Ids of the rules read so far, and the path of their files.
     ids: BTreeMap<String, PathBuf>,
     /// For each rule of the set its place in the report, and the way from its query's offsets to its file's.
     running: Vec<(usize, Option<Embedded>)>,
 }
 
-impl<'a> Loader<'a> {
-    fn new(options: &'a LoadOptions) -> Self {
-        Self {
-            options,
+impl Loader {
+    fn new(options: &LoadOptions) -> Self {
+        let mut loader = Self {
             set: RuleSet::default(),
-            found: BTreeMap::new(),
-            canonical: BTreeSet::new(),
+            now: options.now.unwrap_or_else(now),
             ids: BTreeMap::new(),
             running: Vec::new(),
-        }
+        };
+        loader.read_lists(&options.lists);
+        loader
     }
 
-    fn find(&mut self, path: &Path) {
-        let is_file = match std::fs::metadata(path) {
-            Ok(metadata) => metadata.is_file(),
-            Err(error) => return self.fail(path, error.to_string()),
-        };
-        if is_file {
-            self.add(path, true);
-            return;
-        }
-        if !path.is_dir() {
-            return self.fail(path, "it is neither a file nor a folder".into());
-        }
-        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
-            match entry {
-                Ok(entry) if entry.file_type().is_file() => self.add(entry.path(), false),
-                Ok(_) => {}
-                Err(error) => {
-                    let place = error.path().unwrap_or(path).to_owned();
-                    let reason = match error.loop_ancestor() {
-                        Some(ancestor) => format!("it is a link that leads back to `{}`", ancestor.display()),
-                        None => error
-                            .io_error()
-                            .map_or_else(|| error.to_string(), ToString::to_string),
-                    };
-                    self.fail(&place, reason);
+    /// Reads what stands beside the rules: hands each file's path and text to `take`, which gives its diagnostics.
+    fn read_beside(
+        &mut self,
+        paths: &[PathBuf],
+        mut take: impl FnMut(&mut Self, &Path, &str) -> Result<Vec<Diagnostic>, String>,
+    ) {
+        let found = files::find(paths);
+        self.set.report.failures.extend(found.failures);
+        for (path, given) in found.files {
+            let text = match files::read_text(&path) {
+                Ok(text) => text,
+                Err(reason) => {
+                    self.fail(&path, reason);
+                    continue;
                 }
+            };
+            match take(self, &path, &text) {
+                Ok(diagnostics) => self.set.report.beside.push(RuleFile {
+                    name: path.display().to_string(),
+                    path,
+                    text,
+                    diagnostics,
+                    other_objects: 0,
+                }),
+                Err(reason) if given => self.fail(&path, reason),
+                Err(reason) => self.ignore(&path, reason),
             }
         }
     }
 
-    fn add(&mut self, path: &Path, given: bool) {
-        let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.canonical.insert(canonical) {
-            self.found.insert(path.to_owned(), given);
-        }
+    fn read_lists(&mut self, paths: &[PathBuf]) {
+        self.read_beside(paths, |loader, path, text| {
+            let mut read = lists::read(path, text, loader.now)?;
+            for (list, place) in read.lists {
+                if let Err(list) = loader.set.lists.insert(list) {
+                    let first = loader
+                        .set
+                        .lists
+                        .get(&list.name)
+                        .map(|first| first.path.display().to_string());
+                    let message = format!(
+                        "the name `{}` belongs to a list of `{}` already",
+                        list.name,
+                        first.unwrap_or_default()
+                    );
+                    read.diagnostics.push(
+                        Diagnostic::new(&codes::LIST_NAME, place, message)
+                            .with_help("give this list a name of its own"),
+                    );
+                }
+            }
+            Ok(read.diagnostics)
+        });
     }
 
     fn fail(&mut self, path: &Path, reason: String) {
@@ -154,32 +170,14 @@ impl<'a> Loader<'a> {
                 "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json`, `.yml` or `.eql`".into(),
             );
         }
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-                return self.fail(
-                    path,
-                    format!("it is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024),
-                );
-            }
-            Ok(_) => {}
-            Err(error) => return self.fail(path, error.to_string()),
-        }
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.fail(path, error.to_string()),
-        };
-        match String::from_utf8(bytes) {
+        match files::read_text(path) {
             Ok(text) => self.take(path, text, given),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                self.fail(path, format!("it is not UTF-8 text: byte {at} cannot be read"));
-            }
+            Err(reason) => self.fail(path, reason),
         }
     }
 
     fn take(&mut self, path: &Path, text: String, given: bool) {
-        // A byte order mark is no part of any format; editors on Windows write it.
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let text = files::without_mark(text);
         let Some(format) = Format::of(path) else {
             return self.fail(
                 path,

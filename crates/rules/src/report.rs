@@ -17,6 +17,8 @@ pub struct LoadReport {
     pub rules: Vec<RuleReport>,
     /// The files that rules were read from.
     pub files: Vec<RuleFile>,
+    /// The files beside the rules: lists, overlays.
+    pub beside: Vec<RuleFile>,
     /// Files that are no rule files.
     pub ignored: Vec<IgnoredFile>,
     /// Files and folders that could not be read.
@@ -147,13 +149,15 @@ pub struct Failure {
     pub reason: String,
 }
 
-/// The counts of a report; `active + degraded + rejected = rules` and `read + ignored + failed = files`.
+/// The counts of a report; `active + degraded + rejected = rules` and `read + beside + ignored + failed = files`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Files and unreadable folders found.
     pub files: usize,
     /// Files that rules were read from.
     pub files_read: usize,
+    /// Files of lists and overlays.
+    pub files_beside: usize,
     /// Files that are no rule files.
     pub files_ignored: usize,
     /// Files and folders that could not be read.
@@ -181,8 +185,9 @@ impl LoadReport {
             }
         }
         Counts {
-            files: self.files.len() + self.ignored.len() + self.failures.len(),
+            files: self.files.len() + self.beside.len() + self.ignored.len() + self.failures.len(),
             files_read: self.files.len(),
+            files_beside: self.beside.len(),
             files_ignored: self.ignored.len(),
             files_failed: self.failures.len(),
             rules: self.rules.len(),
@@ -197,6 +202,7 @@ impl LoadReport {
     pub fn file_reports(&self) -> Vec<FileReport<'_>> {
         self.files
             .iter()
+            .chain(&self.beside)
             .map(|file| FileReport {
                 source: SourceFile {
                     name: &file.name,

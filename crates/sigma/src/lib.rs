@@ -18,7 +18,7 @@ mod lower;
 mod mapping;
 mod modifiers;
 mod text;
-mod yaml;
+pub mod yaml;
 
 pub use codes::*;
 pub use document::{Content, Document, parse};

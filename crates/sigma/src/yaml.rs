@@ -21,37 +21,50 @@ const MAX_BROKEN: usize = 1000;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) span: Span,
-    pub(crate) data: Data,
+pub struct Node {
+    /// Its place in the text.
+    pub span: Span,
+    /// The value.
+    pub data: Data,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Data {
+pub enum Data {
+    /// Nothing.
     Null,
+    /// A truth.
     Bool(bool),
     /// A number, as it is written.
     Number(String),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map; keys are texts, and one may stand there twice.
     Map(Vec<Entry>),
 }
 
 /// An entry of a map.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// What stands under it.
+    pub value: Node,
 }
 
 /// A document; `root` is missing where it could not be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Document {
-    pub(crate) span: Span,
-    pub(crate) root: Option<Node>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
+pub struct Document {
+    /// Where it stands in its file.
+    pub span: Span,
+    /// Its value.
+    pub root: Option<Node>,
+    /// What keeps it from being read.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Node {
@@ -127,7 +140,7 @@ pub(crate) fn merge(base: &Node, over: &Node) -> Node {
 }
 
 /// Reads all documents of a text; empty ones are left out.
-pub(crate) fn read(text: &str) -> Vec<Document> {
+pub fn read(text: &str) -> Vec<Document> {
     if text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes; up to {MAX_BYTES} are read", text.len());
         return vec![Document {

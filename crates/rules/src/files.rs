@@ -1,0 +1,100 @@
+//! Finding files and reading them as text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use crate::report::Failure;
+
+/// Files larger than this are not read: the largest export of all of Elastic's rules is a tenth of it.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What paths lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Files, and whether they were named themselves rather than found in a folder.
+    pub(crate) files: BTreeMap<PathBuf, bool>,
+    /// What cannot be looked at.
+    pub(crate) failures: Vec<Failure>,
+    canonical: BTreeSet<PathBuf>,
+}
+
+/// The given files and all files of the given folders, each once, in the order of their paths.
+pub(crate) fn find<P: AsRef<Path>>(paths: &[P]) -> Found {
+    let mut found = Found::default();
+    for path in paths {
+        found.look(path.as_ref());
+    }
+    found
+}
+
+impl Found {
+    fn look(&mut self, path: &Path) {
+        let is_file = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => return self.fail(path, error.to_string()),
+        };
+        if is_file {
+            self.add(path, true);
+            return;
+        }
+        if !path.is_dir() {
+            return self.fail(path, "it is neither a file nor a folder".into());
+        }
+        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() => self.add(entry.path(), false),
+                Ok(_) => {}
+                Err(error) => {
+                    let place = error.path().unwrap_or(path).to_owned();
+                    let reason = match error.loop_ancestor() {
+                        Some(ancestor) => format!("it is a link that leads back to `{}`", ancestor.display()),
+                        None => error
+                            .io_error()
+                            .map_or_else(|| error.to_string(), ToString::to_string),
+                    };
+                    self.fail(&place, reason);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path, given: bool) {
+        let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if self.canonical.insert(canonical) {
+            self.files.insert(path.to_owned(), given);
+        }
+    }
+
+    fn fail(&mut self, path: &Path, reason: String) {
+        self.failures.push(Failure {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+}
+
+/// The text of a file, or why there is none.
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
+            return Err(format!("it is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024));
+        }
+        Ok(_) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(without_mark(text)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            Err(format!("it is not UTF-8 text: byte {at} cannot be read"))
+        }
+    }
+}
+
+/// A byte order mark is no part of any format; editors on Windows write it.
+pub(crate) fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
+}
