@@ -98,7 +98,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let RuleSet { rules, report } = args.beside.load(&args.rules);
+    let RuleSet { rules, report, .. } = args.beside.load(&args.rules);
     let broken = report_load(&report, terminal);
     if rules.is_empty() {
         return Err(Failure::Message(format!("no rule can run: {}", report.counts())));
