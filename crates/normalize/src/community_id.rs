@@ -20,13 +20,15 @@ pub(crate) fn set<'a>(document: &'a Map<'a>) {
         .or_else(|| protocol_number(document.text_at("network.transport")?));
     if let (Some(source), Some(destination), Some(protocol)) =
         (address("source.ip"), address("destination.ip"), protocol)
-        && let Some(id) = of(
-            source,
-            destination,
-            port("source.port"),
-            port("destination.port"),
-            protocol,
-        )
+        && let (source_port, destination_port, swap) = match protocol {
+            1 | 58 => icmp(
+                protocol,
+                port("icmp.type").unwrap_or(0),
+                port("icmp.code").unwrap_or(0),
+            ),
+            _ => (port("source.port"), port("destination.port"), true),
+        }
+        && let Some(id) = of(source, destination, source_port, destination_port, protocol, swap)
     {
         document.put_new("network.community_id", Value::Text(document.text(&id)));
     }
@@ -44,19 +46,43 @@ fn protocol_number(name: &str) -> Option<u8> {
     })
 }
 
-/// The id of a flow; only TCP, UDP and SCTP flows have ports, other protocols are named by their addresses.
+/// What stands for the ports of ICMP: the type, and the type of the answer; messages without an answer have their code
+/// instead, and are not the same flow as those the other way. Where no type is known it is zero, as in Elasticsearch.
+fn icmp(protocol: u8, kind: u16, code: u16) -> (Option<u16>, Option<u16>, bool) {
+    let pairs: &[(u16, u16)] = if protocol == 1 {
+        &[(0, 8), (9, 10), (13, 14), (15, 16), (17, 18)]
+    } else {
+        &[
+            (128, 129),
+            (130, 131),
+            (133, 134),
+            (135, 136),
+            (139, 140),
+            (144, 145),
+        ]
+    };
+    let answer = pairs.iter().find_map(|(a, b)| match kind {
+        kind if kind == *a => Some(*b),
+        kind if kind == *b => Some(*a),
+        _ => None,
+    });
+    (Some(kind), Some(answer.unwrap_or(code)), answer.is_some())
+}
+
+/// The id of a flow; TCP, UDP, SCTP and ICMP flows have ports, other protocols are named by their addresses.
 fn of(
     source: IpAddr,
     destination: IpAddr,
     source_port: Option<u16>,
     destination_port: Option<u16>,
     protocol: u8,
+    swap: bool,
 ) -> Option<String> {
     let bytes = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    let with_ports = matches!(protocol, 6 | 17 | 132);
+    let with_ports = matches!(protocol, 1 | 6 | 17 | 58 | 132);
     let (mut first, mut second) = (
         (bytes(source), source_port),
         (bytes(destination), destination_port),
@@ -64,7 +90,7 @@ fn of(
     if with_ports && (source_port.is_none() || destination_port.is_none()) {
         return None;
     }
-    if second < first {
+    if swap && second < first {
         std::mem::swap(&mut first, &mut second);
     }
     let mut hasher = Sha1::new();
@@ -82,7 +108,7 @@ fn of(
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{icmp, of};
 
     #[test]
     fn ids_are_those_of_the_specification() {
@@ -94,6 +120,7 @@ mod tests {
             Some(34855),
             Some(80),
             6,
+            true,
         )
         .unwrap();
         assert_eq!(tcp, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
@@ -103,8 +130,17 @@ mod tests {
             Some(80),
             Some(34855),
             6,
+            true,
         )
         .unwrap();
         assert_eq!(back, tcp);
+        // An echo request and its answer are one flow.
+        let echo = |from: &str, to: &str, kind: u16| {
+            let (type_, answer, swap) = icmp(1, kind, 0);
+            of(ip(from), ip(to), type_, answer, 1, swap).unwrap()
+        };
+        let request = echo("192.168.0.89", "192.168.0.1", 8);
+        assert_eq!(request, "1:X0snYXpgwiv9TZtqg64sgzUn6Dk=");
+        assert_eq!(echo("192.168.0.1", "192.168.0.89", 0), request);
     }
 }

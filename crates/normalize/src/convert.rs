@@ -67,6 +67,25 @@ fn date_text<'a>(text: &'a str, at: &Map<'a>) -> Option<&'a str> {
     instant(parse_instant(text)?, at)
 }
 
+/// A date as [`date`] reads it, or a number of seconds since the epoch, which may be written as text.
+pub(crate) fn date_or_seconds<'a>(value: Value<'a>, at: &Map<'a>) -> Option<&'a str> {
+    let seconds = match value {
+        Value::Int(seconds) => return date(Value::Int(seconds.checked_mul(1000)?), at),
+        Value::Float(seconds) => seconds,
+        Value::Text(text) => match text.parse::<f64>() {
+            Ok(seconds) => seconds,
+            Err(_) => return date(value, at),
+        },
+        _ => return None,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`as` saturates, and dates out of range are refused"
+    )]
+    let millis = (seconds * 1000.0).round() as i64;
+    seconds.is_finite().then(|| date(Value::Int(millis), at))?
+}
+
 /// A date text as an instant; without an offset it is UTC.
 pub(crate) fn parse_instant(text: &str) -> Option<Instant> {
     if let Ok(stamp) = text.parse::<jiff::Timestamp>() {

@@ -25,6 +25,8 @@ mod json;
 mod mapping;
 mod normalizer;
 mod record;
+mod reshape;
+mod snake;
 mod source;
 mod sources;
 mod tree;

@@ -4,7 +4,9 @@ mod auditd_manager;
 mod azure;
 mod cloudtrail;
 mod gcp_audit;
+mod guardduty;
 mod k8s_audit;
+mod vpcflow;
 mod windows;
 
 use crate::join::Joining;
@@ -13,6 +15,8 @@ use crate::source::SourceInfo;
 /// All sources, in the order in which they are asked.
 static SOURCES: &[SourceInfo] = &[
     cloudtrail::INFO,
+    guardduty::INFO,
+    vpcflow::INFO,
     k8s_audit::AKS,
     k8s_audit::INFO,
     gcp_audit::INFO,

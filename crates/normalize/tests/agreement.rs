@@ -21,6 +21,8 @@ const FLOORS: &[(&str, f64)] = &[
     ("gcp_audit", 99.5),
     ("kubernetes_audit", 99.5),
     ("azure_activitylogs", 99.5),
+    ("aws_guardduty", 99.0),
+    ("aws_vpcflow", 97.0),
     ("azure_signinlogs", 99.0),
     ("azure_auditlogs", 99.0),
     ("azure_platformlogs", 99.0),

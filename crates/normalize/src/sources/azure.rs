@@ -14,8 +14,6 @@ pub(super) mod signin;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use ahash::AHashMap;
-
 use crate::convert;
 use crate::json;
 use crate::mapping::{How, Mapping, Plan, keep, to};
@@ -160,62 +158,6 @@ pub(super) fn caller<'a>(object: &Map<'a>, paths: &[&str], document: &'a Map<'a>
         document.put_text("source.ip", address);
         document.put_text("client.ip", address);
         document.append_new("related.ip", Value::Text(address));
-    }
-}
-
-/// Gives the keys of an object, and of the objects inside, snake case: `riskLevelDuringSignIn` becomes
-/// `risk_level_during_sign_in`. With `fused`, an underscore before a lower-case letter that stands alone goes, as the
-/// integration for Graph activity has it.
-pub(super) fn snake_keys<'a>(map: &'a Map<'a>, fused: bool) {
-    map.rename_keys(|key| {
-        key.bytes()
-            .any(|byte| !byte.is_ascii_lowercase() && byte != b'_')
-            .then(|| map.text(&snake_case(key, fused)))
-    });
-    keep_last(map);
-    for (_, value) in map.iter() {
-        match value {
-            Value::Map(inner) => snake_keys(inner, fused),
-            Value::List(list) => list
-                .iter()
-                .filter_map(|element| element.as_map())
-                .for_each(|inner| snake_keys(inner, fused)),
-            _ => {}
-        }
-    }
-}
-
-fn snake_case(key: &str, fused: bool) -> String {
-    let mut out = String::with_capacity(key.len() + 4);
-    let mut letters = key.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let bends = letter.is_ascii_lowercase() && letters.peek().is_some_and(char::is_ascii_uppercase);
-        if bends && fused && out.ends_with('_') {
-            out.pop();
-        }
-        out.extend(letter.to_lowercase());
-        if bends {
-            out.push('_');
-        }
-    }
-    out
-}
-
-/// Of entries with the same key only the last stays.
-pub(super) fn keep_last(map: &Map<'_>) {
-    let mut last: AHashMap<&str, usize> = AHashMap::new();
-    let mut count = 0_usize;
-    for (position, (key, _)) in map.iter().enumerate() {
-        last.insert(key, position);
-        count = position + 1;
-    }
-    if last.len() < count {
-        let mut position = 0_usize;
-        map.retain(|key, value| {
-            let stays = last.get(key) == Some(&position);
-            position += 1;
-            stays.then_some(value)
-        });
     }
 }
 

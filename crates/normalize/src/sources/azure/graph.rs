@@ -4,9 +4,10 @@
 //! empty goes. `event.duration` is the true number of nanoseconds; Elastic's integration multiplies in 32 bits, so its
 //! durations above two seconds are wrong.
 
-use super::{caller, date, snake_keys};
+use super::{caller, date};
 use crate::convert;
 use crate::record::Record;
+use crate::snake::snake_keys;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 use crate::url_parts;

@@ -2,9 +2,10 @@
 //!
 //! Record: <https://learn.microsoft.com/entra/id-protection/howto-export-risk-data>. Keys become snake case.
 
-use super::{caller, snake_keys, split_address, time};
+use super::{caller, split_address, time};
 use crate::convert;
 use crate::record::Record;
+use crate::snake::snake_keys;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 

@@ -4,9 +4,10 @@
 //! form of a diagnostic record. Keys become snake case. Beyond what Elastic's integration sets: `user.email`,
 //! `related.user`.
 
-use super::{caller, snake_keys, split_address, time};
+use super::{caller, split_address, time};
 use crate::convert;
 use crate::record::Record;
+use crate::snake::{keep_last, snake_keys};
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
@@ -180,7 +181,7 @@ fn of_properties<'a>(properties: &'a Map<'a>, document: &'a Map<'a>) {
                 by_key.add(key, value);
             }
         }
-        super::keep_last(by_key);
+        keep_last(by_key);
         properties.set("authentication_processing_details", Value::Map(by_key));
     }
     if let Some(id) = properties.get("id").filter(|id| !id.is_blank()) {
