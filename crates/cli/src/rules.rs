@@ -39,6 +39,14 @@ pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
             failure.reason
         ));
     }
+    for file in &report.indicators {
+        for (reason, count) in &file.skipped {
+            terminal.warning(&format!(
+                "`{}`: {count} records are left out as indicators: {reason}",
+                file.path.display()
+            ));
+        }
+    }
     let mut wrong = 0_usize;
     let mut unsupported = 0_usize;
     let mut degraded = 0_usize;

@@ -341,7 +341,7 @@ fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
             .collect()
     }
     match test {
-        Test::Exists(_) | Test::Expr(_) => Vec::new(),
+        Test::Exists(_) | Test::Lookup(_) | Test::Expr(_) => Vec::new(),
         Test::Equals(field, constants, case) => each(
             constants,
             |constant| constant.to_string().into(),

@@ -1,8 +1,10 @@
 //! The conditions of all rules as one graph in which equal parts are one node.
 
+use std::sync::Arc;
+
 use ahash::AHashMap;
 use neph_event::{Row, Slot, Slots};
-use neph_plan::{Condition, Expr, FieldId, Span, Test, regex};
+use neph_plan::{Condition, Expr, FieldId, Lookup, Span, Test, regex};
 
 use crate::predicate::Predicate;
 use crate::scratch::Scratch;
@@ -324,6 +326,10 @@ pub(crate) fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionErr
         Test::Contains(id, texts, case) => Test::Contains(field(id)?, sorted(texts), *case),
         Test::Cidr(id, networks) => Test::Cidr(field(id)?, sorted(networks)),
         Test::Words(id, phrases) => Test::Words(field(id)?, sorted(phrases)),
+        Test::Lookup(lookup) => Test::Lookup(Lookup {
+            fields: lookup.fields.iter().map(field).collect::<Result<_, _>>()?,
+            table: Arc::clone(&lookup.table),
+        }),
         Test::Expr(expr) => Test::Expr(expr_over_slots(expr, map, 0)?),
     })
 }

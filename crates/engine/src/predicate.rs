@@ -1,8 +1,10 @@
 //! Tests over slots, made ready to run.
 
+use std::sync::Arc;
+
 use neph_event::{Field, Row, Slot, Slots, Value, ValueRef};
 use neph_plan::words::Phrases;
-use neph_plan::{Case, FieldId, Relation, Test, functions, regex};
+use neph_plan::{Case, FieldId, LookupTable, Relation, Test, functions, regex};
 
 use crate::expression::{Choice, Expression};
 use crate::networks::Networks;
@@ -23,6 +25,8 @@ pub(crate) enum Predicate {
     Regex(Slot, regex::Regex),
     Network(Slot, Networks),
     Words(Slot, Phrases),
+    /// A row of the table agrees with the slots, one for each column.
+    Lookup(Box<[Slot]>, Arc<LookupTable>),
     Expression(Expression),
 }
 
@@ -71,6 +75,10 @@ impl Predicate {
             }
             Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
             Test::Words(field, phrases) => Self::Words(slot(*field), Phrases::new(phrases)),
+            Test::Lookup(lookup) => {
+                let slots = lookup.fields.iter().map(|field| slot(*field)).collect();
+                Self::Lookup(slots, Arc::clone(&lookup.table))
+            }
             Test::Expr(expr) => Self::Expression(Expression::new(expr)?),
         })
     }
@@ -97,6 +105,17 @@ impl Predicate {
             Self::Compare(slot, ..) | Self::Network(slot, _) => {
                 row.values(*slot).any(|value| self.passes(value))
             }
+            Self::Lookup(slots, table) => {
+                let mut holds = false;
+                table.find(
+                    |column| slots.get(column).into_iter().flat_map(|slot| row.values(*slot)),
+                    &mut |_| {
+                        holds = true;
+                        false
+                    },
+                );
+                holds
+            }
             Self::Expression(expression) => expression.holds(row, scratch),
         }
     }
@@ -119,6 +138,7 @@ impl Predicate {
                 .is_some_and(|order| values::relates(*relation, order)),
             Self::Regex(_, regex) => regex.is_match(&value.to_string()),
             Self::Words(_, phrases) => phrases.is_in(&value.to_string()),
+            Self::Lookup(_, table) => table.knows(value),
             Self::Network(_, networks) => {
                 functions::address_of(value).is_some_and(|address| networks.contains(address))
             }
@@ -144,6 +164,7 @@ impl Predicate {
             Self::Regex(..) => 60.0,
             Self::Words(..) => 500.0,
             Self::Network(..) => 6.0,
+            Self::Lookup(slots, _) => 30.0 * f32::from(u16::try_from(slots.len()).unwrap_or(u16::MAX)),
             Self::Expression(expression) => expression.cost(),
         }
     }
@@ -157,6 +178,7 @@ impl Predicate {
             Self::Text(..) | Self::Value(..) => 0.15,
             Self::Compare(..) => 0.3,
             Self::Regex(..) | Self::Network(..) | Self::Words(..) | Self::Expression(_) => 0.2,
+            Self::Lookup(..) => 0.01,
         }
     }
 }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use neph_diag::Span;
 use neph_event::Value;
 
-use crate::{Expr, FieldId};
+use crate::{Expr, FieldId, Lookup};
 
 /// A condition over one event; each node is plainly true or false.
 #[derive(Clone, Debug)]
@@ -90,6 +90,18 @@ impl Condition {
             Self::Leaf(leaf) => visit(leaf),
         }
     }
+
+    /// The same, with leaves that can be changed.
+    pub fn for_each_leaf_mut(&mut self, visit: &mut impl FnMut(&mut Leaf)) {
+        match self {
+            Self::Const(_) => {}
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter_mut().for_each(|part| part.for_each_leaf_mut(visit));
+            }
+            Self::Not(part) => part.for_each_leaf_mut(visit),
+            Self::Leaf(leaf) => visit(leaf),
+        }
+    }
 }
 
 /// A test with the place in the query that it came from. Leaves with equal tests are evaluated once for all rules.
@@ -101,7 +113,7 @@ pub struct Leaf {
     pub span: Span,
 }
 
-/// What a leaf tests. All but `Exists` and `Expr` look at one field: they hold when any of its values passes, and fail
+/// What a leaf tests. All but `Exists`, `Lookup` and `Expr` look at one field: they hold when any of its values passes, and fail
 /// when the field is missing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Test {
@@ -126,12 +138,14 @@ pub enum Test {
     Cidr(FieldId, Vec<IpNet>),
     /// A string value, read as analysed text, has one of the phrases.
     Words(FieldId, Vec<Phrase>),
+    /// A row of the table agrees with the event.
+    Lookup(Lookup),
     /// Any other expression: holds when some choice of one value per field makes it true.
     Expr(Expr),
 }
 
 impl Test {
-    /// The field of a test of one field; `None` for an expression.
+    /// The field of a test of one field; `None` for a look-up and for an expression.
     pub fn field(&self) -> Option<FieldId> {
         match self {
             Self::Exists(field)
@@ -144,7 +158,7 @@ impl Test {
             | Self::Contains(field, ..)
             | Self::Cidr(field, ..)
             | Self::Words(field, ..) => Some(*field),
-            Self::Expr(_) => None,
+            Self::Lookup(_) | Self::Expr(_) => None,
         }
     }
 
@@ -152,6 +166,7 @@ impl Test {
     pub fn for_each_field(&self, visit: &mut impl FnMut(FieldId)) {
         match self {
             Self::Expr(expr) => expr.for_each_field(visit),
+            Self::Lookup(lookup) => lookup.fields.iter().copied().for_each(visit),
             other => other.field().into_iter().for_each(visit),
         }
     }

@@ -18,6 +18,7 @@ pub mod codes;
 mod condition;
 mod expr;
 pub mod functions;
+mod lookup;
 pub mod pattern;
 mod query;
 pub mod regex;
@@ -27,6 +28,7 @@ pub mod words;
 
 pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test};
 pub use expr::{Arithmetic, Expr, Function};
+pub use lookup::{CellKind, Lookup, LookupColumn, LookupTable};
 pub use neph_diag::Span;
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};
 pub use stateful::{Aggregate, DistinctAtLeast, FirstSeen};

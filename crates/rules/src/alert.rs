@@ -15,7 +15,8 @@
 //! the fields. The rule's version is no part of it.
 
 mod document;
-mod fields;
+mod enrichments;
+pub(crate) mod fields;
 mod reason;
 mod why;
 mod windows;

@@ -126,8 +126,8 @@ pub(crate) static TYPE_UNSUPPORTED: Code = Code {
     name: "rule-type-unsupported",
     severity: Severity::Error,
     summary: "rules of this type do not run yet",
-    explanation: "Rules of the types `eql`, `query`, `new_terms` and `threshold` run. The types `saved_query`, \
-`threat_match`, `esql` and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
+    explanation: "Rules of the types `eql`, `query`, `new_terms`, `threshold` and `threat_match` run. The types `saved_query`, \
+`esql` and `machine_learning` are recognised and listed in the load report, each by its name; their rules are rejected.",
 };
 
 /// The engine cannot run the query.

@@ -17,7 +17,8 @@ use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMa
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
 use crate::threat;
-use crate::windows::{self, Settings};
+use crate::threat_match::{self, ThreatMatch};
+use crate::windows::{self, Condition, Settings};
 
 /// Kibana's default of `max_signals`.
 pub(crate) const MAX_SIGNALS: u64 = 100;
@@ -155,9 +156,9 @@ impl<'a> Reader<'a> {
                 self.refuse(key, format!("`{key}` is empty"), "say it in at least a word");
             }
         }
-        let settings = kind
+        let mut settings = kind
             .and_then(|kind| windows::read(kind, table, self.source.place, &schedule, &mut self.diagnostics));
-        let plan = self.plan(kind, &index, &schedule, settings.as_ref());
+        let plan = self.plan(kind, &index, &schedule, settings.as_mut());
         let note = table.text("note").map(|note| {
             let transform = self.source.file.and_then(|file| file.table("transform"));
             guide::with_searches(note.trim(), transform)
@@ -435,7 +436,7 @@ impl<'a> Reader<'a> {
         kind: Option<RuleKind>,
         index: &[String],
         schedule: &Schedule,
-        settings: Option<&Settings>,
+        settings: Option<&mut Settings>,
     ) -> Option<neph_plan::Plan> {
         let table = self.table();
         let kind = kind?;
@@ -476,7 +477,8 @@ impl<'a> Reader<'a> {
             self.diagnostics.extend(outcome.diagnostics);
             self.unapplied_filters = outcome.unapplied;
         }
-        let applied = windows::apply(settings?, schedule, &mut plan);
+        let settings = settings?;
+        let applied = windows::apply(settings, schedule, &mut plan);
         self.diagnostics.extend(applied.diagnostics);
         for field in applied.unfilled {
             if !self.unfilled.contains(&field) {
@@ -484,6 +486,44 @@ impl<'a> Reader<'a> {
             }
         }
         IndexScope::new(index).restrict(&mut plan);
+        if let Condition::ThreatMatch(threat) = settings.condition_mut() {
+            threat.selection = Some(self.selection(threat)?);
+        }
+        Some(plan)
+    }
+
+    /// The plan that chooses the indicators of a rule of type `threat_match`.
+    fn selection(&mut self, threat: &ThreatMatch) -> Option<neph_plan::Plan> {
+        let node = self.node("threat_query")?;
+        let query = node.as_text()?;
+        let Some(dialect) = kuery::dialect(&threat.language) else {
+            let words = kuery::LANGUAGES.map(|(word, _)| format!("`{word}`")).join(" or ");
+            let message = format!(
+                "the language of `threat_query` is {words}, not `{}`",
+                threat.language
+            );
+            self.refuse(
+                "threat_language",
+                message,
+                "indicators are chosen by KQL or Lucene",
+            );
+            return None;
+        };
+        let compiled = kuery::compile(query, dialect, &Overrides::default());
+        let map = Embedded::new(self.source.text, node.span, query, self.source.host);
+        let placed = compiled
+            .diagnostics
+            .into_iter()
+            .map(|diagnostic| map.place(diagnostic));
+        self.diagnostics.extend(placed);
+        let mut plan = compiled.plan?;
+        if let Some(filters) = self.node("threat_filters") {
+            let outcome = filters::restrict(&mut plan, filters);
+            self.diagnostics.extend(outcome.diagnostics);
+            self.unapplied_filters |= outcome.unapplied;
+        }
+        IndexScope::new(&threat.index).restrict(&mut plan);
+        threat_match::admit_networks(&mut plan);
         Some(plan)
     }
 

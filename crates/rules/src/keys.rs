@@ -153,7 +153,11 @@ pub(crate) const RULE: &[Key] = &[
     key("threat_index", Texts, Of(&[RuleKind::ThreatMatch])),
     key("threat_indicator_path", Text, Of(&[RuleKind::ThreatMatch])),
     key("threat_language", Text, Of(&[RuleKind::ThreatMatch])),
-    key("threat_mapping", Any, Of(&[RuleKind::ThreatMatch])),
+    key(
+        "threat_mapping",
+        Tables(THREAT_MAPPING),
+        Of(&[RuleKind::ThreatMatch]),
+    ),
     key("threat_query", Text, Of(&[RuleKind::ThreatMatch])),
     key("threat_filters", Any, Of(&[RuleKind::ThreatMatch])),
     key("concurrent_searches", Integer, Of(&[RuleKind::ThreatMatch])),
@@ -202,6 +206,15 @@ const THRESHOLD: &[Key] = &[
 ];
 
 const CARDINALITY: &[Key] = &[key("field", Text, Required), key("value", Integer, Required)];
+
+const THREAT_MAPPING: &[Key] = &[key("entries", Tables(THREAT_ENTRIES), Required)];
+
+const THREAT_ENTRIES: &[Key] = &[
+    key("field", Text, Required),
+    key("type", Text, Honoured),
+    key("value", Text, Required),
+    key("negate", Boolean, Honoured),
+];
 
 const THREAT: &[Key] = &[
     key("framework", Text, Required),

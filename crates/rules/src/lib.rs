@@ -10,7 +10,7 @@
 //! bare query in a file `*.eql`.
 //!
 //! **Architecture invariant:** everything wrong in a rule file is a diagnostic with a span of that file; nothing here
-//! reads events or runs a plan.
+//! reads events; the only plans that run here choose among indicators.
 
 pub mod alert;
 mod bare;
@@ -25,6 +25,7 @@ mod files;
 mod filters;
 pub mod grouping;
 mod guide;
+mod indicators;
 mod json_document;
 mod keys;
 mod kuery;
@@ -36,6 +37,7 @@ mod schedule;
 mod scope;
 mod sigma;
 mod threat;
+mod threat_match;
 mod toml_document;
 mod upkeep;
 mod windows;
@@ -44,6 +46,7 @@ mod yaml_document;
 pub use alert::{Alert, AlertBuilder, alert_id};
 pub use codes::CODES;
 pub use grouping::Grouping;
+pub use indicators::{IndicatorFile, Indicators};
 pub use lists::{List, ListKind, Lists};
 pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
 pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
@@ -52,5 +55,6 @@ pub use rule::{
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::IndexScope;
+pub use threat_match::{ThreatEntry, ThreatGroup, ThreatMatch};
 pub use upkeep::Upkeep;
 pub use windows::{Cardinality, Condition, NewTerms, Threshold};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use neph_diag::Diagnostic;
 use neph_engine::Program;
@@ -13,9 +14,11 @@ use crate::elastic::Reading;
 use crate::embedded::Embedded;
 use crate::file::{self, Contents, Format};
 use crate::files;
+use crate::indicators::Indicators;
 use crate::lists::{self, Lists};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
+use crate::threat_match;
 
 /// The rules that can run, and what became of all that were found.
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub struct LoadOptions {
     pub lists: Vec<PathBuf>,
     /// Mappings of Sigma's fields and log sources, beside those that are shipped.
     pub mappings: Vec<PathBuf>,
+    /// Indicators, which rules of type `threat_match` compare events with.
+    pub indicators: Vec<PathBuf>,
     /// The time by which expiries count; the clock's where none is given.
     pub now: Option<Instant>,
 }
@@ -80,6 +85,8 @@ struct Loader {
     ids: BTreeMap<String, PathBuf>,
     /// For each rule of the set its place in the report, and the way from its query's offsets to its file's.
     running: Vec<(usize, Option<Embedded>)>,
+    /// What rules of type `threat_match` compare events with.
+    indicators: Indicators,
 }
 
 impl Loader {
@@ -89,8 +96,10 @@ impl Loader {
             now: options.now.unwrap_or_else(now),
             ids: BTreeMap::new(),
             running: Vec::new(),
+            indicators: Indicators::default(),
         };
         loader.read_lists(&options.lists);
+        loader.read_indicators(&options.indicators);
         loader
     }
 
@@ -251,9 +260,30 @@ impl Loader {
         report
     }
 
+    fn read_indicators(&mut self, paths: &[PathBuf]) {
+        let mut read = Indicators::read(paths, self.now);
+        self.set.report.failures.append(&mut read.failures);
+        self.set.report.indicators = std::mem::take(&mut read.files);
+        self.indicators = read;
+    }
+
+    /// Gives rules of type `threat_match` their indicators; those that have none are degraded.
+    fn bind_indicators(&mut self) {
+        let indicators = std::mem::take(&mut self.indicators);
+        for (position, reason) in threat_match::bind(&mut self.set.rules, &Arc::new(indicators)) {
+            let place = self.running.get(position).map(|(place, _)| *place);
+            let Some(report) = place.and_then(|place| self.set.report.rules.get_mut(place)) else {
+                continue;
+            };
+            report.state = RuleState::Degraded;
+            report.reasons.push(reason);
+        }
+    }
+
     /// Rejects what the engine cannot run, so that no rule counts as active that will not, and gives every file the
     /// diagnostics of its rules.
     fn finish(mut self) -> RuleSet {
+        self.bind_indicators();
         let (_, refused) = Program::compile(self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()));
         for refusal in refused.iter().rev() {
             let position = refusal.rule.0 as usize;

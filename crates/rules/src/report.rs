@@ -8,6 +8,7 @@ use neph_diag::render::{self, FileReport};
 use neph_diag::{Diagnostic, SourceFile};
 use serde::Serialize;
 
+use crate::indicators::IndicatorFile;
 use crate::rule::RuleKind;
 
 /// The report of a load. Every rule found is in `rules`, in exactly one state; every file found is counted once.
@@ -23,6 +24,8 @@ pub struct LoadReport {
     pub ignored: Vec<IgnoredFile>,
     /// Files and folders that could not be read.
     pub failures: Vec<Failure>,
+    /// The files of indicators.
+    pub indicators: Vec<IndicatorFile>,
 }
 
 /// A file that rules were read from.
@@ -97,6 +100,11 @@ pub enum Reason {
         /// What does not happen.
         effect: String,
     },
+    /// No indicator is given that the rule's `threat_query` chooses, so that it matches nothing.
+    IndicatorsMissing {
+        /// How many are given.
+        given: u64,
+    },
     /// The file says `enabled = false`: the rule does not run.
     Disabled,
 }
@@ -126,6 +134,13 @@ impl fmt::Display for Reason {
                 write!(f, "there {noun} {}", lists.join(", "))
             }
             Self::KeyNotHonoured { key, effect } => write!(f, "`{key}` is not honoured yet: {effect}"),
+            Self::IndicatorsMissing { given: 0 } => {
+                f.write_str("no indicators are given to compare events with (`--indicators`)")
+            }
+            Self::IndicatorsMissing { given } => write!(
+                f,
+                "its `threat_query` and `threat_filters` choose none of the {given} indicators that are given"
+            ),
             Self::Disabled => f.write_str("the rule is switched off in its file (`enabled` is false)"),
         }
     }
@@ -245,6 +260,7 @@ impl LoadReport {
             "rules": rules,
             "ignored": self.ignored,
             "failures": self.failures,
+            "indicators": self.indicators,
         })
     }
 }

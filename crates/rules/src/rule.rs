@@ -190,7 +190,7 @@ impl RuleKind {
     pub fn is_supported(self) -> bool {
         matches!(
             self,
-            Self::Eql | Self::Query | Self::NewTerms | Self::Threshold | Self::Sigma
+            Self::Eql | Self::Query | Self::NewTerms | Self::Threshold | Self::ThreatMatch | Self::Sigma
         )
     }
 }

@@ -1,4 +1,4 @@
-//! What rules of the types `new_terms` and `threshold` ask of the events that their query finds.
+//! What rules of the types `new_terms`, `threshold` and `threat_match` ask of the events that their query finds.
 //!
 //! Both forms are read: that of the TOML files of <https://github.com/elastic/detection-rules>, where the settings are
 //! tables of `field` and `value`, and that of Kibana's API and exports.
@@ -14,6 +14,7 @@ use crate::compile::now;
 use crate::document::{Node, Table};
 use crate::rule::RuleKind;
 use crate::schedule::{Schedule, parse_date_math};
+use crate::threat_match::{self, ThreatMatch};
 
 /// A rule may name so many fields whose terms must be new, as in Kibana.
 const MAX_TERMS: usize = 3;
@@ -61,6 +62,8 @@ pub enum Condition {
     NewTerms(NewTerms),
     /// Events must be many.
     Threshold(Threshold),
+    /// Indicators must name a value of the event.
+    ThreatMatch(Box<ThreatMatch>),
 }
 
 /// The settings of a rule, with the places of its fields.
@@ -69,6 +72,16 @@ pub(crate) struct Settings {
     pub(crate) condition: Condition,
     /// Each field, and where it stands; those of `condition` in its order.
     fields: Vec<(String, Span)>,
+}
+
+impl Settings {
+    pub(crate) fn new(condition: Condition, fields: Vec<(String, Span)>) -> Self {
+        Self { condition, fields }
+    }
+
+    pub(crate) fn condition_mut(&mut self) -> &mut Condition {
+        &mut self.condition
+    }
 }
 
 /// What came of applying settings to a plan.
@@ -91,6 +104,7 @@ pub(crate) fn read(
     let settings = match kind {
         RuleKind::NewTerms => reader.new_terms(table, schedule),
         RuleKind::Threshold => reader.threshold(table),
+        RuleKind::ThreatMatch => threat_match::read(table, place, reader.diagnostics),
         _ => Some(Settings::default()),
     };
     let found = diagnostics.get(known..).unwrap_or(&[]);
@@ -254,7 +268,7 @@ fn names(node: &Node) -> Vec<(String, Span)> {
 }
 
 /// Makes of a plan of single events one that asks for what the settings say.
-pub(crate) fn apply(settings: &Settings, schedule: &Schedule, plan: &mut Plan) -> Applied {
+pub(crate) fn apply(settings: &mut Settings, schedule: &Schedule, plan: &mut Plan) -> Applied {
     let schema = Schema::builtin();
     let mut fields = Fields::new(schema, now(), std::mem::take(&mut plan.fields));
     let mut diagnostics = Vec::new();
@@ -286,7 +300,7 @@ pub(crate) fn apply(settings: &Settings, schedule: &Schedule, plan: &mut Plan) -
     let interval = schedule.interval_nanos;
     if let Query::Events(events) = &mut plan.query {
         let condition = std::mem::replace(&mut events.condition, neph_plan::Condition::Const(false));
-        match &settings.condition {
+        match &mut settings.condition {
             Condition::Single => events.condition = condition,
             Condition::NewTerms(new_terms) => {
                 plan.query = Query::FirstSeen(FirstSeen {
@@ -312,6 +326,10 @@ pub(crate) fn apply(settings: &Settings, schedule: &Schedule, plan: &mut Plan) -
                     at_least: threshold.value,
                     distinct,
                 });
+            }
+            Condition::ThreatMatch(threat) => {
+                let named = threat_match::condition(threat, &keys, &plan.fields);
+                events.condition = neph_plan::Condition::all(vec![condition, named]);
             }
         }
     }

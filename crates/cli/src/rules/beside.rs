@@ -1,4 +1,4 @@
-//! What commands take beside rules: overlays, lists, mappings.
+//! What commands take beside rules: overlays, lists, mappings, indicators.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,10 @@ pub(crate) struct BesideArgs {
     /// Mapping file for Sigma's fields and log sources or folder of them; may be given several times.
     #[arg(long, value_name = "PATH")]
     mappings: Vec<PathBuf>,
+    /// Indicators for rules of type `threat_match`: file (NDJSON or JSON of ECS threat documents, STIX 2 bundle, CSV, text) or folder of them; may be given
+    /// several times.
+    #[arg(long, value_name = "PATH")]
+    indicators: Vec<PathBuf>,
 }
 
 impl BesideArgs {
@@ -27,6 +31,7 @@ impl BesideArgs {
             overlays: self.overlays.clone(),
             lists: self.lists.clone(),
             mappings: self.mappings.clone(),
+            indicators: self.indicators.clone(),
             now: None,
         }
     }

@@ -7,9 +7,10 @@ use neph_event::Instant;
 use neph_plan::{Query, Stage};
 use serde_json::{Map, Value, json};
 
-use super::{Alert, StepOf, fields, why, windows};
+use super::{Alert, StepOf, enrichments, fields, why, windows};
 use crate::grouping;
 use crate::rule::{Rule, ThreatItem};
+use crate::windows::Condition;
 
 /// Keys of `event` that describe an event's kind and are lifted from the events; the others are the alert's own.
 const EVENT_KEYS_LIFTED: [&str; 8] = [
@@ -45,12 +46,17 @@ impl Writer<'_> {
         insert(&mut event, "reason", &alert.reason);
         document.insert("event".into(), Value::Object(event));
         document.insert("rule".into(), self.rule_object());
-        if let Some(threat) = self.threat() {
-            document.insert("threat".into(), threat);
-        }
+        let mut threat = self.threat().unwrap_or_default();
+        let (enrichments, unlisted) = self.enrichments();
+        insert(&mut threat, "enrichments", enrichments);
+        insert(&mut document, "threat", Value::Object(threat));
         insert(&mut document, "tags", &self.rule.tags);
         self.insert_kibana(&mut document);
-        document.insert("neph".into(), json!({"alert": self.own()}));
+        let mut own = self.own();
+        if unlisted > 0 {
+            insert(&mut own, "unlisted_enrichments", unlisted);
+        }
+        document.insert("neph".into(), json!({"alert": own}));
         if let Value::Object(lifted) = lifted {
             merge_lifted(&mut document, lifted);
         }
@@ -78,7 +84,7 @@ impl Writer<'_> {
     }
 
     /// `threat.*` holds one framework; tactics, techniques and sub-techniques of all entries are lists beside each other.
-    fn threat(&self) -> Option<Value> {
+    fn threat(&self) -> Option<Map<String, Value>> {
         let threats = &self.rule.threat;
         let framework = &threats.first()?.framework;
         let of_framework = || threats.iter().filter(|threat| threat.framework == *framework);
@@ -96,7 +102,21 @@ impl Writer<'_> {
             Value::Object(item_lists(of_framework().map(|threat| &threat.tactic))),
         );
         insert(&mut threat, "technique", Value::Object(technique));
-        Some(Value::Object(threat))
+        Some(threat)
+    }
+
+    /// The indicators that the events met, and how many more there are than are listed.
+    fn enrichments(&self) -> (Vec<Value>, u64) {
+        let Condition::ThreatMatch(threat) = &self.rule.condition else {
+            return (Vec::new(), 0);
+        };
+        let mut all = (Vec::new(), 0);
+        for event in self.steps.iter().filter_map(|step| step.event.as_ref()) {
+            let (mut found, more) = enrichments::of(threat, event.document());
+            all.0.append(&mut found);
+            all.1 += more;
+        }
+        all
     }
 
     /// The keys of Kibana's alerts that have a meaning here:
@@ -163,7 +183,7 @@ impl Writer<'_> {
         }
     }
 
-    fn own(&self) -> Value {
+    fn own(&self) -> Map<String, Value> {
         let (rule, alert) = (self.rule, self.alert);
         let mut own = Map::new();
         insert(&mut own, "id", &alert.id);
@@ -185,7 +205,7 @@ impl Writer<'_> {
         insert(&mut own, "false_positives", &rule.false_positives);
         insert(&mut own, "note", &rule.note);
         insert(&mut own, "setup", &rule.setup);
-        Value::Object(own)
+        own
     }
 
     /// The run of the rule that the alert belongs to: intervals are aligned on the epoch, and each run looks back

@@ -179,6 +179,13 @@ pub(super) fn parameters(condition: &Condition, parameters: &mut Map<String, Val
                 json!({"field": threshold.fields, "value": threshold.value, "cardinality": cardinality});
             parameters.insert("threshold".into(), threshold);
         }
+        Condition::ThreatMatch(threat) => {
+            parameters.insert("threat_query".into(), json!(threat.query));
+            parameters.insert("threat_language".into(), json!(threat.language));
+            parameters.insert("threat_index".into(), json!(threat.index));
+            parameters.insert("threat_indicator_path".into(), json!(threat.indicator_path));
+            parameters.insert("threat_mapping".into(), json!(threat.mapping));
+        }
     }
 }
 
