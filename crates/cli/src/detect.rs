@@ -4,7 +4,6 @@ mod print;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use neph_engine::{Emit, OperatorConfig, Operators, Outcome, Program, RuleStatistics};
@@ -14,7 +13,7 @@ use neph_rules::alert::{Alert, AlertBuilder};
 use neph_rules::grouping::Grouping;
 use neph_rules::{Rule, RuleSet, RuleSeverity};
 use neph_runtime::RunError;
-use neph_runtime::{Detection, detect, parse};
+use neph_runtime::{Detection, detect, parse, prepare};
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
@@ -114,7 +113,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             .map_or("", |rule| rule.name.as_str());
         terminal.error(&format!("rule `{name}` cannot run: {error}"));
     }
-    let program = Arc::new(program);
+    let program = prepare(program);
     let mut operators = Operators::new(&plans, &operator_config(args, &rules));
     let mut reader = args.input.reader(args.live)?;
     let bar = args.input.progress(terminal);

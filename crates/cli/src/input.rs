@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use neph_runtime::input::{ReadOptions, Reader};
+use neph_normalize::{Joiner, Normalizer, sources};
+use neph_runtime::input::{ReadOptions, Reader, RecordPlace};
 use neph_runtime::{Progress, RunOptions, Summary};
 
 use crate::exit::Failure;
@@ -28,14 +29,36 @@ pub(crate) struct InputArgs {
     /// Longest record, in bytes; longer ones are skipped and counted.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     max_record_bytes: usize,
+    /// Take every record for one of this source, instead of recognising it by its content; `ecs` takes it as it is.
+    /// `neph sources` lists the names.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source: Option<String>,
     /// Show no progress bar, even on a terminal.
     #[arg(long)]
     no_progress: bool,
 }
 
 impl InputArgs {
-    /// Opens the inputs.
+    /// Opens the inputs; lines that belong together come as one record.
     pub(crate) fn reader(&self, live: bool) -> Result<Reader, Failure> {
+        self.normalizer()?;
+        self.reader_joining(live, Joiner::new(self.source.as_deref()))
+    }
+
+    /// Opens the inputs; each line comes by itself.
+    pub(crate) fn reader_of_lines(&self) -> Result<Reader, Failure> {
+        self.reader_joining(false, Joiner::of(Vec::new()))
+    }
+
+    /// A normaliser for the source that is forced, if one is.
+    pub(crate) fn normalizer(&self) -> Result<Normalizer, Failure> {
+        Normalizer::new(self.source.as_deref()).map_err(|error| {
+            let names: Vec<&str> = sources().iter().map(|source| source.name).collect();
+            Failure::Message(format!("{error}; there are {}", names.join(", ")))
+        })
+    }
+
+    fn reader_joining(&self, live: bool, joiner: Joiner<RecordPlace>) -> Result<Reader, Failure> {
         if self.inputs.is_empty() {
             return Err(Failure::Message(
                 "no input given: name files, folders or patterns, or `-` for standard input".into(),
@@ -44,6 +67,7 @@ impl InputArgs {
         let options = ReadOptions {
             record_bytes: self.max_record_bytes,
             live,
+            joiner,
             ..ReadOptions::default()
         };
         Reader::new(&self.inputs, options).map_err(|error| Failure::Message(error.to_string()))
@@ -56,6 +80,7 @@ impl InputArgs {
             threads: self.threads.unwrap_or_else(cores).max(1),
             strict,
             keep_problems: SHOWN_PROBLEMS,
+            source: self.source.clone(),
         }
     }
 
@@ -149,6 +174,19 @@ pub(crate) fn report(summary: &Summary, terminal: &Terminal) {
     }
     // Nothing can be done when standard error is gone.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+    // Inputs of nothing but ECS documents have no sources to speak of.
+    if summary.events.keys().any(|source| *source != "ecs") || !summary.dropped.is_empty() {
+        for (source, count) in &summary.events {
+            let _ = writeln!(std::io::stderr().lock(), "  {} × {source}", HumanCount(*count));
+        }
+        for ((source, reason), count) in &summary.dropped {
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "  {} × no event: {source}: {reason}",
+                HumanCount(*count)
+            );
+        }
+    }
 }
 
 /// The same in JSON.
@@ -172,12 +210,19 @@ pub(crate) fn summary_json(summary: &Summary) -> serde_json::Value {
             })
         })
         .collect();
+    let dropped: Vec<serde_json::Value> = summary
+        .dropped
+        .iter()
+        .map(|((source, reason), count)| serde_json::json!({"source": source, "reason": reason, "count": count}))
+        .collect();
     serde_json::json!({
         "inputs": summary.inputs,
         "stored_bytes": summary.stored_bytes,
         "bytes": summary.bytes,
         "records": summary.records,
         "refused": summary.refused,
+        "events": summary.events,
+        "dropped": dropped,
         "matches": summary.matches,
         "problem_counts": counts,
         "problems": kept,

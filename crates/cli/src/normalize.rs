@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use neph_normalize::{Counts, Explanation, Normalizer, Outcome, Provenance, sources};
+use neph_normalize::{Counts, Explanation, Outcome, Provenance};
 use neph_runtime::input::{Chunk, InputProblem};
 
 use crate::exit::{Exit, Failure};
@@ -17,10 +17,8 @@ use crate::terminal::Terminal;
 pub(crate) struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// Take every record for one of this source, instead of recognising it by its content.
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
     /// Print exactly one line for each record, in order: its document, `null` if it has none, an array if it has several.
+    /// Each line of a log is a record by itself then, also where several are one event.
     #[arg(long)]
     aligned: bool,
     /// Print where each field comes from, instead of the documents.
@@ -32,14 +30,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let normalizer = Normalizer::new(args.source.as_deref()).map_err(|error| {
-        let names: Vec<&str> = sources().iter().map(|source| source.name).collect();
-        Failure::Message(format!("{error}; there are {}", names.join(", ")))
-    })?;
+    let mut reader = if args.aligned {
+        args.input.reader_of_lines()?
+    } else {
+        args.input.reader(false)?
+    };
+    let normalizer = args.input.normalizer()?;
     let mut normalizer = normalizer
         .with_original(!args.no_original)
         .with_explanations(args.explain);
-    let mut reader = args.input.reader(false)?;
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let mut chunk = Chunk::default();
     while reader.next_chunk(&mut chunk) {

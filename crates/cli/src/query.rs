@@ -14,7 +14,7 @@ use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema};
 use neph_kql::Dialect;
 use neph_plan::{Limit, Plan, Query};
-use neph_runtime::{RunError, detect};
+use neph_runtime::{RunError, detect, prepare};
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
@@ -226,7 +226,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut rows = Rows::new(args, &plan);
     let outcome = detect(
         &mut reader,
-        &Arc::new(program),
+        &prepare(program),
         &mut operators,
         &args.input.run_options(args.strict_input),
         &mut |progress| bar.show(progress),

@@ -134,9 +134,38 @@ impl Matcher {
         }
     }
 
+    /// Whether the record that was read last has a value in a watched field, by its position in [`Program::watch`].
+    pub fn has_watched(&self, position: usize) -> bool {
+        let slot = self.program.watched.get(position);
+        self.readable && slot.is_some_and(|slot| self.row.first(*slot).is_some())
+    }
+
+    /// Takes back the record that was read last, as if it had not been: it is to be read in another form.
+    pub fn forget(&mut self) {
+        if self.readable {
+            let malformed = u64::from(self.row.malformed());
+            self.statistics.records = self.statistics.records.saturating_sub(1);
+            self.statistics.malformed_values = self.statistics.malformed_values.saturating_sub(malformed);
+        } else {
+            self.statistics.unreadable = self.statistics.unreadable.saturating_sub(1);
+        }
+        self.readable = false;
+    }
+
     /// Hands on what the record that was read last satisfies, in the order of rules and steps. The event behind the step
     /// matches is made once, and only where there is one.
-    pub fn matches(&mut self, record: &Record<'_>, mut give: impl FnMut(StepMatch)) {
+    pub fn matches(&mut self, record: &Record<'_>, give: impl FnMut(StepMatch)) {
+        self.matches_written(record, || record.document.into(), give);
+    }
+
+    /// The same for a record whose document is no text yet: `write` gives its JSON text, and is called only where the
+    /// record satisfies something. [`Record::document`] is of no meaning then.
+    pub fn matches_written(
+        &mut self,
+        record: &Record<'_>,
+        write: impl Fn() -> Box<[u8]>,
+        mut give: impl FnMut(StepMatch),
+    ) {
         let Self {
             program,
             row,
@@ -209,7 +238,7 @@ impl Matcher {
             let counted = counted_values(stage, row);
             let tuples = key_tuples(stage, row, &mut statistics.dropped_key_tuples);
             for keys in tuples {
-                let event = event.get_or_insert_with(|| Arc::new(new_event(program, row, record)));
+                let event = event.get_or_insert_with(|| Arc::new(new_event(program, row, record, write())));
                 statistics.step_matches += 1;
                 give(StepMatch {
                     rule: stage.rule,
@@ -254,12 +283,12 @@ fn fails_here(rule: &CompiledRule, index: Slot, row: &Row, record: &Record<'_>) 
     }
 }
 
-fn new_event(program: &Program, row: &Row, record: &Record<'_>) -> Event {
+fn new_event(program: &Program, row: &Row, record: &Record<'_>, document: Box<[u8]>) -> Event {
     let id = match (record.id, row.first(program.id)) {
         (Some(id), _) | (None, Some(ValueRef::String(id))) => Some(EventId::given(id)),
         _ => None,
     };
-    Event::new(record.document, id, record.origin.clone())
+    Event::new(document, id, record.origin.clone())
 }
 
 /// The event's place in the order of a rule; `None` where it has no readable time. A time field without a declared type

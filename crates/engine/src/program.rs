@@ -18,6 +18,8 @@ pub struct Program {
     pub(crate) router: Router,
     /// Number of exceptions; [`CompiledRule::exceptions`] count them.
     pub(crate) exceptions: usize,
+    /// The slots of [`Program::watch`].
+    pub(crate) watched: Vec<Slot>,
     /// Slot of `_id`.
     pub(crate) id: Slot,
     /// Slot of `_index`.
@@ -151,12 +153,19 @@ impl Program {
                 rules,
                 router,
                 exceptions: exceptions.len(),
+                watched: Vec::new(),
                 id,
                 index,
             },
             errors,
             refused,
         )
+    }
+
+    /// Reads these fields too, whatever rules ask for; [`Matcher::has_watched`](crate::Matcher::has_watched) says by
+    /// their positions whether a record has them.
+    pub fn watch(&mut self, fields: impl IntoIterator<Item = Field>) {
+        self.watched = fields.into_iter().map(|field| self.slots.add(field)).collect();
     }
 
     /// The fields that the program reads.

@@ -155,6 +155,11 @@ impl<T> Joiner<T> {
         }
     }
 
+    /// Whether no record of any input will be joined.
+    pub fn joins_nothing(&self) -> bool {
+        self.joinings.is_empty()
+    }
+
     /// Takes the next record of the input. `false` says that it is complete as it is and not taken; else it, or
     /// what it completes, comes out of [`Self::next_joined`], now or later.
     pub fn push(&mut self, record: &[u8], first: T) -> bool {

@@ -17,6 +17,7 @@ mod community_id;
 mod convert;
 mod document;
 mod domain;
+mod ecs;
 mod envelope;
 mod explain;
 mod java_text;
@@ -33,6 +34,7 @@ mod tree;
 mod url_parts;
 
 pub use document::Document;
+pub use ecs::{ECS_MARKS, ecs_marks, is_ecs};
 pub use explain::{Explanation, Provenance};
 pub use join::{Joined, Joiner, Joining, Part};
 pub use json::{JsonError, parse};

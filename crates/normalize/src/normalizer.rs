@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::document::Document;
+use crate::ecs;
 use crate::envelope::{self, Inside};
 use crate::explain::{Explanation, Paths};
 use crate::json::{self, JsonError};
 use crate::record::Record;
 use crate::source::{Confidence, Dropped, Source, SourceInfo};
-use crate::sources::{position, sources};
+use crate::sources::{ECS, position, sources};
 use crate::tree::{Arena, Map, Value};
 
 /// Wrappings inside wrappings are opened this deep.
@@ -28,6 +29,7 @@ pub struct Normalizer {
     last: Option<usize>,
     /// One for each entry of [`sources`], made when its first record comes.
     started: Vec<Option<Box<dyn Source>>>,
+    marks: ecs::Marks,
     keep_original: bool,
     explain: bool,
     counts: Counts,
@@ -56,6 +58,8 @@ pub struct Normalised<'n> {
     pub document: Document<'n>,
     /// Where its fields come from; empty unless asked for.
     pub explanations: Vec<Explanation>,
+    /// The document is the record as it stands: it was ECS already.
+    pub is_record: bool,
 }
 
 /// Why a record became no document.
@@ -125,6 +129,7 @@ impl Normalizer {
             forced,
             last: None,
             started: sources().iter().map(|_| None).collect(),
+            marks: ecs::Marks::default(),
             keep_original: true,
             explain: false,
             counts: Counts::default(),
@@ -183,6 +188,8 @@ impl Normalizer {
             forced: self.forced,
             last: &mut self.last,
             started: &mut self.started,
+            marks: &mut self.marks,
+            whole: None,
             keep_original: self.keep_original,
             explain: self.explain,
             made: Vec::new(),
@@ -211,6 +218,9 @@ struct Work<'w, 'n> {
     forced: Option<usize>,
     last: &'w mut Option<usize>,
     started: &'w mut [Option<Box<dyn Source>>],
+    marks: &'w mut ecs::Marks,
+    /// The record as a whole, where it is an object.
+    whole: Option<&'n Map<'n>>,
     keep_original: bool,
     explain: bool,
     made: Vec<&'n Map<'n>>,
@@ -238,13 +248,14 @@ impl<'n> Work<'_, 'n> {
             agent: None,
         };
         match value {
-            Value::Map(object) => self.record(
-                &Record {
+            Value::Map(object) => {
+                self.whole = Some(object);
+                let record = Record {
                     object: Some(object),
                     ..outer
-                },
-                0,
-            ),
+                };
+                self.record(&record, 0);
+            }
             Value::List(list) => self.inside(&outer, list, None, 0),
             Value::Text(line) => match envelope::record(&outer, value, None) {
                 Some(record) if !line.trim().is_empty() => self.record(&record, 0),
@@ -266,6 +277,13 @@ impl<'n> Work<'_, 'n> {
     fn record(&mut self, record: &Record<'n>, depth: u32) {
         if depth >= MAX_WRAPPINGS {
             return self.outcome.refused.push(Refusal::TooManyWrappings);
+        }
+        let is_ecs = match self.forced {
+            Some(forced) => forced == ECS,
+            None => record.object.is_some_and(|object| self.marks.are_on(object)),
+        };
+        if is_ecs {
+            return self.normalise(record, ECS);
         }
         let enough = if self.forced.is_some() {
             Confidence::Likely
@@ -339,6 +357,7 @@ impl<'n> Work<'_, 'n> {
                 source: info,
                 document: Document::new(root),
                 explanations,
+                is_record: index == ECS && self.whole.is_some_and(|whole| std::ptr::eq(whole, root)),
             });
         }
     }
@@ -361,6 +380,7 @@ impl<'n> Work<'_, 'n> {
                     source: info,
                     document,
                     explanations: Vec::new(),
+                    is_record: false,
                 });
             }
         }
@@ -369,6 +389,10 @@ impl<'n> Work<'_, 'n> {
 
 /// What every document has, whatever its source.
 fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a>, keep_original: bool) {
+    // What is ECS already is left as it is.
+    if info.module.is_empty() {
+        return;
+    }
     if let Some(event) = root.child("event") {
         for (key, value) in [("module", info.module), ("dataset", info.dataset)] {
             if event.get(key).is_none_or(Value::is_blank) {

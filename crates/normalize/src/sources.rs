@@ -12,8 +12,12 @@ mod windows;
 use crate::join::Joining;
 use crate::source::SourceInfo;
 
+/// The place of what is ECS already.
+pub(crate) const ECS: usize = 0;
+
 /// All sources, in the order in which they are asked.
 static SOURCES: &[SourceInfo] = &[
+    crate::ecs::INFO,
     cloudtrail::INFO,
     guardduty::INFO,
     vpcflow::INFO,

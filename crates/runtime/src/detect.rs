@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use neph_engine::{
-    Matcher, Operators, Origin, Outcome as Told, Program, RuleIndex, RuleStatistics, Statistics, StepMatch,
-};
-use neph_event::Instant;
+use neph_engine::{Matcher, Operators, Outcome as Told, Program, RuleIndex, RuleStatistics, Statistics};
+use neph_normalize::UnknownSource;
 
-use crate::input::{Chunk, Reader, record_time};
+use crate::events::{EventReader, Found};
+use crate::input::{Chunk, Reader};
 use crate::pipeline::Worker;
 use crate::run::{Outcome, RunOptions, Tally, drive};
 use crate::{Progress, RunError, Summary};
@@ -27,7 +26,8 @@ pub struct Detection {
     pub rules: Vec<RuleStatistics>,
 }
 
-/// Runs the program's rules over the inputs. `operators` must be made of the same plans, in the same order. `sink` gets
+/// Runs the program's rules over the inputs. The program must come from [`prepare`](crate::prepare()), and `operators` be
+/// made of the same plans, in the same order. `sink` gets
 /// each outcome, on the calling thread, in an order that depends on the inputs alone.
 ///
 /// # Errors
@@ -42,11 +42,15 @@ pub fn detect(
     sink: &mut dyn FnMut(Told),
 ) -> Result<Detection, RunError> {
     let live = reader.is_live();
-    let matcher = || MatchWorker {
-        matcher: Matcher::new(Arc::clone(program)),
-        live,
+    let worker = || -> Result<MatchWorker, UnknownSource> {
+        Ok(MatchWorker {
+            matcher: Matcher::new(Arc::clone(program)),
+            reader: EventReader::new(options.source.as_deref())?,
+            live,
+        })
     };
-    let mut workers: Vec<MatchWorker> = (0..options.threads.max(1)).map(|_| matcher()).collect();
+    let workers: Result<Vec<MatchWorker>, _> = (0..options.threads.max(1)).map(|_| worker()).collect();
+    let mut workers = workers?;
     let mut told = Vec::new();
     let mut give = |told: &mut Vec<Told>| {
         let mut matches = 0;
@@ -84,13 +88,8 @@ pub fn detect(
 
 struct MatchWorker {
     matcher: Matcher,
+    reader: EventReader,
     live: bool,
-}
-
-struct Found {
-    steps: Vec<StepMatch>,
-    /// The greatest event time of the chunk; looked for in live runs only.
-    latest: Option<Instant>,
 }
 
 impl Worker for MatchWorker {
@@ -99,38 +98,16 @@ impl Worker for MatchWorker {
     fn work(&mut self, chunk: &Chunk) -> Outcome<Found> {
         let mut tally = Tally::default();
         let mut found = Found {
-            steps: Vec::new(),
-            latest: None,
-        };
-        let mut origin = Origin {
-            source: Arc::clone(chunk.source()),
-            line: 0,
+            wants_time: self.live,
+            ..Found::default()
         };
         for record in chunk.records() {
-            let record = match record {
-                Ok(record) => record,
-                Err((position, problem)) => {
-                    tally.refuse(position, problem);
-                    continue;
-                }
-            };
-            if let Err(error) = self.matcher.read(record.document) {
-                tally.refuse_record(chunk, &record, &error.to_string());
-                continue;
+            match record {
+                Ok(record) => self
+                    .reader
+                    .read(&mut self.matcher, chunk, &record, &mut found, &mut tally),
+                Err((position, problem)) => tally.refuse(position, problem),
             }
-            tally.records += 1;
-            if self.live {
-                found.latest = found.latest.max(record_time(record.document));
-            }
-            origin.line = record.line;
-            let known = neph_engine::Record {
-                document: record.document,
-                id: record.id.as_deref(),
-                index: record.index.as_deref(),
-                position: record.position,
-                origin: &origin,
-            };
-            self.matcher.matches(&known, |step| found.steps.push(step));
         }
         Outcome { tally, found }
     }

@@ -12,6 +12,7 @@
 //! - **Framing**: one JSON object a line; JSON objects printed over several lines or one after the other; an array of
 //!   objects; Elasticsearch search responses and scroll pages; bulk files; `{"Records":[…]}` and `{"records":[…]}`
 //!   files of cloud providers. Arrays stream: no document is ever held whole.
+//! - **Joining**: lines of text logs that write one event over several become one record ([`ReadOptions::joiner`]).
 //! - **Envelope**: a record that is a search hit (`{"_index":…,"_id":…,"_source":{…}}`, also one a line as export tools
 //!   write it) becomes its source, with the id and the index that the hit states.
 //!
@@ -33,8 +34,8 @@ mod record;
 mod sniff;
 mod values;
 
-pub use chunk::Chunk;
 pub(crate) use chunk::PlacedProblem;
+pub use chunk::{Chunk, RecordPlace};
 pub use diagnose::diagnose;
 pub use problem::{InputProblem, ProblemKind, ProblemLog};
 pub use reader::{ReadOptions, Reader};

@@ -11,6 +11,7 @@
 //! the timing of reads.
 
 mod detect;
+mod events;
 pub mod input;
 mod parse;
 pub mod pipeline;
@@ -18,6 +19,7 @@ mod run;
 mod summary;
 
 pub use detect::{Detection, detect};
+pub use events::prepare;
 pub use parse::parse;
 pub use run::RunOptions;
 pub use summary::{Progress, RunError, Skipped, Summary};

@@ -1,5 +1,6 @@
 //! What every run has in common: counting, problems in order, progress, ending early.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,8 @@ pub struct RunOptions {
     pub strict: bool,
     /// Problems of each kind that are kept in full; all are counted.
     pub keep_problems: u64,
+    /// Take every record for one of this source (`ecs`: for an ECS document), instead of recognising it.
+    pub source: Option<String>,
 }
 
 impl Default for RunOptions {
@@ -27,6 +30,7 @@ impl Default for RunOptions {
             threads: 1,
             strict: false,
             keep_problems: 20,
+            source: None,
         }
     }
 }
@@ -43,6 +47,8 @@ pub(crate) struct Tally {
     pub(crate) records: u64,
     refused: u64,
     problems: Vec<PlacedProblem>,
+    events: BTreeMap<&'static str, u64>,
+    dropped: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Tally {
@@ -50,6 +56,21 @@ impl Tally {
     pub(crate) fn refuse(&mut self, position: u64, problem: InputProblem) {
         self.refused += 1;
         self.problems.push(PlacedProblem { position, problem });
+    }
+
+    /// Counts a record that is read, but doubtful.
+    pub(crate) fn note(&mut self, position: u64, problem: InputProblem) {
+        self.problems.push(PlacedProblem { position, problem });
+    }
+
+    /// Counts an event of a source.
+    pub(crate) fn count(&mut self, source: &'static str) {
+        *self.events.entry(source).or_default() += 1;
+    }
+
+    /// Counts a record that carries no event by its source's own rules.
+    pub(crate) fn drop(&mut self, source: &'static str, reason: &'static str) {
+        *self.dropped.entry((source, reason)).or_default() += 1;
     }
 
     /// Counts a record that could not be parsed, and finds out why.
@@ -87,6 +108,7 @@ pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
     let mut skipped = reader.skipped();
     let mut problems = ProblemLog::new(options.keep_problems);
     let (mut bytes, mut refused) = (0, 0);
+    let (mut events, mut dropped) = (BTreeMap::new(), BTreeMap::new());
     let mut fatal = None;
     for problem in reader.take_problems() {
         if options.strict {
@@ -106,6 +128,12 @@ pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
                 return ControlFlow::Break(());
             }
             problems.add(problem);
+        }
+        for (source, count) in tally.events {
+            *events.entry(source).or_default() += count;
+        }
+        for (reason, count) in tally.dropped {
+            *dropped.entry(reason).or_default() += count;
         }
         bytes += chunk.bytes;
         skipped.bulk_deletes += chunk.deletes;
@@ -128,6 +156,8 @@ pub(crate) fn drive<T: Send, W: Worker<Output = Outcome<T>>>(
         bytes,
         records: so_far.records,
         refused,
+        events,
+        dropped,
         matches: so_far.matches,
         problems,
         skipped,

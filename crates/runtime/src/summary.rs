@@ -1,6 +1,9 @@
 //! What a run did.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use neph_normalize::UnknownSource;
 
 use crate::input::{InputProblem, ProblemLog};
 
@@ -11,6 +14,9 @@ pub enum RunError {
     /// Standard input is followed together with other inputs.
     #[error("standard input can only be followed alone")]
     LiveStdin,
+    /// The options force a source that there is not.
+    #[error(transparent)]
+    Source(#[from] UnknownSource),
     /// A problem with an input, where the caller wants every input to be whole.
     #[error("{0}")]
     Strict(InputProblem),
@@ -52,10 +58,14 @@ pub struct Summary {
     pub stored_bytes: u64,
     /// Bytes after decompression.
     pub bytes: u64,
-    /// Records read and evaluated.
+    /// Records read; of text logs, lines.
     pub records: u64,
     /// Records that could not be read; each is among the problems.
     pub refused: u64,
+    /// Events by the source that their record is of. One record may hold several, or none.
+    pub events: BTreeMap<&'static str, u64>,
+    /// Records that carry no event by the rules of their source, by source and reason.
+    pub dropped: BTreeMap<(&'static str, &'static str), u64>,
     /// Matches found.
     pub matches: u64,
     /// What could not be read.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use neph_normalize::{Joined, Joiner};
+
 use super::{InputProblem, ProblemKind};
 
 /// Bits of a position that hold the offset within the input: a tebibyte.
@@ -15,6 +17,17 @@ pub(crate) struct Span {
     pub(crate) line: u64,
     /// The bulk action that goes with the record; an empty range where there is none.
     pub(crate) action: (u32, u32),
+    /// The record is this one of the chunk's joined records instead.
+    pub(crate) joined: Option<u32>,
+}
+
+/// Where a record stands in its input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// See [`Record::position`](super::Record::position).
+    pub(crate) position: u64,
+    /// Line in the decompressed text, counted from 1.
+    pub(crate) line: u64,
 }
 
 /// A problem with the place that it has among the records.
@@ -36,6 +49,8 @@ pub struct Chunk {
     /// Offset of the buffer's first byte in the decompressed input.
     pub(crate) base: u64,
     pub(crate) spans: Vec<Span>,
+    /// Records that several lines became; they may begin in chunks before this one.
+    pub(crate) joined: Vec<Joined<RecordPlace>>,
     pub(crate) problems: Vec<PlacedProblem>,
     /// Bulk actions that delete, and so carry no document.
     pub(crate) deletes: u64,
@@ -52,6 +67,7 @@ impl Default for Chunk {
             filled: 0,
             base: 0,
             spans: Vec::new(),
+            joined: Vec::new(),
             problems: Vec::new(),
             deletes: 0,
             bytes: 0,
@@ -91,6 +107,7 @@ impl Chunk {
         self.input = input;
         self.base = base;
         self.spans.clear();
+        self.joined.clear();
         self.problems.clear();
         self.deletes = 0;
         self.bytes = 0;
@@ -158,7 +175,47 @@ impl Chunk {
             end: narrow(end),
             line,
             action,
+            joined: None,
         });
+    }
+
+    /// Puts together the lines that belong together, with those that `joiner` holds from chunks before; `last` if no
+    /// more come. Cutting chunks elsewhere changes nothing but in which of them a joined record comes.
+    pub(crate) fn join(&mut self, joiner: &mut Joiner<RecordPlace>, last: bool) {
+        if joiner.joins_nothing() {
+            return;
+        }
+        let spans = std::mem::take(&mut self.spans);
+        self.spans.reserve(spans.len());
+        for span in spans {
+            let place = RecordPlace {
+                position: self.position(span.start as usize),
+                line: span.line,
+            };
+            let is_bulk = span.action.0 < span.action.1;
+            let taken = !is_bulk && joiner.push(self.bytes_of(span.start, span.end), place);
+            self.take_joined(joiner);
+            if !taken {
+                self.spans.push(span);
+            }
+        }
+        if last {
+            joiner.finish();
+            self.take_joined(joiner);
+        }
+    }
+
+    fn take_joined(&mut self, joiner: &mut Joiner<RecordPlace>) {
+        while let Some(joined) = joiner.next_joined() {
+            self.spans.push(Span {
+                start: 0,
+                end: 0,
+                line: joined.first.line,
+                action: (0, 0),
+                joined: u32::try_from(self.joined.len()).ok(),
+            });
+            self.joined.push(joined);
+        }
     }
 
     pub(crate) fn report_too_long(&mut self, start: usize, line: u64, limit: usize) {

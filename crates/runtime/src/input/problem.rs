@@ -44,6 +44,10 @@ pub enum ProblemKind {
     BulkAction,
     /// A document that should hold an array of records and does not.
     NoRecords,
+    /// A record that no source recognises.
+    Unrecognised,
+    /// A record that lacks what its source cannot do without.
+    Malformed,
 }
 
 impl ProblemKind {
@@ -68,6 +72,8 @@ impl ProblemKind {
             Self::NoDocument => "no-document",
             Self::BulkAction => "bulk-action",
             Self::NoRecords => "no-records",
+            Self::Unrecognised => "unrecognised",
+            Self::Malformed => "malformed",
         }
     }
 }

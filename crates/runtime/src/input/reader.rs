@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use neph_event::Instant;
+use neph_normalize::Joiner;
 
-use super::chunk::PlacedProblem;
+use super::chunk::{PlacedProblem, RecordPlace};
 use super::find::{Found, find};
 use super::framer::{Fill, Framer, Manner};
 use super::layers::{Opened, Opening, Place, is_regular, open};
@@ -35,6 +36,8 @@ pub struct ReadOptions {
     /// Read as a stream: records are handed on as soon as they are there, and plain files are followed as they grow
     /// until the run is cancelled.
     pub live: bool,
+    /// What puts the lines of each input together that belong together; by default none does.
+    pub joiner: Joiner<RecordPlace>,
 }
 
 impl Default for ReadOptions {
@@ -44,9 +47,13 @@ impl Default for ReadOptions {
             record_bytes: 16 << 20,
             open_inputs: 64,
             live: false,
+            joiner: Joiner::of(Vec::new()),
         }
     }
 }
+
+/// A followed input that had nothing new for so long will not finish the event whose lines it has begun.
+const LINES_COME_WITHIN: Duration = Duration::from_secs(2);
 
 /// An input that is not open now, or only as far as its first bytes.
 struct Waiting {
@@ -66,6 +73,9 @@ struct Open {
     latest: Option<Instant>,
     /// How far it was when its last turn ended.
     progress: Option<Instant>,
+    joiner: Joiner<RecordPlace>,
+    /// Since when a followed input has had nothing new.
+    idle_since: Option<Clock>,
 }
 
 /// Reads all inputs of a run; see [`super`] for what it understands and in which order it goes.
@@ -194,6 +204,14 @@ impl Reader {
             if !chunk.spans.is_empty() {
                 open.latest = chunk.last_time();
             }
+            open.idle_since = match fill {
+                Fill::Idle if chunk.spans.is_empty() => open.idle_since.or_else(|| Some(Clock::now())),
+                _ => None,
+            };
+            let is_idle = open
+                .idle_since
+                .is_some_and(|since| since.elapsed() > LINES_COME_WITHIN);
+            chunk.join(&mut open.joiner, fill == Fill::End || is_idle);
             match fill {
                 Fill::More if !self.options.live => self.turn = Some(index),
                 Fill::TurnEnd => {
@@ -297,6 +315,8 @@ impl Reader {
                     cost,
                     latest: None,
                     progress: waiting.first_time,
+                    joiner: self.options.joiner.clone(),
+                    idle_since: None,
                 });
             }
             Err((kind, message)) => {

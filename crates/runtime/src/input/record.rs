@@ -25,7 +25,7 @@ const TIME_FIELDS: [&str; 6] = [
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The record's JSON text.
+    /// The record's text: JSON, or a line of a log.
     pub document: &'a [u8],
     /// The id that its envelope gives it, or that it states itself as its first members.
     pub id: Option<Cow<'a, str>>,
@@ -35,6 +35,8 @@ pub struct Record<'a> {
     pub line: u64,
     /// Place in the order of the whole input; see [`super`].
     pub position: u64,
+    /// Lines of the input that were joined to this record: one, but for text logs that write one event over several.
+    pub lines: u64,
 }
 
 impl Chunk {
@@ -51,8 +53,15 @@ impl Chunk {
     }
 
     fn record(&self, span: Span) -> Result<Record<'_>, (u64, InputProblem)> {
-        let document = self.bytes_of(span.start, span.end);
-        let position = self.position(span.start as usize);
+        let joined = span.joined.and_then(|joined| self.joined.get(joined as usize));
+        let (document, position, lines) = match joined {
+            Some(joined) => (joined.record.as_slice(), joined.first.position, joined.lines),
+            None => (
+                self.bytes_of(span.start, span.end),
+                self.position(span.start as usize),
+                1,
+            ),
+        };
         let refused = |(kind, message): Refusal| {
             let source = self.source().clone();
             (
@@ -74,6 +83,7 @@ impl Chunk {
             index: None,
             line: span.line,
             position,
+            lines,
         };
         let (action_start, action_end) = span.action;
         let taken = if action_start < action_end {

@@ -14,6 +14,7 @@ mod live;
 mod order;
 mod pack;
 mod plans;
+mod vendors;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -119,7 +119,14 @@ pub(crate) fn compile(plans: &[Plan], config: &OperatorConfig) -> (Arc<Program>,
     let (program, errors) = Program::compile(plans);
     assert_eq!(errors, []);
     (
-        Arc::new(program),
+        neph_runtime::prepare(program),
         Operators::new(&plans.iter().collect::<Vec<_>>(), config),
     )
+}
+
+/// A field has one of these words.
+pub(crate) fn any_of(name: &str, words: &[&str]) -> Plan {
+    let words: Vec<Value> = words.iter().map(|text| word(text)).collect();
+    let condition = is(name, &words);
+    plan(Query::Events(EventQuery { condition }))
 }

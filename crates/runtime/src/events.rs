@@ -1,0 +1,266 @@
+//! From records to events: what a record is, decided by its content alone, and what the matcher reads of it.
+//!
+//! Most inputs are ECS documents, and those are read in one pass without knowing anything else of them; the fields that
+//! tell that they are what they seem to be are read in the same pass. Everything else goes through the normaliser, and
+//! its documents are read without text in between. Which of the two is tried first follows the record before; what comes
+//! out does not.
+
+use std::sync::Arc;
+
+use neph_engine::{Matcher, Origin, Program, StepMatch};
+use neph_event::{Instant, parse_date};
+use neph_normalize::{
+    Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
+};
+
+use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
+use crate::run::Tally;
+
+/// The name that takes records for ECS documents, whatever they look like.
+const AS_IT_IS: &str = "ecs";
+
+/// Characters of a record that are shown where it is not recognised.
+const SAMPLE: usize = 160;
+
+/// Makes a program ready to be run over records of any kind: it reads, beside what its rules ask for, the fields that
+/// tell an ECS document.
+pub fn prepare(mut program: Program) -> Arc<Program> {
+    program.watch(ecs_marks());
+    Arc::new(program)
+}
+
+/// Reads the records of chunks. One for each worker.
+#[derive(Debug)]
+pub(crate) struct EventReader {
+    /// Without one every record is an ECS document.
+    normalizer: Option<Normalizer>,
+    /// Whether the source is forced.
+    is_forced: bool,
+    /// Whether the last object was an ECS document.
+    expects_ecs: bool,
+}
+
+/// A record on its way to the matcher.
+struct Way<'w> {
+    matcher: &'w mut Matcher,
+    chunk: &'w Chunk,
+    record: &'w Record<'w>,
+    origin: Origin,
+    out: &'w mut Found,
+    tally: &'w mut Tally,
+}
+
+/// What the events of a chunk satisfy.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) steps: Vec<StepMatch>,
+    /// Whether to look for the times of events.
+    pub(crate) wants_time: bool,
+    /// The greatest event time, if it is wanted.
+    pub(crate) latest: Option<Instant>,
+}
+
+impl EventReader {
+    /// A reader that recognises records, or takes all for those of a source.
+    ///
+    /// # Errors
+    /// There is no such source.
+    pub(crate) fn new(source: Option<&str>) -> Result<Self, UnknownSource> {
+        let normalizer = match source {
+            Some(AS_IT_IS) => None,
+            other => Some(Normalizer::new(other)?),
+        };
+        Ok(Self {
+            normalizer,
+            is_forced: source.is_some(),
+            expects_ecs: source.is_none(),
+        })
+    }
+
+    /// Reads a record, and finds what its events satisfy.
+    pub(crate) fn read(
+        &mut self,
+        matcher: &mut Matcher,
+        chunk: &Chunk,
+        record: &Record<'_>,
+        out: &mut Found,
+        tally: &mut Tally,
+    ) {
+        let origin = Origin {
+            source: Arc::clone(chunk.source()),
+            line: record.line,
+        };
+        let mut way = Way {
+            matcher,
+            chunk,
+            record,
+            origin,
+            out,
+            tally,
+        };
+        let Some(normalizer) = &mut self.normalizer else {
+            return way.as_it_stands(false);
+        };
+        let is_object = record.document.first() == Some(&b'{');
+        if is_object && self.expects_ecs {
+            if way.matcher.read(record.document).is_ok() && way.is_ecs() {
+                return way.match_text();
+            }
+            way.matcher.forget();
+        }
+        let may_stand = is_object && !self.is_forced;
+        let stands = way.normalised(&normalizer.push(record.document), may_stand);
+        if may_stand {
+            self.expects_ecs = stands;
+        }
+    }
+}
+
+impl Way<'_> {
+    fn is_ecs(&self) -> bool {
+        is_ecs(|mark| self.matcher.has_watched(mark))
+    }
+
+    /// Takes what the normaliser made of the record; whether it is an ECS document as it stands.
+    fn normalised(&mut self, outcome: &Outcome<'_>, may_stand: bool) -> bool {
+        if let [single] = outcome.documents.as_slice()
+            && single.is_record
+            && may_stand
+        {
+            self.as_it_stands(false);
+            return true;
+        }
+        let nothing = outcome.documents.is_empty();
+        if nothing && outcome.refused.is_empty() && !self.record.document.starts_with(b"{") {
+            let reason = "the record is not a JSON object";
+            self.tally.refuse_record(self.chunk, self.record, reason);
+            return false;
+        }
+        let (mut refused, mut stands) = (false, false);
+        for refusal in &outcome.refused {
+            match refusal {
+                Refusal::Dropped {
+                    source_name,
+                    reason: Dropped::NoEvent(why),
+                } => self.tally.drop(source_name, why),
+                // What no source knows may still be what a rule was written for, and a reader of JSON that is less
+                // strict, or says better what is wrong, has the last word.
+                Refusal::Unrecognised | Refusal::Json(_) if nothing && may_stand => stands = true,
+                other => {
+                    self.refuse(other);
+                    refused = true;
+                }
+            }
+        }
+        if stands && !refused {
+            self.as_it_stands(true);
+            return false;
+        }
+        for (number, made) in outcome.documents.iter().enumerate() {
+            self.tally.count(made.source.name);
+            self.document(number, &made.document, outcome.documents.len() == 1);
+        }
+        if !refused || !nothing {
+            self.tally.records += self.record.lines;
+        }
+        false
+    }
+
+    /// Reads the record's own text as a document.
+    fn as_it_stands(&mut self, is_doubtful: bool) {
+        if let Err(error) = self.matcher.read(self.record.document) {
+            return self
+                .tally
+                .refuse_record(self.chunk, self.record, &error.to_string());
+        }
+        // A document with a time is an event, whatever else it lacks.
+        if is_doubtful && !self.matcher.has_watched(0) {
+            let problem = self.problem(
+                ProblemKind::Unrecognised,
+                "no source recognises the record, which rules see as it is",
+            );
+            self.tally.note(self.record.position, problem);
+            self.tally.records += self.record.lines;
+            return self.match_text_of_any();
+        }
+        self.match_text();
+    }
+
+    fn match_text(&mut self) {
+        self.tally.records += self.record.lines;
+        self.tally.count(AS_IT_IS);
+        self.match_text_of_any();
+    }
+
+    fn match_text_of_any(&mut self) {
+        let document = self.record.document;
+        if self.out.wants_time {
+            self.out.latest = self.out.latest.max(record_time(document));
+        }
+        let known = neph_engine::Record {
+            document,
+            id: self.record.id.as_deref(),
+            index: self.record.index.as_deref(),
+            position: self.record.position,
+            origin: &self.origin,
+        };
+        self.matcher.matches(&known, |step| self.out.steps.push(step));
+    }
+
+    /// Reads a document of the normaliser, the `number`th of its record.
+    fn document(&mut self, number: usize, document: &Document<'_>, is_alone: bool) {
+        if self.matcher.read_from(*document).is_err() {
+            return;
+        }
+        if self.out.wants_time {
+            let time = document
+                .at("@timestamp")
+                .and_then(Value::as_text)
+                .and_then(|text| parse_date(text, &[]));
+            self.out.latest = self.out.latest.max(time);
+        }
+        let known = neph_engine::Record {
+            document: &[],
+            // An id that a store gave belongs to the whole record.
+            id: self.record.id.as_deref().filter(|_| is_alone),
+            index: self.record.index.as_deref(),
+            // A record has fewer documents than bytes, so that no two documents share a position.
+            position: self.record.position + number as u64,
+            origin: &self.origin,
+        };
+        let write = || document.to_json().into();
+        self.matcher
+            .matches_written(&known, write, |step| self.out.steps.push(step));
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        let kind = match refusal {
+            Refusal::Unrecognised => ProblemKind::Unrecognised,
+            Refusal::Empty => ProblemKind::NoDocument,
+            Refusal::Json(_) => ProblemKind::NotJson,
+            Refusal::TooManyWrappings => ProblemKind::TooDeep,
+            _ => ProblemKind::Malformed,
+        };
+        let problem = self.problem(kind, &refusal.to_string());
+        self.tally.refuse(self.record.position, problem);
+    }
+
+    /// A problem with a sample of the record.
+    fn problem(&self, kind: ProblemKind, message: &str) -> InputProblem {
+        let text = String::from_utf8_lossy(self.record.document);
+        let mut sample: String = text
+            .chars()
+            .take(SAMPLE)
+            .map(|char| if char.is_control() { ' ' } else { char })
+            .collect();
+        if text.chars().nth(SAMPLE).is_some() {
+            sample.push('…');
+        }
+        InputProblem {
+            source: Arc::clone(self.chunk.source()),
+            line: Some(self.record.line),
+            kind,
+            message: format!("{message}: `{sample}`"),
+        }
+    }
+}
