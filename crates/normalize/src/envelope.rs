@@ -6,6 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::convert;
 use crate::json;
 use crate::record::Record;
 use crate::tree::{Map, Value};
@@ -25,7 +26,7 @@ pub(crate) enum Inside<'a> {
 /// Looks into a record. Texts that are JSON are read, so that the result is an object or a line of text.
 pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
     let Some(object) = record.object else {
-        return Inside::Nothing;
+        return container_line(record).unwrap_or(Inside::Nothing);
     };
     let records = |records: Vec<Value<'a>>| Inside::Records {
         records,
@@ -92,7 +93,49 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
     {
         return records(vec![Value::Text(object.text(&text))]);
     }
-    agent_message(object)
+    container_output(record, object).unwrap_or_else(|| agent_message(object))
+}
+
+/// A line that a container printed, as Docker's `json-file` driver and shippers with its shape keep it.
+/// <https://docs.docker.com/engine/logging/drivers/json-file/>
+fn container_output<'a>(record: &Record<'a>, object: &'a Map<'a>) -> Option<Inside<'a>> {
+    let line = object.get("log")?.as_text()?;
+    if !matches!(object.text_at_key("stream"), Some("stdout" | "stderr")) {
+        return None;
+    }
+    let agent = object.shallow_copy();
+    agent.remove("log");
+    if let Some(time) = agent.remove("time") {
+        agent.set("@timestamp", time);
+    }
+    if let Some(outer) = record.agent {
+        outer.iter().filter(|(key, _)| agent.get(key).is_none()).for_each(|(key, value)| agent.add(key, value));
+    }
+    Some(Inside::Records {
+        records: vec![Value::Text(line.trim_end_matches(['\n', '\r']))],
+        agent: Some(agent),
+    })
+}
+
+/// A line that a container printed, as runtimes of Kubernetes keep it: `TIME stdout F line`.
+/// <https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md>
+fn container_line<'a>(record: &Record<'a>) -> Option<Inside<'a>> {
+    let (time, rest) = record.text.split_once(' ')?;
+    let (stream, rest) = rest.split_once(' ')?;
+    let (flags, line) = rest.split_once(' ').unwrap_or((rest, ""));
+    let known = time.get(10..11) == Some("T")
+        && matches!(stream, "stdout" | "stderr")
+        && matches!(flags.split(':').next(), Some("F" | "P"));
+    if !known || convert::parse_instant(time).is_none() {
+        return None;
+    }
+    let agent = record.agent.map_or_else(|| record.arena.map(), Map::shallow_copy);
+    agent.set("@timestamp", Value::Text(time));
+    agent.set("stream", Value::Text(stream));
+    Some(Inside::Records {
+        records: vec![Value::Text(line)],
+        agent: Some(agent),
+    })
 }
 
 /// A document of a shipping agent (Filebeat, Logstash, Fluent Bit …): the raw record is its `message`.

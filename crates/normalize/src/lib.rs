@@ -23,6 +23,7 @@ mod explain;
 mod java_text;
 mod join;
 mod json;
+mod logfmt;
 mod mapping;
 mod normalizer;
 mod record;
@@ -32,6 +33,7 @@ mod source;
 mod sources;
 mod tree;
 mod url_parts;
+mod words;
 
 pub use document::Document;
 pub use ecs::{ECS_MARKS, ecs_marks, is_ecs};

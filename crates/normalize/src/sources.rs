@@ -3,10 +3,14 @@
 mod auditd_manager;
 mod azure;
 mod cloudtrail;
+mod container_logs;
+mod docker;
 mod gcp_audit;
 mod guardduty;
 mod k8s_audit;
+mod podman;
 mod vpcflow;
+mod web;
 mod windows;
 
 use crate::join::Joining;
@@ -38,10 +42,30 @@ static SOURCES: &[SourceInfo] = &[
     windows::powershell::CLASSIC,
     windows::powershell::OPERATIONAL,
     windows::FORWARDED,
+    docker::events::INFO,
+    docker::authz::INFO,
+    docker::daemon::INFO,
+    podman::events::INFO,
+    podman::api_log::INFO,
+    web::traefik::INFO,
+    web::envoy::INFO,
+    web::squid::INFO,
+    web::aws::ELB,
+    web::aws::S3,
+    web::aws::WAF,
+    web::w3c::IIS,
+    web::w3c::CLOUDFRONT,
+    web::access::NGINX,
+    web::access::APACHE,
+    container_logs::INFO,
 ];
 
 /// How the lines of text logs belong together, for the sources that write one event over several; see [`crate::Joiner`].
-static JOININGS: &[Joining] = &[];
+static JOININGS: &[Joining] = &[
+    docker::daemon::JOINING,
+    web::w3c::IIS_JOINING,
+    web::w3c::CLOUDFRONT_JOINING,
+];
 
 pub(crate) fn joinings() -> &'static [Joining] {
     JOININGS
