@@ -109,7 +109,10 @@ fn container_output<'a>(record: &Record<'a>, object: &'a Map<'a>) -> Option<Insi
         agent.set("@timestamp", time);
     }
     if let Some(outer) = record.agent {
-        outer.iter().filter(|(key, _)| agent.get(key).is_none()).for_each(|(key, value)| agent.add(key, value));
+        outer
+            .iter()
+            .filter(|(key, _)| agent.get(key).is_none())
+            .for_each(|(key, value)| agent.add(key, value));
     }
     Some(Inside::Records {
         records: vec![Value::Text(line.trim_end_matches(['\n', '\r']))],

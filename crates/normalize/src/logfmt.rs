@@ -66,7 +66,10 @@ fn unquoted<'a>(arena: &'a Arena, text: &'a str) -> &'a str {
             _ => 0,
         };
         if digits > 0 {
-            let code = chars.as_str().get(..digits).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+            let code = chars
+                .as_str()
+                .get(..digits)
+                .and_then(|hex| u32::from_str_radix(hex, 16).ok());
             match (code.and_then(char::from_u32), chars.as_str().get(digits..)) {
                 (Some(char), Some(tail)) => {
                     out.push(char);

@@ -300,8 +300,4 @@ fn records_of_attacks_are_recognised() {
 }
 
 /// Beginnings of the names of attack files whose source has no module yet.
-const PENDING: &[&str] = &[
-    "auditd_",
-    "synth_auditd_",
-    "synth_vk_",
-];
+const PENDING: &[&str] = &["auditd_", "synth_auditd_", "synth_vk_"];

@@ -26,7 +26,10 @@ const DERIVED: &[Derived] = &[
     derived("message", &[]),
     derived("@timestamp", &["time"]),
     derived("stream", &["stream"]),
-    derived("service.name", &["kubernetes.labels", "kubernetes.container.name"]),
+    derived(
+        "service.name",
+        &["kubernetes.labels", "kubernetes.container.name"],
+    ),
     derived("service.version", &["kubernetes.labels"]),
     derived("data_stream.namespace", &["kubernetes.annotations"]),
     derived("event.kind", &[]),
@@ -53,7 +56,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let document = record.document();
     document.put_text("message", record.text);
     document.put_text("event.kind", "event");
-    if let Some(date) = document.at("event.created").and_then(|created| convert::date(created, document)) {
+    if let Some(date) = document
+        .at("event.created")
+        .and_then(|created| convert::date(created, document))
+    {
         document.put_new("@timestamp", Value::Text(date));
     }
     let label = |name: &str| {
@@ -61,7 +67,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         labels.text_at_key(name)
     };
     let name = label("app_kubernetes_io/name").or_else(|| document.text_at("kubernetes.container.name"));
-    for (field, value) in [("service.name", name), ("service.version", label("app_kubernetes_io/version"))] {
+    for (field, value) in [
+        ("service.name", name),
+        ("service.version", label("app_kubernetes_io/version")),
+    ] {
         if let Some(value) = value {
             document.put_new(field, Value::Text(value));
         }

@@ -38,14 +38,22 @@ pub(super) fn image<'a>(document: &'a Map<'a>, reference: &'a str) {
 pub(super) fn container<'a>(document: &'a Map<'a>, text: &'a str) {
     let id = text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !text.is_empty() {
-        document.put_new(if id { "container.id" } else { "container.name" }, Value::Text(text));
+        document.put_new(
+            if id { "container.id" } else { "container.name" },
+            Value::Text(text),
+        );
     }
 }
 
 /// Sets `process.*` from the arguments of a command.
 pub(super) fn command<'a>(document: &'a Map<'a>, arguments: &[Value<'a>]) {
-    let words: Vec<&'a str> = arguments.iter().filter_map(|argument| argument.as_text()).collect();
-    let Some(first) = words.first().copied().filter(|first| !first.is_empty()) else { return };
+    let words: Vec<&'a str> = arguments
+        .iter()
+        .filter_map(|argument| argument.as_text())
+        .collect();
+    let Some(first) = words.first().copied().filter(|first| !first.is_empty()) else {
+        return;
+    };
     document.put("process.args", document.list(arguments));
     let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
     document.put("process.args_count", Value::Int(count));
@@ -65,7 +73,11 @@ pub(super) fn program<'a>(document: &'a Map<'a>, first: &'a str) {
 pub(super) fn labels<'a>(document: &'a Map<'a>, labels: impl Iterator<Item = (&'a str, Value<'a>)>) {
     let out = document.new_map();
     for (name, value) in labels {
-        let name = if name.contains('.') { document.text(&name.replace('.', "_")) } else { name };
+        let name = if name.contains('.') {
+            document.text(&name.replace('.', "_"))
+        } else {
+            name
+        };
         out.add(name, value);
     }
     if !out.is_empty() {

@@ -46,8 +46,14 @@ pub(super) const DERIVED: &[Derived] = &[
 
 /// Reads `GET /path HTTP/1.1`. What is no request (as when a client speaks TLS to a port without it) sets nothing.
 pub(super) fn request_line<'a>(document: &'a Map<'a>, line: &'a str) {
-    let Some((name, rest)) = line.split_once(' ') else { return };
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-' || byte == b'_') {
+    let Some((name, rest)) = line.split_once(' ') else {
+        return;
+    };
+    if name.is_empty()
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'-' || byte == b'_')
+    {
         return;
     }
     document.put_text("http.request.method", name);
@@ -78,7 +84,8 @@ pub(super) fn target<'a>(document: &'a Map<'a>, asked: &'a str) {
     if document.at("http.request.method").and_then(Value::as_text) == Some("CONNECT") {
         return authority(document, asked);
     }
-    let is_scheme = |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_scheme =
+        |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let path = match asked.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
         Some((scheme, rest)) => {
             document.put_text("url.scheme", scheme);
@@ -88,8 +95,12 @@ pub(super) fn target<'a>(document: &'a Map<'a>, asked: &'a str) {
         }
         None => asked,
     };
-    let (path, fragment) = path.split_once('#').map_or((path, None), |(path, tail)| (path, Some(tail)));
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, fragment) = path
+        .split_once('#')
+        .map_or((path, None), |(path, tail)| (path, Some(tail)));
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
     self::path(document, path);
     for (field, part) in [("url.query", query), ("url.fragment", fragment)] {
         if let Some(part) = part.filter(|part| !part.is_empty()) {
@@ -105,7 +116,10 @@ pub(super) fn path<'a>(document: &'a Map<'a>, path: &'a str) {
     }
     document.put_text("url.path", path);
     let name = path.rsplit('/').next().unwrap_or("");
-    if let Some((_, extension)) = name.rsplit_once('.').filter(|(_, extension)| !extension.is_empty()) {
+    if let Some((_, extension)) = name
+        .rsplit_once('.')
+        .filter(|(_, extension)| !extension.is_empty())
+    {
         document.put_text("url.extension", extension);
     }
 }
@@ -158,14 +172,22 @@ pub(super) fn peer<'a>(document: &'a Map<'a>, prefix: &'a str, address: &'a str)
     if document.map_at(prefix).is_none() {
         document.put(prefix, Value::Map(document.new_map()));
     }
-    let Some(peer) = document.map_at(prefix) else { return };
+    let Some(peer) = document.map_at(prefix) else {
+        return;
+    };
     let (host, port) = host_and_port(address);
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     peer.set("address", Value::Text(host));
     if host.parse::<IpAddr>().is_ok() {
         peer.set("ip", Value::Text(host));
         document.append_new("related.ip", Value::Text(host));
-    } else if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')) {
+    } else if host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    {
         peer.set("domain", Value::Text(host));
     }
     if let Some(port) = port {
@@ -186,7 +208,10 @@ pub(super) fn finish<'a>(document: &'a Map<'a>) {
         event.put_texts("category", &["web"]);
         event.put_texts("type", &["access"]);
         if let Some(status) = status.filter(|status| *status > 0) {
-            event.set("outcome", Value::Text(if status < 400 { "success" } else { "failure" }));
+            event.set(
+                "outcome",
+                Value::Text(if status < 400 { "success" } else { "failure" }),
+            );
         }
     }
     if let Some(user @ Value::Text(_)) = document.at("user.name") {
@@ -205,7 +230,10 @@ pub(super) fn duration<'a>(document: &'a Map<'a>, value: Option<Value<'a>>, unit
     if let Some(nanos) = number.map(|number| number * unit_nanos)
         && (0.0..9e18).contains(&nanos)
     {
-        #[expect(clippy::cast_possible_truncation, reason = "it is in range, and parts of a nanosecond may go")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "it is in range, and parts of a nanosecond may go"
+        )]
         document.put("event.duration", Value::Int(nanos.round() as i64));
     }
 }

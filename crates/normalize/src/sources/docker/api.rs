@@ -39,7 +39,13 @@ pub(in crate::sources) const DERIVED: &[Derived] = &[
 
 /// An operation: its method, the first segment of its path, the last one (after the name of an object) and its names.
 /// An empty last segment is a path of one segment; `*` is one that names an object and nothing more.
-type Operation = (&'static str, &'static str, &'static str, &'static str, &'static str);
+type Operation = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
 
 const OPERATIONS: &[Operation] = &[
     ("GET", "_ping", "", "SystemPing", "info"),
@@ -57,9 +63,21 @@ const OPERATIONS: &[Operation] = &[
     ("GET", "containers", "*/stats", "ContainerStats", "access"),
     ("GET", "containers", "*/export", "ContainerExport", "access"),
     ("GET", "containers", "*/archive", "ContainerArchive", "access"),
-    ("HEAD", "containers", "*/archive", "ContainerArchiveInfo", "access"),
+    (
+        "HEAD",
+        "containers",
+        "*/archive",
+        "ContainerArchiveInfo",
+        "access",
+    ),
     ("PUT", "containers", "*/archive", "PutContainerArchive", "change"),
-    ("GET", "containers", "*/attach/ws", "ContainerAttachWebsocket", "access"),
+    (
+        "GET",
+        "containers",
+        "*/attach/ws",
+        "ContainerAttachWebsocket",
+        "access",
+    ),
     ("POST", "containers", "create", "ContainerCreate", "creation"),
     ("POST", "containers", "prune", "ContainerPrune", "deletion"),
     ("POST", "containers", "*/start", "ContainerStart", "start"),
@@ -213,7 +231,9 @@ pub(in crate::sources) fn request<'a>(document: &'a Map<'a>, method: &'a str, as
 
 /// What the query of a call names.
 fn queried<'a>(document: &'a Map<'a>, operation: &str) {
-    let Some(query) = document.at("url.query").and_then(Value::as_text) else { return };
+    let Some(query) = document.at("url.query").and_then(Value::as_text) else {
+        return;
+    };
     let value = |wanted: &str| {
         query.split('&').find_map(|pair| {
             let (name, value) = pair.split_once('=')?;
@@ -240,7 +260,10 @@ fn queried<'a>(document: &'a Map<'a>, operation: &str) {
             }
         }
         "ImageCreate" => {
-            if let Some(name) = value("fromImage").or_else(|| value("repo")).or_else(|| value("reference")) {
+            if let Some(name) = value("fromImage")
+                .or_else(|| value("repo"))
+                .or_else(|| value("reference"))
+            {
                 docker::image(document, tagged(name));
             }
         }
@@ -275,7 +298,11 @@ pub(in crate::sources) fn body<'a>(document: &'a Map<'a>, body: &'a Map<'a>) {
             document.put_texts("event.type", &["creation", "start"]);
         }
         "ContainerCreate" => {
-            let whole: Vec<Value<'a>> = command("Entrypoint").iter().chain(command("Cmd")).copied().collect();
+            let whole: Vec<Value<'a>> = command("Entrypoint")
+                .iter()
+                .chain(command("Cmd"))
+                .copied()
+                .collect();
             docker::command(document, &whole);
             if let Some(image) = body.text_at("Image").or_else(|| body.text_at("image")) {
                 docker::image(document, image);
@@ -285,11 +312,16 @@ pub(in crate::sources) fn body<'a>(document: &'a Map<'a>, body: &'a Map<'a>) {
         "" => docker::command(document, command("Cmd")),
         _ => {}
     }
-    let privileged = body.get("Privileged").or_else(|| body.at("HostConfig.Privileged"));
+    let privileged = body
+        .get("Privileged")
+        .or_else(|| body.at("HostConfig.Privileged"));
     if let Some(privileged @ Value::Bool(_)) = privileged {
         document.put("container.security_context.privileged", privileged);
     }
-    for (key, field) in [("WorkingDir", "process.working_directory"), ("User", "process.user.name")] {
+    for (key, field) in [
+        ("WorkingDir", "process.working_directory"),
+        ("User", "process.user.name"),
+    ] {
         if let Some(text) = body.text_at(key) {
             document.put_text(field, text);
         }

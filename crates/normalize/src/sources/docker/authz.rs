@@ -54,7 +54,11 @@ fn detect(record: &Record<'_>) -> Confidence {
             .at("RequestUri")
             .or_else(|| record.at("RequestURI"))
             .is_some_and(|asked| asked.as_text().is_some());
-    if known && record.object.is_some_and(|object| object.get("User").is_some() || object.get("RequestHeaders").is_some()) {
+    if known
+        && record
+            .object
+            .is_some_and(|object| object.get("User").is_some() || object.get("RequestHeaders").is_some())
+    {
         Confidence::Certain
     } else {
         Confidence::No
@@ -65,7 +69,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    let asked = object.text_at("RequestUri").or_else(|| object.text_at("RequestURI"));
+    let asked = object
+        .text_at("RequestUri")
+        .or_else(|| object.text_at("RequestURI"));
     let (Some(method), Some(asked)) = (object.text_at("RequestMethod"), asked) else {
         return Err(Dropped::Malformed("it names no call"));
     };
@@ -77,7 +83,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         document.append_new("related.user", user);
     }
     if let Some(encoded) = object.text_at("RequestBody")
-        && let Some(text) = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok())
+        && let Some(text) = STANDARD
+            .decode(encoded)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
     {
         let text = document.text(&text);
         document.put_text("http.request.body.content", text);

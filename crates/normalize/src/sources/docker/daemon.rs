@@ -37,7 +37,10 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
 pub(in crate::sources) const JOINING: Joining = Joining {
     source: "docker_daemon",
     marks: &["Calling POST", "form data: "],
-    part: |line| match line.strip_prefix("time=\"").and_then(|rest| rest.split_once(" msg=\"")) {
+    part: |line| match line
+        .strip_prefix("time=\"")
+        .and_then(|rest| rest.split_once(" msg=\""))
+    {
         Some((_, message)) if message.starts_with("Calling POST ") => Part::First(""),
         Some((_, message)) if message.starts_with(FORM) => Part::Last(""),
         _ => Part::Alone,
@@ -98,7 +101,9 @@ fn has_nanos(time: &str) -> bool {
     let decimals = time.get(20..29);
     time.get(19..20) == Some(".")
         && decimals.is_some_and(|decimals| decimals.bytes().all(|byte| byte.is_ascii_digit()))
-        && time.get(29..30).is_some_and(|next| matches!(next, "Z" | "+" | "-"))
+        && time
+            .get(29..30)
+            .is_some_and(|next| matches!(next, "Z" | "+" | "-"))
 }
 
 fn detect(record: &Record<'_>) -> Confidence {
@@ -154,7 +159,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         if let Some(form) = pairs.get("form-data") {
             form_data(record, document, form);
         }
-    } else if let Some((method, asked)) = message.strip_prefix(CALLING).and_then(|call| call.split_once(' ')) {
+    } else if let Some((method, asked)) = message
+        .strip_prefix(CALLING)
+        .and_then(|call| call.split_once(' '))
+    {
         api::request(document, method, asked);
     } else if let Some(failure) = message.strip_prefix("Handler for ") {
         failed(document, failure);
@@ -169,7 +177,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     }
     if record.object.is_none() {
         for line in lines {
-            let Some(next) = logfmt::parse(record.arena, line) else { continue };
+            let Some(next) = logfmt::parse(record.arena, line) else {
+                continue;
+            };
             follow(record, document, next.text_at_key("msg").unwrap_or(""));
         }
     }
@@ -221,7 +231,9 @@ fn form_data<'a>(record: &Record<'a>, document: &'a Map<'a>, form: Value<'a>) {
 
 /// `POST /v1.41/containers/x/start returned error: …`
 fn failed<'a>(document: &'a Map<'a>, text: &'a str) {
-    let Some((call, error)) = text.split_once(" returned error: ") else { return };
+    let Some((call, error)) = text.split_once(" returned error: ") else {
+        return;
+    };
     if let Some((method, asked)) = call.split_once(' ') {
         api::request(document, method, asked);
     }

@@ -52,9 +52,18 @@ const DERIVED: &[Derived] = &[
     derived("container.id", &["Actor.ID", "id"]),
     derived("container.name", &["Actor.Attributes.name"]),
     derived("container.runtime", &[]),
-    derived("container.image.name", &["Actor.Attributes.image", "Actor.Attributes.name", "Actor.ID"]),
-    derived("container.image.tag", &["Actor.Attributes.image", "Actor.Attributes.name", "Actor.ID"]),
-    derived("container.image.hash.all", &["Actor.ID", "Actor.Attributes.imageID"]),
+    derived(
+        "container.image.name",
+        &["Actor.Attributes.image", "Actor.Attributes.name", "Actor.ID"],
+    ),
+    derived(
+        "container.image.tag",
+        &["Actor.Attributes.image", "Actor.Attributes.name", "Actor.ID"],
+    ),
+    derived(
+        "container.image.hash.all",
+        &["Actor.ID", "Actor.Attributes.imageID"],
+    ),
     derived("container.labels.*", &["Actor.Attributes"]),
     derived("docker.event.attributes.*", &["Actor.Attributes"]),
     derived("process.command_line", &["Action"]),
@@ -70,9 +79,15 @@ fn detect(record: &Record<'_>) -> Confidence {
     };
     let texts = object.text_at("Type").is_some() && object.text_at("Action").is_some();
     let known = texts
-        && object.map_at("Actor").is_some_and(|actor| actor.get("ID").is_some() || actor.get("Attributes").is_some())
+        && object
+            .map_at("Actor")
+            .is_some_and(|actor| actor.get("ID").is_some() || actor.get("Attributes").is_some())
         && (object.get("timeNano").is_some() || object.get("time").is_some());
-    if known { Confidence::Certain } else { Confidence::No }
+    if known {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
 }
 
 fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
@@ -165,15 +180,33 @@ fn image<'a>(document: &'a Map<'a>, id: Option<&'a str>, name: Option<&'a str>, 
 
 /// Attributes that the engine writes itself; the others are labels.
 const OWN: &[&str] = &[
-    "image", "name", "execID", "exitCode", "containerExitCode", "signal", "comment", "imageID", "imageRef", "container",
-    "containerID", "podId", "execDuration", "oldName", "type", "driver", "reclaimed",
+    "image",
+    "name",
+    "execID",
+    "exitCode",
+    "containerExitCode",
+    "signal",
+    "comment",
+    "imageID",
+    "imageRef",
+    "container",
+    "containerID",
+    "podId",
+    "execDuration",
+    "oldName",
+    "type",
+    "driver",
+    "reclaimed",
 ];
 
 fn described<'a>(document: &'a Map<'a>, attributes: &'a Map<'a>, labelled: bool) {
     let is_own = |name: &str| !labelled || OWN.contains(&name);
     docker::labels(document, attributes.iter().filter(|(name, _)| !is_own(name)));
     let own = document.new_map();
-    for (name, value) in attributes.iter().filter(|(name, value)| is_own(name) && !value.is_blank()) {
+    for (name, value) in attributes
+        .iter()
+        .filter(|(name, value)| is_own(name) && !value.is_blank())
+    {
         own.add(name, value);
     }
     if !own.is_empty() {
@@ -191,7 +224,9 @@ fn classify<'a>(kind: &str, action: &str, event: &'a Map<'a>) {
         ("container", "die" | "stop" | "kill" | "pause" | "oom") => ("host", "end"),
         ("container", "attach" | "export" | "archive-path") => ("host", "access"),
         ("container", "health_status") => ("host", "info"),
-        (_, "create" | "commit" | "import" | "load" | "pull" | "tag" | "build") => ("configuration", "creation"),
+        (_, "create" | "commit" | "import" | "load" | "pull" | "tag" | "build") => {
+            ("configuration", "creation")
+        }
         (_, "destroy" | "delete" | "untag" | "prune" | "remove") => ("configuration", "deletion"),
         (_, "push" | "save" | "mount" | "unmount" | "connect" | "disconnect") => ("configuration", "access"),
         _ => ("configuration", "change"),

@@ -52,12 +52,20 @@ fn events_of_docker_are_read() {
     check(
         r#"{"Type":"image","Action":"tag","Actor":{"ID":"sha256:eb","Attributes":{"name":"acme/web:1"}},"timeNano":1795289667111860792}"#,
         "docker_events",
-        &[("container.image.hash.all", "[\"sha256:eb\"]"), ("container.image.name", "acme/web:1"), ("container.id", "null")],
+        &[
+            ("container.image.hash.all", "[\"sha256:eb\"]"),
+            ("container.image.name", "acme/web:1"),
+            ("container.id", "null"),
+        ],
     );
     check(
         r#"{"Type":"container","Action":"die","Actor":{"ID":"4f","Attributes":{"exitCode":"137","image":"a","name":"w"}},"timeNano":1795289667111860792}"#,
         "docker_events",
-        &[("process.exit_code", "137"), ("event.outcome", "null"), ("event.type", "[\"end\"]")],
+        &[
+            ("process.exit_code", "137"),
+            ("event.outcome", "null"),
+            ("event.type", "[\"end\"]"),
+        ],
     );
 }
 
@@ -109,23 +117,76 @@ fn calls_in_the_log_of_the_daemon_are_read() {
     check(
         r#"time="2026-11-21T19:34:02.869892219Z" level=debug msg="error response for GET request" error-response="No such image: x" method=GET module=api request-url="/v1.48/images/x/json" status=404 vars="map[]""#,
         "docker_daemon",
-        &[("event.outcome", "failure"), ("event.action", "ImageInspect"), ("container.image.name", "x")],
+        &[
+            ("event.outcome", "failure"),
+            ("event.action", "ImageInspect"),
+            ("container.image.name", "x"),
+        ],
     );
     for (call, action, field, value) in [
-        ("POST /v1.41/images/127.0.0.1:25000/acme/web/push?tag=1.1", "ImagePush", "container.image.name", "127.0.0.1:25000/acme/web:1.1"),
-        ("POST /v1.41/commit?author=&container=dbg&repo=local%2Fdbg&tag=tmp", "ImageCommit", "container.image.name", "local/dbg:tmp"),
-        ("POST /v1.41/commit?author=&container=dbg&repo=local%2Fdbg&tag=tmp", "ImageCommit", "container.name", "dbg"),
-        ("POST /images/create?fromImage=acme%2Fweb&tag=1.2", "ImageCreate", "container.image.name", "acme/web:1.2"),
-        ("POST /v1.41/build?t=127.0.0.1%3A25000%2Facme%2Fweb%3A1.2&target=", "ImageBuild", "container.image.name", "127.0.0.1:25000/acme/web:1.2"),
-        ("DELETE /v1.41/images/acme/base:latest?force=1", "ImageDelete", "container.image.tag", "[\"latest\"]"),
-        ("GET /v1.24/containers/4faa6f19f52b/json", "ContainerInspect", "container.id", "4faa6f19f52b"),
-        ("POST /v1.41/images/json/push", "ImagePush", "container.image.name", "json"),
-        ("GET /v1.41/containers/json", "ContainerList", "container.name", "null"),
+        (
+            "POST /v1.41/images/127.0.0.1:25000/acme/web/push?tag=1.1",
+            "ImagePush",
+            "container.image.name",
+            "127.0.0.1:25000/acme/web:1.1",
+        ),
+        (
+            "POST /v1.41/commit?author=&container=dbg&repo=local%2Fdbg&tag=tmp",
+            "ImageCommit",
+            "container.image.name",
+            "local/dbg:tmp",
+        ),
+        (
+            "POST /v1.41/commit?author=&container=dbg&repo=local%2Fdbg&tag=tmp",
+            "ImageCommit",
+            "container.name",
+            "dbg",
+        ),
+        (
+            "POST /images/create?fromImage=acme%2Fweb&tag=1.2",
+            "ImageCreate",
+            "container.image.name",
+            "acme/web:1.2",
+        ),
+        (
+            "POST /v1.41/build?t=127.0.0.1%3A25000%2Facme%2Fweb%3A1.2&target=",
+            "ImageBuild",
+            "container.image.name",
+            "127.0.0.1:25000/acme/web:1.2",
+        ),
+        (
+            "DELETE /v1.41/images/acme/base:latest?force=1",
+            "ImageDelete",
+            "container.image.tag",
+            "[\"latest\"]",
+        ),
+        (
+            "GET /v1.24/containers/4faa6f19f52b/json",
+            "ContainerInspect",
+            "container.id",
+            "4faa6f19f52b",
+        ),
+        (
+            "POST /v1.41/images/json/push",
+            "ImagePush",
+            "container.image.name",
+            "json",
+        ),
+        (
+            "GET /v1.41/containers/json",
+            "ContainerList",
+            "container.name",
+            "null",
+        ),
         ("HEAD /_ping", "SystemPing", "docker.api.path", "/_ping"),
         ("TRACE /odd", "TRACE /odd", "event.type", "[\"info\"]"),
     ] {
         let line = format!("time=\"2026-11-21T19:34:02.869892219Z\" level=debug msg=\"Calling {call}\"");
-        check(&line, "docker_daemon", &[("event.action", action), (field, value)]);
+        check(
+            &line,
+            "docker_daemon",
+            &[("event.action", action), (field, value)],
+        );
     }
 }
 
@@ -161,7 +222,11 @@ fn podman_is_read() {
     check(
         r#"time="2026-11-21T19:38:18Z" level=info msg="podman filtering at log level debug""#,
         "podman_api",
-        &[("message", "podman filtering at log level debug"), ("log.level", "info"), ("event.category", "null")],
+        &[
+            ("message", "podman filtering at log level debug"),
+            ("log.level", "info"),
+            ("event.category", "null"),
+        ],
     );
     check(
         r#"{"ID":"96b5","Image":"localhost/acme/base:1.0","Name":"db","Status":"exec","Time":"2026-11-21T19:38:00.280709038Z","Type":"container","Attributes":{"a.b":"c"}}"#,
@@ -191,7 +256,11 @@ fn output_of_containers_is_read_as_what_it_is() {
     check(
         r#"{"log":"started\n","stream":"stderr","time":"2026-11-21T19:38:05.33Z"}"#,
         "kubernetes_container_logs",
-        &[("message", "started"), ("stream", "stderr"), ("@timestamp", "2026-11-21T19:38:05.330Z")],
+        &[
+            ("message", "started"),
+            ("stream", "stderr"),
+            ("@timestamp", "2026-11-21T19:38:05.330Z"),
+        ],
     );
     check(
         "2026-11-21T19:38:05.330000000Z stdout F started",
@@ -201,6 +270,11 @@ fn output_of_containers_is_read_as_what_it_is() {
     check(
         r#"{"message":"hello","kubernetes":{"pod":{"name":"p"},"container":{"name":"c"},"labels":{"app_kubernetes_io/version":"1"}},"log":{"file":{"path":"/x"}}}"#,
         "kubernetes_container_logs",
-        &[("service.name", "c"), ("service.version", "1"), ("message", "hello"), ("kubernetes.pod.name", "p")],
+        &[
+            ("service.name", "c"),
+            ("service.version", "1"),
+            ("message", "hello"),
+            ("kubernetes.pod.name", "p"),
+        ],
     );
 }

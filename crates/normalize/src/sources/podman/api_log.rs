@@ -53,15 +53,46 @@ const DERIVED: &[Derived] = &[
 
 /// What Podman and the libraries of its makers write of.
 const MARKS: &[&str] = &[
-    "podman", "libpod", "X-Reference-Id", "IdleTracker", "APIHandler", "API service", "conmon", "OCI runtime",
-    "[graphdriver]", "containers storage", "parsed reference into", "exporting opaque data as blob",
-    "registries configuration", "CORS Headers", "parallel job count", "SIGHUP", "event backend", "containers.conf",
+    "podman",
+    "libpod",
+    "X-Reference-Id",
+    "IdleTracker",
+    "APIHandler",
+    "API service",
+    "conmon",
+    "OCI runtime",
+    "[graphdriver]",
+    "containers storage",
+    "parsed reference into",
+    "exporting opaque data as blob",
+    "registries configuration",
+    "CORS Headers",
+    "parallel job count",
+    "SIGHUP",
+    "event backend",
+    "containers.conf",
 ];
 
 /// What they write of as well as others.
 const WORDS: &[&str] = &[
-    "container", "image", "network", "volume", "exec", "healthcheck", "blob", "manifest", "storage", "cgroup",
-    "msg=\"Using ", "msg=\"Trying ", "namespace", "pod ", "overlay", "layer", "mount", "database",
+    "container",
+    "image",
+    "network",
+    "volume",
+    "exec",
+    "healthcheck",
+    "blob",
+    "manifest",
+    "storage",
+    "cgroup",
+    "msg=\"Using ",
+    "msg=\"Trying ",
+    "namespace",
+    "pod ",
+    "overlay",
+    "layer",
+    "mount",
+    "database",
 ];
 
 fn detect(record: &Record<'_>) -> Confidence {
@@ -87,11 +118,18 @@ fn detect(record: &Record<'_>) -> Confidence {
     }
     let socket = text.starts_with("@ - - [") && common_log(text).is_some();
     let libpod = text.contains("/libpod/") && common_log(text).is_some_and(|(_, words)| is_libpod(&words));
-    if socket || libpod { Confidence::Certain } else { Confidence::No }
+    if socket || libpod {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
 }
 
 fn is_libpod(words: &[crate::words::Word<'_>]) -> bool {
-    let asked = words.get(4).and_then(|word| word.text().split(' ').nth(1)).unwrap_or("");
+    let asked = words
+        .get(4)
+        .and_then(|word| word.text().split(' ').nth(1))
+        .unwrap_or("");
     let (stripped, version) = api::stripped(asked);
     version.is_some() && asked.contains("/libpod/") && asked.len() > stripped.len()
 }
@@ -122,7 +160,10 @@ fn access<'a>(document: &'a Map<'a>, [client, time, request, status, size, agent
         api::request(document, method, asked);
         web::version(document, protocol);
     }
-    for (text, field) in [(status, "http.response.status_code"), (size, "http.response.body.bytes")] {
+    for (text, field) in [
+        (status, "http.response.status_code"),
+        (size, "http.response.body.bytes"),
+    ] {
         if let Ok(number) = text.parse() {
             document.put(field, Value::Int(number));
         }

@@ -42,21 +42,38 @@ const FIELDS: &[Mapping] = &[
 
 const DERIVED: &[Derived] = &[
     derived("event.kind", &[]),
-    derived("event.category", &["Type", "Status", "PODMAN_TYPE", "PODMAN_EVENT"]),
+    derived(
+        "event.category",
+        &["Type", "Status", "PODMAN_TYPE", "PODMAN_EVENT"],
+    ),
     derived("event.type", &["Status", "PODMAN_EVENT"]),
     derived("event.outcome", &["Status", "PODMAN_EVENT"]),
     derived("container.id", &["ID", "PODMAN_ID"]),
     derived("container.name", &["Name", "PODMAN_NAME"]),
     derived("container.runtime", &[]),
-    derived("container.image.name", &["Image", "Name", "PODMAN_IMAGE", "PODMAN_NAME"]),
-    derived("container.image.tag", &["Image", "Name", "PODMAN_IMAGE", "PODMAN_NAME"]),
+    derived(
+        "container.image.name",
+        &["Image", "Name", "PODMAN_IMAGE", "PODMAN_NAME"],
+    ),
+    derived(
+        "container.image.tag",
+        &["Image", "Name", "PODMAN_IMAGE", "PODMAN_NAME"],
+    ),
     derived("container.image.hash.all", &["ID", "PODMAN_ID"]),
     derived("container.labels.*", &["Attributes"]),
     derived("podman.event.id", &["ID", "PODMAN_ID"]),
 ];
 
 const TYPES: &[&str] = &[
-    "container", "image", "pod", "system", "volume", "network", "machine", "secret", "artifact",
+    "container",
+    "image",
+    "pod",
+    "system",
+    "volume",
+    "network",
+    "machine",
+    "secret",
+    "artifact",
 ];
 
 fn detect(record: &Record<'_>) -> Confidence {
@@ -70,7 +87,11 @@ fn detect(record: &Record<'_>) -> Confidence {
         && object.text_at("Status").is_some()
         && (object.text_at("Time").is_some() || object.get("time").is_some())
         && object.get("Actor").is_none();
-    if known { Confidence::Certain } else { Confidence::No }
+    if known {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
 }
 
 fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
@@ -112,7 +133,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     if let Some(id) = id {
         document.put_text("podman.event.id", id);
     }
-    if let Some(attributes) = object.map_at("Attributes").or_else(|| object.map_at("attributes")) {
+    if let Some(attributes) = object
+        .map_at("Attributes")
+        .or_else(|| object.map_at("attributes"))
+    {
         docker::labels(document, attributes.iter());
     }
     if let Some(event) = document.child("event") {

@@ -160,8 +160,14 @@ fn detect_nginx(record: &Record<'_>) -> Confidence {
         let request = some(&["request", "request_uri", "uri"]) && some(&["status"]);
         return if object.get("remote_addr").is_some()
             && request
-            && some(&["body_bytes_sent", "http_user_agent", "time_local", "time_iso8601", "request_time", "bytes_sent"])
-        {
+            && some(&[
+                "body_bytes_sent",
+                "http_user_agent",
+                "time_local",
+                "time_iso8601",
+                "request_time",
+                "bytes_sent",
+            ]) {
             Confidence::Certain
         } else {
             Confidence::No
@@ -208,11 +214,16 @@ pub(in crate::sources) fn filled<'a>(columns: &Map<'a>, document: &'a Map<'a>) {
     if let Some(request) = columns.text_at_key("request") {
         web::request_line(document, request);
     }
-    if let Some(asked) = ["request_uri", "uri"].iter().find_map(|key| columns.text_at_key(key))
+    if let Some(asked) = ["request_uri", "uri"]
+        .iter()
+        .find_map(|key| columns.text_at_key(key))
         && document.at("url.original").is_none()
     {
         web::target(document, asked);
-        if let Some(query) = ["args", "query_string"].iter().find_map(|key| columns.text_at_key(key)) {
+        if let Some(query) = ["args", "query_string"]
+            .iter()
+            .find_map(|key| columns.text_at_key(key))
+        {
             document.put_new("url.query", Value::Text(query));
         }
     }
@@ -232,7 +243,9 @@ pub(in crate::sources) fn filled<'a>(columns: &Map<'a>, document: &'a Map<'a>) {
     if let Some(protocol) = columns.text_at_key("server_protocol") {
         web::version(document, protocol);
     }
-    let host = ["vhost", "host", "http_host", "server_name"].iter().find_map(|key| columns.text_at_key(key));
+    let host = ["vhost", "host", "http_host", "server_name"]
+        .iter()
+        .find_map(|key| columns.text_at_key(key));
     if let Some(host) = host.filter(|_| document.at("url.domain").is_none()) {
         web::domain(document, host);
     }
@@ -251,6 +264,9 @@ pub(super) fn epoch_millis(value: Value<'_>) -> Option<i64> {
         _ => return None,
     };
     let millis = seconds * 1e3;
-    #[expect(clippy::cast_possible_truncation, reason = "it is in range, and parts of a millisecond may go")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is in range, and parts of a millisecond may go"
+    )]
     (0.0..1e15).contains(&millis).then(|| millis.round() as i64)
 }

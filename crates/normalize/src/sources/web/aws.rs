@@ -57,7 +57,11 @@ const ELB_FIELDS: &[Mapping] = &[
     keep("type", "aws.elb.type"),
     keep("elb", "aws.elb.name"),
     to(How::Long, "elb_status_code", "http.response.status_code"),
-    to(How::Long, "target_status_code", "aws.elb.backend.http.response.status_code"),
+    to(
+        How::Long,
+        "target_status_code",
+        "aws.elb.backend.http.response.status_code",
+    ),
     to(How::Long, "received_bytes", "http.request.bytes"),
     to(How::Long, "sent_bytes", "http.response.bytes"),
     keep("user_agent", "user_agent.original"),
@@ -158,7 +162,11 @@ fn elb_words(line: &str) -> Option<(Words<'_>, &'static [&'static str])> {
     let known = matches!(words.len(), 12 | 15)
         && is_time(words.first())
         && quoted(11)
-        && (4..7).all(|position| words.get(position).is_some_and(|word| word.text().parse::<f64>().is_ok()));
+        && (4..7).all(|position| {
+            words
+                .get(position)
+                .is_some_and(|word| word.text().parse::<f64>().is_ok())
+        });
     known.then_some((words, CLASSIC))
 }
 
@@ -177,7 +185,10 @@ fn normalize_elb<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let columns = words::columns(record.arena, names, &words);
     let document = record.document();
     // A listener that speaks no HTTP writes `- - - `.
-    if let Some(request) = columns.text_at_key("request").filter(|request| !request.starts_with("- ")) {
+    if let Some(request) = columns
+        .text_at_key("request")
+        .filter(|request| !request.starts_with("- "))
+    {
         web::request_line(document, request);
     }
     ELB_PLAN.apply(columns, document);
@@ -192,7 +203,10 @@ fn normalize_elb<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             document.put_text("aws.elb.backend.port", document.text(&port.to_string()));
         }
     }
-    if let Some(version) = columns.text_at_key("ssl_protocol").and_then(|text| text.strip_prefix("TLSv")) {
+    if let Some(version) = columns
+        .text_at_key("ssl_protocol")
+        .and_then(|text| text.strip_prefix("TLSv"))
+    {
         document.put_text("tls.version", version);
         document.put_text("tls.version_protocol", "tls");
     }
@@ -273,7 +287,9 @@ fn s3_words(line: &str) -> Option<Words<'_>> {
     let known = words.len() >= 18
         && matches!(words.get(2), Some(Word::Bracketed(_)))
         && operation.contains('.')
-        && operation.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'.' | b'_' | b'3'));
+        && operation
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'.' | b'_' | b'3'));
     known.then_some(words)
 }
 
@@ -295,12 +311,18 @@ fn normalize_s3<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         web::request_line(document, request);
     }
     S3_PLAN.apply(columns, document);
-    if let Some(date) = columns.text_at_key("time").and_then(|time| web::common_log_time(time, document)) {
+    if let Some(date) = columns
+        .text_at_key("time")
+        .and_then(|time| web::common_log_time(time, document))
+    {
         document.put_text("@timestamp", date);
     }
     document.put_text("cloud.provider", "aws");
     web::duration(document, columns.get("total_time"), 1e6);
-    if let Some(version) = columns.text_at_key("tls_version").and_then(|text| text.strip_prefix("TLSv")) {
+    if let Some(version) = columns
+        .text_at_key("tls_version")
+        .and_then(|text| text.strip_prefix("TLSv"))
+    {
         document.put_text("tls.version", version);
         document.put_text("tls.version_protocol", "tls");
     }
@@ -324,8 +346,14 @@ const WAF_FIELDS: &[Mapping] = &[
     keep("ruleGroupList", "aws.waf.rule_group_list"),
     keep("terminatingRuleId", "aws.waf.terminating_rule_id"),
     keep("terminatingRuleType", "rule.ruleset"),
-    keep("terminatingRuleMatchDetails", "aws.waf.terminating_rule_match_details"),
-    keep("nonTerminatingMatchingRules", "aws.waf.non_terminating_matching_rules"),
+    keep(
+        "terminatingRuleMatchDetails",
+        "aws.waf.terminating_rule_match_details",
+    ),
+    keep(
+        "nonTerminatingMatchingRules",
+        "aws.waf.non_terminating_matching_rules",
+    ),
     keep("rateBasedRuleList", "aws.waf.rate_based_rule_list"),
     keep("webaclId", "aws.waf.arn"),
     keep("httpSourceName", "aws.waf.source.name"),
@@ -352,7 +380,11 @@ const WAF_DERIVED: &[Derived] = &[
 
 fn detect_waf(record: &Record<'_>) -> Confidence {
     let known = record.has(&["webaclId", "action", "httpRequest"]);
-    if known { Confidence::Certain } else { Confidence::No }
+    if known {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
 }
 
 fn normalize_waf<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
@@ -370,12 +402,19 @@ fn normalize_waf<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             }
         }
     }
-    let headers = object.at("httpRequest.headers").and_then(Value::as_list).unwrap_or(&[]);
+    let headers = object
+        .at("httpRequest.headers")
+        .and_then(Value::as_list)
+        .unwrap_or(&[]);
     let header = |wanted: &str| {
-        headers.iter().filter_map(|header| header.as_map()).find_map(|header| {
-            let name = header.text_at_key("name")?;
-            name.eq_ignore_ascii_case(wanted).then(|| header.text_at_key("value"))?
-        })
+        headers
+            .iter()
+            .filter_map(|header| header.as_map())
+            .find_map(|header| {
+                let name = header.text_at_key("name")?;
+                name.eq_ignore_ascii_case(wanted)
+                    .then(|| header.text_at_key("value"))?
+            })
     };
     for (name, field) in [
         ("user-agent", "user_agent.original"),

@@ -45,7 +45,16 @@ const DERIVED: &[Derived] = &[
 ];
 
 const COLUMNS: &[&str] = &[
-    "time", "elapsed", "client", "result", "bytes", "method", "url", "user", "hierarchy", "type",
+    "time",
+    "elapsed",
+    "client",
+    "result",
+    "bytes",
+    "method",
+    "url",
+    "user",
+    "hierarchy",
+    "type",
 ];
 
 fn words(line: &str) -> Option<Words<'_>> {
@@ -86,13 +95,19 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         document.put_text("@timestamp", date);
     }
     web::duration(document, columns.get("elapsed"), 1e6);
-    if let Some((action, status)) = columns.text_at_key("result").and_then(|result| result.split_once('/')) {
+    if let Some((action, status)) = columns
+        .text_at_key("result")
+        .and_then(|result| result.split_once('/'))
+    {
         document.put_text("event.action", action);
         if let Some(status) = status.parse().ok().filter(|status| *status > 0) {
             document.put("http.response.status_code", Value::Int(status));
         }
     }
-    if let Some((how, peer)) = columns.text_at_key("hierarchy").and_then(|text| text.split_once('/')) {
+    if let Some((how, peer)) = columns
+        .text_at_key("hierarchy")
+        .and_then(|text| text.split_once('/'))
+    {
         document.put_text("squid.hierarchy_status", how);
         web::peer(document, "destination", peer);
     }

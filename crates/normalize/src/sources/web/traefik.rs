@@ -105,7 +105,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         web::request_line(document, request);
     }
     if record.object.is_none()
-        && let Some(date) = columns.text_at_key("StartUTC").and_then(|time| web::common_log_time(time, document))
+        && let Some(date) = columns
+            .text_at_key("StartUTC")
+            .and_then(|time| web::common_log_time(time, document))
     {
         document.put_text("@timestamp", date);
     }
@@ -123,13 +125,18 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     if let Some(protocol) = columns.text_at_key("RequestProtocol") {
         web::version(document, protocol);
     }
-    if let Some(host) = ["RequestHost", "RequestAddr"].iter().find_map(|key| columns.text_at_key(key))
+    if let Some(host) = ["RequestHost", "RequestAddr"]
+        .iter()
+        .find_map(|key| columns.text_at_key(key))
         && host != "-"
     {
         web::domain(document, host);
     }
     // `ClientHost` is without the port, and follows `X-Forwarded-For` where Traefik trusts it.
-    if let Some(address) = ["ClientHost", "ClientAddr"].iter().find_map(|key| columns.text_at_key(key)) {
+    if let Some(address) = ["ClientHost", "ClientAddr"]
+        .iter()
+        .find_map(|key| columns.text_at_key(key))
+    {
         web::client(document, address);
     }
     if document.at("user.name").and_then(Value::as_text) == Some("-") {

@@ -82,7 +82,10 @@ const FIELDS: &[Mapping] = &[
     keep("x-edge-location", "aws.cloudfront.edge_location"),
     keep("x-edge-result-type", "aws.cloudfront.edge_result_type"),
     keep("x-edge-request-id", "http.request.id"),
-    keep("x-edge-detailed-result-type", "aws.cloudfront.edge_detailed_result_type"),
+    keep(
+        "x-edge-detailed-result-type",
+        "aws.cloudfront.edge_detailed_result_type",
+    ),
     keep("x-host-header", "destination.domain"),
     keep("cs-protocol", "network.protocol"),
     keep("ssl-cipher", "tls.cipher"),
@@ -182,7 +185,11 @@ fn detect_iis(record: &Record<'_>) -> Confidence {
         && !method.is_empty()
         && method.bytes().all(|byte| byte.is_ascii_uppercase())
         && word(4).starts_with('/');
-    if default { Confidence::Certain } else { Confidence::No }
+    if default {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
 }
 
 fn detect_cloudfront(record: &Record<'_>) -> Confidence {
@@ -244,7 +251,10 @@ fn filled<'a>(server: &Server, columns: &Map<'a>, document: &'a Map<'a>) {
             .filter(|text| *text != "-")
     };
     if let (Some(date), Some(time)) = (text(&["date"]), text(&["time"]))
-        && let Some(date) = convert::date(Value::Text(document.text(&[date, "T", time, "Z"].concat())), document)
+        && let Some(date) = convert::date(
+            Value::Text(document.text(&[date, "T", time, "Z"].concat())),
+            document,
+        )
     {
         document.put_text("@timestamp", date);
     }
