@@ -3,8 +3,11 @@
 //! A wrapping is taken off whatever source is asked for, so each source sees its records bare. One record may hold
 //! many (`Records` of an S3 object), and wrappings nest (a queue message with a notification with an event).
 
+use std::io::Read as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::MultiGzDecoder;
 
 use crate::convert;
 use crate::json;
@@ -33,10 +36,13 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
         agent: record.agent,
     };
 
-    for key in ["Records", "records", "logEvents", "Messages"] {
+    for key in ["Records", "records", "logEvents", "Messages", "receivedMessages"] {
         if let Some(list) = object.get(key).and_then(Value::as_list) {
             return records(list.to_vec());
         }
+    }
+    if let Some(list) = answer(object) {
+        return records(list);
     }
     if object.text_at("kind") == Some("EventList")
         && let Some(items) = object.get("items").and_then(Value::as_list)
@@ -75,23 +81,23 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
             return records(vec![event]);
         }
     }
-    if let Some(event @ Value::Map(inner)) = object.get("eventData")
-        && inner.get("eventVersion").is_some()
-    {
-        return records(vec![event]);
+    match object.get("eventData") {
+        Some(event @ Value::Map(inner)) if inner.get("eventVersion").is_some() => {
+            return records(vec![event]);
+        }
+        Some(event @ Value::Text(text)) if text.trim_start().starts_with('{') => return records(vec![event]),
+        _ => {}
+    }
+    if let Some(list) = carried(object) {
+        return records(list);
     }
     // Google Pub/Sub, pushed or pulled. https://cloud.google.com/pubsub/docs/push#receive_push
     let push = object.map_at("message").unwrap_or(object);
-    if (push.get("messageId").is_some()
-        || push.get("message_id").is_some()
-        || push.get("publishTime").is_some())
-        && let Some(data) = push.text_at("data")
-        && let Some(text) = STANDARD
-            .decode(data)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
+    let message = ["messageId", "message_id", "publishTime"];
+    if message.iter().any(|key| push.get(key).is_some())
+        && let Some(list) = push.text_at("data").and_then(|data| unpacked(data, object))
     {
-        return records(vec![Value::Text(object.text(&text))]);
+        return records(list);
     }
     container_output(record, object).unwrap_or_else(|| agent_message(object))
 }
@@ -138,6 +144,103 @@ fn container_line<'a>(record: &Record<'a>) -> Option<Inside<'a>> {
     Some(Inside::Records {
         records: vec![Value::Text(line)],
         agent: Some(agent),
+    })
+}
+
+/// The list of an API's answer.
+fn answer<'a>(object: &Map<'a>) -> Option<Vec<Value<'a>>> {
+    let first = |list: &'a [Value<'a>]| list.first()?.as_map();
+    // Azure and Microsoft Graph. https://learn.microsoft.com/rest/api/monitor/activity-logs/list
+    if let Some(list) = object.get("value").and_then(Value::as_list)
+        && object
+            .iter()
+            .all(|(key, _)| key == "value" || key == "nextLink" || key.starts_with("@odata."))
+    {
+        return Some(list.to_vec());
+    }
+    // Google Cloud. https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
+    if let Some(list) = object.get("entries").and_then(Value::as_list)
+        && first(list).is_some_and(|entry| entry.get("logName").is_some() || entry.get("insertId").is_some())
+    {
+        return Some(list.to_vec());
+    }
+    // CloudTrail. https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+    if let Some(list) = object.get("Events").and_then(Value::as_list)
+        && first(list).is_some_and(|event| event.get("CloudTrailEvent").is_some())
+    {
+        return Some(list.to_vec());
+    }
+    // CloudTrail Lake: rows of columns, each an object with one key.
+    // https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_GetQueryResults.html
+    if let Some(rows) = object.get("QueryResultRows").and_then(Value::as_list) {
+        let events = rows.iter().filter_map(|row| {
+            let row = row.as_list()?;
+            let event = |column: &Value<'a>| column.as_map()?.get("eventJson");
+            row.iter().find_map(event)
+        });
+        return Some(events.collect());
+    }
+    // GuardDuty. https://docs.aws.amazon.com/guardduty/latest/APIReference/API_GetFindings.html
+    ["findings", "Findings", "logs"].iter().find_map(|key| {
+        let list = object.get(key).and_then(Value::as_list)?;
+        (object.len() <= 2 && !list.is_empty()).then(|| list.to_vec())
+    })
+}
+
+/// What streams and functions of AWS carry: base64, compressed or not, or text in an object of their own.
+fn carried<'a>(object: &'a Map<'a>) -> Option<Vec<Value<'a>>> {
+    // https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+    if let Some(message @ Value::Text(_)) = object.at("Sns.Message") {
+        return Some(vec![message]);
+    }
+    // CloudWatch Logs and Kinesis to a function.
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-cloudwatchlogs.html
+    // https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html
+    for path in ["awslogs.data", "kinesis.data"] {
+        if let Some(data) = object.text_at(path) {
+            return unpacked(data, object);
+        }
+    }
+    // Firehose, and what `kinesis get-records` answers.
+    // https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html
+    let stream = ["recordId", "SequenceNumber", "approximateArrivalTimestamp"];
+    let (alone, data) = match (object.text_at("data"), object.text_at("Data")) {
+        (Some(data), _) | (None, Some(data)) => (object.len() == 1, data),
+        (None, None) => return None,
+    };
+    if alone || stream.iter().any(|key| object.get(key).is_some()) {
+        unpacked(data, object)
+    } else {
+        None
+    }
+}
+
+/// Compressed data of more bytes than this is not taken out whole.
+const MAX_UNPACKED_BYTES: u64 = 64 << 20;
+
+/// The records in base64, gzip inside of it or not: one text, or one on each line.
+fn unpacked<'a>(data: &str, at: &Map<'a>) -> Option<Vec<Value<'a>>> {
+    let bytes = STANDARD.decode(data.trim()).ok()?;
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut out = Vec::new();
+        // What was written before a fault in the data is still of use.
+        MultiGzDecoder::new(bytes.as_slice())
+            .take(MAX_UNPACKED_BYTES)
+            .read_to_end(&mut out)
+            .ok()
+            .or_else(|| (!out.is_empty()).then_some(0))?;
+        out
+    } else {
+        bytes
+    };
+    let text = at.text(&String::from_utf8_lossy(&bytes));
+    let whole = text.trim();
+    let many = whole.contains('\n') && whole.lines().all(|line| line.is_empty() || line.ends_with('}'));
+    Some(if many && !whole.starts_with("{\n") {
+        let lines = whole.lines().filter(|line| !line.trim().is_empty());
+        lines.map(Value::Text).collect()
+    } else {
+        vec![Value::Text(whole)]
     })
 }
 

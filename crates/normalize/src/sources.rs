@@ -23,6 +23,7 @@ pub(crate) const ECS: usize = 0;
 static SOURCES: &[SourceInfo] = &[
     crate::ecs::INFO,
     cloudtrail::INFO,
+    cloudtrail::DIGESTS,
     guardduty::INFO,
     vpcflow::INFO,
     k8s_audit::AKS,
@@ -62,6 +63,7 @@ static SOURCES: &[SourceInfo] = &[
 
 /// How the lines of text logs belong together, for the sources that write one event over several; see [`crate::Joiner`].
 static JOININGS: &[Joining] = &[
+    vpcflow::JOINING,
     docker::daemon::JOINING,
     web::w3c::IIS_JOINING,
     web::w3c::CLOUDFRONT_JOINING,

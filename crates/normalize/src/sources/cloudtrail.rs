@@ -1,7 +1,7 @@
 //! AWS CloudTrail events, Insights events and digests.
 //!
 //! Record: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>.
-//! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, and a category (with a type beside
+//! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, what an Insights event is about, and a category (with a type beside
 //! `info` for snapshots and images) for the calls that it leaves without one.
 
 use std::sync::LazyLock;
@@ -27,6 +27,30 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     detect,
     start: || Box::new(Stateless(normalize)),
 };
+
+/// Digest files lie beside log files and hold no events, so that they are skipped, unless CloudTrail was asked for by
+/// name: then they get the document that the integration makes of them.
+pub(super) const DIGESTS: SourceInfo = SourceInfo {
+    name: "aws_cloudtrail_digest",
+    aliases: &[],
+    title: "AWS CloudTrail digest files, which hold no events and are skipped",
+    module: "aws",
+    dataset: "aws.cloudtrail",
+    os: None,
+    mappings: &[],
+    derived: &[],
+    detect: |record| match record.object {
+        Some(object) if is_digest(object) => Confidence::Certain,
+        _ => Confidence::No,
+    },
+    start: || Box::new(Stateless(|_| Err(Dropped::NoEvent("a digest holds no events")))),
+};
+
+fn is_digest(object: &Map<'_>) -> bool {
+    ["awsAccountId", "digestEndTime", "digestS3Object"]
+        .iter()
+        .all(|key| object.get(key).is_some())
+}
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[ROOT, CLOUDTRAIL, IDENTITY]));
 static DIGEST_PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[DIGEST]));
@@ -159,6 +183,8 @@ const DIGEST: &[Mapping] = &[
 
 const DERIVED: &[Derived] = &[
     derived("cloud.provider", &[]),
+    derived("event.action", &["insightDetails.eventName"]),
+    derived("event.provider", &["insightDetails.eventSource"]),
     derived("event.kind", &[]),
     derived("event.category", &["eventName", "eventSource"]),
     derived("event.type", &["eventName"]),
@@ -227,8 +253,8 @@ fn detect(record: &Record<'_>) -> Confidence {
             return Confidence::Certain;
         }
     }
-    if has("awsAccountId") && has("digestEndTime") && has("digestS3Object") {
-        return Confidence::Certain;
+    if is_digest(object) {
+        return Confidence::Likely;
     }
     let insight = object.text_at("eventType") == Some("AwsCloudTrailInsight");
     if (insight || has("insightDetails")) && has("eventVersion") {
@@ -259,6 +285,14 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             console_login(&parts, cloudtrail);
         }
         categorize(event, &parts, document);
+        for (from, to) in [
+            ("insightDetails.eventName", "event.action"),
+            ("insightDetails.eventSource", "event.provider"),
+        ] {
+            if let Some(value) = event.text_at(from) {
+                document.put_new(to, Value::Text(value));
+            }
+        }
         if cloudtrail.is_empty() {
             document.remove("aws");
         }

@@ -128,7 +128,11 @@ const DERIVED: &[Derived] = &[
 
 fn detect(record: &Record<'_>) -> Confidence {
     let has = |keys: &[&str]| record.has(keys);
-    if has(&["findings"]) && record.object.is_some_and(|object| object.len() == 1) {
+    let no_findings = record
+        .object
+        .and_then(|object| object.get("findings")?.as_list())
+        .is_some_and(<[_]>::is_empty);
+    if no_findings {
         return Confidence::Likely;
     }
     if !has(&["schemaVersion", "type", "service", "resource"]) {
@@ -149,12 +153,8 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    if let Some(findings) = object.get("findings").and_then(Value::as_list) {
-        return Err(if findings.is_empty() {
-            Dropped::NoEvent("a list without findings")
-        } else {
-            Dropped::Malformed("the findings are not one a record")
-        });
+    if object.get("findings").is_some() {
+        return Err(Dropped::NoEvent("a list without findings"));
     }
     let document = record.document();
     let finding = reshape(object, parts::FINDING);

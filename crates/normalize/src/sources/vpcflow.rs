@@ -8,8 +8,9 @@ use std::net::IpAddr;
 
 use crate::community_id;
 use crate::convert;
+use crate::join::{Joining, Part};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
+use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -22,7 +23,15 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     mappings: &[],
     derived: &[DERIVED],
     detect,
-    start: || Box::new(Flows::default()),
+    start: || Box::new(Stateless(normalize)),
+};
+
+/// The line of field names comes in front of each line of its file.
+pub(super) const JOINING: Joining = Joining {
+    source: "aws_vpcflow",
+    marks: &[],
+    part,
+    patience: 0,
 };
 
 const DERIVED: &[Derived] = &[
@@ -206,11 +215,35 @@ fn detect(record: &Record<'_>) -> Confidence {
         };
     }
     let text = record.text.trim();
-    if text.len() > 2048 || text.contains(['"', '=']) {
-        return Confidence::No;
+    match text.split_once('\n') {
+        Some((first, _)) if header(first).is_some() => Confidence::Certain,
+        Some(_) => Confidence::No,
+        None if header(text).is_some() => Confidence::Certain,
+        None => flow(text),
     }
-    if header(text).is_some() {
-        return Confidence::Certain;
+}
+
+fn part(line: &str) -> Part<'_> {
+    // Most lines are of other formats, and begin in another way or are longer.
+    if !line.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '$' || first == '-') {
+        return Part::Alone;
+    }
+    if header(line).is_some() {
+        Part::Head
+    } else if flow(line.trim()) == Confidence::No {
+        Part::Alone
+    } else {
+        Part::Row
+    }
+}
+
+/// The longest line that may be a flow.
+const LONGEST_LINE: usize = 2048;
+
+/// How much a line looks like a flow: by its interface, addresses, action and status.
+fn flow(text: &str) -> Confidence {
+    if text.len() > LONGEST_LINE || text.contains(['"', '=', '\n']) {
+        return Confidence::No;
     }
     let (mut interface, mut action, mut status, mut addresses) = (false, false, false, 0_u32);
     for token in text.split(' ') {
@@ -222,55 +255,49 @@ fn detect(record: &Record<'_>) -> Confidence {
             _ => {}
         }
     }
-    match (interface, action || addresses == 2, status) {
-        (true, true, _) | (true, _, true) => Confidence::Certain,
-        (false, true, true) if action && addresses == 2 => Confidence::Likely,
+    match (interface, action, status) {
+        (true, _, true) | (true, true, _) => Confidence::Certain,
+        (true, _, _) if addresses == 2 => Confidence::Certain,
+        (false, true, true) if addresses == 2 => Confidence::Likely,
         _ => Confidence::No,
     }
 }
 
-/// What the header line of the file said.
-#[derive(Default)]
-struct Flows {
-    header: Option<Vec<&'static str>>,
-}
-
-impl Source for Flows {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
-        if let Some(object) = record.object {
-            let flow = record.arena.map();
-            for (key, value) in object.iter() {
-                if let Some(name) = field(key)
-                    && let Some(text) = convert::text(whole(value), flow)
-                {
-                    flow.set(name, Value::Text(text));
-                }
+fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+    let flow = record.arena.map();
+    if let Some(object) = record.object {
+        for (key, value) in object.iter() {
+            if let Some(name) = field(key)
+                && let Some(text) = convert::text(whole(value), flow)
+            {
+                flow.set(name, Value::Text(text));
             }
-            if flow.is_empty() {
-                return Err(Dropped::Malformed("it has none of the fields of a flow"));
-            }
-            out.push(document(record, flow));
-            return Ok(());
         }
-        let text = record.text.trim();
-        if let Some(fields) = header(text) {
-            self.header = Some(fields);
-            return Err(Dropped::NoEvent("a line of field names"));
+        if flow.is_empty() {
+            return Err(Dropped::Malformed("it has none of the fields of a flow"));
         }
-        let count = text.split(' ').take(MOST_FIELDS + 1).count();
-        let fields = match &self.header {
-            Some(fields) if fields.len() == count => fields.as_slice(),
-            _ => by_count(count).ok_or(Dropped::Malformed(
-                "no format has this number of fields, and no line named them",
-            ))?,
-        };
-        let flow = record.arena.map();
-        for (name, value) in fields.iter().copied().zip(text.split(' ')) {
-            flow.add(name, Value::Text(value));
-        }
-        out.push(document(record, flow));
-        Ok(())
+        return Ok(document(record, flow));
     }
+    let text = record.text.trim();
+    let (head, row) = text.split_once('\n').unwrap_or((text, ""));
+    let named = header(head);
+    if named.is_some() && row.is_empty() {
+        return Err(Dropped::NoEvent("a line of field names"));
+    }
+    let row = if row.is_empty() { text } else { row };
+    let count = row.split(' ').take(MOST_FIELDS + 1).count();
+    let fields = match &named {
+        Some(fields) if fields.len() == count => fields.as_slice(),
+        _ => by_count(count).ok_or(Dropped::Malformed(
+            "no format has this number of fields, and no line named them",
+        ))?,
+    };
+    for (name, value) in fields.iter().copied().zip(row.split(' ')) {
+        flow.add(name, Value::Text(value));
+    }
+    let document = document(record, flow);
+    document.put_text("event.original", row);
+    Ok(document)
 }
 
 /// JSON made from Parquet has numbers with a fraction.
