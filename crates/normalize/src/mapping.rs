@@ -211,7 +211,8 @@ impl Plan {
     }
 }
 
-fn converted<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<Value<'a>> {
+/// A value as a row of a table would have it.
+pub(crate) fn converted<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<Value<'a>> {
     match how {
         How::Keep => Some(value),
         How::Text => Some(Value::Text(convert::text(value, at)?)),

@@ -399,7 +399,10 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
                 event.set(key, Value::Text(value));
             }
         }
-        if let Some(dataset) = event.get("dataset") {
+        if matches!(root.get("data_stream"), Some(Value::Null)) {
+            // A source says so that its documents belong to no data stream.
+            root.remove("data_stream");
+        } else if let Some(dataset) = event.get("dataset") {
             root.put_new("data_stream.dataset", dataset);
         }
         // What is the document of an agent already has no text of its own beside it.

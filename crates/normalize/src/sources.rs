@@ -5,10 +5,13 @@ mod azure;
 mod cloudtrail;
 mod container_logs;
 mod docker;
+mod falco;
 mod gcp_audit;
 mod guardduty;
 mod k8s_audit;
 mod podman;
+mod sensor;
+mod tetragon;
 mod vpcflow;
 mod web;
 mod windows;
@@ -48,6 +51,8 @@ static SOURCES: &[SourceInfo] = &[
     docker::daemon::INFO,
     podman::events::INFO,
     podman::api_log::INFO,
+    falco::INFO,
+    tetragon::INFO,
     web::traefik::INFO,
     web::envoy::INFO,
     web::squid::INFO,
