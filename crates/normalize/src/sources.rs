@@ -1,5 +1,6 @@
 //! The table of sources.
 
+mod audit;
 mod auditd_manager;
 mod azure;
 mod cloudtrail;
@@ -41,6 +42,10 @@ static SOURCES: &[SourceInfo] = &[
     azure::activity::INFO,
     azure::platform::INFO,
     auditd_manager::INFO,
+    audit::events::INFO,
+    audit::laurel::INFO,
+    audit::log::INFO,
+    audit::libaudit::INFO,
     windows::sysmon::INFO,
     windows::security::INFO,
     windows::powershell::CLASSIC,
@@ -68,6 +73,7 @@ static SOURCES: &[SourceInfo] = &[
 
 /// How the lines of text logs belong together, for the sources that write one event over several; see [`crate::Joiner`].
 static JOININGS: &[Joining] = &[
+    audit::events::JOINING,
     vpcflow::JOINING,
     docker::daemon::JOINING,
     web::w3c::IIS_JOINING,
