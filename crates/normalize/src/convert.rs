@@ -102,7 +102,7 @@ fn instant<'a>(instant: Instant, at: &Map<'a>) -> Option<&'a str> {
     Some(at.text(&out))
 }
 
-fn digits(text: Option<&str>) -> bool {
+pub(crate) fn digits(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -297,13 +297,14 @@ pub(crate) fn record<'a>(
     value: Value<'a>,
     agent: Option<&'a Map<'a>>,
 ) -> Option<Record<'a>> {
-    let arena = outer.arena;
+    let (arena, clock) = (outer.arena, outer.clock);
     match value {
         Value::Map(map) => Some(Record {
             arena,
             text: "",
             object: Some(map),
             agent,
+            clock,
         }),
         Value::Text(text) => {
             let object = text
@@ -317,6 +318,7 @@ pub(crate) fn record<'a>(
                 text,
                 object,
                 agent,
+                clock,
             })
         }
         _ => None,

@@ -13,6 +13,7 @@
 //! **Architecture invariants:** a record is never guessed: what no source recognises is reported as such. No input
 //! can panic or recurse without bound. There is no IO and no clock here. Documents live until the next record.
 
+mod clock;
 mod community_id;
 mod convert;
 mod document;
@@ -35,6 +36,7 @@ mod tree;
 mod url_parts;
 mod words;
 
+pub use clock::{Clock, NoZone};
 pub use document::Document;
 pub use ecs::{ECS_MARKS, ecs_marks, is_ecs};
 pub use explain::{Explanation, Provenance};

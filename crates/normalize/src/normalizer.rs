@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
+use crate::clock::Clock;
 use crate::document::Document;
 use crate::ecs;
 use crate::envelope::{self, Inside};
@@ -30,6 +31,7 @@ pub struct Normalizer {
     /// One for each entry of [`sources`], made when its first record comes.
     started: Vec<Option<Box<dyn Source>>>,
     marks: ecs::Marks,
+    clock: Clock,
     keep_original: bool,
     explain: bool,
     counts: Counts,
@@ -130,6 +132,7 @@ impl Normalizer {
             last: None,
             started: sources().iter().map(|_| None).collect(),
             marks: ecs::Marks::default(),
+            clock: Clock::default(),
             keep_original: true,
             explain: false,
             counts: Counts::default(),
@@ -140,6 +143,13 @@ impl Normalizer {
     #[must_use]
     pub fn with_original(mut self, keep: bool) -> Self {
         self.keep_original = keep;
+        self
+    }
+
+    /// What times without a year or a zone are read by.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -190,6 +200,7 @@ impl Normalizer {
             started: &mut self.started,
             marks: &mut self.marks,
             whole: None,
+            clock: &self.clock,
             keep_original: self.keep_original,
             explain: self.explain,
             made: Vec::new(),
@@ -221,6 +232,7 @@ struct Work<'w, 'n> {
     marks: &'w mut ecs::Marks,
     /// The record as a whole, where it is an object.
     whole: Option<&'n Map<'n>>,
+    clock: &'n Clock,
     keep_original: bool,
     explain: bool,
     made: Vec<&'n Map<'n>>,
@@ -246,6 +258,7 @@ impl<'n> Work<'_, 'n> {
             text,
             object: None,
             agent: None,
+            clock: self.clock,
         };
         match value {
             Value::Map(object) => {
@@ -372,6 +385,7 @@ impl<'n> Work<'_, 'n> {
                 text: "",
                 object: None,
                 agent: None,
+                clock: self.clock,
             };
             for root in self.made.drain(..) {
                 complete(root, info, &record, self.keep_original);

@@ -1,5 +1,6 @@
 //! One vendor record, as the sources see it.
 
+use crate::clock::Clock;
 use crate::tree::{Arena, Map, Value};
 
 /// One vendor record: its text, its object where it is JSON, and what an agent put round it.
@@ -13,6 +14,8 @@ pub struct Record<'a> {
     pub object: Option<&'a Map<'a>>,
     /// What the agent that shipped the text says beside it (`host`, `log`, `agent` …).
     pub agent: Option<&'a Map<'a>>,
+    /// What times without a year or a zone are read by.
+    pub clock: &'a Clock,
 }
 
 impl<'a> Record<'a> {

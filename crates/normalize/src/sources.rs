@@ -10,6 +10,7 @@ mod falco;
 mod gcp_audit;
 mod guardduty;
 mod k8s_audit;
+mod linux;
 mod podman;
 mod sensor;
 mod tetragon;
@@ -69,6 +70,8 @@ static SOURCES: &[SourceInfo] = &[
     web::access::NGINX,
     web::access::APACHE,
     container_logs::INFO,
+    linux::auth::INFO,
+    linux::syslog::INFO,
 ];
 
 /// How the lines of text logs belong together, for the sources that write one event over several; see [`crate::Joiner`].
