@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use neph_normalize::{Joiner, Normalizer, sources};
+use neph_event::{DateFormat, Instant};
+use neph_normalize::{Clock, Joiner, Normalizer, sources};
 use neph_runtime::input::{ReadOptions, Reader, RecordPlace};
 use neph_runtime::{Progress, RunOptions, Summary};
 
@@ -33,6 +34,12 @@ pub(crate) struct InputArgs {
     /// `neph sources` lists the names.
     #[arg(long, value_name = "NAME")]
     pub(crate) source: Option<String>,
+    /// How far times that name no zone are from UTC, such as `+03:00`. [default: UTC]
+    #[arg(long, value_name = "OFFSET", value_parser = zone, allow_hyphen_values = true)]
+    timezone: Option<String>,
+    /// When the records were written at the latest, for times without a year, such as those of syslog. [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    written_by: Option<Instant>,
     /// Show no progress bar, even on a terminal.
     #[arg(long)]
     no_progress: bool,
@@ -52,10 +59,23 @@ impl InputArgs {
 
     /// A normaliser for the source that is forced, if one is.
     pub(crate) fn normalizer(&self) -> Result<Normalizer, Failure> {
-        Normalizer::new(self.source.as_deref()).map_err(|error| {
+        let normalizer = Normalizer::new(self.source.as_deref()).map_err(|error| {
             let names: Vec<&str> = sources().iter().map(|source| source.name).collect();
             Failure::Message(format!("{error}; there are {}", names.join(", ")))
-        })
+        })?;
+        Ok(normalizer.with_clock(self.clock()))
+    }
+
+    /// What times without a year or a zone are read by.
+    fn clock(&self) -> Clock {
+        let today = || Instant::from_nanos(jiff::Timestamp::now().as_nanosecond());
+        let now = self.written_by.unwrap_or_else(today);
+        let clock = Clock::default().with_now(now);
+        match &self.timezone {
+            // It was looked at when the arguments were read.
+            Some(zone) => clock.clone().with_zone(zone).unwrap_or(clock),
+            None => clock,
+        }
     }
 
     fn reader_joining(&self, live: bool, joiner: Joiner<RecordPlace>) -> Result<Reader, Failure> {
@@ -81,6 +101,7 @@ impl InputArgs {
             strict,
             keep_problems: SHOWN_PROBLEMS,
             source: self.source.clone(),
+            clock: self.clock(),
         }
     }
 
@@ -91,6 +112,18 @@ impl InputArgs {
         }
         Bar(Some(ProgressBar::no_length()))
     }
+}
+
+fn zone(text: &str) -> Result<String, String> {
+    match Clock::default().with_zone(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn time(text: &str) -> Result<Instant, String> {
+    let read = DateFormat::Iso.parse(text);
+    read.ok_or_else(|| format!("`{text}` is no time such as `2026-01-31T23:59:59Z`"))
 }
 
 /// A progress bar, or nothing.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use neph_engine::{Matcher, Origin, Program, StepMatch};
 use neph_event::{Instant, parse_date};
 use neph_normalize::{
-    Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
+    Clock, Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
 };
 
 use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
@@ -65,10 +65,10 @@ impl EventReader {
     ///
     /// # Errors
     /// There is no such source.
-    pub(crate) fn new(source: Option<&str>) -> Result<Self, UnknownSource> {
+    pub(crate) fn new(source: Option<&str>, clock: &Clock) -> Result<Self, UnknownSource> {
         let normalizer = match source {
             Some(AS_IT_IS) => None,
-            other => Some(Normalizer::new(other)?),
+            other => Some(Normalizer::new(other)?.with_clock(clock.clone())),
         };
         Ok(Self {
             normalizer,

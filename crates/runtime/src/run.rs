@@ -22,6 +22,8 @@ pub struct RunOptions {
     pub keep_problems: u64,
     /// Take every record for one of this source (`ecs`: for an ECS document), instead of recognising it.
     pub source: Option<String>,
+    /// What times without a year or a zone are read by.
+    pub clock: neph_normalize::Clock,
 }
 
 impl Default for RunOptions {
@@ -31,6 +33,7 @@ impl Default for RunOptions {
             strict: false,
             keep_problems: 20,
             source: None,
+            clock: neph_normalize::Clock::default(),
         }
     }
 }
