@@ -47,6 +47,7 @@ static SOURCES: &[SourceInfo] = &[
     audit::laurel::INFO,
     audit::log::INFO,
     audit::libaudit::INFO,
+    windows::sysmon_linux::INFO,
     windows::sysmon::INFO,
     windows::security::INFO,
     windows::powershell::CLASSIC,

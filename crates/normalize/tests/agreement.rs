@@ -30,6 +30,7 @@ const FLOORS: &[(&str, f64)] = &[
     ("azure_graphactivity", 95.0),
     ("entraid_graphapi", 0.0),
     ("auditd_manager", 99.5),
+    ("sysmon_linux", 99.0),
     ("linux_auth", 99.0),
     ("linux_syslog", 99.0),
     ("auditd_log", 99.0),

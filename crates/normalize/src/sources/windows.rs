@@ -9,6 +9,7 @@ pub(super) mod powershell;
 pub(super) mod security;
 mod security_tables;
 pub(super) mod sysmon;
+pub(super) mod sysmon_linux;
 
 use crate::convert;
 use crate::mapping::{Mapping, keep};

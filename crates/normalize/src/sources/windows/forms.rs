@@ -3,7 +3,7 @@
 use ahash::{AHashMap, AHashSet};
 use quick_xml::events::{BytesStart, Event as Xml};
 
-use super::{Channel, security};
+use super::{Channel, security, sysmon_linux};
 use crate::json;
 use crate::record::Record;
 use crate::source::Confidence;
@@ -57,7 +57,7 @@ impl<'a> Form<'a> {
 
 /// How sure it is that a record is a Windows event (of `channel`).
 pub(super) fn detect(record: &Record<'_>, channel: Option<Channel>) -> Confidence {
-    let Some(form) = Form::of(record) else {
+    let Some(form) = Form::of(record).filter(|_| !sysmon_linux::is_linux(record)) else {
         return Confidence::No;
     };
     let name = match &form {
@@ -155,6 +155,7 @@ const SYSTEM: &[(&str, &str)] = &[
     ("Channel", "winlog.channel"),
     ("Computer", "winlog.computer_name"),
     ("Security.#attributes.UserID", "winlog.user.identifier"),
+    ("Security.#attributes.UserId", "winlog.user.identifier"),
 ];
 
 fn from_system<'a>(system: &Map<'a>, document: &'a Map<'a>) {

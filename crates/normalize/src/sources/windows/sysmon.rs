@@ -27,7 +27,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
 };
 
 /// Fields that leave the event data.
-const MOVES: &[Mapping] = &[
+pub(super) const MOVES: &[Mapping] = &[
     keep("winlog.event_data.RuleName", "rule.name"),
     keep("winlog.event_data.Hash", "winlog.event_data.Hashes"),
     keep("winlog.event_data.ProcessGuid", "process.entity_id"),
@@ -56,7 +56,7 @@ const MOVES: &[Mapping] = &[
 ];
 
 /// Fields that are converted.
-const NETWORK: &[Mapping] = &[
+pub(super) const NETWORK: &[Mapping] = &[
     keep("winlog.event_data.SourceIp", "source.ip"),
     keep("winlog.event_data.DestinationIp", "destination.ip"),
 ];
@@ -70,7 +70,7 @@ const LONGS: &[(&str, &str)] = &[
     ("DestinationPort", "destination.port"),
 ];
 
-const DERIVED: &[Derived] = &[
+pub(super) const DERIVED: &[Derived] = &[
     derived(
         "process.pid",
         &["winlog.event_data.ProcessId", "winlog.event_data.SourceProcessId"],
