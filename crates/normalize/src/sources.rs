@@ -3,11 +3,13 @@
 mod audit;
 mod auditd_manager;
 mod azure;
+mod cloud;
 mod cloudtrail;
 mod container_logs;
 mod docker;
 mod falco;
 mod gcp_audit;
+mod gke;
 mod guardduty;
 mod k8s_audit;
 mod linux;
@@ -34,6 +36,11 @@ static SOURCES: &[SourceInfo] = &[
     k8s_audit::AKS,
     k8s_audit::INFO,
     gcp_audit::INFO,
+    gke::INFO,
+    cloud::vkcloud::KUBERNETES,
+    cloud::vkcloud::INFO,
+    cloud::openstack::INFO,
+    cloud::yandex::INFO,
     azure::signin::INFO,
     azure::audit::INFO,
     azure::graph::INFO,

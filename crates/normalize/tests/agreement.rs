@@ -29,6 +29,7 @@ const FLOORS: &[(&str, f64)] = &[
     ("azure_platformlogs", 99.0),
     ("azure_graphactivity", 95.0),
     ("entraid_graphapi", 0.0),
+    ("gke", 0.0),
     ("auditd_manager", 99.5),
     ("sysmon_linux", 99.0),
     ("linux_auth", 99.0),

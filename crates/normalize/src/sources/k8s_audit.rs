@@ -152,7 +152,7 @@ fn aks_log<'a>(object: &Map<'a>) -> Option<Value<'a>> {
         .then(|| object.at("properties.log"))?
 }
 
-fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+pub(super) fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
