@@ -12,6 +12,7 @@ use flate2::read::MultiGzDecoder;
 use crate::convert;
 use crate::json;
 use crate::record::Record;
+use crate::sources::otlp;
 use crate::tree::{Map, Value};
 
 /// What a record holds inside.
@@ -36,6 +37,22 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
         agent: record.agent,
     };
 
+    // OpenTelemetry: a request, then each of its log records.
+    if let Some(list) = otlp::records(object) {
+        return records(list);
+    }
+    if let Some((body, around)) = otlp::unwrap(object) {
+        if let Some(outer) = record.agent {
+            outer
+                .iter()
+                .filter(|(key, _)| around.get(key).is_none())
+                .for_each(|(key, value)| around.add(key, value));
+        }
+        return Inside::Records {
+            records: vec![body],
+            agent: Some(around),
+        };
+    }
     for key in ["Records", "records", "logEvents", "Messages", "receivedMessages"] {
         if let Some(list) = object.get(key).and_then(Value::as_list) {
             return records(list.to_vec());

@@ -13,6 +13,8 @@ mod gke;
 mod guardduty;
 mod k8s_audit;
 mod linux;
+mod ocsf;
+pub(crate) mod otlp;
 mod podman;
 mod sensor;
 mod tetragon;
@@ -65,6 +67,7 @@ static SOURCES: &[SourceInfo] = &[
     docker::daemon::INFO,
     podman::events::INFO,
     podman::api_log::INFO,
+    ocsf::INFO,
     falco::INFO,
     tetragon::INFO,
     web::traefik::INFO,
@@ -77,6 +80,7 @@ static SOURCES: &[SourceInfo] = &[
     web::w3c::CLOUDFRONT,
     web::access::NGINX,
     web::access::APACHE,
+    otlp::INFO,
     container_logs::INFO,
     linux::auth::INFO,
     linux::syslog::INFO,

@@ -61,7 +61,7 @@ fn is_legal(byte: u8) -> bool {
 }
 
 /// `%2F` and its like decoded; nothing where there is none, or where the result is no UTF-8.
-fn decoded(text: &str) -> Option<String> {
+pub(crate) fn decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return None;
     }

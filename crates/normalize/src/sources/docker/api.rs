@@ -7,6 +7,7 @@
 use crate::source::{Derived, derived};
 use crate::sources::{docker, web};
 use crate::tree::{Map, Value};
+use crate::url_parts;
 
 /// What [`request`] and [`body`] set.
 pub(in crate::sources) const DERIVED: &[Derived] = &[
@@ -338,25 +339,6 @@ pub(in crate::sources) fn body<'a>(document: &'a Map<'a>, body: &'a Map<'a>) {
 }
 
 /// A text with its percent escapes resolved, where that gives text.
-pub(in crate::sources) fn decoded<'a>(at: &'a Map<'a>, text: &'a str) -> &'a str {
-    if !text.contains('%') {
-        return text;
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.extend_from_slice(before.as_bytes());
-        match after.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = after.get(2..).unwrap_or("");
-            }
-            None => {
-                out.push(b'%');
-                rest = after;
-            }
-        }
-    }
-    out.extend_from_slice(rest.as_bytes());
-    String::from_utf8(out).map_or(text, |plain| at.text(&plain))
+fn decoded<'a>(at: &'a Map<'a>, text: &'a str) -> &'a str {
+    url_parts::decoded(text).map_or(text, |plain| at.text(&plain))
 }
