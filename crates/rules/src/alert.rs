@@ -17,9 +17,12 @@
 mod document;
 mod enrichments;
 pub(crate) mod fields;
+mod miss;
 mod reason;
 mod why;
 mod windows;
+
+pub use miss::{FailedTest, StepFared, steps_fared};
 
 use std::cell::OnceCell;
 use std::sync::Arc;

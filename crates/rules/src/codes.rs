@@ -22,6 +22,7 @@ pub const CODES: &[&Code] = &[
     &LIST_ENTRY,
     &LIST_NAME,
     &EXPIRED,
+    &RULE_TEST,
 ];
 
 /// The file cannot be read as TOML or JSON.
@@ -222,4 +223,25 @@ pub(crate) static EXPIRED: Code = Code {
     summary: "the time of a list, an overlay or an exception is over",
     explanation: "What has an `expires` in the past is not applied: the rules alert as if it were not there. Renew it with a later \
 date, if its reason still holds, or remove it.",
+};
+
+/// A test file that cannot be run as it is written.
+pub(crate) static RULE_TEST: Code = Code {
+    name: "rule-test",
+    severity: Severity::Error,
+    summary: "a case of a test file cannot be run",
+    explanation: "A test file stands beside its rule file as `NAME.test.yaml` and holds cases: events, and the alerts that are \
+expected of them. A case that is not written as the form has it is not run, and counts as failed.
+
+```yaml
+cases:
+  - name: curl asks the metadata service
+    events:
+      - at: +0s
+        ecs: {event.category: process, event.type: start, process.name: curl}
+    expect:
+      - rule: Command Line Requests the Instance Metadata Service
+```
+
+The form is described in `docs/rule-tests.md`.",
 };

@@ -295,3 +295,54 @@ pub(crate) const LIST_ENTRY: &[Key] = &[
     key("comment", Any, Honoured),
     key("expires", Any, Honoured),
 ];
+
+/// A test file.
+pub(crate) const TESTS: &[Key] = &[
+    key("rules", TextOrTexts, Honoured),
+    key("rule", TextOrTexts, Honoured),
+    key("base", Any, Honoured),
+    key("source", Text, Honoured),
+    key("overlays", TextOrTexts, Honoured),
+    key("lists", TextOrTexts, Honoured),
+    key("mappings", TextOrTexts, Honoured),
+    key("indicators", TextOrTexts, Honoured),
+    key("description", Text, Honoured),
+    key("cases", Tables(CASE), Required),
+];
+
+/// A case of a test file.
+const CASE: &[Key] = &[
+    key("name", Any, Required),
+    key("description", Text, Honoured),
+    key("rules", TextOrTexts, Honoured),
+    key("rule", TextOrTexts, Honoured),
+    key("base", Any, Honoured),
+    key("source", Text, Honoured),
+    key("overlays", TextOrTexts, Honoured),
+    key("lists", TextOrTexts, Honoured),
+    key("mappings", TextOrTexts, Honoured),
+    key("indicators", TextOrTexts, Honoured),
+    key("history", List, Honoured),
+    key("events", List, Required),
+    key("expect", Any, Required),
+];
+
+/// An event of a case.
+pub(crate) const CASE_EVENT: &[Key] = &[
+    key("at", Any, Honoured),
+    key("ecs", Any, Honoured),
+    key("raw", Any, Honoured),
+    key("file", Text, Honoured),
+    key("source", Text, Honoured),
+    key("repeat", Integer, Honoured),
+    key("every", Any, Honoured),
+    key("note", Text, Honoured),
+];
+
+/// An alert that a case expects.
+pub(crate) const CASE_EXPECT: &[Key] = &[
+    key("rule", Text, Honoured),
+    key("count", Integer, Honoured),
+    key("at_least", Integer, Honoured),
+    key("fields", Any, Honoured),
+];

@@ -33,6 +33,7 @@ pub mod lists;
 mod load;
 mod report;
 mod rule;
+pub mod rule_tests;
 mod schedule;
 mod scope;
 mod sigma;

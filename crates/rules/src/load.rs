@@ -18,6 +18,7 @@ use crate::indicators::Indicators;
 use crate::lists::{self, Lists};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
+use crate::rule_tests;
 use crate::threat_match;
 
 /// The rules that can run, and what became of all that were found.
@@ -173,6 +174,12 @@ impl Loader {
     }
 
     fn read(&mut self, path: &Path, given: bool) {
+        if rule_tests::is_test_file(path) {
+            return self.ignore(
+                path,
+                "it holds tests of rules; `neph rules test` runs them".into(),
+            );
+        }
         if Format::of(path).is_none() && !given {
             return self.ignore(
                 path,

@@ -15,6 +15,7 @@ mod events;
 pub mod input;
 mod parse;
 pub mod pipeline;
+pub mod rule_tests;
 mod run;
 mod summary;
 

@@ -1,0 +1,194 @@
+//! The events that a case gives, as the documents that rules see.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use neph_event::{Instant, parse_date};
+use neph_normalize::{Joiner, Normalizer, Refusal};
+use neph_rules::rule_tests::{Form, Given, fill, fill_all};
+use serde_json::Value;
+
+use super::{CaseFailure, Event};
+use crate::input::{Chunk, ReadOptions, Reader};
+
+/// Characters of a record that are shown where it is not read.
+const SAMPLE: usize = 120;
+
+/// Reads what cases give. Normalisers are kept from case to case.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    normalizers: BTreeMap<Option<String>, Normalizer>,
+}
+
+impl Events {
+    /// Adds the events of an entry; `base` is the time of those that have none.
+    pub(super) fn read(
+        &mut self,
+        given: &Given,
+        base: Instant,
+        out: &mut Vec<Event>,
+    ) -> Result<(), CaseFailure> {
+        let failure = |message: String| CaseFailure {
+            message,
+            line: given.line,
+            details: Vec::new(),
+        };
+        for number in 0..given.repeat {
+            let at = given
+                .at
+                .map(|at| at.saturating_add_nanos(given.every * i128::from(number)));
+            let time = at.unwrap_or(base);
+            let mut documents = match &given.form {
+                Form::Ecs(value) => {
+                    let mut document = value.clone();
+                    fill_all(&mut document, time, number);
+                    vec![document]
+                }
+                Form::Raw(Value::String(text)) => {
+                    let text = fill(text, time, number);
+                    self.text(given, &text).map_err(failure)?
+                }
+                Form::Raw(value) => {
+                    let mut record = value.clone();
+                    fill_all(&mut record, time, number);
+                    let mut documents = Vec::new();
+                    self.record(given, record.to_string().as_bytes(), &mut documents)
+                        .map_err(failure)?;
+                    documents
+                }
+                Form::File(path) => self.file(given, path).map_err(failure)?,
+            };
+            shift(&mut documents, at, base);
+            out.extend(documents.into_iter().map(|document| Event {
+                document: document.to_string().into_bytes(),
+                line: given.line,
+            }));
+        }
+        Ok(())
+    }
+
+    /// A raw text: lines that are joined by their source, or one record of any number of lines.
+    fn text(&mut self, given: &Given, text: &str) -> Result<Vec<Value>, String> {
+        let text = text.trim_end_matches(['\n', '\r']);
+        let mut joiner = Joiner::new(given.source.as_deref());
+        let mut records: Vec<Vec<u8>> = Vec::new();
+        let mut is_joined = false;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let taken = joiner.push(line.as_bytes(), ());
+            is_joined |= taken;
+            while let Some(joined) = joiner.next_joined() {
+                records.push(joined.record);
+            }
+            if !taken {
+                records.push(line.as_bytes().to_vec());
+            }
+        }
+        joiner.finish();
+        while let Some(joined) = joiner.next_joined() {
+            records.push(joined.record);
+        }
+        if !is_joined {
+            records = vec![text.as_bytes().to_vec()];
+        }
+        let mut documents = Vec::new();
+        for record in records {
+            self.record(given, &record, &mut documents)?;
+        }
+        Ok(documents)
+    }
+
+    fn file(&mut self, given: &Given, path: &PathBuf) -> Result<Vec<Value>, String> {
+        let options = ReadOptions {
+            joiner: Joiner::new(given.source.as_deref()),
+            ..ReadOptions::default()
+        };
+        let mut reader =
+            Reader::new(std::slice::from_ref(path), options).map_err(|error| error.to_string())?;
+        if let Some(problem) = reader.take_problems().first() {
+            return Err(problem.to_string());
+        }
+        let mut documents = Vec::new();
+        let mut chunk = Chunk::default();
+        while reader.next_chunk(&mut chunk) {
+            if let Some(problem) = chunk.problems().next() {
+                return Err(problem.to_string());
+            }
+            for record in chunk.records() {
+                match record {
+                    Ok(record) => self.record(given, record.document, &mut documents)?,
+                    Err((_, problem)) => return Err(problem.to_string()),
+                }
+            }
+        }
+        Ok(documents)
+    }
+
+    /// The documents of a record. What no source recognises is taken as it is if it is an object, as in a run.
+    fn record(&mut self, given: &Given, record: &[u8], out: &mut Vec<Value>) -> Result<(), String> {
+        let as_it_is = || {
+            serde_json::from_slice::<Value>(record)
+                .ok()
+                .filter(Value::is_object)
+        };
+        if given.source.as_deref() == Some("ecs") {
+            out.push(as_it_is().ok_or("the record is not a JSON object")?);
+            return Ok(());
+        }
+        let normalizer = match self.normalizers.get_mut(&given.source) {
+            Some(normalizer) => normalizer,
+            None => {
+                let new = Normalizer::new(given.source.as_deref()).map_err(|error| error.to_string())?;
+                self.normalizers.entry(given.source.clone()).or_insert(new)
+            }
+        };
+        let outcome = normalizer.push(record);
+        for refusal in &outcome.refused {
+            match refusal {
+                Refusal::Unrecognised if outcome.documents.is_empty() && given.source.is_none() => {
+                    if let Some(document) = as_it_is() {
+                        out.push(document);
+                        return Ok(());
+                    }
+                }
+                // A record without an event is as good a benign case as any.
+                Refusal::Dropped {
+                    reason: neph_normalize::Dropped::NoEvent(_),
+                    ..
+                } => continue,
+                _ => {}
+            }
+            let text = String::from_utf8_lossy(record);
+            let sample: String = text.chars().take(SAMPLE).collect();
+            return Err(format!("{refusal}: `{sample}`"));
+        }
+        for made in &outcome.documents {
+            let document = serde_json::from_slice(&made.document.to_json());
+            out.push(document.map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    }
+}
+
+/// Moves documents so that the first is at the time that is asked for; what has no time gets one.
+fn shift(documents: &mut [Value], at: Option<Instant>, base: Instant) {
+    let time_of = |document: &Value| match document.get("@timestamp")? {
+        Value::String(text) => parse_date(text, &[]),
+        Value::Number(millis) => millis.as_i64().map(Instant::from_millis),
+        _ => None,
+    };
+    let first = documents.iter().find_map(time_of);
+    let distance = match (at, first) {
+        (Some(at), Some(first)) => at.nanos_since(first),
+        _ => 0,
+    };
+    for document in documents {
+        let time = match time_of(document) {
+            Some(_) if distance == 0 => continue,
+            Some(time) => time.saturating_add_nanos(distance),
+            None => at.unwrap_or(base),
+        };
+        if let Value::Object(entries) = document {
+            entries.insert("@timestamp".into(), Value::String(time.to_string()));
+        }
+    }
+}
