@@ -2,6 +2,7 @@
 
 mod beside;
 mod check;
+mod test;
 
 pub(crate) use beside::BesideArgs;
 use neph_rules::{LoadReport, RuleState};
@@ -19,11 +20,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Check(check::Args),
+    Test(test::Args),
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     match &args.command {
         Command::Check(args) => check::run(args, terminal),
+        Command::Test(args) => test::run(args, terminal),
     }
 }
 

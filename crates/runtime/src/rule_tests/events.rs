@@ -169,26 +169,34 @@ impl Events {
     }
 }
 
-/// Moves documents so that the first is at the time that is asked for; what has no time gets one.
+/// Moves documents so that the first is at the time that is asked for; what has no time gets one. The time at which a store
+/// took the event in moves along.
 fn shift(documents: &mut [Value], at: Option<Instant>, base: Instant) {
-    let time_of = |document: &Value| match document.get("@timestamp")? {
+    let time = |value: Option<&Value>| match value? {
         Value::String(text) => parse_date(text, &[]),
         Value::Number(millis) => millis.as_i64().map(Instant::from_millis),
         _ => None,
     };
+    let time_of = |document: &Value| time(document.get("@timestamp"));
     let first = documents.iter().find_map(time_of);
     let distance = match (at, first) {
         (Some(at), Some(first)) => at.nanos_since(first),
         _ => 0,
     };
     for document in documents {
-        let time = match time_of(document) {
-            Some(_) if distance == 0 => continue,
-            Some(time) => time.saturating_add_nanos(distance),
-            None => at.unwrap_or(base),
-        };
+        let own = time_of(document);
+        if own.is_some() && distance == 0 {
+            continue;
+        }
+        let moved = |time: Instant| Value::String(time.saturating_add_nanos(distance).to_string());
+        if let Some(ingested) = document.pointer_mut("/event/ingested")
+            && let Some(own) = time(Some(ingested))
+        {
+            *ingested = moved(own);
+        }
         if let Value::Object(entries) = document {
-            entries.insert("@timestamp".into(), Value::String(time.to_string()));
+            let new = own.map_or_else(|| Value::String(at.unwrap_or(base).to_string()), moved);
+            entries.insert("@timestamp".into(), new);
         }
     }
 }
