@@ -23,6 +23,7 @@ pub use date::{
 };
 pub use field::{ANY_FIELD, Field, FieldType};
 pub use id::EventId;
+pub use row::json;
 pub use row::{ReadError, Row, Values};
 pub use schema::{Exactness, FieldDef, MappingError, Schema};
 pub use slots::{Slot, Slots};

@@ -4,7 +4,7 @@
 //! the same over anything that serde can walk. What a value becomes is the field's business ([`Field::typed`]).
 
 mod document;
-mod json;
+pub mod json;
 #[cfg(test)]
 mod tests;
 mod text;

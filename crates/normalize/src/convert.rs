@@ -40,29 +40,26 @@ pub(crate) fn date<'a>(value: Value<'a>, at: &Map<'a>) -> Option<&'a str> {
 }
 
 fn date_text<'a>(text: &'a str, at: &Map<'a>) -> Option<&'a str> {
-    // The form that nearly all records have needs no calendar: `2020-01-01T00:00:00Z`, with or without decimals.
-    let bytes = text.as_bytes();
-    let plain = |position: usize| bytes.get(position).copied();
-    let shape = plain(4) == Some(b'-')
-        && plain(7) == Some(b'-')
-        && plain(10) == Some(b'T')
-        && bytes.last() == Some(&b'Z');
-    if shape && let Some(head) = text.get(..19) {
-        match bytes.len() {
-            20 if valid_date(head) => return Some(at.text(&[head, ".000Z"].concat())),
-            24 if valid_date(head) && plain(19) == Some(b'.') && digits(text.get(20..23)) => {
-                return Some(text);
-            }
-            length
-                if length > 24
-                    && valid_date(head)
-                    && plain(19) == Some(b'.')
-                    && digits(text.get(20..length - 1)) =>
-            {
-                return Some(at.text(&[text.get(..23)?, "Z"].concat()));
-            }
-            _ => {}
+    // The form that nearly all records have needs no calendar: `2020-01-01T00:00:00Z`, with or without decimals, a
+    // blank in place of the `T`, nothing in place of the `Z`.
+    if let Some((head, tail)) = text.split_at_checked(19)
+        && valid_date(head)
+        && let decimals = tail.strip_suffix('Z').unwrap_or(tail)
+        && (decimals.is_empty() || digits(decimals.strip_prefix('.')))
+    {
+        if text.len() == 24 && tail.ends_with('Z') && head.as_bytes().get(10) == Some(&b'T') {
+            return Some(text);
         }
+        let mut out = at.text_writer(24);
+        out.push_str(head.get(..10)?);
+        out.push('T');
+        out.push_str(head.get(11..)?);
+        out.push('.');
+        let millis = decimals.get(1..).unwrap_or_default();
+        out.push_str(millis.get(..3).unwrap_or(millis));
+        out.push_str("000".get(millis.len().min(3)..).unwrap_or_default());
+        out.push('Z');
+        return Some(out.into_bump_str());
     }
     instant(parse_instant(text)?, at)
 }
@@ -106,23 +103,50 @@ pub(crate) fn digits(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether `2020-01-01T00:00:00` is in range; days of short months are left to the calendar.
+/// Whether this is `2020-01-01T00:00:00` or `2020-01-01 00:00:00`, and in range; the last days of February are left to the calendar.
 fn valid_date(head: &str) -> bool {
-    let number = |range: std::ops::Range<usize>| -> Option<u32> {
-        let part = head.get(range)?;
-        digits(Some(part)).then(|| part.parse().ok())?
+    let Some(bytes) = head.as_bytes().first_chunk::<19>() else {
+        return false;
     };
-    let within = |range: std::ops::Range<usize>, low: u32, high: u32| {
-        number(range).is_some_and(|value| (low..=high).contains(&value))
+    let [
+        y0,
+        y1,
+        y2,
+        y3,
+        c2,
+        m0,
+        m1,
+        c3,
+        d0,
+        d1,
+        t,
+        h0,
+        h1,
+        c0,
+        i0,
+        i1,
+        c1,
+        s0,
+        s1,
+    ] = *bytes;
+    let digit = |byte: u8| byte.wrapping_sub(b'0');
+    let two = |a: u8, b: u8| match (digit(a), digit(b)) {
+        (a @ 0..=9, b @ 0..=9) => a * 10 + b,
+        _ => u8::MAX,
     };
-    number(0..4).is_some()
-        && within(5..7, 1, 12)
-        && within(8..10, 1, 28)
-        && within(11..13, 0, 23)
-        && within(14..16, 0, 59)
-        && within(17..19, 0, 59)
-        && head.as_bytes().get(13) == Some(&b':')
-        && head.as_bytes().get(16) == Some(&b':')
+    let last_day = match two(m0, m1) {
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    [y0, y1, y2, y3].iter().all(u8::is_ascii_digit)
+        && (1..=last_day).contains(&two(d0, d1))
+        && two(h0, h1) < 24
+        && two(i0, i1) < 60
+        && two(s0, s1) < 60
+        && [c0, c1, c2, c3] == *b"::--"
+        && matches!(t, b'T' | b' ')
 }
 
 /// A floating number as Java's `Double.toString` writes it: at least one decimal, and scientific outside of

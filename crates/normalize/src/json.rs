@@ -1,11 +1,12 @@
 //! JSON text and serde, in and out of the tree.
 
-use std::fmt;
-
+use neph_event::ReadError;
+use neph_event::json::{Reader, Stop, Token, unescape};
 use serde::de::value::{MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
+use smallvec::SmallVec;
 
 use crate::tree::{Arena, Map, Value};
 
@@ -32,144 +33,174 @@ pub enum JsonError {
 /// # Errors
 /// The text is no JSON, or nested deeper than 128 levels.
 pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError> {
-    let mut deserializer = sonic_rs::Deserializer::from_str(text);
-    let mut scratch = Vec::new();
-    let mut too_deep = false;
-    let reader = Reader {
+    let mut parser = Parser {
         arena,
-        depth: 0,
-        scratch: &mut scratch,
-        too_deep: &mut too_deep,
+        json: Reader::new(text),
+        elements: SmallVec::new(),
+        entries: SmallVec::new(),
+        blanks: 0,
+        too_deep: false,
     };
-    match reader
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-    {
-        Ok(value) => Ok(value),
-        Err(_) if too_deep => Err(JsonError::TooDeep),
-        Err(error) => Err(JsonError::Syntax {
-            offset: error.offset(),
-        }),
+    if let Ok(value) = parser.whole() {
+        return Ok(value);
+    }
+    match parser.json.fault() {
+        _ if parser.too_deep => Err(JsonError::TooDeep),
+        ReadError::Json { offset, .. } => Err(JsonError::Syntax { offset }),
+        _ => Err(JsonError::Syntax { offset: 0 }),
     }
 }
 
-struct Reader<'s, 'a> {
+struct Parser<'a> {
     arena: &'a Arena,
-    depth: u32,
+    json: Reader<'a>,
     /// Elements of the arrays that are open, innermost last, so that an array is laid down in one piece.
-    scratch: &'s mut Vec<Value<'a>>,
-    too_deep: &'s mut bool,
+    elements: SmallVec<[Value<'a>; 16]>,
+    /// Likewise the entries of the objects that are open.
+    entries: SmallVec<[(&'a str, Value<'a>); 64]>,
+    /// Nulls, empty strings, empty arrays and empty objects met so far.
+    blanks: usize,
+    too_deep: bool,
 }
 
-impl<'a> Reader<'_, 'a> {
-    fn inside(&mut self) -> Reader<'_, 'a> {
-        Reader {
-            arena: self.arena,
-            depth: self.depth + 1,
-            scratch: self.scratch,
-            too_deep: self.too_deep,
+impl<'a> Parser<'a> {
+    fn whole(&mut self) -> Result<Value<'a>, Stop> {
+        let value = match self.json.token()? {
+            Token::Object => Value::Map(self.object(0)?),
+            Token::Array => Value::List(self.array(0)?),
+            Token::String => Value::Text(self.text()),
+            other => self.scalar(other),
+        };
+        self.json.end()?;
+        Ok(value)
+    }
+
+    /// An object whose `{` was taken. None is nested deeper than [`MAX_DEPTH`], so the stack suffices.
+    ///
+    /// Each kind of value is laid down where it was read, for a value that is handed on first is written twice.
+    fn object(&mut self, depth: u32) -> Result<&'a Map<'a>, Stop> {
+        self.check_depth(depth)?;
+        let (blanks, start) = (self.blanks, self.entries.len());
+        let mut another = self.json.first_key()?;
+        while another {
+            let key = self.text();
+            match self.json.token()? {
+                Token::String => {
+                    let text = self.text();
+                    self.blanks += usize::from(text.is_empty());
+                    self.entries.push((key, Value::Text(text)));
+                }
+                Token::Object => {
+                    let map = self.object(depth + 1)?;
+                    self.entries.push((key, Value::Map(map)));
+                }
+                Token::Array => {
+                    let list = self.array(depth + 1)?;
+                    self.entries.push((key, Value::List(list)));
+                }
+                other => {
+                    let scalar = self.scalar(other);
+                    self.entries.push((key, scalar));
+                }
+            }
+            another = self.json.next_key()?;
         }
-    }
-
-    fn check_depth<E: serde::de::Error>(&mut self) -> Result<(), E> {
-        if self.depth >= MAX_DEPTH {
-            *self.too_deep = true;
-            return Err(E::custom("too deep"));
+        let map = self.arena.map_of(self.entries.get(start..).unwrap_or(&[]));
+        self.entries.truncate(start);
+        self.blanks += usize::from(map.is_empty());
+        if self.blanks == blanks {
+            map.mark_filled();
         }
-        Ok(())
-    }
-}
-
-impl<'a> DeserializeSeed<'a> for Reader<'_, 'a> {
-    type Value = Value<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Value<'a>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Reader<'_, 'a> {
-    type Value = Value<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
+        Ok(map)
     }
 
-    fn visit_unit<E>(self) -> Result<Value<'a>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value<'a>, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value<'a>, E> {
-        Ok(Value::Int(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value<'a>, E> {
-        Ok(i64::try_from(value).map_or(Value::Uint(value), Value::Int))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value<'a>, E> {
-        Ok(Value::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value<'a>, E> {
-        Ok(Value::Text(self.arena.text(value)))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'a str) -> Result<Value<'a>, E> {
-        Ok(Value::Text(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(mut self, mut elements: A) -> Result<Value<'a>, A::Error> {
-        self.check_depth()?;
-        let start = self.scratch.len();
-        while let Some(element) = elements.next_element_seed(self.inside())? {
-            self.scratch.push(element);
+    /// An array whose `[` was taken.
+    fn array(&mut self, depth: u32) -> Result<&'a [Value<'a>], Stop> {
+        self.check_depth(depth)?;
+        let start = self.elements.len();
+        let mut another = self.json.first_element();
+        while another {
+            match self.json.token()? {
+                Token::String => {
+                    let text = self.text();
+                    self.blanks += usize::from(text.is_empty());
+                    self.elements.push(Value::Text(text));
+                }
+                Token::Object => {
+                    let map = self.object(depth + 1)?;
+                    self.elements.push(Value::Map(map));
+                }
+                Token::Array => {
+                    let list = self.array(depth + 1)?;
+                    self.elements.push(Value::List(list));
+                }
+                other => {
+                    let scalar = self.scalar(other);
+                    self.elements.push(scalar);
+                }
+            }
+            another = self.json.next_element()?;
         }
-        let list = self.arena.list(self.scratch.get(start..).unwrap_or(&[]));
-        self.scratch.truncate(start);
+        let elements = self.elements.get(start..).unwrap_or(&[]);
+        self.blanks += usize::from(elements.is_empty());
+        let list = self.arena.slice(elements);
+        self.elements.truncate(start);
         Ok(list)
     }
 
-    fn visit_map<A: MapAccess<'a>>(mut self, mut entries: A) -> Result<Value<'a>, A::Error> {
-        self.check_depth()?;
-        let map = self.arena.map();
-        while let Some(key) = entries.next_key_seed(Key { arena: self.arena })? {
-            map.add(key, entries.next_value_seed(self.inside())?);
+    /// A value that is neither string nor array nor object.
+    fn scalar(&mut self, token: Token) -> Value<'a> {
+        match token {
+            Token::True => Value::Bool(true),
+            Token::False => Value::Bool(false),
+            Token::Integer => integer(self.json.raw()),
+            Token::Decimal => decimal(self.json.raw()),
+            Token::Null | Token::String | Token::Array | Token::Object => {
+                self.blanks += 1;
+                Value::Null
+            }
         }
-        Ok(Value::Map(map))
+    }
+
+    /// The string that was just read.
+    #[inline(always)]
+    fn text(&self) -> &'a str {
+        let raw = self.json.raw();
+        if self.json.is_escaped() {
+            self.unescaped(raw)
+        } else {
+            raw
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unescaped(&self, raw: &str) -> &'a str {
+        let mut text = String::with_capacity(raw.len());
+        unescape(raw, &mut text);
+        self.arena.text(&text)
+    }
+
+    fn check_depth(&mut self, depth: u32) -> Result<(), Stop> {
+        self.too_deep = depth >= MAX_DEPTH;
+        if self.too_deep { Err(Stop) } else { Ok(()) }
     }
 }
 
-struct Key<'a> {
-    arena: &'a Arena,
-}
-
-impl<'a> DeserializeSeed<'a> for Key<'a> {
-    type Value = &'a str;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<&'a str, D::Error> {
-        deserializer.deserialize_str(self)
+/// A number without decimals; one that no integer can hold becomes a floating number.
+fn integer<'a>(text: &str) -> Value<'a> {
+    if let Ok(number) = text.parse() {
+        Value::Int(number)
+    } else if let Ok(number) = text.parse() {
+        Value::Uint(number)
+    } else {
+        decimal(text)
     }
 }
 
-impl<'a> Visitor<'a> for Key<'a> {
-    type Value = &'a str;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<&'a str, E> {
-        Ok(self.arena.text(value))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'a str) -> Result<&'a str, E> {
-        Ok(value)
-    }
+fn decimal<'a>(text: &str) -> Value<'a> {
+    // Every number of JSON is one of Rust.
+    text.parse().map_or(Value::Null, Value::Float)
 }
 
 impl Serialize for Value<'_> {

@@ -171,7 +171,7 @@ impl Normalizer {
     pub fn push<'n>(&'n mut self, raw: &'n [u8]) -> Outcome<'n> {
         self.counts.records += 1;
         let (mut work, counts) = self.work();
-        let text: &'n str = std::str::from_utf8(raw).unwrap_or_else(|_| {
+        let text: &'n str = simdutf8::basic::from_utf8(raw).unwrap_or_else(|_| {
             counts.not_utf8 += 1;
             work.arena.text(&String::from_utf8_lossy(raw))
         });
@@ -408,16 +408,26 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
         return;
     }
     if let Some(event) = root.child("event") {
-        for (key, value) in [("module", info.module), ("dataset", info.dataset)] {
-            if event.get(key).is_none_or(Value::is_blank) {
+        let or_set = |key: &'static str, value: &'static str| match event.get(key) {
+            Some(known) if !known.is_blank() => known,
+            Some(_) => {
                 event.set(key, Value::Text(value));
+                Value::Text(value)
             }
-        }
+            None => {
+                event.add(key, Value::Text(value));
+                Value::Text(value)
+            }
+        };
+        or_set("module", info.module);
+        let dataset = or_set("dataset", info.dataset);
         if matches!(root.get("data_stream"), Some(Value::Null)) {
             // A source says so that its documents belong to no data stream.
             root.remove("data_stream");
-        } else if let Some(dataset) = event.get("dataset") {
-            root.put_new("data_stream.dataset", dataset);
+        } else if let Some(stream) = root.child("data_stream")
+            && stream.get("dataset").is_none()
+        {
+            stream.add("dataset", dataset);
         }
         // What is the document of an agent already has no text of its own beside it.
         let own_text =
@@ -431,7 +441,11 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
     if let Some(shipped) = record.agent.and_then(|agent| agent.get("@timestamp")) {
         root.put_new("@timestamp", shipped);
     }
-    root.put_new("ecs.version", Value::Text("8.11.0"));
+    if let Some(ecs) = root.child("ecs")
+        && (ecs.is_empty() || ecs.get("version").is_none())
+    {
+        ecs.add("version", Value::Text("8.11.0"));
+    }
     if let Some(os) = info.os {
         root.put_new("host.os.type", Value::Text(os));
     }

@@ -15,7 +15,7 @@ pub(crate) const MAX_DEPTH: u32 = 1000;
 
 /// A position in a JSON text. What a method returns fits a register; texts and faults are asked for afterwards.
 #[derive(Debug)]
-pub(crate) struct Reader<'j> {
+pub struct Reader<'j> {
     text: &'j str,
     position: usize,
     /// The last string, without its quotes, or the last number.
@@ -27,25 +27,32 @@ pub(crate) struct Reader<'j> {
 
 /// What a value begins with. Scalars are taken whole, of arrays and objects only the bracket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Token {
+pub enum Token {
+    /// null
     Null,
+    /// true
     True,
+    /// false
     False,
     /// A number without decimals and exponent.
     Integer,
     /// Any other number.
     Decimal,
+    /// A string.
     String,
+    /// The `[` of an array.
     Array,
+    /// The `{` of an object.
     Object,
 }
 
 /// The text is at fault; [`Reader::fault`] says how.
 #[derive(Debug)]
-pub(crate) struct Stop;
+pub struct Stop;
 
 impl<'j> Reader<'j> {
-    pub(crate) fn new(text: &'j str) -> Self {
+    /// A reader of a text, at its beginning.
+    pub fn new(text: &'j str) -> Self {
         let position = if text.starts_with('\u{feff}') {
             '\u{feff}'.len_utf8()
         } else {
@@ -63,7 +70,7 @@ impl<'j> Reader<'j> {
 
     /// The last string, as it stands between its quotes, or the last number.
     #[inline]
-    pub(crate) fn raw(&self) -> &'j str {
+    pub fn raw(&self) -> &'j str {
         // Both ends stand at ASCII bytes, so there is always a text between them.
         self.text.get(self.start..self.end).unwrap_or_default()
     }
@@ -82,12 +89,12 @@ impl<'j> Reader<'j> {
 
     /// Whether the last string has escapes, so that it needs [`unescape`].
     #[inline]
-    pub(crate) fn is_escaped(&self) -> bool {
+    pub fn is_escaped(&self) -> bool {
         self.escaped
     }
 
     /// What stopped the reading.
-    pub(crate) fn fault(self) -> ReadError {
+    pub fn fault(self) -> ReadError {
         self.fault
     }
 
@@ -130,7 +137,10 @@ impl<'j> Reader<'j> {
     }
 
     /// Checks that nothing but white space follows.
-    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// Something follows.
+    pub fn end(&mut self) -> Result<(), Stop> {
         match self.next() {
             None => Ok(()),
             Some(_) => Err(self.stop("something follows the record")),
@@ -138,8 +148,11 @@ impl<'j> Reader<'j> {
     }
 
     /// The first token of a value.
+    ///
+    /// # Errors
+    /// There is no value, or it is no JSON.
     #[inline(always)]
-    pub(crate) fn token(&mut self) -> Result<Token, Stop> {
+    pub fn token(&mut self) -> Result<Token, Stop> {
         match self.next() {
             Some(b'"') => self.string().map(|()| Token::String),
             Some(b'{') => {
@@ -159,8 +172,11 @@ impl<'j> Reader<'j> {
     }
 
     /// Whether an object whose `{` was taken has a key; it is then taken, with the colon behind it, else the `}`.
+    ///
+    /// # Errors
+    /// There is neither.
     #[inline]
-    pub(crate) fn first_key(&mut self) -> Result<bool, Stop> {
+    pub fn first_key(&mut self) -> Result<bool, Stop> {
         match self.next() {
             Some(b'"') => self.key(),
             Some(b'}') => {
@@ -172,8 +188,11 @@ impl<'j> Reader<'j> {
     }
 
     /// Whether an object has another key, behind one of its values; it is then taken, else the `}`.
+    ///
+    /// # Errors
+    /// There is neither.
     #[inline(always)]
-    pub(crate) fn next_key(&mut self) -> Result<bool, Stop> {
+    pub fn next_key(&mut self) -> Result<bool, Stop> {
         match self.next() {
             Some(b',') => {
                 self.position += 1;
@@ -204,15 +223,18 @@ impl<'j> Reader<'j> {
 
     /// Whether an array whose `[` was taken has an element; if not, the `]` is taken.
     #[inline]
-    pub(crate) fn first_element(&mut self) -> bool {
+    pub fn first_element(&mut self) -> bool {
         let closed = self.next() == Some(b']');
         self.position += usize::from(closed);
         !closed
     }
 
     /// Whether an array has another element, behind one of it; if not, the `]` is taken.
+    ///
+    /// # Errors
+    /// There is neither.
     #[inline]
-    pub(crate) fn next_element(&mut self) -> Result<bool, Stop> {
+    pub fn next_element(&mut self) -> Result<bool, Stop> {
         match self.next() {
             Some(byte @ (b',' | b']')) => {
                 self.position += 1;
@@ -389,7 +411,7 @@ fn plain_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Appends a string to `out`, its escapes resolved. The string has been checked.
-pub(crate) fn unescape(raw: &str, out: &mut String) {
+pub fn unescape(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some((plain, escape)) = rest.split_once('\\') {
         out.push_str(plain);

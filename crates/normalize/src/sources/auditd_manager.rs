@@ -3,7 +3,9 @@
 //! Record: <https://www.elastic.co/docs/reference/integrations/auditd_manager>. What is left to do is to give the
 //! parts that are no ECS their place under `auditd`, and numbers their type.
 
-use crate::mapping::{Mapping, keep};
+use std::sync::LazyLock;
+
+use crate::mapping::{Mapping, Plan, keep};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
@@ -37,6 +39,11 @@ const MOVES: &[Mapping] = &[
     keep("auditd.data.id", "event.id"),
     keep("process.ppid", "process.parent.pid"),
 ];
+
+static MOVED: LazyLock<Plan> = LazyLock::new(|| {
+    let paths: Vec<&str> = MOVES.iter().map(|row| row.from).collect();
+    Plan::with(&[], &[], &paths)
+});
 
 const DERIVED: &[Derived] = &[
     derived("event.original", &["event.original"]),
@@ -106,8 +113,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
     underscore_keys(document);
-    for row in MOVES {
-        if document.at(row.from).is_some() {
+    let looks = MOVED.look(document);
+    for (number, row) in MOVES.iter().enumerate() {
+        if looks.get(number).is_some() {
             document.rename(row.from, row.to);
         }
     }
@@ -133,7 +141,8 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
 
 /// `ecs-version` and its like: keys use underscores, as deep as objects go.
 fn underscore_keys<'a>(map: &'a Map<'a>) {
-    map.rename_keys(|key| key.contains('-').then(|| map.text(&key.replace('-', "_"))));
+    let dashed = |key: &str| key.bytes().any(|byte| byte == b'-');
+    map.rename_keys(|key| dashed(key).then(|| map.text(&key.replace('-', "_"))));
     for (_, value) in map.iter() {
         if let Value::Map(inner) = value {
             underscore_keys(inner);

@@ -52,8 +52,51 @@ fn is_digest(object: &Map<'_>) -> bool {
         .all(|key| object.get(key).is_some())
 }
 
-static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[ROOT, CLOUDTRAIL, IDENTITY]));
+static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let paths: Vec<&str> = LOOKS.iter().map(|(_, path)| *path).collect();
+    Plan::with(
+        &[ROOT, CLOUDTRAIL, IDENTITY],
+        &[("cloud.provider", "aws"), ("event.kind", "event")],
+        &paths,
+    )
+});
 static DIGEST_PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[DIGEST]));
+
+/// What code looks at, in the order of [`LOOKS`].
+#[derive(Clone, Copy)]
+enum Look {
+    ErrorCode,
+    ErrorMessage,
+    UserName,
+    TlsVersion,
+    Request,
+    Response,
+    Additional,
+    Service,
+    Resources,
+    EventName,
+    EventSource,
+    DigestEnd,
+    InsightName,
+    InsightSource,
+}
+
+const LOOKS: &[(Look, &str)] = &[
+    (Look::ErrorCode, "errorCode"),
+    (Look::ErrorMessage, "errorMessage"),
+    (Look::UserName, "userIdentity.userName"),
+    (Look::TlsVersion, "tlsDetails.tlsVersion"),
+    (Look::Request, "requestParameters"),
+    (Look::Response, "responseElements"),
+    (Look::Additional, "additionalEventData"),
+    (Look::Service, "serviceEventDetails"),
+    (Look::Resources, "resources"),
+    (Look::EventName, "eventName"),
+    (Look::EventSource, "eventSource"),
+    (Look::DigestEnd, "digestEndTime"),
+    (Look::InsightName, "insightDetails.eventName"),
+    (Look::InsightSource, "insightDetails.eventSource"),
+];
 
 /// Beneath the document's root.
 const ROOT: &[Mapping] = &[
@@ -269,37 +312,46 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
     let document = record.document();
-    event.prune();
-    PLAN.apply(event, document);
+    event.prune_as_read();
+    let looks = PLAN.apply(event, document);
+    let look = |look: Look| looks.get(look as usize);
     if let Some(cloudtrail) = document.child("aws").and_then(|aws| aws.child("cloudtrail")) {
-        if event.get("digestEndTime").is_some() {
+        if look(Look::DigestEnd).is_some() {
             DIGEST_PLAN.apply(event, document);
             digest_hash(event, document);
         }
-        let parts = Parts::render(event, cloudtrail);
-        if let Some(resources) = event.get("resources") {
+        let part = |place: Look, name: &'static str| render(look(place)?, name, cloudtrail);
+        let parts = Parts {
+            request: part(Look::Request, "request_parameters"),
+            response: part(Look::Response, "response_elements"),
+            additional: part(Look::Additional, "additional_eventdata"),
+        };
+        part(Look::Service, "service_event_details");
+        if let Some(resources) = look(Look::Resources) {
             cloudtrail.set("resources", unique_resources(resources, event));
         }
-        identities(event, &parts, document);
-        if event.text_at("eventName") == Some("ConsoleLogin") {
+        identities(look(Look::UserName), &parts, document);
+        if look(Look::EventName).and_then(Value::as_text) == Some("ConsoleLogin") {
             console_login(&parts, cloudtrail);
         }
-        categorize(event, &parts, document);
-        for (from, to) in [
-            ("insightDetails.eventName", "event.action"),
-            ("insightDetails.eventSource", "event.provider"),
-        ] {
-            if let Some(value) = event.text_at(from) {
-                document.put_new(to, Value::Text(value));
+        let failed = look(Look::ErrorCode).or(look(Look::ErrorMessage)).is_some();
+        let provider = look(Look::EventSource).and_then(Value::as_text).unwrap_or("");
+        categorize(failed, provider, &parts, document);
+        for (place, key) in [(Look::InsightName, "action"), (Look::InsightSource, "provider")] {
+            if let Some(value @ Value::Text(_)) = look(place) {
+                if let Some(event) = document.child("event").filter(|event| event.get(key).is_none()) {
+                    event.add(key, value);
+                }
             }
         }
         if cloudtrail.is_empty() {
             document.remove("aws");
         }
     }
-    tls_version(event, document);
-    document.put_text("cloud.provider", "aws");
-    if let Some(address) = document.at("source.ip") {
+    if let Some(version) = look(Look::TlsVersion).and_then(Value::as_text) {
+        tls_version(version, document);
+    }
+    if let Some(address) = document.child("source").and_then(|source| source.get("ip")) {
         document.append_new("related.ip", address);
     }
     Ok(document)
@@ -316,28 +368,15 @@ struct Parts<'a> {
 /// that a keyword of Elasticsearch can have.
 const FLATTENED_LIMIT: usize = 32_766;
 
-impl<'a> Parts<'a> {
-    fn render(event: &Map<'a>, cloudtrail: &'a Map<'a>) -> Self {
-        let part = |from: &str, name: &'a str| -> Option<&'a Map<'a>> {
-            let value = event.get(from)?;
-            let mut text = String::new();
-            java_text::write(&mut text, value);
-            let short = text.len() < FLATTENED_LIMIT || text.encode_utf16().count() < FLATTENED_LIMIT;
-            cloudtrail.add(name, Value::Text(cloudtrail.text(&text)));
-            if !short {
-                return None;
-            }
-            cloudtrail.child("flattened")?.set(name, value);
-            value.as_map()
-        };
-        let parts = Self {
-            request: part("requestParameters", "request_parameters"),
-            response: part("responseElements", "response_elements"),
-            additional: part("additionalEventData", "additional_eventdata"),
-        };
-        part("serviceEventDetails", "service_event_details");
-        parts
+/// Writes a part as Java text and, unless very long, as an object, which is given back.
+fn render<'a>(value: Value<'a>, name: &'static str, cloudtrail: &'a Map<'a>) -> Option<&'a Map<'a>> {
+    let text = java_text::of(value, cloudtrail);
+    cloudtrail.add(name, Value::Text(text));
+    if text.len() >= FLATTENED_LIMIT && text.encode_utf16().count() >= FLATTENED_LIMIT {
+        return None;
     }
+    cloudtrail.child("flattened")?.set(name, value);
+    value.as_map()
 }
 
 /// The resources, each combination of name, account and type once, in the order of the `HashMap` in which the
@@ -378,22 +417,20 @@ fn unique_resources<'a>(resources: Value<'a>, at: &Map<'a>) -> Value<'a> {
     let by_key = at.new_map();
     unique.into_iter().for_each(|(key, value)| by_key.add(key, value));
     let ordered: Vec<Value<'a>> = java_text::hash_map_order(by_key)
-        .into_iter()
         .map(|(_, value)| value)
         .collect();
     at.list(&ordered)
 }
 
 /// Users and groups that the call is about.
-fn identities<'a>(event: &Map<'a>, parts: &Parts<'a>, document: &'a Map<'a>) {
+fn identities<'a>(caller: Option<Value<'a>>, parts: &Parts<'a>, document: &'a Map<'a>) {
     let text = |map: Option<&'a Map<'a>>, path: &str| -> Option<Value<'a>> {
         let value = convert::text(map?.at(path)?, document)?;
         (!value.is_empty()).then_some(Value::Text(value))
     };
     let user = text(parts.request, "userName");
     let new_user = text(parts.request, "newUserName");
-    let caller = event
-        .at("userIdentity.userName")
+    let caller = caller
         .and_then(|value| convert::text(value, document))
         .map(Value::Text);
     for name in [caller, user, new_user].into_iter().flatten() {
@@ -443,42 +480,49 @@ fn digest_hash<'a>(event: &Map<'a>, document: &'a Map<'a>) {
 }
 
 /// `TLSv1.2` is version `1.2` of protocol `tls`.
-fn tls_version<'a>(event: &Map<'a>, document: &'a Map<'a>) {
-    if let Some((protocol, version)) = event
-        .text_at("tlsDetails.tlsVersion")
-        .and_then(|text| text.split_once('v'))
+fn tls_version<'a>(text: &'a str, document: &'a Map<'a>) {
+    if let Some((protocol, version)) = text.split_once('v')
+        && let Some(tls) = document.child("tls")
     {
-        document.put_text("tls.version_protocol", document.text(&protocol.to_lowercase()));
-        document.put_text("tls.version", version);
+        tls.set("version_protocol", Value::Text(lowercase(protocol, tls)));
+        tls.set("version", Value::Text(version));
+    }
+}
+
+fn lowercase<'a>(text: &'a str, at: &Map<'a>) -> &'a str {
+    match text {
+        "TLS" => "tls",
+        "Success" => "success",
+        "Failure" => "failure",
+        other => at.text(&other.to_lowercase()),
     }
 }
 
 /// Category, type and outcome.
-fn categorize<'a>(event: &Map<'a>, parts: &Parts<'a>, document: &'a Map<'a>) {
+fn categorize<'a>(failed: bool, provider: &str, parts: &Parts<'a>, document: &'a Map<'a>) {
     let Some(target) = document.child("event") else {
         return;
     };
-    target.set("kind", Value::Text("event"));
-    let failed = event.get("errorCode").is_some() || event.get("errorMessage").is_some();
-    target.set("outcome", Value::Text(if failed { "failure" } else { "success" }));
-    let Some(action) = target.text_at("action") else {
-        target.put_texts("type", &["info"]);
-        return;
-    };
-    if action == "ConsoleLogin"
-        && let Some(outcome) = parts
+    let mut outcome = if failed { "failure" } else { "success" };
+    let action = target.get("action").and_then(Value::as_filled_text);
+    if action == Some("ConsoleLogin")
+        && let Some(login) = parts
             .response
             .and_then(|response| response.text_at("ConsoleLogin"))
     {
-        target.set("outcome", Value::Text(target.text(&outcome.to_lowercase())));
+        outcome = lowercase(login, target);
     }
+    target.set("outcome", Value::Text(outcome));
+    let Some(action) = action else {
+        target.set("type", Value::List(&[Value::Text("info")]));
+        return;
+    };
     match class_of(action) {
         Some((category, types)) => {
             target.put_texts("category", &[category]);
             target.put_texts("type", types);
         }
         None => {
-            let provider = target.text_at("provider").unwrap_or("");
             target.put_texts("category", &[category_of_unlisted(provider)]);
             match type_of_unlisted(action) {
                 Some(kind) => target.put_texts("type", &["info", kind]),

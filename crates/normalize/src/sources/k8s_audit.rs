@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use super::azure::{self, platform};
 use crate::convert;
 use crate::json;
-use crate::mapping::{How, Mapping, Plan, keep, to};
+use crate::mapping::{How, Looks, Mapping, Plan, keep, to};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
@@ -65,7 +65,40 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     start: || Box::new(Stateless(normalize)),
 };
 
-static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[FIELDS]));
+static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let paths: Vec<&str> = LOOKS.iter().map(|(_, path)| *path).collect();
+    Plan::with(
+        &[FIELDS],
+        &[("orchestrator.type", "kubernetes"), ("event.kind", "event")],
+        &paths,
+    )
+});
+
+/// What code looks at, in the order of [`LOOKS`].
+#[derive(Clone, Copy)]
+enum Look {
+    Verb,
+    Code,
+    Annotations,
+    UserId,
+    UserName,
+    Impersonated,
+    Containers,
+    Request,
+    Response,
+}
+
+const LOOKS: &[(Look, &str)] = &[
+    (Look::Verb, "verb"),
+    (Look::Code, "responseStatus.code"),
+    (Look::Annotations, "annotations"),
+    (Look::UserId, "user.uid"),
+    (Look::UserName, "user.username"),
+    (Look::Impersonated, "impersonatedUser.username"),
+    (Look::Containers, "requestObject.spec.containers"),
+    (Look::Request, "requestObject"),
+    (Look::Response, "responseObject"),
+];
 
 const FIELDS: &[Mapping] = &[
     to(How::Date, "stageTimestamp", "@timestamp"),
@@ -107,39 +140,40 @@ fn detect(record: &Record<'_>) -> Confidence {
     let Some(object) = record.object else {
         return Confidence::No;
     };
-    if object.map_at("kubernetes.audit").is_some() {
-        return Confidence::Certain;
+    let (mut marks, mut verb, mut other_kind, mut version) = (0, false, false, false);
+    for (key, value) in object.iter() {
+        match key {
+            "kubernetes"
+                if value
+                    .as_map()
+                    .is_some_and(|inside| inside.map_at("audit").is_some()) =>
+            {
+                return Confidence::Certain;
+            }
+            "category" if aks_log(object).is_some() => return Confidence::Likely,
+            // Entries of Google Cloud are audit entries of Google Cloud first.
+            "protoPayload" if object.text_at("protoPayload.serviceName") == Some("k8s.io") => {
+                return Confidence::Likely;
+            }
+            // Objects of kind `Event` in the API itself have another version and no verb.
+            "kind" => other_kind = value.as_filled_text().is_some_and(|kind| kind != "Event"),
+            "apiVersion" => {
+                version = value
+                    .as_text()
+                    .is_some_and(|version| version.starts_with("audit.k8s.io"));
+            }
+            "verb" => verb = value.as_filled_text().is_some(),
+            "auditID" | "stage" | "level" | "requestURI" | "objectRef" | "responseStatus" | "sourceIPs" => {
+                marks += 1
+            }
+            _ => {}
+        }
     }
-    if aks_log(object).is_some() {
-        return Confidence::Likely;
-    }
-    if object.text_at("protoPayload.serviceName") == Some("k8s.io") {
-        // Entries of Google Cloud are audit entries of Google Cloud first.
-        return Confidence::Likely;
-    }
-    // Objects of kind `Event` in the API itself have another version and no verb.
-    if object.text_at("kind").is_some_and(|kind| kind != "Event") {
-        return Confidence::No;
-    }
-    if object
-        .text_at("apiVersion")
-        .is_some_and(|version| version.starts_with("audit.k8s.io"))
-    {
-        return Confidence::Certain;
-    }
-    let marks = [
-        "auditID",
-        "stage",
-        "level",
-        "requestURI",
-        "objectRef",
-        "responseStatus",
-        "sourceIPs",
-    ];
-    let count = marks.iter().filter(|key| object.get(key).is_some()).count();
-    match (object.text_at("verb"), count) {
-        (Some(_), 3..) => Confidence::Certain,
-        (Some(_), 2) => Confidence::Likely,
+    match marks {
+        _ if other_kind => Confidence::No,
+        _ if version => Confidence::Certain,
+        3.. if verb => Confidence::Certain,
+        2 if verb => Confidence::Likely,
         _ => Confidence::No,
     }
 }
@@ -168,19 +202,20 @@ pub(super) fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped>
             (document, audit)
         }
     };
-    audit.prune();
-    for part in ["responseObject", "requestObject"] {
-        if let Some(part) = audit.get(part).and_then(Value::as_map) {
+    audit.prune_as_read();
+    unwrap_gke(audit, document);
+    let looks = PLAN.apply(audit, document);
+    for part in [Look::Request, Look::Response] {
+        if let Some(part) = looks.get(part as usize).and_then(Value::as_map) {
             part.remove("metadata");
         }
     }
-    unwrap_gke(audit, document);
-    document.put("kubernetes.audit", Value::Map(audit));
-    PLAN.apply(audit, document);
-    document.put_text("orchestrator.type", "kubernetes");
-    related(audit, document);
+    if let Some(kubernetes) = document.child("kubernetes") {
+        kubernetes.set("audit", Value::Map(audit));
+    }
+    related(looks, document);
     if let Some(event) = document.child("event") {
-        classify(audit, event);
+        classify(looks, event);
     }
     Ok(document)
 }
@@ -225,6 +260,12 @@ fn unwrap_aks<'a>(
 
 /// GKE: a log entry of Google Cloud, whose parts get the names that they have in an audit event.
 fn unwrap_gke<'a>(audit: &'a Map<'a>, document: &'a Map<'a>) {
+    if !audit
+        .iter()
+        .any(|(key, _)| matches!(key, "protoPayload" | "insertId" | "receiveTimestamp" | "labels"))
+    {
+        return;
+    }
     let entry = audit.map_at("protoPayload").is_some();
     for (from, to) in [
         ("insertId", "auditID"),
@@ -247,9 +288,9 @@ fn unwrap_gke<'a>(audit: &'a Map<'a>, document: &'a Map<'a>) {
     }
 }
 
-fn related<'a>(audit: &Map<'a>, document: &'a Map<'a>) {
-    for path in ["user.uid", "user.username", "impersonatedUser.username"] {
-        if let Some(user @ Value::Text(_)) = audit.at(path) {
+fn related<'a>(looks: Looks<'a>, document: &'a Map<'a>) {
+    for look in [Look::UserId, Look::UserName, Look::Impersonated] {
+        if let Some(user @ Value::Text(_)) = looks.get(look as usize) {
             document.append_new("related.user", user);
         }
     }
@@ -258,19 +299,17 @@ fn related<'a>(audit: &Map<'a>, document: &'a Map<'a>) {
         Some(ip) => document.append_new("related.ip", ip),
         None => {}
     }
-    let containers = audit
-        .at("requestObject.spec.containers")
-        .and_then(Value::as_list)
-        .unwrap_or(&[]);
+    let Some(containers) = looks.get(Look::Containers as usize).and_then(Value::as_list) else {
+        return;
+    };
     let images = containers
         .iter()
         .filter_map(|container| container.as_map()?.get("image"));
     document.extend_new("container.image.name", images);
 }
 
-fn classify<'a>(audit: &'a Map<'a>, event: &'a Map<'a>) {
-    event.set("kind", Value::Text("event"));
-    let code = audit.at("responseStatus.code").and_then(Value::to_int);
+fn classify<'a>(looks: Looks<'a>, event: &'a Map<'a>) {
+    let code = looks.get(Look::Code as usize).and_then(Value::to_int);
     let mut outcome = code.map(|code| {
         if matches!(code, 0 | 100..400) {
             "success"
@@ -278,7 +317,7 @@ fn classify<'a>(audit: &'a Map<'a>, event: &'a Map<'a>) {
             "failure"
         }
     });
-    if let Some(annotations) = audit.get("annotations").and_then(Value::as_map) {
+    if let Some(annotations) = looks.get(Look::Annotations as usize).and_then(Value::as_map) {
         match annotations.text_at_key("authorization.k8s.io/decision") {
             Some("allow") => outcome = Some("success"),
             Some("forbid") => outcome = Some("failure"),
@@ -292,7 +331,7 @@ fn classify<'a>(audit: &'a Map<'a>, event: &'a Map<'a>) {
     if let Some(outcome) = outcome {
         event.set("outcome", Value::Text(outcome));
     }
-    if let Some(verb) = audit.text_at("verb") {
+    if let Some(verb) = looks.get(Look::Verb as usize).and_then(Value::as_text) {
         event.put_texts("category", &["configuration"]);
         event.put_texts(
             "type",
