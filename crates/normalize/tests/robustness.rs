@@ -9,9 +9,12 @@ use neph_normalize::{Normalizer, sources};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "seeds/containers.rs"]
+mod containers;
+
 /// One whole record of each kind.
 fn seeds() -> Vec<Value> {
-    vec![
+    let mut seeds = vec![
         json!({
             "eventVersion": "1.08",
             "userIdentity": {"type": "AssumedRole", "principalId": "AROA:ops", "arn": "arn:aws:sts::1:assumed-role/a/b",
@@ -94,7 +97,9 @@ fn seeds() -> Vec<Value> {
             "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='Microsoft-Windows-Sysmon'/><EventID>3</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></System><EventData><Data Name='Image'>C:\\a &amp; b.exe</Data></EventData></Event>"
         ),
         json!({"EventID": 4624, "Channel": "Security", "SourceName": "Microsoft-Windows-Security-Auditing", "EventData": "{\"LogonType\":\"3\"}", "Hostname": "h"}),
-    ]
+    ];
+    seeds.extend(containers::seeds());
+    seeds
 }
 
 /// Values that a field may hold by mistake.
@@ -315,6 +320,7 @@ fn deep_and_large_records_are_survived() {
         "<Event><System><Channel>Security</Channel><EventID>1</EventID></System><EventData>{data}</EventData></Event>"
     )));
     large.push(json!({"EventID": 1, "Channel": "x", "EventData": many}));
+    large.extend(containers::large());
     for record in large {
         let raw = serde_json::to_vec(&record).expect("a value has a text");
         assert!(raw.len() > 1_000_000, "{} bytes are not many", raw.len());

@@ -267,14 +267,13 @@ fn ids<'a>(fields: &Map<'a>, document: &'a Map<'a>) {
 /// The techniques that the rule's tags name.
 fn techniques<'a>(object: &Map<'a>, document: &'a Map<'a>) {
     let tags = object.get("tags").and_then(Value::as_list).unwrap_or(&[]);
-    for tag in tags.iter().filter_map(|tag| tag.as_text()) {
-        let is_technique = tag.strip_prefix('T').is_some_and(|number| {
+    let is_technique = |tag: &&str| {
+        tag.strip_prefix('T').is_some_and(|number| {
             number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        });
-        if is_technique {
-            document.append_new("threat.technique.id", Value::Text(tag));
-        }
-    }
+        })
+    };
+    let ids = tags.iter().filter_map(|tag| tag.as_text()).filter(is_technique);
+    document.extend_new("threat.technique.id", ids.map(Value::Text));
 }
 
 fn classify<'a>(object: &Map<'a>, fields: &Map<'a>, document: &'a Map<'a>) {

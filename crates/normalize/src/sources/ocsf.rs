@@ -470,16 +470,14 @@ fn container<'a>(described: Option<&'a Map<'a>>, document: &'a Map<'a>) {
 
 /// The techniques of a list of attacks.
 fn techniques<'a>(attacks: Option<Value<'a>>, document: &'a Map<'a>) {
-    for attack in attacks.and_then(Value::as_list).unwrap_or(&[]) {
-        let id = attack.as_map().and_then(|attack| {
-            attack
-                .text_at("sub_technique.uid")
-                .or_else(|| attack.text_at("technique.uid"))
-        });
-        if let Some(id) = id {
-            document.append_new("threat.technique.id", Value::Text(id));
-        }
-    }
+    let attacks = attacks.and_then(Value::as_list).unwrap_or(&[]);
+    let ids = attacks.iter().filter_map(|attack| {
+        let attack = attack.as_map()?;
+        attack
+            .text_at("sub_technique.uid")
+            .or_else(|| attack.text_at("technique.uid"))
+    });
+    document.extend_new("threat.technique.id", ids.map(Value::Text));
 }
 
 fn classify<'a>(class: i64, object: &Map<'a>, document: &'a Map<'a>) {

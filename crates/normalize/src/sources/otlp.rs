@@ -182,8 +182,8 @@ pub(crate) fn unwrap<'a>(whole: &'a Map<'a>) -> Option<(Value<'a>, &'a Map<'a>)>
     if let Some(date) = time.and_then(|nanos| convert::date(Value::Int(nanos / 1_000_000), whole)) {
         agent.put_text("@timestamp", date);
     }
-    let attributes = attributes(record.get("attributes"), whole);
-    let resource = self::attributes(whole.at("resource.attributes"), whole);
+    let attributes = pairs(record.get("attributes"), whole, MAX_ATTRIBUTES);
+    let resource = pairs(whole.at("resource.attributes"), whole, MAX_ATTRIBUTES);
     for named in [attributes, resource] {
         for row in ATTRIBUTES {
             let value = named.get(row.from).filter(|value| !value.is_blank());
@@ -214,10 +214,13 @@ pub(crate) fn unwrap<'a>(whole: &'a Map<'a>) -> Option<(Value<'a>, &'a Map<'a>)>
     Some((body, agent))
 }
 
+/// More attributes than this are left out: those of a resource go with each of its records. Exporters stop at 128.
+const MAX_ATTRIBUTES: usize = 1024;
+
 /// A list of keys and values as an object.
-fn attributes<'a>(list: Option<Value<'a>>, at: &'a Map<'a>) -> &'a Map<'a> {
+fn pairs<'a>(list: Option<Value<'a>>, at: &'a Map<'a>, most: usize) -> &'a Map<'a> {
     let out = at.new_map();
-    for pair in list.and_then(Value::as_list).unwrap_or(&[]) {
+    for pair in list.and_then(Value::as_list).unwrap_or(&[]).iter().take(most) {
         let Some(pair) = pair.as_map() else { continue };
         if let (Some(key), Some(value)) = (pair.text_at_key("key"), pair.get("value")) {
             out.add(key, plain(value, at));
@@ -242,9 +245,11 @@ fn plain<'a>(value: Value<'a>, at: &'a Map<'a>) -> Value<'a> {
             let values: Vec<Value<'a>> = values.iter().map(|value| plain(*value, at)).collect();
             at.list(&values)
         }
-        "kvlistValue" | "kvlist_value" => {
-            Value::Map(attributes(inner.as_map().and_then(|map| map.get("values")), at))
-        }
+        "kvlistValue" | "kvlist_value" => Value::Map(pairs(
+            inner.as_map().and_then(|map| map.get("values")),
+            at,
+            usize::MAX,
+        )),
         "bytesValue" | "bytes_value" => {
             let text = inner.as_text().and_then(|text| STANDARD.decode(text).ok());
             match text.and_then(|bytes| String::from_utf8(bytes).ok()) {

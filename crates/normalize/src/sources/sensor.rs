@@ -46,7 +46,7 @@ pub(super) fn arguments(line: &str) -> Vec<&str> {
 }
 
 /// More arguments than this are cut.
-const MAX_ARGUMENTS: usize = 4096;
+const MAX_ARGUMENTS: usize = 1 << 16;
 
 /// Sets `file.path`, `name`, `directory` and `extension`.
 pub(super) fn file<'a>(document: &'a Map<'a>, path: &'a str) {

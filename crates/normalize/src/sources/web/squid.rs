@@ -37,6 +37,7 @@ const DERIVED: &[Derived] = &[
     derived("@timestamp", &["time"]),
     derived("event.duration", &["elapsed"]),
     derived("event.action", &["result"]),
+    derived("event.reason", &["url"]),
     derived("http.response.status_code", &["result"]),
     derived("destination.address", &["hierarchy"]),
     derived("destination.ip", &["hierarchy"]),
@@ -111,8 +112,13 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         document.put_text("squid.hierarchy_status", how);
         web::peer(document, "destination", peer);
     }
-    if let Some(url) = columns.text_at_key("url") {
-        web::target(document, url);
+    match columns.text_at_key("url") {
+        // In place of a URL, where there was none.
+        Some(error) if error.starts_with("error:") => {
+            document.put_text("event.reason", error);
+        }
+        Some(url) => web::target(document, url),
+        None => {}
     }
     if let Some(address) = columns.text_at_key("client") {
         web::client(document, address);
