@@ -111,8 +111,8 @@ impl Explainer {
         let mut slots = Slots::default();
         let map: Vec<Slot> = plan.fields.iter().map(|field| slots.add(field.clone())).collect();
         let mut parts = Vec::new();
-        for (condition, _) in steps(&plan.query) {
-            parts.push(Part::new(condition, &map, &slots, 0)?);
+        for step in steps(&plan.query) {
+            parts.push(Part::new(step.condition, &map, &slots, 0)?);
         }
         let scratch = Scratch::new(0, slots.len());
         Ok(Self {

@@ -2,14 +2,15 @@
 //!
 //! Two halves meet at a seam. The *stateless* half ([`Matcher`]) reads a record's fields and yields [`StepMatch`]es: which
 //! step of which rule this event satisfies, with the join keys. The *keyed* half ([`Operators`]) reads only those: it holds
-//! candidates per key in order of event time, runs sequences, samples, first-seen queries and aggregates, and gives
-//! [`Match`]es. In one process they meet in memory; nothing in either half knows where the other runs.
+//! candidates per key in order of event time, runs sequences, samples, first-seen queries, aggregates and correlations, and
+//! gives [`Match`]es. In one process they meet in memory; nothing in either half knows where the other runs.
 //!
 //! **Architecture invariant:** the engine knows no rule language, does no IO, and reads no clock: time is the events' own
 //! or handed in.
 
 mod aggregate;
 mod candidate;
+mod correlation;
 mod event;
 mod explain;
 mod expression;

@@ -338,18 +338,21 @@ fn key_tuples(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[
     tuples
 }
 
-/// The values of the field whose distinct values are counted, if any.
+/// The values of the field whose values are counted or measured, if any.
 fn counted_values(stage: &CompiledStage, row: &Row) -> Box<[Value]> {
-    let slots = stage.counted.into_iter();
-    slots
-        .flat_map(|slot| row.values(slot))
+    let slot = first_with_value(&stage.counted, row).into_iter();
+    slot.flat_map(|slot| row.values(slot))
         .map(ValueRef::to_owned)
         .collect()
 }
 
+fn first_with_value(slots: &[Slot], row: &Row) -> Option<Slot> {
+    let mut slots = slots.iter().copied();
+    slots.find(|slot| row.values(*slot).next().is_some())
+}
+
 fn distinct_values(key: &CompiledKey, row: &Row) -> SmallVec<[Option<Value>; 1]> {
-    let mut values: SmallVec<[Option<Value>; 1]> = key
-        .slot
+    let mut values: SmallVec<[Option<Value>; 1]> = first_with_value(&key.slots, row)
         .into_iter()
         .flat_map(|slot| row.values(slot))
         .map(|value| Some(value.to_owned()))

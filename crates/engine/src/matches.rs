@@ -60,9 +60,10 @@ pub struct StepMatch {
     /// The stage, as an index into the sequence's or sample's stages; the number of stages stands for `until`.
     /// Always 0 for queries of one condition.
     pub step: u16,
-    /// The join keys; null only where the key is optional.
+    /// The join keys; null only where the key is optional. Of a correlation the values of its own group, then those that the
+    /// correlations over it need.
     pub keys: SmallVec<[Option<Value>; 2]>,
-    /// The event's values of the field whose distinct values an aggregate counts; else empty.
+    /// The event's values of the field whose values an aggregate or correlation counts or measures; else empty.
     pub counted: Box<[Value]>,
     /// Place in the order; `None` where the record has no readable time (such events take part in event queries and
     /// samples only).
@@ -78,7 +79,7 @@ pub struct StepMatch {
 pub struct Match {
     /// The rule.
     pub rule: RuleIndex,
-    /// The join keys' values; of a first-seen query the terms, of an aggregate the group; empty for an event query.
+    /// The join keys' values; of a first-seen query the terms, of an aggregate or a correlation the group; empty for an event query.
     pub keys: Vec<Option<Value>>,
     /// For each result slot the stage that it belongs to (a step with `runs=3` has three slots) and its event; `None` for
     /// a step that had to be missing. Of an aggregate's events the first and the last few, in order.
@@ -92,24 +93,26 @@ pub struct Match {
 }
 
 /// The span of time that a match speaks of. Rule, keys and `to` identify such a match, whichever events were seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// Its start, inclusive. For a first-seen query the start of the interval; for an aggregate the start of what was
     /// counted.
     pub from: Instant,
-    /// Its end, exclusive: a multiple of the rule's interval.
+    /// Its end, exclusive: a multiple of the rule's interval. For a correlation that counts the time of the last event.
     pub to: Instant,
-    /// What an aggregate counted.
+    /// What an aggregate or a correlation counted.
     pub tally: Option<Tally>,
 }
 
-/// What an aggregate counted in a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What an aggregate or a correlation counted in a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
     /// Events.
     pub count: u64,
     /// Distinct values of the field that the rule names, if it names one.
     pub distinct: Option<Distinct>,
+    /// The sum, average or percentile of values, where the rule asks for one.
+    pub measured: Option<f64>,
 }
 
 /// A number of distinct values.

@@ -6,6 +6,7 @@ use neph_event::Instant;
 use neph_plan::{Plan, Query};
 
 use crate::aggregate::AggregateOperator;
+use crate::correlation::CorrelationOperator;
 use crate::first_seen::FirstSeenOperator;
 use crate::sample::SampleOperator;
 use crate::sequence::SequenceOperator;
@@ -133,6 +134,7 @@ enum Kind {
     Sample(Box<SampleOperator>),
     FirstSeen(Box<FirstSeenOperator>),
     Aggregate(Box<AggregateOperator>),
+    Correlation(Box<CorrelationOperator>),
 }
 
 impl Operators {
@@ -165,6 +167,9 @@ impl Operators {
                 ))),
                 Query::Aggregate(query) => {
                     Kind::Aggregate(Box::new(AggregateOperator::new(rule, query, lateness)))
+                }
+                Query::Correlation(query) => {
+                    Kind::Correlation(Box::new(CorrelationOperator::new(rule, query, lateness)))
                 }
             };
             Operator {
@@ -213,6 +218,7 @@ impl Operators {
             Kind::Sample(sample) => sample.push(step),
             Kind::FirstSeen(operator) => operator.push(step),
             Kind::Aggregate(operator) => operator.push(step),
+            Kind::Correlation(operator) => operator.push(step),
         }
         operator.count(&mut self.held);
         if operator.held > self.rule_bytes {
@@ -246,6 +252,7 @@ impl Operators {
                 Kind::Sample(sample) => sample.advance(outcomes),
                 Kind::FirstSeen(operator) => operator.advance(watermark, outcomes),
                 Kind::Aggregate(operator) => operator.advance(watermark, outcomes),
+                Kind::Correlation(operator) => operator.advance(watermark, outcomes),
             }
             operator.sign(outcomes, told);
             operator.count(&mut self.held);
@@ -262,6 +269,7 @@ impl Operators {
                 Kind::Sample(sample) => sample.finish(outcomes),
                 Kind::FirstSeen(operator) => operator.finish(outcomes),
                 Kind::Aggregate(operator) => operator.finish(outcomes),
+                Kind::Correlation(operator) => operator.finish(outcomes),
             }
             operator.sign(outcomes, told);
             operator.count(&mut self.held);
@@ -282,6 +290,7 @@ impl Operators {
             Kind::Sample(sample) => sample.statistics(),
             Kind::FirstSeen(operator) => operator.statistics(),
             Kind::Aggregate(operator) => operator.statistics(),
+            Kind::Correlation(operator) => operator.statistics(),
         };
         RuleStatistics {
             state_bytes: operator.held,
@@ -304,6 +313,7 @@ impl Operator {
             Kind::Sample(sample) => sample.bytes(),
             Kind::FirstSeen(operator) => operator.bytes(),
             Kind::Aggregate(operator) => operator.bytes(),
+            Kind::Correlation(operator) => operator.bytes(),
         }
     }
 
@@ -314,6 +324,7 @@ impl Operator {
             Kind::Sample(sample) => sample.relieve(limit),
             Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
             Kind::Aggregate(operator) => operator.relieve(limit, outcomes),
+            Kind::Correlation(operator) => operator.relieve(limit, outcomes),
         }
     }
 

@@ -1,7 +1,8 @@
 //! All rules as one program.
 
 use neph_event::{Field, FieldType, Slot, Slots};
-use neph_plan::{Condition, Plan, Query, Span};
+use neph_plan::{CandidateEvents, Candidates, Condition, Correlation, FieldId, Key, Plan, Query, Span};
+use smallvec::SmallVec;
 
 use crate::RuleIndex;
 use crate::nodes::{ConditionError, NodeId, Nodes, NodesBuilder};
@@ -33,14 +34,14 @@ pub(crate) struct CompiledStage {
     pub(crate) step: u16,
     pub(crate) condition: NodeId,
     pub(crate) keys: Box<[CompiledKey]>,
-    /// The field whose distinct values are counted.
-    pub(crate) counted: Option<Slot>,
+    /// The field whose values are counted or measured: the first of these that has one.
+    pub(crate) counted: Box<[Slot]>,
 }
 
 #[derive(Debug)]
 pub(crate) struct CompiledKey {
-    /// `None` for a key that is always null.
-    pub(crate) slot: Option<Slot>,
+    /// The first of these that has a value counts; a key without any is always null.
+    pub(crate) slots: SmallVec<[Slot; 1]>,
     pub(crate) optional: bool,
 }
 
@@ -191,58 +192,106 @@ fn compile_stages(
     slots: &Slots,
     nodes: &mut NodesBuilder,
 ) -> Result<Vec<CompiledStage>, (Option<Span>, ConditionError)> {
-    let counted = match &plan.query {
-        Query::Aggregate(aggregate) => aggregate
-            .distinct
-            .as_ref()
-            .and_then(|distinct| distinct.field.field),
-        _ => None,
+    let slot = |field: &FieldId| {
+        let found = map.get(field.0 as usize).copied();
+        found.ok_or((None, ConditionError::NoSuchField))
     };
-    let counted = counted.and_then(|field| map.get(field.0 as usize)).copied();
     let mut compiled = Vec::new();
-    for (step, (condition, keys)) in (0_u16..).zip(steps(&plan.query)) {
-        let condition = nodes.add(condition, map, slots)?;
-        let mut compiled_keys = Vec::with_capacity(keys.len());
-        for key in keys {
-            let slot = match key.field {
-                None => None,
-                Some(field) => Some(
-                    *map.get(field.0 as usize)
-                        .ok_or((None, ConditionError::NoSuchField))?,
-                ),
-            };
-            compiled_keys.push(CompiledKey {
-                slot,
+    for (number, step) in (0_u16..).zip(steps(&plan.query)) {
+        let condition = nodes.add(step.condition, map, slots)?;
+        let mut keys = Vec::with_capacity(step.keys.len());
+        for key in step.keys {
+            keys.push(CompiledKey {
+                slots: key.fields.iter().map(slot).collect::<Result<_, _>>()?,
                 optional: key.optional,
             });
         }
         compiled.push(CompiledStage {
             rule,
-            step,
+            step: number,
             condition,
-            keys: compiled_keys.into(),
-            counted,
+            keys: keys.into(),
+            counted: step.counted.iter().map(slot).collect::<Result<_, _>>()?,
         });
     }
     Ok(compiled)
 }
 
-/// The conditions of a query with their keys, in the order of their step numbers; `until` comes last.
-pub(crate) fn steps(query: &Query) -> Vec<(&Condition, &[neph_plan::Key])> {
+/// A condition of a query, and what is read of the events that satisfy it.
+pub(crate) struct Step<'p> {
+    pub(crate) condition: &'p Condition,
+    keys: Vec<StepKey<'p>>,
+    counted: &'p [FieldId],
+}
+
+struct StepKey<'p> {
+    fields: &'p [FieldId],
+    optional: bool,
+}
+
+impl<'p> Step<'p> {
+    fn new(condition: &'p Condition, keys: &'p [Key], counted: Option<&'p Key>) -> Self {
+        let keys = keys.iter().map(|key| StepKey {
+            fields: key.field.as_slice(),
+            optional: key.optional,
+        });
+        Self {
+            condition,
+            keys: keys.collect(),
+            counted: counted.map_or(&[], |key| key.field.as_slice()),
+        }
+    }
+
+    /// Only the values of its own group must be there.
+    fn of_candidates(events: &'p CandidateEvents, group: usize) -> Self {
+        let keys = events.keys.iter().flatten().enumerate();
+        let keys = keys.map(|(position, key)| StepKey {
+            fields: &key.0,
+            optional: position >= group,
+        });
+        Self {
+            condition: &events.condition,
+            keys: keys.collect(),
+            counted: &events.measured.0,
+        }
+    }
+}
+
+/// The steps of a query in the order of their numbers; `until` comes last.
+pub(crate) fn steps(query: &Query) -> Vec<Step<'_>> {
     match query {
-        Query::Events(events) => vec![(&events.condition, &[])],
+        Query::Events(events) => vec![Step::new(&events.condition, &[], None)],
         Query::Sequence(sequence) => {
             let stages = sequence.stages.iter().chain(&sequence.until);
             stages
-                .map(|stage| (&stage.condition, stage.keys.as_slice()))
+                .map(|stage| Step::new(&stage.condition, &stage.keys, None))
                 .collect()
         }
         Query::Sample(sample) => sample
             .stages
             .iter()
-            .map(|stage| (&stage.condition, stage.keys.as_slice()))
+            .map(|stage| Step::new(&stage.condition, &stage.keys, None))
             .collect(),
-        Query::FirstSeen(first_seen) => vec![(&first_seen.condition, &first_seen.fields)],
-        Query::Aggregate(aggregate) => vec![(&aggregate.condition, &aggregate.group)],
+        Query::FirstSeen(first_seen) => {
+            vec![Step::new(&first_seen.condition, &first_seen.fields, None)]
+        }
+        Query::Aggregate(aggregate) => {
+            let counted = aggregate.distinct.as_ref().map(|distinct| &distinct.field);
+            vec![Step::new(&aggregate.condition, &aggregate.group, counted)]
+        }
+        Query::Correlation(correlation) => {
+            let mut found = Vec::new();
+            candidates(correlation, &mut found);
+            found
+        }
+    }
+}
+
+fn candidates<'p>(correlation: &'p Correlation, found: &mut Vec<Step<'p>>) {
+    for source in &correlation.sources {
+        match &source.candidates {
+            Candidates::Events(events) => found.push(Step::of_candidates(events, correlation.group.len())),
+            Candidates::Matches(inner) => candidates(inner, found),
+        }
     }
 }

@@ -112,7 +112,11 @@ pub(crate) fn sum<'p>(
     let Exemplars { mut first, mut last } = exemplars;
     first.append(&mut last);
     Some(Sum {
-        tally: Tally { count, distinct },
+        tally: Tally {
+            count,
+            distinct,
+            measured: None,
+        },
         exemplars: first,
     })
 }

@@ -16,6 +16,7 @@
 pub mod arithmetic;
 pub mod codes;
 mod condition;
+mod correlation;
 mod expr;
 pub mod functions;
 mod lookup;
@@ -27,6 +28,7 @@ mod time_part;
 pub mod words;
 
 pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test};
+pub use correlation::{Asked, Bound, CandidateEvents, Candidates, Correlation, Lookup, Measure, Presence, Source};
 pub use expr::{Arithmetic, Expr, Function};
 pub use lookup::{CellKind, Lookup, LookupColumn, LookupTable};
 pub use neph_diag::Span;

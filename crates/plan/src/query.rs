@@ -2,7 +2,7 @@
 
 use neph_event::Field;
 
-use crate::{Aggregate, Condition, FirstSeen};
+use crate::{Aggregate, Condition, Correlation, FirstSeen};
 
 /// A field of a plan: an index into [`Plan::fields`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub enum Query {
     FirstSeen(FirstSeen),
     /// Groups of many events.
     Aggregate(Aggregate),
+    /// Events and matches that are many or come together.
+    Correlation(Correlation),
 }
 
 impl Query {
@@ -59,6 +61,10 @@ impl Query {
             Self::Sample(sample) => sample.stages.iter().map(|stage| &stage.condition).collect(),
             Self::FirstSeen(first_seen) => vec![&first_seen.condition],
             Self::Aggregate(aggregate) => vec![&aggregate.condition],
+            Self::Correlation(correlation) => {
+                let events = correlation.events().into_iter();
+                events.map(|events| &events.condition).collect()
+            }
         }
     }
 
@@ -76,6 +82,10 @@ impl Query {
             }
             Self::FirstSeen(first_seen) => vec![&mut first_seen.condition],
             Self::Aggregate(aggregate) => vec![&mut aggregate.condition],
+            Self::Correlation(correlation) => {
+                let events = correlation.events_mut().into_iter();
+                events.map(|events| &mut events.condition).collect()
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Source: <https://www.elastic.co/docs/reference/query-languages/eql/eql-syntax>
 
+mod correlation;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub fn interpret(plan: &Plan, steps: &[StepMatch], max_samples_per_key: usize) -
         Query::Sample(sample) => return samples(sample, steps, max_samples_per_key),
         Query::FirstSeen(query) => windows::first_seen(query, steps),
         Query::Aggregate(query) => windows::aggregate(query, steps),
+        Query::Correlation(query) => correlation::correlation(query, steps),
     };
     sort_matches(&mut matches);
     matches

@@ -127,6 +127,7 @@ impl<'a> Printer<'a> {
             Query::Sample(_) => "samples",
             Query::FirstSeen(_) => "first_seen",
             Query::Aggregate(_) => "groups",
+            Query::Correlation(_) => "correlations",
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn aggregate(query: &Aggregate, steps: &[StepMatch]) -> Vec<Match> {
                     count: values.len() as u64,
                     is_exact: true,
                 }),
+                measured: None,
             };
             let last = counted.len().saturating_sub(EXEMPLARS).max(EXEMPLARS);
             let exemplars: Vec<&StepMatch> = counted
