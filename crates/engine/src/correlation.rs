@@ -89,7 +89,11 @@ impl CorrelationOperator {
             .settle(self.settled, &mut self.statistics.duplicates, &mut found);
         self.statistics.finished += found.len() as u64;
         let rule = self.rule;
-        outcomes.extend(found.into_iter().map(|found| Outcome::Found(to_match(rule, found))));
+        outcomes.extend(
+            found
+                .into_iter()
+                .map(|found| Outcome::Found(to_match(rule, found))),
+        );
     }
 
     /// No event comes any more.

@@ -9,7 +9,7 @@ use neph_engine::{
 };
 use neph_event::{EventId, Field, FieldType, Instant, Value};
 use neph_plan::{
-    Asked, Bound, CandidateEvents, Candidates, Condition, Correlation, FieldId, Lookup, Measure, Plan,
+    Asked, Bound, CandidateEvents, Candidates, Condition, Correlation, FieldId, FirstOf, Measure, Plan,
     Presence, Query, Source,
 };
 use neph_testkit::naive;
@@ -127,8 +127,10 @@ fn tuples(leaf: &CandidateEvents, group: usize, seen: &Seen) -> Vec<Tuple> {
     let mut tuples = vec![Tuple::new()];
     for (place, key) in leaf.keys.iter().flatten().enumerate() {
         let field = &seen.fields[key.0[0].0 as usize];
-        let mut values: Vec<Option<Value>> =
-            field.iter().map(|value| Some(Value::Long((*value).into()))).collect();
+        let mut values: Vec<Option<Value>> = field
+            .iter()
+            .map(|value| Some(Value::Long((*value).into())))
+            .collect();
         if values.is_empty() && place >= group {
             values.push(None);
         }
@@ -215,10 +217,16 @@ fn correlation(shapes: &[Shape], above: &[&Shape]) -> Correlation {
         levels
             .iter()
             .map(|level| {
-                let is_counted = matches!(&level.asked, Asked::Number { measure: Measure::Distinct, .. });
+                let is_counted = matches!(
+                    &level.asked,
+                    Asked::Number {
+                        measure: Measure::Distinct,
+                        ..
+                    }
+                );
                 let counted = level.counted.iter().filter(|_| is_counted);
                 let fields = level.group.iter().chain(counted);
-                fields.map(|field| Lookup(vec![FieldId(*field)])).collect()
+                fields.map(|field| FirstOf(vec![FieldId(*field)])).collect()
             })
             .collect()
     };
@@ -227,7 +235,7 @@ fn correlation(shapes: &[Shape], above: &[&Shape]) -> Correlation {
         candidates: Candidates::Events(CandidateEvents {
             condition: Condition::Const(true),
             keys: keys(),
-            measured: Lookup::default(),
+            measured: FirstOf::default(),
         }),
     };
     let mut sources = vec![events(), events(), events()];
@@ -244,7 +252,11 @@ fn correlation(shapes: &[Shape], above: &[&Shape]) -> Correlation {
         ..
     } = &mut asked
     {
-        *fields = shape.counted.iter().map(|field| field.to_string().into()).collect();
+        *fields = shape
+            .counted
+            .iter()
+            .map(|field| field.to_string().into())
+            .collect();
     }
     Correlation {
         sources,

@@ -51,14 +51,14 @@ pub struct CandidateEvents {
     /// The values that a correlation needs of an event: first those of the correlation that it is a candidate of, then
     /// those of the correlation that this one's matches are candidates of, and so on. Each list has as many as
     /// [`Correlation::width`] says. An event that lacks a value of its own correlation's group takes no part.
-    pub keys: Vec<Vec<Lookup>>,
+    pub keys: Vec<Vec<FirstOf>>,
     /// The numbers that are measured; empty where none are.
-    pub measured: Lookup,
+    pub measured: FirstOf,
 }
 
 /// The first of these fields that has a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lookup(pub Vec<FieldId>);
+pub struct FirstOf(pub Vec<FieldId>);
 
 /// What is asked of the candidates of a group.
 #[derive(Clone, Debug)]
@@ -157,9 +157,9 @@ impl Asked {
                         .iter()
                         .all(|bound| matches!(bound, Bound::Greater(_) | Bound::GreaterOrEqual(_)))
             }
-            Self::Together { alternatives, .. } => {
-                alternatives.iter().all(|alternative| alternative.absent.is_empty())
-            }
+            Self::Together { alternatives, .. } => alternatives
+                .iter()
+                .all(|alternative| alternative.absent.is_empty()),
         }
     }
 }
@@ -181,7 +181,10 @@ impl Correlation {
 
     /// The sources of events, those of correlations that this one is over in their place.
     pub fn events(&self) -> Vec<&CandidateEvents> {
-        self.named_events().into_iter().map(|(_, events)| events).collect()
+        self.named_events()
+            .into_iter()
+            .map(|(_, events)| events)
+            .collect()
     }
 
     /// The same with the names of the sources.

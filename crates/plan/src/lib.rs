@@ -28,7 +28,9 @@ mod time_part;
 pub mod words;
 
 pub use condition::{Case, Condition, Leaf, Pattern, PatternPart, Phrase, RegexDialect, Relation, Test};
-pub use correlation::{Asked, Bound, CandidateEvents, Candidates, Correlation, Lookup, Measure, Presence, Source};
+pub use correlation::{
+    Asked, Bound, CandidateEvents, Candidates, Correlation, FirstOf, Measure, Presence, Source,
+};
 pub use expr::{Arithmetic, Expr, Function};
 pub use lookup::{CellKind, Lookup, LookupColumn, LookupTable};
 pub use neph_diag::Span;

@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use neph_engine::{Event, Explainer, Match};
 use neph_event::Instant;
+use neph_plan::Query;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -95,8 +96,17 @@ impl<'a> AlertBuilder<'a> {
             Some(_) => windows::shared(plan, found),
             None => Value::Object(fields::shared(&documents)),
         };
+        let correlation = match plan.map(|plan| &plan.query) {
+            Some(Query::Correlation(correlation)) => Some(correlation),
+            _ => None,
+        };
+        let stage_before = |place: usize| steps.get(place.checked_sub(1)?).map(|step| step.stage);
         let told: Vec<reason::Step<'_>> = steps
             .iter()
+            .enumerate()
+            // What a correlation counted is told once.
+            .filter(|(place, step)| correlation.is_none() || stage_before(*place) != Some(step.stage))
+            .map(|(_, step)| step)
             // Events that were counted have no order that tells anything: the first is an example.
             .take(if tally.is_some() { 1 } else { usize::MAX })
             .map(|step| reason::Step {
@@ -108,6 +118,8 @@ impl<'a> AlertBuilder<'a> {
         let mut reason = reason::sentence(&told);
         if let Some(window) = &found.window {
             reason = windows::sentence(plan, found, window, &reason);
+        } else if let Some(correlation) = correlation {
+            reason = windows::together(correlation, plan, found, &reason);
         }
         let last_step = steps.iter().rev().find(|step| step.document.is_some());
         let last = found

@@ -60,6 +60,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         kind: Some(RuleKind::Eql),
         id_place: Span::default(),
         rule,
+        only_correlated: false,
         not_honoured: Vec::new(),
         unfilled: compiled.unfilled,
         reasons: Vec::new(),

@@ -36,6 +36,8 @@ pub(crate) struct Reading {
     pub(crate) id_place: Span,
     /// The rule, where nothing stands against running it.
     pub(crate) rule: Option<Rule>,
+    /// Whether it raises no alerts of its own, because it is only there for correlations.
+    pub(crate) only_correlated: bool,
     /// Keys that ask for what is not done yet, with what does not happen.
     pub(crate) not_honoured: Vec<(&'static str, &'static str)>,
     /// Fields that the query needs and no known source fills.
@@ -95,6 +97,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         kind,
         id_place: rule.get("rule_id").map_or(source.place, |node| node.span),
         rule: rule_read.filter(|_| !refused),
+        only_correlated: false,
         not_honoured,
         unfilled: reader.unfilled,
         reasons: Vec::new(),

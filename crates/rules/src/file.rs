@@ -44,6 +44,14 @@ pub(crate) struct Contents {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Lines of an export that are no rules: exception lists, their items, connectors. Filters of Sigma.
     pub(crate) other_objects: u64,
+    /// Documents of Sigma, which are compiled when all files have been read.
+    pub(crate) sigma: Vec<neph_sigma::Document>,
+}
+
+/// Where a rule of a Sigma file that begins at an offset was read.
+pub(crate) fn sigma_origin<'a>(path: &'a Path, text: &'a str) -> impl Fn(usize) -> RuleOrigin + 'a {
+    let lines = LineIndex::new(text);
+    move |start| origin(path, lines.position(start).line, false)
 }
 
 /// Reads the rules of a file's text. `Err` says why the file is no rule file at all.
@@ -53,15 +61,14 @@ pub(crate) fn read(path: &Path, format: Format, text: &str) -> Result<Contents, 
         Format::Ndjson => ndjson(path, text),
         Format::Json => json(path, text),
         Format::Sigma => {
-            let lines = LineIndex::new(text);
-            let read = sigma::read(text, |start| origin(path, lines.position(start).line, false));
-            if read.rules.is_empty() && read.filters == 0 {
+            let sigma = neph_sigma::parse(text);
+            let Some(other_objects) = sigma::filters(&sigma) else {
                 return Err("it holds no document of Sigma".into());
-            }
+            };
             Ok(Contents {
-                rules: read.rules,
-                diagnostics: read.diagnostics,
-                other_objects: read.filters,
+                sigma,
+                other_objects,
+                ..Contents::default()
             })
         }
         Format::Eql => {
@@ -191,6 +198,7 @@ fn broken(error: Diagnostic) -> Reading {
         kind: None,
         id_place: error.span,
         rule: None,
+        only_correlated: false,
         not_honoured: Vec::new(),
         unfilled: Vec::new(),
         reasons: Vec::new(),

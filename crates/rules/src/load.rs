@@ -7,6 +7,7 @@ use std::sync::Arc;
 use neph_diag::Diagnostic;
 use neph_engine::Program;
 use neph_event::Instant;
+use neph_sigma::Mappings;
 
 use crate::codes;
 use crate::compile::now;
@@ -19,6 +20,7 @@ use crate::lists::{self, Lists};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
 use crate::rule_tests;
+use crate::sigma::{self, SigmaFile};
 use crate::threat_match;
 
 /// The rules that can run, and what became of all that were found.
@@ -80,6 +82,9 @@ pub fn load_text_with(name: &Path, text: String, options: &LoadOptions) -> RuleS
 
 struct Loader {
     set: RuleSet,
+    /// The files read so far.
+    read: Vec<(PathBuf, String, Contents)>,
+    mappings: Mappings,
     /// The time by which expiries count.
     now: Instant,
     /// Ids of the rules read so far, and the path of their files.
@@ -94,12 +99,15 @@ impl Loader {
     fn new(options: &LoadOptions) -> Self {
         let mut loader = Self {
             set: RuleSet::default(),
+            read: Vec::new(),
+            mappings: Mappings::shipped().clone(),
             now: options.now.unwrap_or_else(now),
             ids: BTreeMap::new(),
             running: Vec::new(),
             indicators: Indicators::default(),
         };
         loader.read_lists(&options.lists);
+        loader.read_mappings(&options.mappings);
         loader.read_indicators(&options.indicators);
         loader
     }
@@ -159,6 +167,16 @@ impl Loader {
         });
     }
 
+    /// Reads mappings of Sigma; later files go before earlier ones.
+    fn read_mappings(&mut self, paths: &[PathBuf]) {
+        self.read_beside(paths, |loader, path, text| {
+            match path.extension().and_then(|ending| ending.to_str()) {
+                Some("yml" | "yaml") => Ok(loader.mappings.add(text)),
+                _ => Err("its name does not say what it is; mapping files end with `.yml`".into()),
+            }
+        });
+    }
+
     fn fail(&mut self, path: &Path, reason: String) {
         self.set.report.failures.push(Failure {
             path: path.to_owned(),
@@ -202,10 +220,33 @@ impl Loader {
             );
         };
         match file::read(path, format, &text) {
-            Ok(contents) => self.keep(path, text, contents),
+            Ok(contents) => self.read.push((path.to_owned(), text, contents)),
             // What was named by the user and holds no rule is a mistake; what lies around in a folder is not.
             Err(reason) if given => self.fail(path, format!("it is not a rule file: {reason}")),
             Err(reason) => self.ignore(path, reason),
+        }
+    }
+
+    /// Compiles the documents of Sigma, which may mean one another, and takes in what the files hold, in their order.
+    fn link(&mut self) {
+        let mut read = std::mem::take(&mut self.read);
+        let linked = {
+            let files: Vec<SigmaFile<'_>> = read
+                .iter()
+                .map(|(path, text, contents)| SigmaFile {
+                    text,
+                    documents: &contents.sigma,
+                    origin: Box::new(file::sigma_origin(path, text)),
+                })
+                .collect();
+            sigma::link(&files, &self.mappings, &self.set.lists.texts())
+        };
+        for ((_, _, contents), linked) in read.iter_mut().zip(linked) {
+            contents.rules.extend(linked.rules);
+            contents.diagnostics.extend(linked.diagnostics);
+        }
+        for (path, text, contents) in read {
+            self.keep(&path, text, contents);
         }
     }
 
@@ -259,7 +300,7 @@ impl Loader {
         } else {
             RuleState::Degraded
         };
-        if rule.enabled {
+        if rule.enabled && !reading.only_correlated {
             self.running
                 .push((self.set.report.rules.len(), reading.query_map));
             self.set.rules.push(rule);
@@ -290,6 +331,7 @@ impl Loader {
     /// Rejects what the engine cannot run, so that no rule counts as active that will not, and gives every file the
     /// diagnostics of its rules.
     fn finish(mut self) -> RuleSet {
+        self.link();
         self.bind_indicators();
         let (_, refused) = Program::compile(self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()));
         for refusal in refused.iter().rev() {

@@ -188,10 +188,7 @@ impl RuleKind {
 
     /// Whether rules of this type run.
     pub fn is_supported(self) -> bool {
-        matches!(
-            self,
-            Self::Eql | Self::Query | Self::NewTerms | Self::Threshold | Self::ThreatMatch | Self::Sigma
-        )
+        !matches!(self, Self::Esql | Self::MachineLearning)
     }
 }
 

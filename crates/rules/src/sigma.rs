@@ -1,15 +1,15 @@
 //! Rules of Sigma files (`*.yml`, `*.yaml`).
 //!
 //! A document becomes a rule with Kibana's schedule and limits; severity and risk score follow its level, and the ATT&CK
-//! mapping its tags. The placeholders of `expand` have no lists yet, so that rules with them are degraded.
+//! mapping its tags. Filters and correlations reach over files, so that documents are compiled when all files have been
+//! read.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use neph_diag::{Diagnostic, Span};
-use neph_plan::{Condition, Plan};
-use neph_sigma::ast::{self, Level};
-use neph_sigma::{Content, Document, Mappings, Options};
+use neph_plan::{Condition, Plan, Query};
+use neph_sigma::ast::{About, Level};
+use neph_sigma::{Collection, Compiled, Content, Document, DocumentId, Mappings, Options};
 
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::embedded::Embedded;
@@ -18,48 +18,88 @@ use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique,
 use crate::schedule::Schedule;
 use crate::windows;
 
+/// A file of Sigma, before its documents are compiled.
+pub(crate) struct SigmaFile<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) documents: &'a [Document],
+    /// Where a rule that begins at an offset was read.
+    pub(crate) origin: Box<dyn Fn(usize) -> RuleOrigin + 'a>,
+}
+
 /// What the documents of a file are.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     /// Detection rules, correlation rules, and documents that cannot be read.
     pub(crate) rules: Vec<Reading>,
-    /// Filters.
-    pub(crate) filters: u64,
     /// What is to be said of the filters.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads the documents of a text; `origin` gives where a rule that begins at an offset was read.
-pub(crate) fn read(text: &str, origin: impl Fn(usize) -> RuleOrigin) -> Documents {
-    let documents = neph_sigma::parse(text);
-    let mut filters = Vec::new();
-    let mut read = Documents::default();
-    for document in &documents {
-        if let Content::Filter(filter) = &document.content {
-            read.filters += 1;
-            read.diagnostics.extend(document.diagnostics.iter().cloned());
-            read.diagnostics.extend(without_target(filter, &documents));
-            if !neph_diag::has_errors(&document.diagnostics) {
-                filters.push(&**filter);
-            }
-        }
-    }
-    for document in &documents {
-        let place = document.span.start as usize;
-        let reading = match &document.content {
-            Content::Rule(rule) => detection(text, document, rule, &filters, origin(place)),
-            Content::Correlation { title, id } => Reading {
-                id: id.clone(),
-                name: title.clone(),
-                kind: Some(RuleKind::SigmaCorrelation),
-                ..unreadable(document)
-            },
-            Content::Broken => unreadable(document),
-            Content::Filter(_) | Content::Foreign => continue,
+/// Number of the filters of a file; `None` where none of the documents is of Sigma.
+pub(crate) fn filters(documents: &[Document]) -> Option<u64> {
+    let is_foreign = |document: &Document| matches!(document.content, Content::Foreign);
+    let is_filter = |document: &&Document| matches!(document.content, Content::Filter(_));
+    let filters = documents.iter().filter(is_filter).count() as u64;
+    (!documents.iter().all(is_foreign)).then_some(filters)
+}
+
+/// Compiles the documents of all files.
+pub(crate) fn link(
+    files: &[SigmaFile<'_>],
+    mappings: &Mappings,
+    lists: &BTreeMap<String, Vec<String>>,
+) -> Vec<Documents> {
+    let collection = Collection::new(files.iter().map(|file| file.documents).collect());
+    let options = Options { mappings, lists };
+    let silent = collection.silent();
+    let mut linked: Vec<Documents> = files.iter().map(|_| Documents::default()).collect();
+    for (id, document) in collection.documents() {
+        let (Some(file), Some(linked)) = (files.get(id.file), linked.get_mut(id.file)) else {
+            continue;
         };
-        read.rules.push(reading);
+        let mut reading = match &document.content {
+            Content::Rule(rule) => {
+                let reading = Linking {
+                    files,
+                    collection: &collection,
+                    options: &options,
+                    id,
+                };
+                let source = rule.logsource.to_string();
+                reading.read(file, document, &rule.about, RuleKind::Sigma, &source)
+            }
+            Content::Correlation(read) => {
+                let about = match read.as_ref() {
+                    Ok(correlation) => &correlation.about,
+                    Err(about) => about,
+                };
+                let reading = Linking {
+                    files,
+                    collection: &collection,
+                    options: &options,
+                    id,
+                };
+                reading.read(file, document, about, RuleKind::SigmaCorrelation, "")
+            }
+            Content::Broken => unreadable(document),
+            Content::Filter(_) => {
+                linked.diagnostics.extend(document.diagnostics.iter().cloned());
+                linked.diagnostics.extend(collection.filter_problems(id));
+                continue;
+            }
+            Content::Foreign => continue,
+        };
+        if silent.contains_key(&id) {
+            reading.only_correlated = true;
+            let message = "the rule raises no alerts of its own: a correlation is over it";
+            reading.diagnostics.push(
+                Diagnostic::new(&neph_sigma::ONLY_CORRELATED, reading.id_place, message)
+                    .with_help("with `generate: true` in the correlation it does"),
+            );
+        }
+        linked.rules.push(reading);
     }
-    read
+    linked
 }
 
 fn unreadable(document: &Document) -> Reading {
@@ -69,6 +109,7 @@ fn unreadable(document: &Document) -> Reading {
         kind: None,
         id_place: document.span,
         rule: None,
+        only_correlated: false,
         not_honoured: Vec::new(),
         unfilled: Vec::new(),
         reasons: Vec::new(),
@@ -77,117 +118,126 @@ fn unreadable(document: &Document) -> Reading {
     }
 }
 
-/// Whether a filter names this rule, or every rule of its log source.
-fn applies(filter: &ast::Filter, rule: &ast::Rule) -> bool {
-    let named = |name: &Option<String>| {
-        name.as_ref()
-            .is_some_and(|name| filter.rules.iter().any(|(wanted, _)| wanted == name))
-    };
-    filter.logsource.covers(&rule.logsource)
-        && (filter.rules.is_empty() || named(&rule.id) || named(&rule.name))
+/// What a document is read with.
+struct Linking<'a, 'd> {
+    files: &'a [SigmaFile<'d>],
+    collection: &'a Collection<'d>,
+    options: &'a Options<'a>,
+    id: DocumentId,
 }
 
-/// What a filter names that is not in its file.
-fn without_target(filter: &ast::Filter, documents: &[Document]) -> Vec<Diagnostic> {
-    let rules = || {
-        documents.iter().filter_map(|document| match &document.content {
-            Content::Rule(rule) => Some(rule),
-            _ => None,
-        })
-    };
-    let missing = |message: String, span: Span| Diagnostic::new(&neph_sigma::FILTER_TARGET, span, message);
-    if filter.rules.is_empty() {
-        let applied = rules().any(|rule| applies(filter, rule));
-        let message = "no rule of this file is of the filter's log source".to_owned();
-        return if applied {
-            Vec::new()
-        } else {
-            vec![missing(message, filter.id_span)]
+impl Linking<'_, '_> {
+    fn read(
+        &self,
+        file: &SigmaFile<'_>,
+        document: &Document,
+        about: &About,
+        kind: RuleKind,
+        logsource: &str,
+    ) -> Reading {
+        let origin = (file.origin)(document.span.start as usize);
+        let mut diagnostics = document.diagnostics.clone();
+        let compiled = self.collection.compile(self.id, self.options);
+        let Compiled {
+            plan,
+            diagnostics: compiling,
+            unknown_fields,
+            missing_lists,
+            unknown_source,
+            origins,
+        } = compiled.unwrap_or_default();
+        diagnostics.extend(compiling);
+        // Alerts are told apart by the id; a rule that states none goes by its title.
+        let stem = || {
+            origin
+                .path
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
         };
-    }
-    let mut found = Vec::new();
-    for (wanted, span) in &filter.rules {
-        let target =
-            rules().find(|rule| rule.id.as_ref() == Some(wanted) || rule.name.as_ref() == Some(wanted));
-        match target {
-            None => found.push(missing(format!("the rule `{wanted}` is not in this file"), *span)),
-            Some(rule) if !applies(filter, rule) => {
-                let message = format!("the rule `{wanted}` is of another log source than the filter");
-                found.push(missing(message, *span));
-            }
-            Some(_) => {}
+        let id = about
+            .id
+            .clone()
+            .or_else(|| about.title.clone())
+            .or_else(stem)
+            .unwrap_or_default();
+        let mut reasons = Vec::new();
+        if unknown_source {
+            reasons.push(Reason::LogSourceUnknown {
+                logsource: logsource.to_owned(),
+            });
+        }
+        if !missing_lists.is_empty() {
+            reasons.push(Reason::ListsMissing { lists: missing_lists });
+        }
+        let (query, places) = self.query();
+        let plan = plan
+            .filter(|_| !neph_diag::has_errors(&diagnostics))
+            .map(|mut plan| {
+                self.move_spans(&mut plan, document.span, &origins, &places);
+                plan
+            });
+        Reading {
+            id: Some(id.clone()),
+            name: about.title.clone(),
+            kind: Some(kind),
+            id_place: about.id_span,
+            rule: plan.map(|plan| build(about, id, kind, &query, origin, plan)),
+            only_correlated: false,
+            not_honoured: Vec::new(),
+            unfilled: unknown_fields,
+            reasons,
+            query_map: Some(Embedded::part(document.span)),
+            diagnostics,
         }
     }
-    found
-}
 
-fn detection(
-    text: &str,
-    document: &Document,
-    rule: &ast::Rule,
-    filters: &[&ast::Filter],
-    origin: RuleOrigin,
-) -> Reading {
-    static NO_LISTS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(BTreeMap::new);
-    let options = Options {
-        mappings: Mappings::shipped(),
-        lists: &NO_LISTS,
-    };
-    let applied: Vec<&ast::Filter> = filters
-        .iter()
-        .copied()
-        .filter(|filter| applies(filter, rule))
-        .collect();
-    let compiled = neph_sigma::compile(rule, &applied, &options);
-    let mut diagnostics = document.diagnostics.clone();
-    diagnostics.extend(compiled.diagnostics);
-    // Alerts are told apart by the id; a rule that states none goes by its title.
-    let stem = || {
-        origin
-            .path
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-    };
-    let id = rule
-        .id
-        .clone()
-        .or_else(|| rule.title.clone())
-        .or_else(stem)
-        .unwrap_or_default();
-    let mut reasons = Vec::new();
-    if compiled.unknown_source {
-        reasons.push(Reason::LogSourceUnknown {
-            logsource: rule.logsource.to_string(),
-        });
+    /// The text of the rule: its document, and behind it those of the rules that it is over; and where in it each begins.
+    fn query(&self) -> (String, Vec<(DocumentId, usize)>) {
+        let mut query = String::new();
+        let mut places = Vec::new();
+        for id in self.collection.parts(self.id) {
+            let Some(file) = self.files.get(id.file) else {
+                continue;
+            };
+            let Some(document) = file.documents.get(id.document) else {
+                continue;
+            };
+            if !query.is_empty() {
+                query.push_str("\n---\n");
+            }
+            places.push((id, query.len()));
+            query.push_str(document.span.text(file.text).trim_end());
+        }
+        (query, places)
     }
-    if !compiled.missing_lists.is_empty() {
-        reasons.push(Reason::ListsMissing {
-            lists: compiled.missing_lists,
-        });
-    }
-    let plan = compiled
-        .plan
-        .filter(|_| !neph_diag::has_errors(&diagnostics))
-        .map(|mut plan| {
-            move_spans(&mut plan, document.span);
-            plan
-        });
-    Reading {
-        id: Some(id.clone()),
-        name: rule.title.clone(),
-        kind: Some(RuleKind::Sigma),
-        id_place: rule.id_span,
-        rule: plan.map(|plan| build(rule, id, document.span.text(text), origin, plan)),
-        not_honoured: Vec::new(),
-        unfilled: compiled.unknown_fields,
-        reasons,
-        query_map: Some(Embedded::part(document.span)),
-        diagnostics,
+
+    /// Moves the spans of the plan from the file to the text of the rule; what a part has from elsewhere, such as a filter,
+    /// has none.
+    fn move_spans(&self, plan: &mut Plan, own: Span, origins: &[DocumentId], places: &[(DocumentId, usize)]) {
+        let Query::Correlation(correlation) = &mut plan.query else {
+            let conditions = plan.query.conditions_mut();
+            return conditions
+                .into_iter()
+                .for_each(|condition| move_spans(condition, own, 0));
+        };
+        for (position, events) in correlation.events_mut().into_iter().enumerate() {
+            let origin = origins.get(position).copied().unwrap_or(self.id);
+            let place = places.iter().find(|(id, _)| *id == origin);
+            let document = self
+                .files
+                .get(origin.file)
+                .and_then(|file| file.documents.get(origin.document));
+            let (span, place) = match (document, place) {
+                (Some(document), Some((_, place))) => (document.span, *place),
+                _ => (Span::default(), 0),
+            };
+            move_spans(&mut events.condition, span, place);
+        }
     }
 }
 
-fn build(rule: &ast::Rule, id: String, query: &str, origin: RuleOrigin, plan: Plan) -> Rule {
-    let (severity, risk_score) = match rule.level {
+fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOrigin, plan: Plan) -> Rule {
+    let (severity, risk_score) = match about.level {
         Some(Level::Informational) | None => (RuleSeverity::Low, 1),
         Some(Level::Low) => (RuleSeverity::Low, RuleSeverity::Low.number()),
         Some(Level::Medium) => (RuleSeverity::Medium, RuleSeverity::Medium.number()),
@@ -195,11 +245,11 @@ fn build(rule: &ast::Rule, id: String, query: &str, origin: RuleOrigin, plan: Pl
         Some(Level::Critical) => (RuleSeverity::Critical, RuleSeverity::Critical.number()),
     };
     Rule {
-        name: rule.title.clone().unwrap_or_else(|| id.clone()),
+        name: about.title.clone().unwrap_or_else(|| id.clone()),
         id,
-        description: rule.description.clone().unwrap_or_default(),
+        description: about.description.clone().unwrap_or_default(),
         version: None,
-        kind: RuleKind::Sigma,
+        kind,
         query: query.to_owned(),
         language: "sigma".into(),
         condition: windows::Condition::Single,
@@ -208,15 +258,15 @@ fn build(rule: &ast::Rule, id: String, query: &str, origin: RuleOrigin, plan: Pl
         severity_mapping: Vec::new(),
         risk_score_mapping: Vec::new(),
         name_override: None,
-        authors: rule.author.iter().cloned().collect(),
-        license: rule.license.clone(),
-        references: rule.references.clone(),
-        tags: rule.tags.clone(),
-        false_positives: rule.false_positives.clone(),
+        authors: about.author.iter().cloned().collect(),
+        license: about.license.clone(),
+        references: about.references.clone(),
+        tags: about.tags.clone(),
+        false_positives: about.false_positives.clone(),
         note: None,
         setup: None,
-        investigation_fields: rule.fields.clone(),
-        threat: threat(&rule.tags),
+        investigation_fields: about.fields.clone(),
+        threat: threat(&about.tags),
         index: Vec::new(),
         schedule: Schedule::default(),
         max_signals: MAX_SIGNALS,
@@ -225,9 +275,9 @@ fn build(rule: &ast::Rule, id: String, query: &str, origin: RuleOrigin, plan: Pl
         building_block: None,
         timeline: None,
         metadata: Metadata {
-            creation_date: rule.date.clone(),
-            updated_date: rule.modified.clone(),
-            maturity: rule.status.clone(),
+            creation_date: about.date.clone(),
+            updated_date: about.modified.clone(),
+            maturity: about.status.clone(),
             ..Metadata::default()
         },
         enabled: true,
@@ -236,29 +286,24 @@ fn build(rule: &ast::Rule, id: String, query: &str, origin: RuleOrigin, plan: Pl
     }
 }
 
-/// Moves the spans of the plan from the file to the document; what a document has from another one has none.
-fn move_spans(plan: &mut Plan, document: Span) {
-    fn walk(condition: &mut Condition, document: Span) {
-        match condition {
-            Condition::Const(_) => {}
-            Condition::And(parts) | Condition::Or(parts) => {
-                parts.iter_mut().for_each(|part| walk(part, document));
-            }
-            Condition::Not(part) => walk(part, document),
-            Condition::Leaf(leaf) => {
-                let inside = document.start <= leaf.span.start && leaf.span.end <= document.end;
-                leaf.span = match inside {
-                    true => Span {
-                        start: leaf.span.start - document.start,
-                        end: leaf.span.end - document.start,
-                    },
-                    false => Span::default(),
-                };
-            }
+/// Moves the spans of a condition from the file to the text that has the document at `place`.
+fn move_spans(condition: &mut Condition, document: Span, place: usize) {
+    match condition {
+        Condition::Const(_) => {}
+        Condition::And(parts) | Condition::Or(parts) => {
+            parts
+                .iter_mut()
+                .for_each(|part| move_spans(part, document, place));
         }
-    }
-    for condition in plan.query.conditions_mut() {
-        walk(condition, document);
+        Condition::Not(part) => move_spans(part, document, place),
+        Condition::Leaf(leaf) => {
+            let inside = document.start <= leaf.span.start && leaf.span.end <= document.end;
+            let moved = |offset: u32| (offset.saturating_sub(document.start)) as usize + place;
+            leaf.span = match inside {
+                true => Span::new(moved(leaf.span.start), moved(leaf.span.end)),
+                false => Span::default(),
+            };
+        }
     }
 }
 

@@ -77,9 +77,9 @@ impl Level {
     ];
 }
 
-/// A detection rule.
+/// What documents say of themselves.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rule {
+pub struct About {
     /// Title.
     pub title: Option<String>,
     /// Id, a UUID.
@@ -108,6 +108,22 @@ pub struct Rule {
     pub false_positives: Vec<String>,
     /// Level.
     pub level: Option<Level>,
+    /// Place of the id, or of the title.
+    pub id_span: Span,
+}
+
+impl About {
+    /// Whether a rule is referred to by this text: its id or its name.
+    pub fn is_called(&self, reference: &str) -> bool {
+        self.id.as_deref() == Some(reference) || self.name.as_deref() == Some(reference)
+    }
+}
+
+/// A detection rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rule {
+    /// What it says of itself.
+    pub about: About,
     /// Which events it is about.
     pub logsource: LogSource,
     /// Place of the log source.
@@ -116,27 +132,158 @@ pub struct Rule {
     pub searches: Vec<Named>,
     /// The conditions; the rule matches where any of them does.
     pub conditions: Vec<Condition>,
-    /// Place of the id, or of the title.
-    pub id_span: Span,
+    /// What an old rule asks of the events that its condition finds, behind a `|`.
+    pub aggregation: Option<Aggregation>,
+    /// Within which time, in nanoseconds, with its place.
+    pub timeframe: Option<(u64, Span)>,
+}
+
+/// A text with its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// The text.
+    pub text: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an old rule asks of the events that its condition finds.
+/// <https://github.com/SigmaHQ/sigma-specification/blob/main/archive/wiki/Specification.md>
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregation {
+    /// What.
+    pub asked: Aggregated,
+    /// Its place.
+    pub span: Span,
+}
+
+/// What an old rule asks of the events that its condition finds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Aggregated {
+    /// A number in a bound.
+    Number {
+        /// Which number.
+        measure: neph_plan::Measure,
+        /// The field that is counted or measured.
+        field: Option<Placed>,
+        /// The field by whose values events are grouped.
+        group: Option<Placed>,
+        /// The bound.
+        bound: neph_plan::Bound,
+    },
+    /// Events that other search identifiers find come within the time.
+    Near {
+        /// These search identifiers find some.
+        present: Vec<Placed>,
+        /// These find none.
+        absent: Vec<Placed>,
+    },
+}
+
+/// A correlation rule.
+/// <https://github.com/SigmaHQ/sigma-specification/blob/main/specification/sigma-correlation-rules-specification.md>
+#[derive(Clone, Debug, PartialEq)]
+pub struct Correlation {
+    /// What it says of itself.
+    pub about: About,
+    /// Its type.
+    pub kind: CorrelationType,
+    /// The rules that it is about, by id or name.
+    pub rules: Vec<Placed>,
+    /// The fields, or aliases of fields, whose values events of one group share.
+    pub group_by: Vec<Placed>,
+    /// Fields that are called differently in the events of each rule.
+    pub aliases: Vec<Alias>,
+    /// The longest time from the first event to the last, in nanoseconds.
+    pub timespan: u64,
+    /// What is asked; of the temporal types nothing stands for all rules.
+    pub condition: Option<CorrelationCondition>,
+    /// Whether the rules raise alerts of their own as well.
+    pub generate: bool,
+    /// Place of `type`.
+    pub span: Span,
+}
+
+/// Types of correlation rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorrelationType {
+    /// How many events.
+    EventCount,
+    /// How many distinct values.
+    ValueCount,
+    /// All rules in any order.
+    Temporal,
+    /// All rules in the order in which they are listed.
+    TemporalOrdered,
+    /// The sum of values.
+    ValueSum,
+    /// The average of values.
+    ValueAvg,
+    /// A percentile of values.
+    ValuePercentile,
+    /// The median of values.
+    ValueMedian,
+}
+
+impl CorrelationType {
+    /// All types with their words.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("event_count", Self::EventCount),
+        ("value_count", Self::ValueCount),
+        ("temporal", Self::Temporal),
+        ("temporal_ordered", Self::TemporalOrdered),
+        ("value_sum", Self::ValueSum),
+        ("value_avg", Self::ValueAvg),
+        ("value_percentile", Self::ValuePercentile),
+        ("value_median", Self::ValueMedian),
+    ];
+
+    /// Whether it is about which rules match.
+    pub fn is_temporal(self) -> bool {
+        matches!(self, Self::Temporal | Self::TemporalOrdered)
+    }
+}
+
+/// A name for fields that are called differently in the events of each rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alias {
+    /// The name.
+    pub name: Placed,
+    /// By id or name of a rule the field.
+    pub fields: Vec<(Placed, Placed)>,
+}
+
+/// What a correlation rule asks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CorrelationCondition {
+    /// A number in bounds.
+    Number {
+        /// The bounds, all of which must be kept.
+        bounds: Vec<neph_plan::Bound>,
+        /// The fields whose values are counted or measured.
+        fields: Vec<Placed>,
+        /// Which percentile.
+        percentile: Option<f64>,
+        /// Place of the condition.
+        span: Span,
+    },
+    /// Rules joined by `and`, `or` and `not`.
+    Rules(Condition),
 }
 
 /// A filter: what is to be taken out of the matches of other rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Title.
-    pub title: Option<String>,
-    /// Id.
-    pub id: Option<String>,
+    /// What it says of itself.
+    pub about: About,
     /// Which events it is about.
     pub logsource: LogSource,
     /// Ids or names of the rules, with their places; empty means every rule of the log source (`any`).
-    pub rules: Vec<(String, Span)>,
+    pub rules: Vec<Placed>,
     /// The search identifiers.
     pub searches: Vec<Named>,
     /// What must also hold for the rules to match.
     pub conditions: Vec<Condition>,
-    /// Place of the id, or of the title.
-    pub id_span: Span,
 }
 
 /// A search identifier.

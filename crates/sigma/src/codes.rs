@@ -82,15 +82,59 @@ condition: selection and not 1 of filter_*
 "Every name in a condition must be a key of `detection`; a pattern with `*` must match at least one.";
     SEARCH_UNUSED = Warning "sigma-search-unused": "a search identifier is not used in the condition",
 "What it looks for makes no difference to the rule. Either the condition lacks it, or it is left over.";
-    AGGREGATION = Error "sigma-aggregation-unsupported": "the condition aggregates with a pipe, which is not supported yet",
-"Conditions such as `selection | count() by user > 10` are the old way of counting, from before correlation rules. The rule is \
-listed and rejected by name until aggregation runs.";
-    CORRELATION = Error "sigma-correlation-unsupported": "the document is a correlation rule, which is not supported yet",
-"Correlation rules count or order the matches of other rules. They are recognised and listed, and rejected by name until they run; \
-the rules that they refer to run on their own.";
-    FILTER_TARGET = Warning "sigma-filter-target": "a filter names a rule that is not in its file",
-"A filter changes rules of the same file (by `id` or `name`). A filter for rules of other files is not applied yet, so those \
-rules alert without it.";
+    AGGREGATION = Error "sigma-aggregation": "what stands behind the `|` of a condition is wrong",
+"Old rules count behind their condition: `count()`, `count(field)`, `min`, `max`, `avg` or `sum` of a field, by the values of \
+another one, compared with a number; or `near` names further search identifiers. `timeframe` says within which time.
+
+```yaml
+detection:
+    selection: {EventID: 4625}
+    timeframe: 5m
+    condition: selection | count() by TargetUserName > 10
+```
+
+Correlation rules have taken the place of this form.";
+    TIMEFRAME_MISSING = Warning "sigma-timeframe-missing": "a rule that counts states no time",
+"Without `timeframe` an old rule counts within whatever time somebody searches. Here it counts within a day, which slides.";
+    CORRELATION = Error "sigma-correlation": "a correlation rule is wrong",
+"A correlation rule names other rules, and says what it asks of their matches:
+
+```yaml
+title: Many failed logons
+correlation:
+    type: event_count
+    rules: [failed_logon]
+    group-by: [TargetUserName]
+    timespan: 5m
+    condition: {gte: 10}
+```
+
+Types are `event_count`, `value_count`, `value_sum`, `value_avg`, `value_percentile` and `value_median` (with `field` in the \
+condition), `temporal` and `temporal_ordered`. The condition of the temporal ones may be left out (all rules), a number of rules, or \
+rules joined by `and`, `or` and `not`. \
+<https://github.com/SigmaHQ/sigma-specification/blob/main/specification/sigma-correlation-rules-specification.md>";
+    CORRELATION_ALIAS = Error "sigma-correlation-alias": "an alias has no field for one of the rules",
+"An alias stands for a field that is called differently in the events of each rule, so it must name one for each.
+
+```yaml
+aliases:
+    address:
+        internal_error: destination.ip
+        new_connection: source.ip
+```";
+    CORRELATION_CYCLE = Error "sigma-correlation-cycle": "correlation rules are over one another",
+"A correlation may be over another one, but not over itself, also not by way of others: there would be nothing to begin with.";
+    CORRELATION_PERCENTILE = Warning "sigma-correlation-percentile": "the condition does not say which percentile",
+"`value_percentile` compares a percentile of the values with the bounds. Which one is said by `percentile: 95`; without it the \
+median is taken.";
+    REFERENCE = Error "sigma-reference": "a correlation names a rule that cannot be found or used",
+"Rules are named by `id` or `name`. They may stand in the same file or in any other that is loaded together with it; one in the same \
+file goes before others of its name.";
+    ONLY_CORRELATED = Info "sigma-only-correlated": "the rule raises no alerts of its own",
+"A rule that a correlation is over raises no alerts of its own, unless the correlation says `generate: true`.";
+    FILTER_TARGET = Warning "sigma-filter-target": "a filter does not apply to a rule that it names, or to none at all",
+"A filter changes rules that it names by `id` or `name`, or with `rules: any` all rules, if they are of its log source; they may stand \
+in any file that is loaded. What it does not apply to alerts as if the filter were not there.";
     DUPLICATE_ID = Error "sigma-id-duplicate": "two documents of a file have the same id",
 "Alerts are told apart by the id of their rule. The first document keeps the id; give the other one its own.";
     PLACEHOLDER = Warning "sigma-placeholder": "a placeholder has no list",

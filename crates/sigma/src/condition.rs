@@ -3,8 +3,8 @@
 
 use neph_diag::{Diagnostic, Span};
 
-use crate::ast::Condition;
-use crate::codes;
+use crate::ast::{Aggregated, Aggregation, Condition, Placed};
+use crate::{aggregation, codes};
 
 /// Parentheses and `not` nested deeper than this are refused.
 const MAX_DEPTH: u32 = 64;
@@ -14,29 +14,16 @@ pub(crate) fn read(
     text: &str,
     place: &dyn Fn(Span) -> Span,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Condition> {
-    let tokens = tokens(text);
-    if let Some(pipe) = tokens.iter().find(|token| token.text == "|") {
-        let span = Span {
-            end: u32::try_from(text.len()).unwrap_or(u32::MAX),
-            ..pipe.span
-        };
-        let what = tokens
-            .iter()
-            .skip_while(|token| token.text != "|")
-            .nth(1)
-            .map_or("", |token| token.text);
-        let message = format!("aggregation with `| {what}` is not supported yet");
-        diagnostics.push(
-            Diagnostic::new(&codes::AGGREGATION, place(span), message)
-                .with_help("correlation rules have taken the place of this form"),
-        );
-        return None;
-    }
+) -> Option<Read> {
+    let (detection, aggregation) = match text.split_once('|') {
+        Some((detection, aggregation)) => (detection, Some(aggregation)),
+        None => (text, None),
+    };
+    let tokens = tokens(detection);
     let mut parser = Parser {
         tokens: &tokens,
         at: 0,
-        end: Span::new(text.len(), text.len()),
+        end: Span::new(detection.len(), detection.len()),
         depth: 0,
     };
     let outcome = parser.or().and_then(|condition| match parser.peek() {
@@ -44,11 +31,59 @@ pub(crate) fn read(
         Some(token) => Err((token.span, format!("`{}` is not expected here", token.text))),
     });
     match outcome {
-        Ok(condition) => Some(moved(condition, place)),
+        Ok(condition) => {
+            let start = detection.len() + 1;
+            let aggregation = match aggregation.map(|text| aggregation::read(text, start)) {
+                None => None,
+                Some(Ok(asked)) => Some(Aggregation {
+                    asked: placed(asked, place),
+                    span: place(Span::new(start - 1, text.len())),
+                }),
+                Some(Err((span, message))) => {
+                    diagnostics.push(Diagnostic::new(&codes::AGGREGATION, place(span), message));
+                    return None;
+                }
+            };
+            Some(Read {
+                condition: moved(condition, place),
+                aggregation,
+            })
+        }
         Err((span, message)) => {
             diagnostics.push(Diagnostic::new(&codes::CONDITION_SYNTAX, place(span), message));
             None
         }
+    }
+}
+
+/// A condition, and what old rules ask behind it.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) condition: Condition,
+    pub(crate) aggregation: Option<Aggregation>,
+}
+
+fn placed(asked: Aggregated, place: &dyn Fn(Span) -> Span) -> Aggregated {
+    let moved = |mut word: Placed| {
+        word.span = place(word.span);
+        word
+    };
+    match asked {
+        Aggregated::Number {
+            measure,
+            field,
+            group,
+            bound,
+        } => Aggregated::Number {
+            measure,
+            field: field.map(moved),
+            group: group.map(moved),
+            bound,
+        },
+        Aggregated::Near { present, absent } => Aggregated::Near {
+            present: present.into_iter().map(moved).collect(),
+            absent: absent.into_iter().map(moved).collect(),
+        },
     }
 }
 
@@ -91,7 +126,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
         }
     };
     for (at, character) in text.char_indices() {
-        let single = matches!(character, '(' | ')' | '|');
+        let single = matches!(character, '(' | ')');
         if single || character.is_whitespace() {
             if let Some(start) = word.take() {
                 take(start, at);
@@ -249,7 +284,7 @@ mod tests {
     fn check(text: &str) -> String {
         let mut diagnostics = Vec::new();
         match read(text, &|span| span, &mut diagnostics) {
-            Some(condition) => shown(&condition),
+            Some(read) => shown(&read.condition),
             None => {
                 let first = &diagnostics[0];
                 format!("{} @{}", first.message, first.span.text(text))
@@ -280,10 +315,7 @@ mod tests {
             check("a*"),
             "`a*` is a pattern; write `1 of a*` or `all of a*` @a*"
         );
-        assert_eq!(
-            check("a | count() by b > 3"),
-            "aggregation with `| count` is not supported yet @| count() by b > 3"
-        );
+        assert_eq!(check("a | count() by b > 3"), "a");
         assert!(check(&format!("{}a", "not ".repeat(100))).contains("nested"));
         assert!(check(&"(".repeat(100_000)).contains("nested"));
     }

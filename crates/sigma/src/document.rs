@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use neph_diag::{Diagnostic, Span};
 
-use crate::ast::{Condition, Filter, Item, Level, LogSource, Modifiers, Named, Rule, Scalar, Search, Value};
+use crate::ast::{
+    About, Aggregation, Correlation, Filter, Item, Level, LogSource, Modifiers, Named, Placed, Rule, Scalar,
+    Search, Value,
+};
+use crate::condition::Read;
 use crate::yaml::{self, Data, Node};
 use crate::{codes, condition, modifiers};
 
@@ -26,13 +30,8 @@ pub enum Content {
     Rule(Box<Rule>),
     /// A filter.
     Filter(Box<Filter>),
-    /// A correlation rule, as far as it is read.
-    Correlation {
-        /// Title.
-        title: Option<String>,
-        /// Id.
-        id: Option<String>,
-    },
+    /// A correlation rule; nothing but what it says of itself, where the rest cannot be read.
+    Correlation(Box<Result<Correlation, About>>),
     /// It could not be read as YAML.
     Broken,
     /// YAML, but nothing of Sigma.
@@ -134,6 +133,71 @@ impl Reader<'_> {
             Span::new(root.span.start as usize, root.span.start as usize),
             |node| node.span,
         );
+        let about = self.about(root, id_span, ids);
+        if let Some(entry) = root.entry("correlation") {
+            return Content::Correlation(Box::new(self.correlation(root, entry, about)));
+        }
+        let (logsource, logsource_span) = self.logsource(root, id_span);
+        if let Some(filter) = root.entry("filter") {
+            let (searches, read) = self.searches(&filter.value, filter.key_span, &["rules"]);
+            for aggregation in read.iter().filter_map(|read| read.aggregation.as_ref()) {
+                let message = "a filter cannot aggregate";
+                self.diagnostics
+                    .push(Diagnostic::new(&codes::AGGREGATION, aggregation.span, message));
+            }
+            let conditions = read.into_iter().map(|read| read.condition).collect();
+            let rules = match filter.value.get("rules") {
+                Some(Node {
+                    data: Data::Text(text),
+                    ..
+                }) if text.eq_ignore_ascii_case("any") => Vec::new(),
+                Some(node) => self.placed(node, "rules"),
+                None => {
+                    self.missing("rules", filter.key_span);
+                    Vec::new()
+                }
+            };
+            return Content::Filter(Box::new(Filter {
+                about,
+                logsource,
+                rules,
+                searches,
+                conditions,
+            }));
+        }
+        let timeframe = root.get("detection").and_then(|node| {
+            let node = node.get("timeframe")?;
+            Some((self.timespan(node, "timeframe")?, node.span))
+        });
+        let (searches, read) = match root.entry("detection") {
+            Some(entry) => self.searches(&entry.value, entry.key_span, &["timeframe"]),
+            None => {
+                self.missing("detection", id_span);
+                (Vec::new(), Vec::new())
+            }
+        };
+        let aggregations = read.iter().filter_map(|read| read.aggregation.clone());
+        let mut aggregations: Vec<Aggregation> = aggregations.collect();
+        if read.len() > 1
+            && let Some(aggregation) = aggregations.first()
+        {
+            let message = "a condition that aggregates must be the only one";
+            self.diagnostics
+                .push(Diagnostic::new(&codes::AGGREGATION, aggregation.span, message));
+        }
+        Content::Rule(Box::new(Rule {
+            about,
+            logsource,
+            logsource_span,
+            searches,
+            conditions: read.into_iter().map(|read| read.condition).collect(),
+            aggregation: aggregations.pop(),
+            timeframe,
+        }))
+    }
+
+    /// What every document may say of itself.
+    fn about(&mut self, root: &Node, id_span: Span, ids: &mut BTreeMap<String, Span>) -> About {
         let id = self.string(root, "id");
         if let Some(id) = &id {
             if let Some(first) = ids.get(id) {
@@ -154,48 +218,6 @@ impl Reader<'_> {
         if title.is_none() {
             self.missing("title", id_span);
         }
-        if let Some(entry) = root.entry("correlation") {
-            let what = entry.value.get("type").and_then(Node::text).unwrap_or_default();
-            let message = format!("correlation rules (`type: {what}`) are not supported yet");
-            self.diagnostics
-                .push(Diagnostic::new(&codes::CORRELATION, entry.key_span, message));
-            return Content::Correlation { title, id };
-        }
-        let (logsource, logsource_span) = self.logsource(root, id_span);
-        if let Some(filter) = root.entry("filter") {
-            let (searches, conditions) = self.searches(&filter.value, filter.key_span, &["rules"]);
-            let rules = match filter.value.get("rules") {
-                Some(Node {
-                    data: Data::Text(text),
-                    ..
-                }) if text == "any" => Vec::new(),
-                Some(node) => self
-                    .texts_of(node, "rules")
-                    .into_iter()
-                    .zip(spans(node))
-                    .collect(),
-                None => {
-                    self.missing("rules", filter.key_span);
-                    Vec::new()
-                }
-            };
-            return Content::Filter(Box::new(Filter {
-                title,
-                id,
-                logsource,
-                rules,
-                searches,
-                conditions,
-                id_span,
-            }));
-        }
-        let (searches, conditions) = match root.entry("detection") {
-            Some(entry) => self.searches(&entry.value, entry.key_span, &["timeframe"]),
-            None => {
-                self.missing("detection", id_span);
-                (Vec::new(), Vec::new())
-            }
-        };
         let status = self.string(root, "status");
         if let Some(status) = &status
             && !STATUSES.contains(&status.as_str())
@@ -209,7 +231,7 @@ impl Reader<'_> {
             self.diagnostics
                 .push(diagnostic.with_help(format!("it is one of `{}`", STATUSES.join("`, `"))));
         }
-        Content::Rule(Box::new(Rule {
+        About {
             title,
             id,
             name: self.string(root, "name"),
@@ -226,12 +248,8 @@ impl Reader<'_> {
             fields: self.texts(root, "fields"),
             false_positives: self.texts(root, "falsepositives"),
             level: self.level(root),
-            logsource,
-            logsource_span,
-            searches,
-            conditions,
             id_span,
-        }))
+        }
     }
 
     fn check_keys(&mut self, root: &Node) {
@@ -259,7 +277,7 @@ impl Reader<'_> {
         }
     }
 
-    fn check_twice(&mut self, map: &Node) {
+    pub(crate) fn check_twice(&mut self, map: &Node) {
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for entry in map.entries() {
             match seen.get(entry.key.as_str()) {
@@ -276,7 +294,7 @@ impl Reader<'_> {
         }
     }
 
-    fn missing(&mut self, key: &str, place: Span) {
+    pub(crate) fn missing(&mut self, key: &str, place: Span) {
         self.diagnostics.push(Diagnostic::new(
             &codes::KEY_MISSING,
             place,
@@ -284,7 +302,7 @@ impl Reader<'_> {
         ));
     }
 
-    fn wrong_kind(&mut self, node: &Node, what: &str, wanted: &str) {
+    pub(crate) fn wrong_kind(&mut self, node: &Node, what: &str, wanted: &str) {
         let diagnostic = Diagnostic::new(&codes::VALUE_TYPE, node.span, format!("{what} must be {wanted}"));
         self.diagnostics
             .push(diagnostic.with_label(format!("this is {}", node.kind())));
@@ -329,6 +347,24 @@ impl Reader<'_> {
         }
     }
 
+    /// A text or a list of texts, with their places.
+    pub(crate) fn placed(&mut self, node: &Node, key: &str) -> Vec<Placed> {
+        self.texts_of(node, key);
+        let nodes = match &node.data {
+            Data::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        nodes
+            .iter()
+            .filter_map(|node| {
+                Some(Placed {
+                    text: node.text()?,
+                    span: node.span,
+                })
+            })
+            .collect()
+    }
+
     fn level(&mut self, root: &Node) -> Option<Level> {
         let word = self.string(root, "level")?;
         let found = Level::ALL.iter().find(|(known, _)| *known == word.to_lowercase());
@@ -370,7 +406,7 @@ impl Reader<'_> {
     }
 
     /// Search identifiers and conditions of a `detection` or `filter`; keys in `others` are neither.
-    fn searches(&mut self, node: &Node, place: Span, others: &[&str]) -> (Vec<Named>, Vec<Condition>) {
+    fn searches(&mut self, node: &Node, place: Span, others: &[&str]) -> (Vec<Named>, Vec<Read>) {
         if !matches!(node.data, Data::Map(_)) {
             self.wrong_kind(node, "this", "a map of search identifiers and a `condition`");
             return (Vec::new(), Vec::new());
@@ -402,7 +438,7 @@ impl Reader<'_> {
         (searches, conditions)
     }
 
-    fn conditions(&mut self, node: &Node) -> Vec<Condition> {
+    fn conditions(&mut self, node: &Node) -> Vec<Read> {
         let nodes = match &node.data {
             Data::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
@@ -413,14 +449,19 @@ impl Reader<'_> {
                 self.wrong_kind(node, "`condition`", "a text or a list of texts");
                 continue;
             };
-            let start = self.verbatim(node.span, text);
-            let place = |span: Span| match start {
-                Some(start) => Span::new(start + span.start as usize, start + span.end as usize),
-                None => node.span,
-            };
-            conditions.extend(condition::read(text, &place, &mut self.diagnostics));
+            conditions.extend(self.condition(node, text));
         }
         conditions
+    }
+
+    /// Reads the condition that a value of this text is.
+    pub(crate) fn condition(&mut self, node: &Node, text: &str) -> Option<Read> {
+        let start = self.verbatim(node.span, text);
+        let place = |span: Span| match start {
+            Some(start) => Span::new(start + span.start as usize, start + span.end as usize),
+            None => node.span,
+        };
+        condition::read(text, &place, &mut self.diagnostics)
     }
 
     /// Where the text of a scalar begins in the file, if it stands there as it is.
@@ -518,17 +559,6 @@ impl Reader<'_> {
             span: entry.key_span.to(entry.value.span),
             key_span: entry.key_span,
         })
-    }
-}
-
-fn spans(node: &Node) -> Vec<Span> {
-    match &node.data {
-        Data::List(items) => items
-            .iter()
-            .filter(|item| item.text().is_some())
-            .map(|item| item.span)
-            .collect(),
-        _ => vec![node.span],
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use neph_diag::{Diagnostic, Span};
 use neph_event::{Field, FieldType, Schema, Value as Constant};
 use neph_plan::{
-    Case, Condition as Logic, EventQuery, Expr, FieldId, Function, Leaf, Pattern, PatternPart, Plan, Query,
-    RegexDialect, Relation, Test, functions, pattern, regex,
+    Case, Condition as Logic, EventQuery, Expr, FieldId, FirstOf, Function, Leaf, Pattern, PatternPart, Plan,
+    Query, RegexDialect, Relation, Test, functions, pattern, regex,
 };
 
 use crate::ast::{Affix, Comparison, Condition, Filter, Item, Named, Rule, Scalar, Search, Transform, Value};
+use crate::collection::DocumentId;
 use crate::mapping::{Alternative, Mappings, View};
 use crate::modifiers::closest;
 use crate::text::{TransformError, surrounded, transform};
@@ -28,7 +29,7 @@ pub struct Options<'a> {
 }
 
 /// What a rule came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// The plan; its spans are those of the file. Missing where one of the diagnostics is an error.
     pub plan: Option<Plan>,
@@ -40,77 +41,129 @@ pub struct Compiled {
     pub missing_lists: Vec<String>,
     /// Whether no mapping knows the log source.
     pub unknown_source: bool,
+    /// Of a correlation rule the documents that its conditions stand in, in the order of
+    /// [`neph_plan::Correlation::events`]; the spans are those of their files.
+    pub origins: Vec<DocumentId>,
 }
 
 /// Compiles a rule, with the filters that apply to it.
 pub fn compile(rule: &Rule, filters: &[&Filter], options: &Options<'_>) -> Compiled {
-    let mut lowering = Lowering {
-        options,
-        view: options.mappings.view(&rule.logsource),
-        fields: Vec::new(),
-        ids: HashMap::new(),
-        diagnostics: Vec::new(),
-        unknown_fields: BTreeMap::new(),
-        missing_lists: BTreeSet::new(),
-        leaves: 0,
-        scoping: false,
+    let mut lowering = Lowering::new(options);
+    let query = match &rule.aggregation {
+        None => {
+            let condition = lowering.detection(rule, filters);
+            Some(Query::Events(EventQuery { condition }))
+        }
+        Some(aggregation) => lowering
+            .aggregated(rule, filters, aggregation, &[])
+            .map(Query::Correlation),
     };
-    let time = match Schema::builtin().get("@timestamp") {
-        Some(def) => def.field.clone(),
-        None => Field::new("@timestamp", FieldType::DateNanos),
-    };
-    let time = lowering.intern(time);
-    let mut parts = Vec::new();
-    let unknown_source = lowering.source(rule, &mut parts);
-    parts.push(lowering.any(&rule.searches, &rule.conditions));
-    for filter in filters {
-        parts.push(lowering.any(&filter.searches, &filter.conditions));
-    }
-    if lowering.leaves > MAX_LEAVES {
-        let message = format!("the rule has more than {MAX_LEAVES} tests");
-        lowering
-            .diagnostics
-            .push(Diagnostic::new(&codes::TOO_LARGE, rule.id_span, message));
-    }
-    for (field, span) in &lowering.unknown_fields {
-        let message = format!("no mapping knows the field `{field}` of this log source");
-        lowering
-            .diagnostics
-            .push(Diagnostic::new(&codes::FIELD_UNKNOWN, *span, message));
-    }
-    let plan = (!neph_diag::has_errors(&lowering.diagnostics)).then(|| Plan {
-        fields: lowering.fields,
-        time,
-        tiebreaker: None,
-        query: Query::Events(EventQuery {
-            condition: Logic::And(parts),
-        }),
-        limits: Vec::new(),
-        failing_indices: Vec::new(),
-    });
-    Compiled {
-        plan,
-        diagnostics: lowering.diagnostics,
-        unknown_fields: lowering.unknown_fields.into_keys().collect(),
-        missing_lists: lowering.missing_lists.into_iter().collect(),
-        unknown_source,
-    }
+    lowering.finish(rule.about.id_span, query)
 }
 
-struct Lowering<'a> {
+/// What a rule is lowered with, and what has come of it so far.
+pub(crate) struct Lowering<'a> {
     options: &'a Options<'a>,
-    view: View<'a>,
+    /// What holds for the log source of the detection that is being lowered.
+    pub(crate) view: View<'a>,
     fields: Vec<Field>,
     ids: HashMap<Field, FieldId>,
-    diagnostics: Vec<Diagnostic>,
-    unknown_fields: BTreeMap<String, Span>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+    pub(crate) unknown_fields: BTreeMap<String, Span>,
     missing_lists: BTreeSet<String>,
+    unknown_source: bool,
     leaves: usize,
     /// Whether the search of a mapping is being lowered, whose fields are known and whose spans are of another file.
     scoping: bool,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
+    pub(crate) fn new(options: &'a Options<'a>) -> Self {
+        Self {
+            options,
+            view: View::default(),
+            fields: Vec::new(),
+            ids: HashMap::new(),
+            diagnostics: Vec::new(),
+            unknown_fields: BTreeMap::new(),
+            missing_lists: BTreeSet::new(),
+            unknown_source: false,
+            leaves: 0,
+            scoping: false,
+        }
+    }
+
+    /// The condition of a rule: its log source, its detection, and the filters.
+    pub(crate) fn detection(&mut self, rule: &Rule, filters: &[&Filter]) -> Logic {
+        self.scoped(rule, filters, &[], |lowering, used| {
+            lowering.any(&rule.searches, &rule.conditions, used)
+        })
+    }
+
+    /// A condition about events of the rule's log source that pass the filters; `used` are search identifiers of the rule
+    /// that are used elsewhere.
+    pub(crate) fn scoped(
+        &mut self,
+        rule: &Rule,
+        filters: &[&Filter],
+        used: &[&str],
+        condition: impl FnOnce(&mut Self, &[&str]) -> Logic,
+    ) -> Logic {
+        self.view = self.options.mappings.view(&rule.logsource);
+        let mut parts = Vec::new();
+        self.unknown_source |= self.source(rule, &mut parts);
+        parts.push(condition(self, used));
+        for filter in filters {
+            parts.push(self.any(&filter.searches, &filter.conditions, &[]));
+        }
+        Logic::And(parts)
+    }
+
+    /// The plan, unless something is wrong.
+    pub(crate) fn finish(mut self, id_span: Span, query: Option<Query>) -> Compiled {
+        let time = match Schema::builtin().get("@timestamp") {
+            Some(def) => def.field.clone(),
+            None => Field::new("@timestamp", FieldType::DateNanos),
+        };
+        let time = self.intern(time);
+        if self.leaves > MAX_LEAVES {
+            let message = format!("the rule has more than {MAX_LEAVES} tests");
+            self.diagnostics
+                .push(Diagnostic::new(&codes::TOO_LARGE, id_span, message));
+        }
+        for (field, span) in &self.unknown_fields {
+            let message = format!("no mapping knows the field `{field}` of this log source");
+            self.diagnostics
+                .push(Diagnostic::new(&codes::FIELD_UNKNOWN, *span, message));
+        }
+        let query = query.filter(|_| !neph_diag::has_errors(&self.diagnostics));
+        let plan = query.map(|query| Plan {
+            fields: self.fields,
+            time,
+            tiebreaker: None,
+            query,
+            limits: Vec::new(),
+            failing_indices: Vec::new(),
+        });
+        Compiled {
+            plan,
+            diagnostics: self.diagnostics,
+            unknown_fields: self.unknown_fields.into_keys().collect(),
+            missing_lists: self.missing_lists.into_iter().collect(),
+            unknown_source: self.unknown_source,
+            origins: Vec::new(),
+        }
+    }
+
+    /// Where a value of a field is looked for: in the first of these that has one.
+    pub(crate) fn lookup(&mut self, field: &str, kind: FieldType, span: Span) -> FirstOf {
+        let places = self.places(field, span);
+        // Where values are called otherwise, they are no values of the field.
+        let places = places.iter().filter(|place| place.values.is_empty());
+        let ids = places.map(|place| self.intern(Field::new(place.path.as_str(), kind)));
+        FirstOf(ids.collect())
+    }
+
     fn intern(&mut self, field: Field) -> FieldId {
         if let Some(id) = self.ids.get(&field) {
             return *id;
@@ -144,9 +197,17 @@ impl Lowering<'_> {
     }
 
     /// Any of the conditions over these searches.
-    fn any(&mut self, searches: &[Named], conditions: &[Condition]) -> Logic {
+    pub(crate) fn any(
+        &mut self,
+        searches: &[Named],
+        conditions: &[Condition],
+        used_elsewhere: &[&str],
+    ) -> Logic {
         let lowered: Vec<Logic> = searches.iter().map(|named| self.search(&named.search)).collect();
-        let mut used = vec![false; searches.len()];
+        let mut used: Vec<bool> = searches
+            .iter()
+            .map(|named| used_elsewhere.contains(&named.name.as_str()))
+            .collect();
         let mut names = Names {
             searches,
             lowered: &lowered,
@@ -167,7 +228,7 @@ impl Lowering<'_> {
         joined(parts)
     }
 
-    fn search(&mut self, search: &Search) -> Logic {
+    pub(crate) fn search(&mut self, search: &Search) -> Logic {
         match search {
             Search::All(items) => {
                 let parts = items.iter().map(|item| self.item(item)).collect();
@@ -201,7 +262,12 @@ impl Lowering<'_> {
     /// Where a field stands.
     fn places(&mut self, field: &str, span: Span) -> Vec<Alternative> {
         let (places, known) = self.view.field(field);
-        if !known && !self.scoping {
+        // Rules may use names of ECS as well.
+        let is_ecs = || {
+            let def = Schema::builtin().get(field);
+            def.is_some_and(|def| !def.sources.is_empty())
+        };
+        if !known && !self.scoping && !is_ecs() {
             self.unknown_fields.entry(field.to_owned()).or_insert(span);
         }
         places

@@ -135,7 +135,7 @@ impl Mappings {
 }
 
 /// The sources that hold for one log source, those with the most parts first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct View<'m> {
     sources: Vec<&'m Source>,
 }

@@ -84,7 +84,7 @@ fn load(files: &BTreeMap<String, String>) -> Vec<Loaded> {
             compiled.diagnostics.extend(document.diagnostics);
             loaded.push(Loaded {
                 file: file.clone(),
-                id: rule.id.clone().unwrap(),
+                id: rule.about.id.clone().unwrap(),
                 compiled,
             });
         }

@@ -140,12 +140,8 @@ fn shapes_that_are_wrong() {
         )],
     );
     rule(
-        "  s: {A: 1}\n  timeframe: 5m\n  condition: s | count() by B > 3\n",
-        &[(
-            "sigma-aggregation-unsupported",
-            "aggregation with `| count` is not supported yet",
-            "| count() by B > 3",
-        )],
+        "  s: {A: 1}\n  timeframe: 5m\n  condition: s | median(B) > 3\n",
+        &[("sigma-aggregation", "there is no aggregation `median`", "median")],
     );
     check(
         "title: t\nlogsource: [a]\ndetection: x\n",
@@ -160,11 +156,11 @@ fn shapes_that_are_wrong() {
     );
     check(
         "title: t\ncorrelation: {type: event_count}\n",
-        &[(
-            "sigma-correlation-unsupported",
-            "correlation rules (`type: event_count`) are not supported yet",
-            "correlation",
-        )],
+        &[
+            ("sigma-key-missing", "`timespan` is missing", "correlation"),
+            ("sigma-key-missing", "`condition` is missing", "correlation"),
+            ("sigma-key-missing", "`rules` is missing", "correlation"),
+        ],
     );
 }
 
@@ -203,7 +199,7 @@ fn global_documents_stand_under_those_that_follow() {
     let titles: Vec<Option<String>> = parse(text)
         .into_iter()
         .map(|document| match document.content {
-            Content::Rule(rule) => rule.title,
+            Content::Rule(rule) => rule.about.title,
             _ => None,
         })
         .collect();

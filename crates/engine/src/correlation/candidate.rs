@@ -37,10 +37,7 @@ impl Candidate {
         let spilled = |is_spilled: bool, bytes: usize| if is_spilled { bytes } else { 0 };
         spilled(self.values.spilled(), self.values.capacity() * size_of::<u64>())
             + spilled(self.numbers.spilled(), self.numbers.capacity() * size_of::<f64>())
-            + spilled(
-                self.outer.spilled(),
-                self.outer.capacity() * size_of::<JoinKey>(),
-            )
+            + spilled(self.outer.spilled(), self.outer.capacity() * size_of::<JoinKey>())
             + self.outer.iter().map(|key| key_bytes(key)).sum::<usize>()
             + self.event_bytes()
     }

@@ -297,7 +297,12 @@ impl Node {
     }
 
     pub(crate) fn groups(&self) -> usize {
-        self.groups.len() + self.children.iter().map(|(_, child)| child.groups()).sum::<usize>()
+        self.groups.len()
+            + self
+                .children
+                .iter()
+                .map(|(_, child)| child.groups())
+                .sum::<usize>()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -305,7 +310,11 @@ impl Node {
         self.held_bytes
             + table_bytes(self.groups.capacity(), size_of::<(JoinKey, Group)>())
             + 2 * self.due.len() * size_of::<(Instant, JoinKey)>()
-            + self.children.iter().map(|(_, child)| child.bytes()).sum::<usize>()
+            + self
+                .children
+                .iter()
+                .map(|(_, child)| child.bytes())
+                .sum::<usize>()
     }
 }
 
@@ -405,4 +414,3 @@ impl Group {
             }
     }
 }
-

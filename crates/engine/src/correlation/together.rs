@@ -138,7 +138,12 @@ impl Gathering {
                 continue;
             }
             let seen = |source: &u16| self.seen.get(usize::from(*source)).copied().flatten();
-            if alternative.absent.iter().filter_map(seen).any(|seen| seen >= oldest) {
+            if alternative
+                .absent
+                .iter()
+                .filter_map(seen)
+                .any(|seen| seen >= oldest)
+            {
                 continue;
             }
             let Some(told) = told(&gathered, key) else {
@@ -195,7 +200,9 @@ impl Gathering {
         if let Some(waiting) = &self.waiting {
             return Some(waiting.until);
         }
-        self.newest().map(|newest| later_by(newest, timespan)).max(self.quiet)
+        self.newest()
+            .map(|newest| later_by(newest, timespan))
+            .max(self.quiet)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -218,8 +225,9 @@ impl Gathering {
 
     /// What several chains share counts for each of them.
     fn count_bytes(&mut self) {
-        let candidate =
-            |candidate: &Arc<Candidate>| size_of::<Candidate>() + 2 * size_of::<usize>() + candidate.heap_bytes();
+        let candidate = |candidate: &Arc<Candidate>| {
+            size_of::<Candidate>() + 2 * size_of::<usize>() + candidate.heap_bytes()
+        };
         let latest = self.latest.iter().flatten().map(candidate).sum::<usize>();
         let chain = |chain: &Chain| {
             chain.capacity() * size_of::<Arc<Candidate>>() + chain.iter().map(candidate).sum::<usize>()
@@ -233,7 +241,12 @@ impl Gathering {
             + chains
             + waiting
             + self.latest.capacity() * size_of::<Option<Arc<Candidate>>>()
-            + self.chains.iter().map(|chains| chains.capacity() + 1).sum::<usize>() * size_of::<Option<Chain>>()
+            + self
+                .chains
+                .iter()
+                .map(|chains| chains.capacity() + 1)
+                .sum::<usize>()
+                * size_of::<Option<Chain>>()
             + self.seen.capacity() * size_of::<Option<Instant>>();
     }
 }
@@ -246,7 +259,9 @@ fn is_preferred(candidate: &Candidate, held: &Candidate) -> bool {
 
 /// When the first of a chain came.
 fn starts(chain: &Chain) -> Instant {
-    chain.first().map_or(crate::candidate::BEGINNING, |first| first.time)
+    chain
+        .first()
+        .map_or(crate::candidate::BEGINNING, |first| first.time)
 }
 
 fn told(gathered: &Chain, key: &JoinKey) -> Option<Found> {

@@ -240,9 +240,10 @@ impl Writer<'_> {
             .map(|position| {
                 let mut names: Vec<&str> = Vec::new();
                 let of_steps = stages.iter().filter_map(|stage| stage.keys.get(position));
-                for key in of_steps.chain(grouping.get(position)) {
-                    if !names.contains(&&*key.name) {
-                        names.push(&key.name);
+                let of_steps = of_steps.map(|key| &*key.name);
+                for name in of_steps.chain(grouping.get(position).copied()) {
+                    if !names.contains(&name) {
+                        names.push(name);
                     }
                 }
                 let value = self
@@ -267,13 +268,23 @@ impl Writer<'_> {
     /// One object a stage of the query; a stage with runs has several events.
     fn step_objects(&self) -> Vec<Value> {
         let stages = self.stages();
+        // Of a correlation a step goes by the name of its rule.
+        let correlated = match self.rule.plan.as_ref().map(|plan| &plan.query) {
+            Some(Query::Correlation(correlation)) => correlation.named_events(),
+            _ => Vec::new(),
+        };
         let mut objects: Vec<(u16, Map<String, Value>, Vec<Value>)> = Vec::new();
         for step in self.steps {
             if objects.last().is_none_or(|(stage, ..)| *stage != step.stage) {
                 let mut object = Map::new();
                 insert(&mut object, "step", u32::from(step.stage) + 1);
-                let span = stages.get(usize::from(step.stage)).map(|stage| stage.span);
-                let text = span.map_or(self.rule.query.as_str(), |span| span.text(&self.rule.query));
+                let place = usize::from(step.stage);
+                let span = stages.get(place).map(|stage| stage.span);
+                let text = match (correlated.get(place), span) {
+                    (Some((name, _)), _) => name,
+                    (None, Some(span)) => span.text(&self.rule.query),
+                    (None, None) => self.rule.query.as_str(),
+                };
                 insert(&mut object, "query", why::one_line(text));
                 objects.push((step.stage, object, Vec::new()));
             }

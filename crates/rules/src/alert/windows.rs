@@ -1,8 +1,8 @@
 //! What alerts of new terms and thresholds say besides.
 
-use neph_engine::{Match, Window};
+use neph_engine::{Match, Tally, Window};
 use neph_event::Instant;
-use neph_plan::{Aggregate, Key, Plan, Query};
+use neph_plan::{Asked, Correlation, Key, Measure, Plan, Query};
 use serde_json::{Map, Value, json};
 
 use super::reason::quoted;
@@ -20,12 +20,16 @@ pub(super) fn identity(found: &Match, window: &Window) -> Vec<String> {
     std::iter::once(window.to.to_string()).chain(values).collect()
 }
 
-/// The fields whose values the match is about.
-pub(super) fn keys(plan: Option<&Plan>) -> &[Key] {
+/// The names of the values that the match is about.
+pub(super) fn keys(plan: Option<&Plan>) -> Vec<&str> {
+    fn names(keys: &[Key]) -> Vec<&str> {
+        keys.iter().map(|key| &*key.name).collect()
+    }
     match plan.map(|plan| &plan.query) {
-        Some(Query::FirstSeen(first_seen)) => &first_seen.fields,
-        Some(Query::Aggregate(aggregate)) => &aggregate.group,
-        _ => &[],
+        Some(Query::FirstSeen(first_seen)) => names(&first_seen.fields),
+        Some(Query::Aggregate(aggregate)) => names(&aggregate.group),
+        Some(Query::Correlation(correlation)) => correlation.group.iter().map(|name| &**name).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -41,7 +45,7 @@ fn pairs<'a>(plan: Option<&'a Plan>, found: &'a Match) -> impl Iterator<Item = (
         .keys
         .iter()
         .map(|value| value.as_ref().map_or(Value::Null, json_value));
-    keys(plan).iter().map(|key| &*key.name).zip(values)
+    keys(plan).into_iter().zip(values)
 }
 
 /// `field value, field value`
@@ -50,7 +54,7 @@ fn terms(plan: Option<&Plan>, found: &Match) -> String {
     let named: Vec<String> = keys(plan)
         .iter()
         .zip(values)
-        .map(|(key, value)| format!("{} {}", key.name, quoted(&value.to_string())))
+        .map(|(name, value)| format!("{name} {}", quoted(&value.to_string())))
         .collect();
     named.join(", ")
 }
@@ -66,10 +70,7 @@ pub(super) fn sentence(plan: Option<&Plan>, found: &Match, window: &Window, exam
             )
         }
         (Some(Query::Aggregate(query)), Some(tally)) => {
-            let terms = match terms(plan, found) {
-                terms if terms.is_empty() => terms,
-                terms => format!(" with {terms}"),
-            };
+            let terms = with_terms(plan, found);
             let values = match (&query.distinct, tally.distinct) {
                 (Some(distinct), Some(values)) => {
                     let least = if values.is_exact { "" } else { "more than " };
@@ -82,17 +83,87 @@ pub(super) fn sentence(plan: Option<&Plan>, found: &Match, window: &Window, exam
             format!(
                 "{} {plural}{terms}{values} within {}; the first: {example}",
                 tally.count,
-                length(query, window)
+                length(query.lookback, window)
+            )
+        }
+        (Some(Query::Correlation(query)), Some(tally)) => {
+            let names: Vec<&str> = query.sources.iter().map(|source| &*source.name).collect();
+            format!(
+                "{}{}{} within {}: {}; the first: {example}",
+                plural(tally.count, "match"),
+                with_terms(plan, found),
+                measured(query, &tally),
+                length(query.timespan, window),
+                names.join(", ")
             )
         }
         _ => example.to_owned(),
     }
 }
 
+/// The reason of a correlation that asks which rules match together.
+pub(super) fn together(query: &Correlation, plan: Option<&Plan>, found: &Match, example: &str) -> String {
+    let events = query.named_events();
+    let mut names: Vec<&str> = Vec::new();
+    for (step, _) in &found.events {
+        if let Some((name, _)) = events.get(usize::from(*step))
+            && !names.contains(name)
+        {
+            names.push(name);
+        }
+    }
+    let terms = with_terms(plan, found);
+    format!(
+        "{}{terms} within {}: {example}",
+        names.join(", "),
+        span(query.timespan)
+    )
+}
+
+/// What is measured, and what it came to.
+fn measured(query: &Correlation, tally: &Tally) -> String {
+    let Asked::Number { measure, fields, .. } = &query.asked else {
+        return String::new();
+    };
+    let fields = fields.join(" and ");
+    match (measure, tally.distinct, tally.measured) {
+        (Measure::Distinct, Some(distinct), _) => {
+            format!(" and {} of {fields}", plural(distinct.count, "value"))
+        }
+        (Measure::Sum, _, Some(number)) => format!(" and {number} as the sum of {fields}"),
+        (Measure::Average, _, Some(number)) => format!(" and {number} as the average of {fields}"),
+        (Measure::Percentile(part), _, Some(number)) => {
+            format!(" and {number} as the {part}th percentile of {fields}")
+        }
+        _ => String::new(),
+    }
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    match (count, noun) {
+        (1, noun) => format!("1 {noun}"),
+        (_, "match") => format!("{count} matches"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+fn with_terms(plan: Option<&Plan>, found: &Match) -> String {
+    match terms(plan, found) {
+        terms if terms.is_empty() => terms,
+        terms => format!(" with {terms}"),
+    }
+}
+
 /// How long the window is of which the events were counted.
-fn length(query: &Aggregate, window: &Window) -> String {
+fn length(longest: u64, window: &Window) -> String {
     let nanos = window.to.nanos_since(window.from);
-    span(u64::try_from(nanos).unwrap_or(query.lookback))
+    // Of events of one moment the time in which they were looked for says more.
+    span(
+        u64::try_from(nanos)
+            .ok()
+            .filter(|nanos| *nanos >= SECOND)
+            .unwrap_or(longest),
+    )
 }
 
 /// A length of time in its largest whole unit.
@@ -147,6 +218,9 @@ pub(super) fn own(plan: Option<&Plan>, window: &Window) -> Value {
             let value = json!({"field": field, "count": distinct.count, "is_exact": distinct.is_exact});
             set("distinct", value);
         }
+        if let Some((field, measured)) = distinct_field(plan).zip(tally.measured) {
+            set("measured", json!({"field": field, "value": measured}));
+        }
     }
     Value::Object(own)
 }
@@ -154,6 +228,10 @@ pub(super) fn own(plan: Option<&Plan>, window: &Window) -> Value {
 fn distinct_field(plan: Option<&Plan>) -> Option<&str> {
     match &plan?.query {
         Query::Aggregate(aggregate) => Some(&aggregate.distinct.as_ref()?.field.name),
+        Query::Correlation(correlation) => match &correlation.asked {
+            Asked::Number { fields, .. } => fields.first().map(|field| &**field),
+            Asked::Together { .. } => None,
+        },
         _ => None,
     }
 }

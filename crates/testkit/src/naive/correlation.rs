@@ -70,7 +70,10 @@ fn to_match(found: &Found) -> Match {
 fn events_of(candidates: &[Candidate]) -> Vec<(u16, Arc<Event>)> {
     let mut events: Vec<(u16, Arc<Event>)> = Vec::new();
     for (step, event) in candidates.iter().flat_map(|candidate| &candidate.events) {
-        if !events.iter().any(|(held, other)| held == step && Arc::ptr_eq(other, event)) {
+        if !events
+            .iter()
+            .any(|(held, other)| held == step && Arc::ptr_eq(other, event))
+        {
             events.push((*step, Arc::clone(event)));
         }
     }
@@ -291,7 +294,11 @@ fn together(
         for alternative in alternatives {
             let gathered = match ordered {
                 true => chain(&alternative.present, &left),
-                false => alternative.present.iter().map(|source| latest(*source, &left)).collect(),
+                false => alternative
+                    .present
+                    .iter()
+                    .map(|source| latest(*source, &left))
+                    .collect(),
             };
             let Some(gathered) = gathered else { continue };
             let first = gathered.iter().map(|one| one.time).min().unwrap_or(now);
@@ -299,7 +306,9 @@ fn together(
                 continue;
             }
             let against = |from: &dyn Fn(Instant) -> bool| {
-                let mut absent = candidates.iter().filter(|one| alternative.absent.contains(&one.source));
+                let mut absent = candidates
+                    .iter()
+                    .filter(|one| alternative.absent.contains(&one.source));
                 absent.find(|one| from(one.time)).map(|one| one.time)
             };
             if against(&|time| time <= now && within(time, now, query.timespan)).is_some() {
