@@ -75,6 +75,7 @@ fn number_of_steps(query: &Query) -> u16 {
         Query::Sequence(sequence) => stages(&sequence.stages),
         Query::Sample(sample) => stages(&sample.stages),
         Query::Events(_) | Query::FirstSeen(_) | Query::Aggregate(_) => 1,
+        Query::Correlation(correlation) => u16::try_from(correlation.events().len()).unwrap_or(u16::MAX),
     }
 }
 
