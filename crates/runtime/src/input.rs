@@ -9,6 +9,7 @@
 //! - **Compression**: gzip (any number of members), zstd, xz, zip (each entry is an input of its own), also one in the
 //!   other. Everything streams; only a zip that cannot be read at random (standard input, a zip within another
 //!   file) is laid down in a temporary file first.
+//! - **Windows event logs**: `.evtx` files and exports of their events in XML, of which each event becomes one record.
 //! - **Framing**: one JSON object a line; JSON objects printed over several lines or one after the other; an array of
 //!   objects; Elasticsearch search responses and scroll pages; bulk files; `{"Records":[…]}` and `{"records":[…]}`
 //!   files of cloud providers. Arrays stream: no document is ever held whole.
@@ -24,6 +25,7 @@
 
 mod chunk;
 mod diagnose;
+mod event_log;
 mod find;
 mod framer;
 mod layers;

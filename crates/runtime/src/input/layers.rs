@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipVerification};
 
 use super::ProblemKind;
+use super::event_log::{self, EventExport, EventLog};
 use super::framer::read_some;
 use super::problem::Refusal;
 
@@ -112,6 +113,8 @@ pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> 
                 true,
                 XZ_MEMORY_KIB,
             )),
+            Compression::EventLog => Box::new(EventLog::new(compressed)),
+            Compression::EventExport => Box::new(EventExport::new(compressed)),
             Compression::Zip => {
                 let archive = match place {
                     Place::File(path) if layers == 1 && is_regular(path) => {
@@ -157,6 +160,9 @@ enum Compression {
     Zstd,
     Xz,
     Zip,
+    /// No compression, but lines all the same once it is read.
+    EventLog,
+    EventExport,
 }
 
 impl Compression {
@@ -168,6 +174,8 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Self::Xz),
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Zip),
+            _ if head.starts_with(event_log::BINARY) => Some(Self::EventLog),
+            _ if event_log::is_export(head) => Some(Self::EventExport),
             _ => None,
         }
     }
@@ -176,6 +184,7 @@ impl Compression {
     fn cost(self) -> usize {
         match self {
             Self::Gzip | Self::Zip => 1,
+            Self::EventLog | Self::EventExport => 2,
             Self::Zstd => 4,
             Self::Xz => 16,
         }

@@ -23,9 +23,8 @@ pub(crate) enum Framing {
 const WRAPPERS: [Wrapper; 3] = [&["hits", "hits"], &["Records"], &["records"]];
 
 /// Formats that are known and not read, by the bytes that they start with.
-const FOREIGN: [(&[u8], &str); 11] = [
+const FOREIGN: [(&[u8], &str); 10] = [
     (b"PAR1", "a Parquet file"),
-    (b"ElfFile\0", "a Windows event log (evtx)"),
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
     (b"\xd4\xc3\xb2\xa1", "a packet capture"),

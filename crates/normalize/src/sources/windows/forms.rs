@@ -4,6 +4,7 @@ use ahash::{AHashMap, AHashSet};
 use quick_xml::events::{BytesStart, Event as Xml};
 
 use super::{Channel, security, sysmon_linux};
+use crate::convert;
 use crate::json;
 use crate::record::Record;
 use crate::source::Confidence;
@@ -117,14 +118,18 @@ pub(super) fn winlog_document<'a>(record: &Record<'a>) -> Option<&'a Map<'a>> {
             let document = record.document();
             let system = event.get("System").and_then(Value::as_map)?;
             from_system(system, document);
-            for (from, to) in [
-                ("EventData", "winlog.event_data"),
-                ("UserData", "winlog.user_data"),
-            ] {
-                if let Some(data) = event.get(from).and_then(Value::as_map) {
-                    data.remove("#attributes");
-                    document.put(to, Value::Map(data));
-                }
+            if let Some(data) = event.get("EventData").and_then(Value::as_map) {
+                document.put("winlog.event_data", Value::Map(texts(data)));
+            }
+            if let Some(user) = event.get("UserData").and_then(Value::as_map) {
+                // The one element inside has a name of its own.
+                let inner = user
+                    .iter()
+                    .filter_map(|(_, value)| value.as_map())
+                    .next()
+                    .unwrap_or(user);
+                inner.remove("#attributes");
+                document.put("winlog.user_data", Value::Map(inner));
             }
             Some(document)
         }
@@ -136,6 +141,80 @@ pub(super) fn winlog_document<'a>(record: &Record<'a>) -> Option<&'a Map<'a>> {
         Form::Xml(text) => {
             let document = record.document();
             from_xml(record, text, document).then_some(document)
+        }
+    }
+}
+
+/// Event data with every value as the text that agents ship. Values without a name are `param1`, `param2` …
+fn texts<'a>(data: &'a Map<'a>) -> &'a Map<'a> {
+    let out = data.new_map();
+    for (key, value) in data.iter() {
+        match (key, value) {
+            ("#attributes", _) => {}
+            ("Data", Value::Map(inner)) => {
+                if let Some(text) = inner.get("#text") {
+                    unnamed(text, out);
+                }
+            }
+            ("Data", value) => unnamed(value, out),
+            (_, Value::Null) => out.add(key, Value::Text("")),
+            (_, value) => out.add(key, convert::text(value, data).map_or(value, Value::Text)),
+        }
+    }
+    out
+}
+
+fn unnamed<'a>(value: Value<'a>, out: &'a Map<'a>) {
+    let single = [value];
+    let values = value.as_list().unwrap_or(&single);
+    for (position, value) in values.iter().enumerate() {
+        if let Some(text) = convert::text(*value, out) {
+            out.add(out.text(&format!("param{}", position + 1)), Value::Text(text));
+        }
+    }
+}
+
+/// Levels of events, from 0 on. <https://learn.microsoft.com/windows/win32/wes/eventmanifestschema-leveltype-complextype>
+const LEVELS: [&str; 6] = [
+    "information",
+    "critical",
+    "error",
+    "warning",
+    "information",
+    "verbose",
+];
+
+/// Keywords that Windows itself gives to events.
+/// <https://learn.microsoft.com/dotnet/api/system.diagnostics.eventing.reader.standardeventkeywords>
+const KEYWORDS: [(u64, &str); 6] = [
+    (1 << 49, "WDI Context"),
+    (1 << 50, "WDI Diag"),
+    (1 << 51, "SQM"),
+    (1 << 52, "Audit Failure"),
+    (1 << 53, "Audit Success"),
+    (1 << 55, "Classic"),
+];
+
+/// The level and the keywords of an event by their names.
+fn named<'a>(system: &Map<'a>, document: &'a Map<'a>) {
+    let level = system.get("Level").and_then(Value::to_int);
+    if let Some(name) = level.and_then(|level| LEVELS.get(usize::try_from(level).ok()?)) {
+        document.put_new("winlog.level", Value::Text(name));
+    }
+    let keywords = system
+        .text_at("Keywords")
+        .and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
+    let names: Vec<Value<'a>> = KEYWORDS
+        .iter()
+        .filter(|(bit, _)| keywords.is_some_and(|keywords| keywords & bit != 0))
+        .map(|(_, name)| Value::Text(name))
+        .collect();
+    if !names.is_empty() {
+        document.put_new("winlog.keywords", document.list(&names));
+    }
+    for (bit, outcome) in [(1_u64 << 53, "success"), (1 << 52, "failure")] {
+        if keywords.is_some_and(|keywords| keywords & bit != 0) {
+            document.put_new("event.outcome", Value::Text(outcome));
         }
     }
 }
@@ -167,6 +246,7 @@ fn from_system<'a>(system: &Map<'a>, document: &'a Map<'a>) {
             document.put_new(to, value);
         }
     }
+    named(system, document);
     place(document);
 }
 

@@ -1,0 +1,413 @@
+//! Windows event logs, binary (`.evtx`) and as exported XML, as lines: a record a line.
+//!
+//! Binary: <https://learn.microsoft.com/windows/win32/wes/windows-event-log>, as the crate `evtx` reads it; the format is
+//! in chunks that stand for themselves, so it streams and a damaged chunk costs no other. A record that cannot be read
+//! becomes a line that says so, which is counted like any record that no source knows. XML: what `wevtutil`, Event Viewer
+//! and PowerShell export, with or without a root element, on one line or many, in UTF-8 or UTF-16.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use evtx::{EvtxChunkData, ParserSettings};
+use memchr::memmem;
+
+use super::framer::read_some;
+
+/// What a binary log begins with.
+pub(crate) const BINARY: &[u8] = b"ElfFile\0";
+
+/// The header of the file, of which nothing is needed: chunks say themselves what they hold.
+const HEADER_BYTES: usize = 4096;
+
+const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_MARK: &[u8] = b"ElfChnk\0";
+
+/// A binary log as JSON, a record a line.
+pub(crate) struct EventLog<R> {
+    stream: R,
+    settings: Arc<ParserSettings>,
+    lines: Lines,
+    header_read: bool,
+    ended: bool,
+    /// Whether the end came in the middle of a chunk.
+    is_cut: bool,
+}
+
+/// Bytes that are ready to be read.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Lines {
+    fn add(&mut self, line: &[u8]) {
+        let clean = line.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte });
+        self.bytes.extend(clean);
+        self.bytes.push(b'\n');
+    }
+
+    /// Gives bytes that are ready, if there are any.
+    fn give(&mut self, buffer: &mut [u8]) -> usize {
+        let ready = self.bytes.get(self.taken..).unwrap_or_default();
+        let count = ready.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.taken += count;
+        if self.taken >= self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+        count
+    }
+}
+
+impl<R: Read> EventLog<R> {
+    pub(crate) fn new(stream: R) -> Self {
+        Self {
+            stream,
+            settings: Arc::new(ParserSettings::new().indent(false)),
+            lines: Lines::default(),
+            header_read: false,
+            ended: false,
+            is_cut: false,
+        }
+    }
+
+    /// Reads the next chunk of the file.
+    fn next(&mut self) -> io::Result<()> {
+        if !self.header_read {
+            self.header_read = true;
+            let header = self.bytes(HEADER_BYTES)?;
+            if header.len() < HEADER_BYTES {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let chunk = self.bytes(CHUNK_BYTES)?;
+        let whole = chunk.len() == CHUNK_BYTES;
+        if chunk.starts_with(CHUNK_MARK) {
+            // What is left of a chunk that was cut may still hold whole records.
+            let mut padded = chunk.clone();
+            padded.resize(CHUNK_BYTES, 0);
+            self.records(padded);
+        } else if chunk.iter().any(|byte| *byte != 0) {
+            self.damage("a chunk without its mark");
+        }
+        if !whole {
+            self.ended = true;
+            self.is_cut = chunk.iter().any(|byte| *byte != 0);
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        let mut filled = 0;
+        while filled < count {
+            match read_some(&mut self.stream, bytes.get_mut(filled..).unwrap_or_default())? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn records(&mut self, bytes: Vec<u8>) {
+        let mut data = match EvtxChunkData::new(bytes, false) {
+            Ok(data) => data,
+            Err(error) => return self.damage(&error.to_string()),
+        };
+        let mut chunk = match data.parse(Arc::clone(&self.settings)) {
+            Ok(chunk) => chunk,
+            Err(error) => return self.damage(&error.to_string()),
+        };
+        for record in chunk.iter() {
+            match record.and_then(evtx::EvtxRecord::into_json_bytes) {
+                Ok(record) => self.lines.add(&record.data),
+                Err(error) => damage(&mut self.lines, &error.to_string()),
+            }
+        }
+    }
+
+    fn damage(&mut self, why: &str) {
+        damage(&mut self.lines, why);
+    }
+}
+
+fn damage(lines: &mut Lines, why: &str) {
+    lines.add(format!("damaged part of a Windows event log: {why}").as_bytes());
+}
+
+impl<R: Read> Read for EventLog<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.lines.give(buffer) {
+                0 if std::mem::take(&mut self.is_cut) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 if self.ended => return Ok(0),
+                0 => self.next()?,
+                count => return Ok(count),
+            }
+        }
+    }
+}
+
+/// Longest event in XML, in bytes; what is longer is passed over.
+const LONGEST_EVENT: usize = 16 << 20;
+
+/// Bytes of an export that are read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Whether a stream that begins so is an export whose events are not one a line already.
+pub(crate) fn is_export(head: &[u8]) -> bool {
+    let text = decoded_head(head);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let wide = head.starts_with(&WIDE_MARK);
+    let body = match text.strip_prefix("<?xml") {
+        Some(rest) => rest.split_once("?>").map_or("", |(_, body)| body).trim_start(),
+        None => text,
+    };
+    let is_event = |text: &str| text.starts_with("<Event>") || text.starts_with("<Event ");
+    let first_line = body.lines().next().unwrap_or("");
+    let over_lines = is_event(body) && (wide || first_line.matches("</Event>").count() != 1);
+    body.starts_with("<Events>") || body.starts_with("<Events ") || over_lines
+}
+
+/// The byte order mark of UTF-16 with the low byte first, which Windows writes.
+const WIDE_MARK: [u8; 2] = [0xff, 0xfe];
+
+fn decoded_head(head: &[u8]) -> String {
+    let head = head.get(..head.len().min(16 << 10)).unwrap_or_default();
+    match head.strip_prefix(&WIDE_MARK) {
+        Some(wide) => wide
+            .chunks_exact(2)
+            .filter_map(|pair| match pair {
+                [low, high] => char::from_u32(u32::from(u16::from_le_bytes([*low, *high]))),
+                _ => None,
+            })
+            .collect(),
+        None => String::from_utf8_lossy(head).into_owned(),
+    }
+}
+
+/// An export of events in XML, an event a line.
+pub(crate) struct EventExport<R> {
+    stream: R,
+    /// Text that is no whole event yet, in UTF-8.
+    text: Vec<u8>,
+    /// How much of it was searched for the end of an event.
+    searched: usize,
+    lines: Lines,
+    /// In UTF-16, the odd byte and the first half of a pair that were read last.
+    wide: Option<Wide>,
+    begun: bool,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Wide {
+    odd: Option<u8>,
+    half: Option<u16>,
+}
+
+impl<R: Read> EventExport<R> {
+    pub(crate) fn new(stream: R) -> Self {
+        Self {
+            stream,
+            text: Vec::new(),
+            searched: 0,
+            lines: Lines::default(),
+            wide: None,
+            begun: false,
+            ended: false,
+        }
+    }
+
+    fn next(&mut self) -> io::Result<()> {
+        let mut bytes = vec![0; READ_BYTES];
+        let read = read_some(&mut self.stream, &mut bytes)?;
+        bytes.truncate(read);
+        if read == 0 {
+            self.ended = true;
+            return Ok(());
+        }
+        let mut new = bytes.as_slice();
+        if !self.begun {
+            self.begun = true;
+            if let Some(rest) = new.strip_prefix(&WIDE_MARK) {
+                self.wide = Some(Wide::default());
+                new = rest;
+            }
+        }
+        match &mut self.wide {
+            Some(wide) => wide.decode(new, &mut self.text),
+            None => self.text.extend_from_slice(new),
+        }
+        self.events();
+        Ok(())
+    }
+
+    /// Cuts out the events that are whole.
+    fn events(&mut self) {
+        let mut done = 0;
+        loop {
+            let text = self.text.get(done..).unwrap_or_default();
+            let from = self.searched.saturating_sub(done + END.len());
+            let Some(end) = text.get(from..).and_then(|text| memmem::find(text, END)) else {
+                break;
+            };
+            let end = from + end + END.len();
+            let event = text.get(..end).unwrap_or_default();
+            if let Some(start) = start_of_event(event) {
+                let mut line = Vec::with_capacity(event.len());
+                one_line(event.get(start..).unwrap_or_default(), &mut line);
+                self.lines.add(&line);
+            }
+            done += end;
+            self.searched = done;
+        }
+        self.text.drain(..done);
+        self.searched = self.text.len();
+        if self.text.len() > LONGEST_EVENT {
+            self.text.clear();
+            self.searched = 0;
+            self.lines.add(b"an event in XML that is too long, or has no end");
+        }
+    }
+}
+
+const END: &[u8] = b"</Event>";
+
+fn start_of_event(text: &[u8]) -> Option<usize> {
+    memmem::find_iter(text, b"<Event")
+        .find(|start| matches!(text.get(start + 6), Some(b'>' | b' ' | b'\t' | b'\r' | b'\n')))
+}
+
+/// Puts an event on one line: breaks in its texts are written as references, those in its tags become blanks.
+fn one_line(event: &[u8], out: &mut Vec<u8>) {
+    let mut in_tag = false;
+    for byte in event {
+        match byte {
+            b'<' => in_tag = true,
+            b'>' => in_tag = false,
+            _ => {}
+        }
+        match byte {
+            b'\n' | b'\r' if in_tag => out.push(b' '),
+            b'\n' => out.extend_from_slice(b"&#10;"),
+            b'\r' => out.extend_from_slice(b"&#13;"),
+            _ => out.push(*byte),
+        }
+    }
+}
+
+impl Wide {
+    fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let bytes = self.odd.take().into_iter().chain(bytes.iter().copied());
+        let mut low = None;
+        let mut units = self.half.take().into_iter().collect::<Vec<u16>>();
+        for byte in bytes {
+            match low.take() {
+                Some(low) => units.push(u16::from_le_bytes([low, byte])),
+                None => low = Some(byte),
+            }
+        }
+        self.odd = low;
+        // The first half of a pair waits for the second.
+        if units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
+            self.half = units.pop();
+        }
+        for letter in char::decode_utf16(units) {
+            let letter = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
+            out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
+impl<R: Read> Read for EventExport<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.lines.give(buffer) {
+                0 if self.ended => return Ok(0),
+                0 => self.next()?,
+                count => return Ok(count),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::{EventExport, EventLog, HEADER_BYTES, is_export};
+
+    fn lines(text: &[u8]) -> Vec<String> {
+        assert!(is_export(text));
+        let mut out = String::new();
+        EventExport::new(text).read_to_string(&mut out).unwrap();
+        out.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn exports_become_lines() {
+        let one =
+            "<?xml version=\"1.0\"?><Events><Event xmlns='x'><System/></Event><Event><A/></Event></Events>";
+        assert_eq!(
+            lines(one.as_bytes()),
+            ["<Event xmlns='x'><System/></Event>", "<Event><A/></Event>"]
+        );
+        let many = "<Events>\r\n<Event\n xmlns='x'>\n  <D>a\nb</D>\n</Event>\n</Events>";
+        assert_eq!(
+            lines(many.as_bytes()),
+            ["<Event  xmlns='x'>&#10;  <D>a&#10;b</D>&#10;</Event>"]
+        );
+        let mut wide = vec![0xff, 0xfe];
+        wide.extend(
+            "<Event><D>ä😀</D></Event>"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes),
+        );
+        assert_eq!(lines(&wide), ["<Event><D>ä😀</D></Event>"]);
+    }
+
+    #[test]
+    fn what_is_on_lines_stays_as_it_is() {
+        for text in [
+            "<Event><A/></Event>\n<Event><B/></Event>\n",
+            "<Eventual/>",
+            "<134>Oct 1 00:00:00 h p: m",
+            "{}",
+            "",
+        ] {
+            assert!(!is_export(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let mut log = super::BINARY.to_vec();
+        log.resize(HEADER_BYTES, 0);
+        log.extend_from_slice(b"ElfChnk\0");
+        log.resize(HEADER_BYTES + (64 << 10), 0xaa);
+        log.extend_from_slice(&[7; 64 << 10]);
+        log.extend_from_slice(&[0; 64 << 10]);
+        let mut out = String::new();
+        EventLog::new(log.as_slice()).read_to_string(&mut out).unwrap();
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines.len() >= 2, "{out}");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.starts_with("damaged part of a Windows event log")),
+            "{out}"
+        );
+    }
+}
