@@ -249,6 +249,9 @@ fn together(plan: &Plan, case: &TestCase, fared: &[StepFared], events: &[Event],
             "the values of its fields were seen before, within the rule's history, or are missing"
         }
         Query::Aggregate(_) => "too few of them, or of their distinct values, lie in one window and group",
+        Query::Correlation(_) => {
+            "what is asked of them does not hold within the time span of one group: look at their number or order, their times, and the fields of `group-by`"
+        }
     };
     out.push(format!("  ✗ {reason}"));
     let keys = |step: u16| -> Vec<String> {
@@ -265,6 +268,14 @@ fn together(plan: &Plan, case: &TestCase, fared: &[StepFared], events: &[Event],
                 .map_or(Vec::new(), |stage| of_stage(&stage.keys)),
             Query::FirstSeen(first) => of_stage(&first.fields),
             Query::Aggregate(aggregate) => of_stage(&aggregate.group),
+            // The first place where each value of the group is looked for.
+            Query::Correlation(correlation) => {
+                let events = correlation.events();
+                let keys = events.get(position).and_then(|events| events.keys.first());
+                let first = keys.into_iter().flatten().filter_map(|key| key.0.first());
+                let fields = first.filter_map(|field| plan.field(*field));
+                fields.map(|field| field.path.to_string()).collect()
+            }
             Query::Events(_) => Vec::new(),
         }
     };
