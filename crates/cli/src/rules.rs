@@ -2,6 +2,11 @@
 
 mod beside;
 mod check;
+mod convert;
+mod list;
+mod pick;
+mod show;
+mod stats;
 mod test;
 
 pub(crate) use beside::BesideArgs;
@@ -10,7 +15,7 @@ use neph_rules::{LoadReport, RuleState};
 use crate::exit::{Exit, Failure};
 use crate::terminal::Terminal;
 
-/// Check rule files
+/// Check, test, list, show, count and convert rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -20,6 +25,10 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Check(check::Args),
+    Convert(convert::Args),
+    List(list::Args),
+    Show(show::Args),
+    Stats(stats::Args),
     Test(test::Args),
 }
 
@@ -27,6 +36,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     match &args.command {
         Command::Check(args) => check::run(args, terminal),
         Command::Test(args) => test::run(args, terminal),
+        Command::Convert(args) => convert::run(args, terminal),
+        Command::List(args) => list::run(args, terminal),
+        Command::Show(args) => show::run(args, terminal),
+        Command::Stats(args) => stats::run(args, terminal),
     }
 }
 

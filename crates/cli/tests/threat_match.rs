@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "clippy exempts test functions, but not the functions that they share"
 )]
 

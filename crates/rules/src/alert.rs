@@ -36,6 +36,8 @@ use sha2::{Digest, Sha256};
 use crate::rule::{Rule, RuleSeverity};
 use crate::scope::IndexScope;
 
+pub(crate) use document::threat_as_written;
+
 /// An alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {

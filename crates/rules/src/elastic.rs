@@ -34,7 +34,7 @@ pub(crate) struct Reading {
     pub(crate) kind: Option<RuleKind>,
     /// Where the rule's id stands, or the rule.
     pub(crate) id_place: Span,
-    /// The rule, where nothing stands against running it.
+    /// The rule as far as it could be read; without a plan where something stands against running it.
     pub(crate) rule: Option<Rule>,
     /// Whether it raises no alerts of its own, because it is only there for correlations.
     pub(crate) only_correlated: bool,
@@ -96,7 +96,10 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         name: rule.text("name").map(str::to_owned),
         kind,
         id_place: rule.get("rule_id").map_or(source.place, |node| node.span),
-        rule: rule_read.filter(|_| !refused),
+        rule: rule_read.map(|rule| Rule {
+            plan: rule.plan.filter(|_| !refused),
+            ..rule
+        }),
         only_correlated: false,
         not_honoured,
         unfilled: reader.unfilled,

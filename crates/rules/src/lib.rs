@@ -14,12 +14,16 @@
 
 pub mod alert;
 mod bare;
+pub mod catalogue;
 mod check;
 mod codes;
 mod compile;
+mod convert;
+pub mod describe;
 mod document;
 mod elastic;
 mod embedded;
+pub mod export;
 mod file;
 mod files;
 mod filters;
@@ -39,6 +43,8 @@ mod scope;
 mod sigma;
 mod threat;
 mod threat_match;
+mod to_eql;
+mod to_lucene_regex;
 mod toml_document;
 mod upkeep;
 mod windows;

@@ -32,6 +32,24 @@ pub struct RuleSet {
     pub lists: Lists,
     /// Everything that was found.
     pub report: LoadReport,
+    /// For each of `rules` its place in the report.
+    places: Vec<usize>,
+    /// Rules that do not run, as far as they could be read, with their places in the report.
+    idle: BTreeMap<usize, Rule>,
+}
+
+impl RuleSet {
+    /// Everything that was found, each with the rule as far as it could be read: also rules that are switched off, rejected or
+    /// of a type that is not supported.
+    pub fn all(&self) -> Vec<(&RuleReport, Option<&Rule>)> {
+        let mut rules: BTreeMap<usize, &Rule> =
+            self.idle.iter().map(|(place, rule)| (*place, rule)).collect();
+        rules.extend(self.places.iter().copied().zip(&self.rules));
+        let reports = self.report.rules.iter().enumerate();
+        reports
+            .map(|(place, report)| (report, rules.get(&place).copied()))
+            .collect()
+    }
 }
 
 /// What is given beside the rules. Files may be named, or folders of them.
@@ -290,9 +308,14 @@ impl Loader {
             }
             self.ids.insert(id.clone(), path.to_owned());
         }
-        let Some(rule) = reading.rule.filter(|rule| rule.plan.is_some()) else {
+        let place = self.set.report.rules.len();
+        let Some(rule) = reading.rule else {
             return report;
         };
+        if rule.plan.is_none() {
+            self.set.idle.insert(place, rule);
+            return report;
+        }
         report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
         report.reasons.extend(reading.reasons);
         report.state = if report.reasons.is_empty() {
@@ -301,9 +324,10 @@ impl Loader {
             RuleState::Degraded
         };
         if rule.enabled && !reading.only_correlated {
-            self.running
-                .push((self.set.report.rules.len(), reading.query_map));
+            self.running.push((place, reading.query_map));
             self.set.rules.push(rule);
+        } else {
+            self.set.idle.insert(place, rule);
         }
         report
     }
@@ -351,8 +375,13 @@ impl Loader {
             );
             report.state = RuleState::Rejected;
             report.reasons.clear();
-            self.set.rules.remove(position);
+            let place = *place;
+            let mut rule = self.set.rules.remove(position);
+            rule.plan = None;
+            self.set.idle.insert(place, rule);
+            self.running.remove(position);
         }
+        self.set.places = self.running.iter().map(|(place, _)| *place).collect();
         let LoadReport { rules, files, .. } = &mut self.set.report;
         for rule in rules.iter_mut() {
             rule.diagnostics.sort_by_key(|diagnostic| diagnostic.span);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Alert, StepOf, enrichments, fields, why, windows};
 use crate::grouping;
-use crate::rule::{Rule, ThreatItem};
+use crate::rule::{Rule, Threat, ThreatItem};
 use crate::windows::Condition;
 
 /// Keys of `event` that describe an event's kind and are lifted from the events; the others are the alert's own.
@@ -161,7 +161,7 @@ impl Writer<'_> {
         set("rule.max_signals", json!(rule.max_signals));
         set("rule.timestamp_override", json!(rule.timestamp_override));
         set("rule.note", json!(rule.note));
-        set("rule.threat", threat_as_written(rule));
+        set("rule.threat", threat_as_written(&rule.threat));
         let mut parameters = json!({
             "severity": rule.severity.word(),
             "risk_score": rule.risk_score,
@@ -392,7 +392,7 @@ fn item_lists<'i>(items: impl Iterator<Item = &'i ThreatItem>) -> Map<String, Va
 }
 
 /// The mapping in the nested form of Kibana's `kibana.alert.rule.threat`.
-fn threat_as_written(rule: &Rule) -> Value {
+pub(crate) fn threat_as_written(threats: &[Threat]) -> Value {
     let item = |item: &ThreatItem| json!({"id": item.id, "name": item.name, "reference": item.reference});
     let with = |base: Value, key: &str, list: Vec<Value>| match base {
         Value::Object(mut map) => {
@@ -401,7 +401,7 @@ fn threat_as_written(rule: &Rule) -> Value {
         }
         other => other,
     };
-    let threats = rule.threat.iter().map(|threat| {
+    let threats = threats.iter().map(|threat| {
         let techniques = threat.techniques.iter().map(|technique| {
             with(
                 item(&technique.technique),
