@@ -2,7 +2,8 @@
 //!
 //! Record: <https://cloud.google.com/logging/docs/reference/audit/auditlog/rest/Shared.Types/AuditLog> in a
 //! <https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry>. Beyond what Elastic's integration sets:
-//! `source.address` for callers without an IP address.
+//! `source.address` for callers without an IP address, `user.*`, the region, and category and type by the verb of the
+//! method where it leaves them out.
 
 use std::sync::LazyLock;
 
@@ -38,6 +39,9 @@ const ENTRY: &[Mapping] = &[
     keep("severity", "log.level"),
     keep("resource.labels.project_id", "cloud.project.id"),
     keep("resource.labels.instance_id", "cloud.instance.id"),
+    keep("resource.labels.location", "cloud.region"),
+    keep("resource.labels.region", "cloud.region"),
+    keep("resource.labels.zone", "cloud.availability_zone"),
     keep("labels", "gcp.audit.labels"),
 ];
 
@@ -63,10 +67,12 @@ const PAYLOAD: &[Mapping] = &[
         "protoPayload.authenticationInfo.principalEmail",
         "client.user.email",
     ),
+    keep("protoPayload.authenticationInfo.principalEmail", "user.name"),
     keep(
         "protoPayload.authenticationInfo.principalSubject",
         "client.user.id",
     ),
+    keep("protoPayload.authenticationInfo.principalSubject", "user.id"),
     keep("protoPayload.authorizationInfo", "gcp.audit.authorization_info"),
     to(How::Ip, "protoPayload.requestMetadata.callerIp", "source.ip"),
     keep(
@@ -113,8 +119,23 @@ const DERIVED: &[Derived] = &[
     derived("cloud.provider", &[]),
     derived("event.kind", &[]),
     derived("event.provider", &["logName"]),
-    derived("event.category", &["operation", "protoPayload.authorizationInfo"]),
-    derived("event.type", &["operation", "protoPayload.authorizationInfo"]),
+    derived(
+        "event.category",
+        &[
+            "operation",
+            "protoPayload.authorizationInfo",
+            "protoPayload.methodName",
+        ],
+    ),
+    derived(
+        "event.type",
+        &[
+            "operation",
+            "protoPayload.authorizationInfo",
+            "protoPayload.methodName",
+        ],
+    ),
+    derived("user.email", &["protoPayload.authenticationInfo.principalEmail"]),
     derived(
         "event.outcome",
         &["protoPayload.status.code", "protoPayload.authorizationInfo"],
@@ -177,6 +198,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     orchestrator(entry, document);
     operation(entry, document);
     authorization(document);
+    classify(document);
+    if let Some(email) = document.text_at("user.name").filter(|name| name.contains('@')) {
+        document.put_text("user.email", email);
+    }
     let resource = entry.at("protoPayload.resourceName");
     if document.at("orchestrator.type").is_none()
         && let Some(resource) = resource
@@ -273,6 +298,47 @@ fn authorization<'a>(document: &'a Map<'a>) {
     document.put_text("event.outcome", outcome);
 }
 
+/// Category and type by the verb of the method, where the integration leaves them out: it looks at calls that ask for
+/// one permission only.
+fn classify<'a>(document: &'a Map<'a>) {
+    let method = document.text_at("event.action").unwrap_or("");
+    let verb = method
+        .rsplit(['.', '/'])
+        .next()
+        .unwrap_or(method)
+        .to_ascii_lowercase();
+    let begins = |verbs: &[&str]| verbs.iter().any(|known| verb.starts_with(known));
+    let kind = if begins(&["insert", "create", "import", "copy", "clone"]) {
+        "creation"
+    } else if begins(&["delete", "remove"]) {
+        "deletion"
+    } else if begins(&[
+        "get",
+        "list",
+        "aggregatedlist",
+        "search",
+        "watch",
+        "read",
+        "test",
+        "query",
+    ]) {
+        "access"
+    } else if begins(&[
+        "set", "update", "patch", "add", "attach", "detach", "enable", "disable", "move",
+    ]) {
+        "change"
+    } else {
+        return;
+    };
+    if document.at("event.category").is_none() {
+        let iam = verb.contains("iam") || verb.contains("serviceaccount") || verb.contains("role");
+        document.put_texts("event.category", &[if iam { "iam" } else { "configuration" }]);
+    }
+    if document.at("event.type").is_none() {
+        document.put_texts("event.type", &[kind]);
+    }
+}
+
 fn orchestrator<'a>(entry: &Map<'a>, document: &'a Map<'a>) {
     let kind = entry.text_at("resource.type");
     if !matches!(kind, Some("k8s_cluster" | "gke_cluster")) {
@@ -315,7 +381,9 @@ impl<'a> ResourceName<'a> {
             if part(at + 1) == Some("namespaces")
                 && let (Some(namespace), Some(kind)) = (part(at + 2), part(at + 3).and_then(kind_of))
             {
-                let name = part(at + 4).filter(|name| part(at + 3) == Some(kind) && !name.is_empty());
+                let name = part(at + 4)
+                    .filter(|_| part(at + 3) == Some(kind))
+                    .and_then(host_name);
                 return Self {
                     version: part(at),
                     namespace: Some(namespace),
@@ -360,6 +428,15 @@ fn is_version(text: &str) -> bool {
     let letters = rest.trim_start_matches(|letter: char| letter.is_ascii_digit());
     let tail = letters.trim_start_matches(|letter: char| letter.is_ascii_lowercase());
     letters.len() < rest.len() && tail.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The leading part that could be a host name: names of roles hold colons, and the integration keeps what is before.
+fn host_name(text: &str) -> Option<&str> {
+    let end = text
+        .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '-' || letter == '.'))
+        .unwrap_or(text.len());
+    text.get(..end)
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_alphanumeric()))
 }
 
 /// The leading `pods`, `customresourcedefinitions.apiextensions.k8s.io`

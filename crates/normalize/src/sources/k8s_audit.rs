@@ -2,8 +2,9 @@
 //!
 //! Record: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>. The whole event stands under
 //! `kubernetes.audit`, with dots in the keys of annotations replaced. Beyond what Elastic's integration sets:
-//! `@timestamp` from the event, `event.category` and `event.type` by verb, and an outcome by response code where
-//! no annotation says it.
+//! `@timestamp` from the event, `event.category` and `event.type` by verb, an outcome by response code where no
+//! annotation says it, groups, the user who was impersonated, the path and the response code, and the cloud where the
+//! event tells it.
 
 use std::sync::LazyLock;
 
@@ -86,6 +87,8 @@ enum Look {
     Containers,
     Request,
     Response,
+    Uri,
+    Extra,
 }
 
 const LOOKS: &[(Look, &str)] = &[
@@ -98,6 +101,8 @@ const LOOKS: &[(Look, &str)] = &[
     (Look::Containers, "requestObject.spec.containers"),
     (Look::Request, "requestObject"),
     (Look::Response, "responseObject"),
+    (Look::Uri, "requestURI"),
+    (Look::Extra, "user.extra"),
 ];
 
 const FIELDS: &[Mapping] = &[
@@ -107,7 +112,13 @@ const FIELDS: &[Mapping] = &[
     keep("verb", "event.action"),
     keep("user.username", "user.name"),
     keep("user.uid", "user.id"),
+    keep("user.groups", "user.roles"),
+    keep("impersonatedUser.username", "user.effective.name"),
+    keep("impersonatedUser.uid", "user.effective.id"),
+    keep("impersonatedUser.groups", "user.effective.roles"),
     keep("userAgent", "user_agent.original"),
+    keep("requestURI", "url.original"),
+    to(How::Long, "responseStatus.code", "http.response.status_code"),
     to(How::Ip, "sourceIPs", "source.ip"),
     to(How::Ip, "sourceIPs", "client.ip"),
     keep("apiVersion", "orchestrator.api_version"),
@@ -133,7 +144,8 @@ const DERIVED: &[Derived] = &[
     ),
     derived("related.ip", &["sourceIPs"]),
     derived("container.image.name", &["requestObject.spec.containers"]),
-    derived("cloud.provider", &[]),
+    derived("cloud.provider", &["user.extra"]),
+    derived("url.path", &["requestURI"]),
 ];
 
 fn detect(record: &Record<'_>) -> Confidence {
@@ -212,6 +224,18 @@ pub(super) fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped>
     }
     if let Some(kubernetes) = document.child("kubernetes") {
         kubernetes.set("audit", Value::Map(audit));
+    }
+    if let Some(uri) = looks.get(Look::Uri as usize).and_then(Value::as_filled_text) {
+        let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+        document.put_text("url.path", path);
+    }
+    // The authenticator of EKS says which role of AWS a user is.
+    if let Some(extra) = looks.get(Look::Extra as usize).and_then(Value::as_map)
+        && ["arn", "canonicalArn", "accessKeyId"]
+            .iter()
+            .any(|key| extra.get(key).is_some())
+    {
+        document.put_text("cloud.provider", "aws");
     }
     related(looks, document);
     if let Some(event) = document.child("event") {
