@@ -98,6 +98,7 @@ impl Findings {
         match (shape, &node.data) {
             (Shape::Any, _)
             | (Shape::List, Data::List(_))
+            | (Shape::AnyTable, Data::Table(_))
             | (Shape::Text | Shape::TextOrTexts, Data::Text(_))
             | (Shape::Integer, Data::Integer(_))
             | (Shape::Boolean, Data::Bool(_)) => {}
@@ -180,7 +181,7 @@ impl Shape {
             Self::TextOrTexts => "a string or a list of strings",
             Self::Integer => "an integer",
             Self::Boolean => "a boolean",
-            Self::Table(_) => "a table",
+            Self::Table(_) | Self::AnyTable => "a table",
             Self::Tables(_) => "a list of tables",
             Self::List => "a list",
             Self::Any => "anything",

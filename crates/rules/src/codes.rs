@@ -23,6 +23,10 @@ pub const CODES: &[&Code] = &[
     &LIST_NAME,
     &EXPIRED,
     &RULE_TEST,
+    &EXCEPTION,
+    &EXCEPTIONS_MISSING,
+    &OVERLAY_UNFIT,
+    &OVERLAY_TWICE,
 ];
 
 /// The file cannot be read as TOML or JSON.
@@ -244,4 +248,43 @@ cases:
 ```
 
 The form is described in `docs/rule-tests.md`.",
+};
+
+/// An exception that cannot be applied.
+pub(crate) static EXCEPTION: Code = Code {
+    name: "exception-refused",
+    severity: Severity::Error,
+    summary: "an exception cannot be applied",
+    explanation: "An entry of an exception needs a field and what the field is: a value, several, a pattern, a list. An exception \
+that is wrong in one entry is not applied at all, because without that entry it would except more events than its author meant; \
+until it is mended, the rules alert as if it were not there.",
+};
+
+/// An exception list that a rule names is not there.
+pub(crate) static EXCEPTIONS_MISSING: Code = Code {
+    name: "exceptions-missing",
+    severity: Severity::Warning,
+    summary: "a rule names an exception list that is not there, or cannot be applied whole",
+    explanation: "A rule of Kibana names exception lists, which stand beside it in an export that was made with its exceptions \
+(`*.ndjson`). Without the list the rule runs and alerts on events that it excepts in Kibana, so it is *degraded* in the load \
+report. Give the exported list beside the rules or with `--overlay`, or state the exceptions in an overlay.",
+};
+
+/// An overlay that does not fit the rules any more.
+pub(crate) static OVERLAY_UNFIT: Code = Code {
+    name: "overlay-unfit",
+    severity: Severity::Warning,
+    summary: "an overlay does not fit the rules that are there",
+    explanation: "Rules come from others and change: after an update the rule that an overlay is for may be gone, have another \
+version than the overlay was checked against (`pins`), read other fields, or have fewer steps. What does not fit is not applied, \
+the rest is. Look at the rule again and bring the overlay up to date.",
+};
+
+/// Two overlays set one thing.
+pub(crate) static OVERLAY_TWICE: Code = Code {
+    name: "overlay-twice",
+    severity: Severity::Warning,
+    summary: "two overlays set the same thing of a rule",
+    explanation: "Overlays apply in the order of the paths of their files, so the later one holds. Exceptions add up and are never \
+in each other's way.",
 };

@@ -81,6 +81,14 @@ impl Embedded {
         }
     }
 
+    /// The map for a text that stands at `span` in a form whose offsets are not known.
+    pub(crate) fn elsewhere(span: Span) -> Self {
+        Self {
+            pieces: Vec::new(),
+            ..Self::part(span)
+        }
+    }
+
     /// Moves a diagnostic about the embedded text to the file. Its fix is kept where each edit replaces whole characters
     /// of the file and the new text can be written in this kind of string.
     pub(crate) fn place(&self, mut diagnostic: Diagnostic) -> Diagnostic {

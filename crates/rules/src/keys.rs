@@ -27,6 +27,8 @@ pub(crate) enum Shape {
     Tables(&'static [Key]),
     /// A list of anything.
     List,
+    /// A table with whatever keys.
+    AnyTable,
     /// Anything; its inside is not looked at.
     Any,
 }
@@ -51,7 +53,7 @@ const fn key(name: &'static str, shape: Shape, effect: Effect) -> Key {
 }
 
 use Effect::{Honoured, Later, Of, Required};
-use Shape::{Any, Boolean, Integer, List, Table, Tables, Text, TextOrTexts, Texts};
+use Shape::{Any, AnyTable, Boolean, Integer, List, Table, Tables, Text, TextOrTexts, Texts};
 
 /// The top of a TOML file.
 pub(crate) const FILE: &[Key] = &[
@@ -116,16 +118,9 @@ pub(crate) const RULE: &[Key] = &[
     key("severity_mapping", Tables(SEVERITY_MAPPING), Honoured),
     key("risk_score_mapping", Tables(RISK_SCORE_MAPPING), Honoured),
     key("rule_name_override", Text, Honoured),
-    key(
-        "alert_suppression",
-        Any,
-        Later("alerts are not suppressed: each match is one alert"),
-    ),
-    key(
-        "exceptions_list",
-        Any,
-        Later("exceptions are not applied: excepted events take part"),
-    ),
+    // Its keys are checked where it is read.
+    key("alert_suppression", AnyTable, Honoured),
+    key("exceptions_list", Tables(EXCEPTION_LIST), Honoured),
     // Each is looked at where it is lowered.
     key("filters", Any, Honoured),
     key(
@@ -187,6 +182,14 @@ pub(crate) const RULE: &[Key] = &[
     key("alias_target_id", Text, Effect::None),
     key("alias_purpose", Text, Effect::None),
     key("execution_summary", Any, Effect::None),
+];
+
+/// An exception list that a rule names; the list stands beside the rule in an export.
+const EXCEPTION_LIST: &[Key] = &[
+    key("id", Text, Honoured),
+    key("list_id", Text, Required),
+    key("type", Text, Honoured),
+    key("namespace_type", Text, Honoured),
 ];
 
 const INVESTIGATION_FIELDS: &[Key] = &[key("field_names", Texts, Required)];
@@ -345,4 +348,77 @@ pub(crate) const CASE_EXPECT: &[Key] = &[
     key("count", Integer, Honoured),
     key("at_least", Integer, Honoured),
     key("fields", Any, Honoured),
+];
+
+/// An overlay.
+pub(crate) const OVERLAY: &[Key] = &[
+    key("name", Text, Honoured),
+    key("description", Text, Honoured),
+    key("owner", Text, Honoured),
+    key("reason", Text, Honoured),
+    key("expires", Any, Honoured),
+    key("select", Table(SELECT), Required),
+    key("pins", Tables(PIN), Honoured),
+    key("exceptions", Tables(OVERLAY_EXCEPTION), Honoured),
+    key("severity", Text, Honoured),
+    key("risk_score", Integer, Honoured),
+    key("suppression", Any, Honoured),
+    key("schedule", Table(OVERLAY_SCHEDULE), Honoured),
+    key("max_signals", Integer, Honoured),
+    key("enabled", Boolean, Honoured),
+];
+
+const SELECT: &[Key] = &[
+    key("ids", TextOrTexts, Honoured),
+    key("tags", TextOrTexts, Honoured),
+    key("techniques", TextOrTexts, Honoured),
+];
+
+const PIN: &[Key] = &[
+    key("rule", Text, Required),
+    key("version", Any, Honoured),
+    key("reads", TextOrTexts, Honoured),
+];
+
+const OVERLAY_EXCEPTION: &[Key] = &[
+    key("name", Text, Honoured),
+    key("description", Text, Honoured),
+    key("owner", Text, Honoured),
+    key("reason", Text, Honoured),
+    key("expires", Any, Honoured),
+    key("when", Text, Honoured),
+    key("language", Text, Honoured),
+    // Its keys are names of fields.
+    key("fields", AnyTable, Honoured),
+];
+
+const OVERLAY_SCHEDULE: &[Key] = &[key("interval", Text, Honoured), key("from", Text, Honoured)];
+
+pub(crate) const SUPPRESSION: &[Key] = &[
+    key("group_by", Texts, Honoured),
+    key("duration", Any, Honoured),
+    key("missing_fields_strategy", Text, Honoured),
+];
+
+/// An item of one of Kibana's exception lists. What is Kibana's book-keeping is not looked at.
+pub(crate) const EXCEPTION_ITEM: &[Key] = &[
+    key("item_id", Text, Honoured),
+    key("list_id", Text, Required),
+    key("name", Text, Honoured),
+    key("description", Text, Honoured),
+    key("type", Text, Honoured),
+    key("namespace_type", Text, Honoured),
+    key("entries", List, Required),
+    key("os_types", Texts, Honoured),
+    key("expire_time", Text, Honoured),
+    key("comments", Any, Honoured),
+    key("tags", Any, Honoured),
+    key("meta", Any, Honoured),
+    key("_version", Any, Honoured),
+    key("id", Any, Honoured),
+    key("created_at", Any, Honoured),
+    key("created_by", Any, Honoured),
+    key("updated_at", Any, Honoured),
+    key("updated_by", Any, Honoured),
+    key("tie_breaker_id", Any, Honoured),
 ];
