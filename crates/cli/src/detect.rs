@@ -1,17 +1,16 @@
 //! `neph detect`: rules over records, alerts out.
 
 mod print;
+mod tuned;
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use neph_engine::{Emit, OperatorConfig, Operators, Outcome, Program, RuleStatistics};
-use neph_event::Instant;
+use neph_engine::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 use neph_plan::Plan;
-use neph_rules::alert::{Alert, AlertBuilder};
-use neph_rules::grouping::Grouping;
-use neph_rules::{Rule, RuleSet, RuleSeverity};
+use neph_rules::{AlertFlow, Rule, RuleSet, RuleSeverity, Told};
 use neph_runtime::RunError;
 use neph_runtime::{Detection, detect, parse, prepare};
 
@@ -20,6 +19,7 @@ use crate::input::{self, InputArgs};
 use crate::rules::{BesideArgs, report_load};
 use crate::terminal::Terminal;
 use print::Printer;
+use tuned::Tuned;
 
 /// Run rules over logs and print the alerts
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,13 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let RuleSet { rules, report, .. } = args.beside.load(&args.rules);
+    let RuleSet {
+        rules,
+        report,
+        program,
+        exceptions,
+        ..
+    } = args.beside.load(&args.rules);
     let broken = report_load(&report, terminal);
     if rules.is_empty() {
         return Err(Failure::Message(format!("no rule can run: {}", report.counts())));
@@ -105,23 +111,21 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if broken && args.strict {
         return Ok(Exit::Errors);
     }
+    let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
     let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
-    let (program, errors) = Program::compile(plans.iter().copied());
-    for error in &errors {
-        let name = rules
-            .get(error.rule.0 as usize)
-            .map_or("", |rule| rule.name.as_str());
-        terminal.error(&format!("rule `{name}` cannot run: {error}"));
-    }
     let program = prepare(program);
     let mut operators = Operators::new(&plans, &operator_config(args, &rules));
     let mut reader = args.input.reader(args.live)?;
     let bar = args.input.progress(terminal);
-    let mut alerts = Alerts::new(
-        &rules,
-        Printer::new(args.format, args.why, *terminal),
-        args.fail_on.map(Into::into),
-    );
+    let mut alerts = Alerts {
+        flow: AlertFlow::new(rules.clone(), args.live),
+        told: Vec::new(),
+        printer: Printer::new(args.format, args.why, *terminal),
+        fail_on: args.fail_on.map(Into::into),
+        fail: false,
+        number: 0,
+        failure: None,
+    };
     let options = args.input.run_options(args.strict);
     let outcome = detect(
         &mut reader,
@@ -130,30 +134,34 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         &options,
         &mut |progress| bar.show(progress),
         &mut |told| {
-            bar.suspend(|| alerts.take(told, args.live));
+            bar.suspend(|| alerts.take(told));
         },
     );
     bar.clear();
     let detection = match outcome {
         Ok(detection) => detection,
         Err(RunError::Strict(problem)) => {
+            alerts.finish();
             alerts.end(None)?;
             terminal.error(&problem.to_string());
             return Ok(Exit::Errors);
         }
         Err(error) => return Err(Failure::Message(error.to_string())),
     };
-    let summary = summary_json(&detection, &rules, &report.counts());
+    alerts.finish();
+    let tuned = Tuned::new(&report, &exceptions, &detection, &alerts.flow);
+    let summary = summary_json(&detection, &rules, &report.counts(), &tuned);
     let (number, fail) = alerts.end(Some(summary))?;
     input::report(&detection.summary, terminal);
     report_losses(&detection, &rules, terminal);
+    tuned.report(terminal);
     let _ = writeln!(
         std::io::stderr().lock(),
         "{}; {}",
         input::plural(number, "alert"),
         report.counts()
     );
-    Ok(match (broken || !errors.is_empty(), fail) {
+    Ok(match (broken, fail) {
         (true, _) => Exit::Errors,
         (false, true) => Exit::Alerts,
         (false, false) => Exit::Nothing,
@@ -189,8 +197,8 @@ fn parse_only(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     }
 }
 
-fn operator_config(args: &Args, rules: &[Rule]) -> OperatorConfig {
-    let lateness = |rule: &Rule| {
+fn operator_config(args: &Args, rules: &[Arc<Rule>]) -> OperatorConfig {
+    let lateness = |rule: &Arc<Rule>| {
         args.live
             .then(|| Duration::from_nanos(rule.schedule.lateness_nanos()))
     };
@@ -204,78 +212,43 @@ fn operator_config(args: &Args, rules: &[Rule]) -> OperatorConfig {
 }
 
 /// From matches to printed alerts.
-struct Alerts<'a> {
-    builders: Vec<AlertBuilder<'a>>,
-    grouping: Grouping<'a>,
-    ready: Vec<Alert>,
+struct Alerts {
+    flow: AlertFlow,
+    told: Vec<Told>,
     printer: Printer,
     fail_on: Option<RuleSeverity>,
     fail: bool,
     number: u64,
-    latest: Option<Instant>,
     /// The first failure to print; nothing is printed after it.
     failure: Option<std::io::Error>,
 }
 
-impl<'a> Alerts<'a> {
-    fn new(rules: &'a [Rule], printer: Printer, fail_on: Option<RuleSeverity>) -> Self {
-        Self {
-            builders: rules.iter().map(AlertBuilder::new).collect(),
-            grouping: Grouping::new(rules),
-            ready: Vec::new(),
-            printer,
-            fail_on,
-            fail: false,
-            number: 0,
-            latest: None,
-            failure: None,
-        }
+impl Alerts {
+    fn take(&mut self, outcome: Outcome) {
+        self.flow.take(outcome, &mut self.told);
+        self.print();
     }
 
-    fn take(&mut self, told: Outcome, live: bool) {
-        match told {
-            Outcome::Found(found) => {
-                let rule = found.rule.0 as usize;
-                let Some(builder) = self.builders.get_mut(rule) else {
-                    return;
-                };
-                let alert = builder.build(&found);
-                self.latest = self.latest.max(alert.run_time);
-                self.grouping.push(rule, alert, &mut self.ready);
-                // In a stream the greatest time seen closes runs; a batch closes them at its end.
-                if live && let Some(latest) = self.latest {
-                    self.grouping.advance(latest, &mut self.ready);
-                }
-                self.print();
-            }
-            Outcome::Retracted(found) => {
-                let Some(builder) = self.builders.get_mut(found.rule.0 as usize) else {
-                    return;
-                };
-                let alert = builder.build(&found);
-                if self.failure.is_none() {
-                    self.failure = self.printer.retract(alert).err();
-                }
-            }
-        }
+    /// Nothing comes any more: prints what is left.
+    fn finish(&mut self) {
+        self.flow.finish(&mut self.told);
+        self.print();
     }
 
     fn print(&mut self) {
-        for alert in self.ready.drain(..) {
-            self.number += 1;
-            self.fail |= self.fail_on.is_some_and(|least| alert.severity >= least);
+        for told in self.told.drain(..) {
+            if let Told::Raised(alert) = &told {
+                self.number += 1;
+                self.fail |= self.fail_on.is_some_and(|least| alert.severity >= least);
+            }
             if self.failure.is_none() {
-                self.failure = self.printer.print(alert).err();
+                self.failure = self.printer.tell(told).err();
             }
         }
     }
 
-    /// Prints what is left; gives the number of alerts, and whether one is severe enough to fail.
+    /// Gives the number of alerts, and whether one is severe enough to fail.
     fn end(mut self, summary: Option<serde_json::Value>) -> Result<(u64, bool), Failure> {
-        let mut rest = Vec::new();
-        self.grouping.finish(&mut rest);
-        self.ready.append(&mut rest);
-        self.print();
         if let Some(failure) = self.failure {
             return Err(failure.into());
         }
@@ -285,7 +258,7 @@ impl<'a> Alerts<'a> {
 }
 
 /// Says what the rules could not see: nothing is given up in silence.
-fn report_losses(detection: &Detection, rules: &[Rule], terminal: &Terminal) {
+fn report_losses(detection: &Detection, rules: &[Arc<Rule>], terminal: &Terminal) {
     let matching = &detection.matching;
     for (count, what) in [
         (
@@ -326,7 +299,12 @@ fn report_losses(detection: &Detection, rules: &[Rule], terminal: &Terminal) {
     }
 }
 
-fn summary_json(detection: &Detection, rules: &[Rule], counts: &neph_rules::Counts) -> serde_json::Value {
+fn summary_json(
+    detection: &Detection,
+    rules: &[Arc<Rule>],
+    counts: &neph_rules::Counts,
+    tuned: &Tuned,
+) -> serde_json::Value {
     let per_rule: Vec<serde_json::Value> = rules
         .iter()
         .zip(&detection.rules)
@@ -354,5 +332,8 @@ fn summary_json(detection: &Detection, rules: &[Rule], counts: &neph_rules::Coun
         "dropped_key_tuples": matching.dropped_key_tuples,
         "untried_choices": matching.untried_choices,
         "per_rule": per_rule,
+        "overlays": tuned.overlays,
+        "exception_lists": tuned.lists,
+        "suppressed": tuned.suppressed,
     })
 }

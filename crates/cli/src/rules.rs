@@ -10,6 +10,7 @@ mod stats;
 mod test;
 
 pub(crate) use beside::BesideArgs;
+use neph_diag::{Diagnostic, Severity, has_errors};
 use neph_rules::{LoadReport, RuleState};
 
 use crate::exit::{Exit, Failure};
@@ -63,6 +64,7 @@ pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
             ));
         }
     }
+    let broken_beside = report_beside(report, terminal);
     let mut wrong = 0_usize;
     let mut unsupported = 0_usize;
     let mut degraded = 0_usize;
@@ -85,7 +87,7 @@ pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
                     let reason = rule
                         .diagnostics
                         .iter()
-                        .find(|diagnostic| diagnostic.severity() == neph_diag::Severity::Error)
+                        .find(|diagnostic| diagnostic.severity() == Severity::Error)
                         .map_or("it has no query that can run", |diagnostic| {
                             diagnostic.message.as_str()
                         });
@@ -104,5 +106,31 @@ pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
     if unsupported > 0 {
         terminal.warning(&format!("{unsupported} rules are of types that do not run yet"));
     }
-    wrong > 0 || !report.failures.is_empty()
+    wrong > 0 || broken_beside || !report.failures.is_empty()
+}
+
+/// Says what is wrong with lists and overlays, or does not fit any more. Whether something is wrong.
+fn report_beside(report: &LoadReport, terminal: &Terminal) -> bool {
+    let mut broken = false;
+    for file in &report.beside {
+        let told = |diagnostic: &&Diagnostic| diagnostic.severity() > Severity::Info;
+        let mut found: Vec<&Diagnostic> = file.diagnostics.iter().filter(told).collect();
+        found.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity()));
+        for diagnostic in found.iter().take(SHOWN) {
+            let message = format!("`{}`: {}", file.name, diagnostic.message);
+            match diagnostic.severity() {
+                Severity::Error => terminal.error(&message),
+                _ => terminal.warning(&message),
+            }
+        }
+        if found.len() > SHOWN {
+            terminal.warning(&format!(
+                "`{}`: {} problems in all; `neph rules check` shows them",
+                file.name,
+                found.len()
+            ));
+        }
+        broken |= has_errors(&file.diagnostics);
+    }
+    broken
 }

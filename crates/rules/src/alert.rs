@@ -19,22 +19,24 @@ mod enrichments;
 pub(crate) mod fields;
 mod miss;
 mod reason;
-mod why;
+pub(crate) mod why;
 mod windows;
 
 pub use miss::{FailedTest, StepFared, steps_fared};
 
 use std::cell::OnceCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use neph_engine::{Event, Explainer, Match};
 use neph_event::Instant;
 use neph_plan::Query;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::rule::{Rule, RuleSeverity};
 use crate::scope::IndexScope;
+use crate::suppressor::Counted;
 
 pub(crate) use document::threat_as_written;
 
@@ -66,10 +68,49 @@ pub struct Alert {
     pub document: Map<String, Value>,
 }
 
+impl Alert {
+    /// Says what the alert stands for: the keys are Kibana's.
+    pub(crate) fn count(&mut self, rule: &Rule, counted: &Counted) {
+        let text = |time: Option<Instant>| time.map(|time| time.to_string());
+        let terms: Vec<Value> = counted
+            .terms
+            .iter()
+            .map(|(field, value)| json!({"field": field, "value": value}))
+            .collect();
+        let settings = rule.tuning.suppression.as_ref();
+        let mut set = |key: &str, value: Value| {
+            if !value.is_null() {
+                self.document.insert(format!("kibana.alert.{key}"), value);
+            }
+        };
+        set("suppression.terms", Value::Array(terms.clone()));
+        set("suppression.docs_count", json!(counted.others));
+        set("suppression.start", json!(text(counted.start)));
+        set("suppression.end", json!(text(counted.end)));
+        set("instance.id", json!(counted.instance(rule)));
+        let own = json!({
+            "terms": terms,
+            "others": counted.others,
+            "first": text(counted.start),
+            "last": text(counted.end),
+            "seconds": settings.and_then(|settings| settings.duration_nanos).map(|nanos| nanos / 1_000_000_000),
+            "overlay": settings.and_then(|settings| settings.overlay.clone()),
+        });
+        let neph = self
+            .document
+            .get_mut("neph")
+            .and_then(|neph| neph.get_mut("alert"));
+        if let (Some(Value::Object(alert)), Value::Object(mut own)) = (neph, own) {
+            own.retain(|_, value| !value.is_null());
+            alert.insert("suppression".into(), Value::Object(own));
+        }
+    }
+}
+
 /// Makes alerts of the matches of one rule.
 #[derive(Debug)]
-pub struct AlertBuilder<'a> {
-    rule: &'a Rule,
+pub struct AlertBuilder<R> {
+    rule: R,
     /// Made when the first match comes: of a thousand rules few match. `None` inside for a plan that cannot be explained;
     /// it cannot be run either, and that is reported where it is compiled.
     explainer: OnceCell<Option<Explainer>>,
@@ -77,9 +118,9 @@ pub struct AlertBuilder<'a> {
     is_scoped: bool,
 }
 
-impl<'a> AlertBuilder<'a> {
+impl<R: Deref<Target = Rule>> AlertBuilder<R> {
     /// A builder for a rule's matches.
-    pub fn new(rule: &'a Rule) -> Self {
+    pub fn new(rule: R) -> Self {
         let is_scoped = !IndexScope::new(&rule.index).is_everything();
         Self {
             rule,
@@ -135,7 +176,7 @@ impl<'a> AlertBuilder<'a> {
                 .as_ref()
                 .and_then(|event| fields::time(event, field))
         };
-        let rule = self.rule;
+        let rule: &Rule = &self.rule;
         let mut alert = Alert {
             id: alert_id(rule, found),
             rule_id: rule.id.clone(),

@@ -8,7 +8,7 @@ use neph_diag::Span;
 
 use crate::compile::{self, Overrides};
 use crate::elastic::{MAX_SIGNALS, Reading};
-use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity};
+use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Tuning};
 use crate::schedule::Schedule;
 use crate::windows::Condition;
 
@@ -51,6 +51,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         timeline: None,
         metadata: Metadata::default(),
         enabled: true,
+        tuning: Tuning::default(),
         origin,
         plan: Some(plan),
     });

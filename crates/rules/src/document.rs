@@ -69,6 +69,24 @@ impl Node {
         }
     }
 
+    /// The value as JSON; its nesting is bounded by whoever read it.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match &self.data {
+            Data::Null | Data::Date => Value::Null,
+            Data::Bool(truth) => Value::Bool(*truth),
+            Data::Integer(number) => Value::from(*number),
+            Data::Number(number) => Value::from(*number),
+            Data::Text(text) => Value::from(text.as_str()),
+            Data::List(items) => items.iter().map(Self::to_json).collect(),
+            Data::Table(table) => table
+                .entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                .collect(),
+        }
+    }
+
     pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.data {
             Data::Text(text) => Some(text),

@@ -1,27 +1,53 @@
 //! Reads one rule of Elastic's format, from TOML or JSON.
 
 use neph_diag::{Diagnostic, Span};
+use neph_event::Schema;
 use neph_kql::Dialect;
+use neph_plan::{Condition as Plain, FieldId, Test};
 
 use crate::check::Findings;
 use crate::codes;
 use crate::compile::{self, Overrides};
 use crate::document::{Node, Table};
 use crate::embedded::{Embedded, Host};
+use crate::exceptions;
 use crate::filters;
 use crate::guide;
 use crate::keys;
 use crate::kuery;
 use crate::report::Reason;
-use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping};
+use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping, Tuning};
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
+use crate::suppression;
 use crate::threat;
 use crate::threat_match::{self, ThreatMatch};
 use crate::windows::{self, Condition, Settings};
 
 /// Kibana's default of `max_signals`.
 pub(crate) const MAX_SIGNALS: u64 = 100;
+
+/// Keys that alerts carry as they are written.
+const CARRIED: [&str; 6] = [
+    "related_integrations",
+    "required_fields",
+    "meta",
+    "data_view_id",
+    "namespace",
+    "response_actions",
+];
+
+/// The key of a data view that is not known here, and what that means.
+const UNRESOLVED_VIEW: (&str, &str) = (
+    "data_view_id",
+    "the data view is not resolved: events of every index take part",
+);
+
+/// Whether a data view may leave events out: Kibana's own ones for security do not.
+fn is_narrow(view: &Node) -> bool {
+    let own = ["security-solution-default", "security-solution-alert-default"];
+    !view.is_blank() && view.as_text().is_none_or(|id| !own.contains(&id))
+}
 
 /// What a rule's text came to.
 #[derive(Debug)]
@@ -87,6 +113,14 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
     let rule_read = reader.rule(kind);
     if reader.unapplied_filters {
         not_honoured.push(filters::UNAPPLIED);
+    }
+    if let Some(view) = rule.entry("data_view_id").filter(|entry| is_narrow(&entry.value)) {
+        let (key, what) = UNRESOLVED_VIEW;
+        let message = format!("`rule.{key}` is not honoured yet: {what}");
+        reader
+            .diagnostics
+            .push(Diagnostic::new(&codes::KEY_NOT_HONOURED, view.key_span, message));
+        not_honoured.push(UNRESOLVED_VIEW);
     }
     let mut diagnostics = reader.diagnostics;
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -165,6 +199,7 @@ impl<'a> Reader<'a> {
         let mut settings = kind
             .and_then(|kind| windows::read(kind, table, self.source.place, &schedule, &mut self.diagnostics));
         let plan = self.plan(kind, &index, &schedule, settings.as_mut());
+        let tuning = self.tuning(kind);
         let note = table.text("note").map(|note| {
             let transform = self.source.file.and_then(|file| file.table("transform"));
             guide::with_searches(note.trim(), transform)
@@ -175,7 +210,7 @@ impl<'a> Reader<'a> {
                 .map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
         };
-        Some(Rule {
+        let rule = Rule {
             id: id?,
             name: table.trimmed("name"),
             description: table.trimmed("description"),
@@ -213,9 +248,40 @@ impl<'a> Reader<'a> {
             timeline: optional("timeline_id").map(|id| (id, table.trimmed("timeline_title"))),
             metadata: self.metadata(),
             enabled: table.boolean("enabled").unwrap_or(true),
+            tuning,
             origin: self.source.origin.clone(),
             plan,
-        })
+        };
+        // What is wrong with `group_by` itself has been said.
+        if let Some(suppression) = rule.tuning.suppression.as_ref().filter(|_| rule.plan.is_some()) {
+            for (place, message) in suppression.misfits(&rule) {
+                if !place.is_empty() && !self.diagnostics.iter().any(|said| said.span == place) {
+                    self.diagnostics
+                        .push(Diagnostic::new(&codes::VALUE, place, message));
+                }
+            }
+        }
+        Some(rule)
+    }
+
+    fn tuning(&mut self, kind: Option<RuleKind>) -> Tuning {
+        let table = self.table();
+        let suppression = self
+            .node("alert_suppression")
+            .and_then(|node| suppression::read(node, kind, &mut self.diagnostics));
+        let carried = CARRIED.iter().filter_map(|key| {
+            let node = table.get(key).filter(|node| !node.is_blank())?;
+            Some(((*key).to_owned(), node.to_json()))
+        });
+        Tuning {
+            suppression,
+            exception_lists: exceptions::references(table),
+            overlays: Vec::new(),
+            fallback_disabled: table
+                .boolean("timestamp_override_fallback_disabled")
+                .unwrap_or(false),
+            carried: carried.collect(),
+        }
     }
 
     fn check_kind(&mut self, kind: Option<RuleKind>) {
@@ -484,6 +550,11 @@ impl<'a> Reader<'a> {
             self.unapplied_filters = outcome.unapplied;
         }
         let settings = settings?;
+        if table.boolean("timestamp_override_fallback_disabled") == Some(true)
+            && let Some(name) = table.text("timestamp_override")
+        {
+            require_field(&mut plan, name);
+        }
         let applied = windows::apply(settings, schedule, &mut plan);
         self.diagnostics.extend(applied.diagnostics);
         for field in applied.unfilled {
@@ -554,6 +625,22 @@ impl<'a> Reader<'a> {
             self.refuse("language", message, "make `type` and `language` agree");
         }
         dialect.map(Some)
+    }
+}
+
+/// Leaves events without a field out of every step.
+fn require_field(plan: &mut neph_plan::Plan, name: &str) {
+    let field = Schema::builtin().get(name);
+    let field = field.map_or_else(|| Schema::unknown(name), |def| def.field.clone());
+    let known = plan.fields.iter().position(|known| *known == field);
+    let position = known.unwrap_or_else(|| {
+        plan.fields.push(field);
+        plan.fields.len() - 1
+    });
+    let exists = Test::Exists(FieldId(u32::try_from(position).unwrap_or(u32::MAX)));
+    for condition in plan.query.conditions_mut() {
+        let own = std::mem::replace(condition, Plain::Const(false));
+        *condition = Plain::all(vec![own, Plain::leaf(exists.clone(), Span::default())]);
     }
 }
 

@@ -143,7 +143,11 @@ pub(crate) fn item(
     }
     if parts.is_empty() {
         let message = format!("the exception `{name}` has no entries");
-        builder.refuse(raw.place, message, "an item without entries would except every event");
+        builder.refuse(
+            raw.place,
+            message,
+            "an item without entries would except every event",
+        );
     }
     let (fields, condition) = builder.finish(parts, diagnostics);
     if has_errors(diagnostics.get(known..).unwrap_or(&[])) {
@@ -171,7 +175,11 @@ pub(crate) fn pairs(
         parts.push(builder.pair(&entry.key, entry.key_span, &entry.value));
     }
     if parts.is_empty() {
-        builder.refuse(place, "an exception without fields would except every event".into(), "");
+        builder.refuse(
+            place,
+            "an exception without fields would except every event".into(),
+            "",
+        );
     }
     builder.finish(parts, diagnostics)
 }
@@ -227,10 +235,13 @@ impl<'a> Builder<'a> {
     }
 
     fn entry(&mut self, entry: &Table, place: Span, prefix: &str, depth: u32) -> Condition {
-        let never = Condition::Const(false);
         let (Some(field), Some(kind)) = (entry.text("field"), entry.text("type")) else {
-            self.refuse(place, "an entry of an exception needs `field` and `type`".into(), "");
-            return never;
+            self.refuse(
+                place,
+                "an entry of an exception needs `field` and `type`".into(),
+                "",
+            );
+            return Condition::Const(false);
         };
         let name = match prefix {
             "" => field.to_owned(),
@@ -238,8 +249,12 @@ impl<'a> Builder<'a> {
         };
         if kind == "nested" {
             if depth >= MAX_DEPTH {
-                self.refuse(place, format!("entries are nested deeper than {MAX_DEPTH} levels"), "");
-                return never;
+                self.refuse(
+                    place,
+                    format!("entries are nested deeper than {MAX_DEPTH} levels"),
+                    "",
+                );
+                return Condition::Const(false);
             }
             let inside = self.entries(entry.get("entries"), &name, depth + 1);
             if inside.is_empty() {
@@ -252,7 +267,7 @@ impl<'a> Builder<'a> {
         let condition = match (kind, value) {
             ("exists", _) => match self.fields.resolve(&name, field_place) {
                 Some(target) => self.fields.exists(&target, Span::default()),
-                None => never,
+                None => Condition::Const(false),
             },
             ("list", _) => {
                 let list = entry.table("list");
@@ -261,13 +276,13 @@ impl<'a> Builder<'a> {
                     Some((id, place)) => self.listed(&name, id, place),
                     None => {
                         self.refuse(place, "an entry of type `list` needs `list.id`".into(), "");
-                        never
+                        Condition::Const(false)
                     }
                 }
             }
             ("match" | "match_any" | "wildcard", None) => {
                 self.refuse(place, format!("an entry of type `{kind}` needs `value`"), "");
-                never
+                Condition::Const(false)
             }
             ("match" | "match_any", Some(value)) => self.any_text(&name, value, field_place),
             ("wildcard", Some(value)) => self.any_pattern(&name, value, field_place, None),
@@ -275,7 +290,7 @@ impl<'a> Builder<'a> {
                 let place = entry.get("type").map_or(place, |node| node.span);
                 let help = "the types are `match`, `match_any`, `exists`, `wildcard`, `list` and `nested`";
                 self.refuse(place, format!("`{other}` is not a type of entry"), help);
-                never
+                Condition::Const(false)
             }
         };
         match entry.text("operator") {
@@ -285,7 +300,7 @@ impl<'a> Builder<'a> {
                 let place = entry.get("operator").map_or(place, |node| node.span);
                 let help = "the operators are `included` and `excluded`";
                 self.refuse(place, format!("`{other}` is not an operator of an entry"), help);
-                never
+                Condition::Const(false)
             }
         }
     }
@@ -309,13 +324,22 @@ impl<'a> Builder<'a> {
                 },
                 ("not", _) => self.any_text(name, &entry.value, place).negated(),
                 (key @ ("list" | "exists"), _) => {
-                    let wanted = if key == "list" { "the name of a list" } else { "`true` or `false`" };
+                    let wanted = if key == "list" {
+                        "the name of a list"
+                    } else {
+                        "`true` or `false`"
+                    };
                     self.refuse(entry.value.span, format!("`{key}` must be {wanted}"), "");
                     Condition::Const(false)
                 }
                 (other, _) => {
-                    let help = "a field is a value, a list of values, or one of `list`, `wildcard`, `exists`, `not`";
-                    self.refuse(entry.key_span, format!("`{other}` is nothing that a field can be asked"), help);
+                    let help =
+                        "a field is a value, a list of values, or one of `list`, `wildcard`, `exists`, `not`";
+                    self.refuse(
+                        entry.key_span,
+                        format!("`{other}` is nothing that a field can be asked"),
+                        help,
+                    );
                     Condition::Const(false)
                 }
             };
@@ -329,7 +353,12 @@ impl<'a> Builder<'a> {
             Some(list) => list.condition(&mut self.fields, field, place),
             None => {
                 let message = format!("there is no list `{list}`");
-                let names: Vec<String> = self.lists.iter().map(|known| format!("`{}`", known.name)).take(8).collect();
+                let names: Vec<String> = self
+                    .lists
+                    .iter()
+                    .map(|known| format!("`{}`", known.name))
+                    .take(8)
+                    .collect();
                 let help = match names.is_empty() {
                     true => "no lists are given; `--lists PATH` gives them".to_owned(),
                     false => format!("lists that are given: {}", names.join(", ")),

@@ -7,6 +7,7 @@ use neph_diag::{Diagnostic, LineIndex, Span};
 use crate::document::{Node, Table};
 use crate::elastic::{self, Reading, Source};
 use crate::embedded::Host;
+use crate::exceptions::Raw;
 use crate::rule::RuleOrigin;
 use crate::{bare, codes, json_document, sigma, toml_document};
 
@@ -46,6 +47,8 @@ pub(crate) struct Contents {
     pub(crate) other_objects: u64,
     /// Documents of Sigma, which are compiled when all files have been read.
     pub(crate) sigma: Vec<neph_sigma::Document>,
+    /// Of these, exception lists and their items.
+    pub(crate) exceptions: Vec<Raw>,
 }
 
 /// Where a rule of a Sigma file that begins at an offset was read.
@@ -97,6 +100,9 @@ fn origin(path: &Path, line: usize, is_pack: bool) -> RuleOrigin {
 
 fn toml(path: &Path, text: &str) -> Result<Contents, String> {
     let (file, errors) = toml_document::parse(text);
+    if let Some(lists) = file.get("exceptions").filter(|_| file.entry("rule").is_none()) {
+        return Ok(exception_file(lists, errors));
+    }
     let hints = ["rule", "rules", "metadata", "transform"];
     if errors.is_empty() && !hints.iter().any(|key| file.entry(key).is_some()) {
         return Err("it has no table `rule`".into());
@@ -128,6 +134,28 @@ fn toml(path: &Path, text: &str) -> Result<Contents, String> {
         rules: vec![reading],
         ..Contents::default()
     })
+}
+
+/// A file of exception lists as repositories of rules keep them: `[[exceptions]]`, each with a `container`, the list, and
+/// `items`.
+fn exception_file(lists: &Node, diagnostics: Vec<Diagnostic>) -> Contents {
+    let mut contents = Contents {
+        diagnostics,
+        ..Contents::default()
+    };
+    for list in lists.items().iter().filter_map(Node::as_table) {
+        let items = list.get("items").map_or(&[][..], Node::items);
+        for node in list.get("container").into_iter().chain(items) {
+            if let Some(table) = node.as_table() {
+                contents.other_objects += 1;
+                contents.exceptions.push(Raw {
+                    table: table.clone(),
+                    place: node.span,
+                });
+            }
+        }
+    }
+    contents
 }
 
 /// One JSON document: a rule, or a list of rules. A file of several documents is read as NDJSON.
@@ -232,6 +260,12 @@ impl Export<'_> {
             self.stated = count.and_then(|count| Some((u64::try_from(count).ok()?, node.span)));
         } else if has("item_id") || (has("list_id") && !has("rule_id")) || attributes.is_some() {
             self.contents.other_objects += 1;
+            if attributes.is_none() {
+                self.contents.exceptions.push(Raw {
+                    table: table.clone(),
+                    place: node.span,
+                });
+            }
         } else if has("rule_id")
             || (has("risk_score") && has("severity"))
             || (has("query") && has("language"))

@@ -12,7 +12,9 @@
 //! let `max_signals` alerts pass again. Nothing is lost by that either.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
+use neph_engine::RuleIndex;
 use neph_event::Instant;
 use serde_json::{Map, Value, json};
 
@@ -32,8 +34,8 @@ pub fn window_start(time: Instant, interval_nanos: u64) -> i128 {
 
 /// Lets alerts pass and groups the overflow.
 #[derive(Debug)]
-pub struct Grouping<'a> {
-    rules: &'a [Rule],
+pub struct Grouping {
+    rules: Vec<Arc<Rule>>,
     /// Runs by their end, so that those that are over come first. Alerts without time are of one run that ends last.
     runs: BTreeMap<(i128, usize), Run>,
     max_runs: usize,
@@ -58,11 +60,11 @@ struct Overflow {
     example: String,
 }
 
-impl<'a> Grouping<'a> {
+impl Grouping {
     /// A grouping for rules; alerts name theirs by its position here.
-    pub fn new(rules: &'a [Rule]) -> Self {
+    pub fn new(rules: impl IntoIterator<Item = Arc<Rule>>) -> Self {
         Self {
-            rules,
+            rules: rules.into_iter().collect(),
             runs: BTreeMap::new(),
             max_runs: MAX_RUNS,
         }
@@ -116,6 +118,28 @@ impl<'a> Grouping<'a> {
                 self.close(key.0, key.1, run, out);
             }
         }
+    }
+
+    /// Goes on with other rules. `same` pairs the positions of rules whose runs go on; the others' are closed.
+    pub fn change_rules(
+        &mut self,
+        rules: Vec<Arc<Rule>>,
+        same: &[(RuleIndex, RuleIndex)],
+        out: &mut Vec<Alert>,
+    ) {
+        let map: BTreeMap<usize, usize> = same
+            .iter()
+            .map(|(from, to)| (from.0 as usize, to.0 as usize))
+            .collect();
+        for ((end, rule), run) in std::mem::take(&mut self.runs) {
+            match map.get(&rule) {
+                Some(rule) => {
+                    self.runs.insert((end, *rule), run);
+                }
+                None => self.close(end, rule, run, out),
+            }
+        }
+        self.rules = rules;
     }
 
     /// Closes all runs, at the end of the input.

@@ -123,16 +123,9 @@ pub(crate) const RULE: &[Key] = &[
     key("exceptions_list", Tables(EXCEPTION_LIST), Honoured),
     // Each is looked at where it is lowered.
     key("filters", Any, Honoured),
-    key(
-        "data_view_id",
-        Text,
-        Later("the data view is not resolved: events of every index take part"),
-    ),
-    key(
-        "timestamp_override_fallback_disabled",
-        Boolean,
-        Later("events without the override's field still count by their own time"),
-    ),
+    // Kibana's own data view of security is everything.
+    key("data_view_id", Text, Honoured),
+    key("timestamp_override_fallback_disabled", Boolean, Honoured),
     key("response_actions", Any, Later("responses are not carried out")),
     key(
         "actions",
@@ -172,11 +165,11 @@ pub(crate) const RULE: &[Key] = &[
     key("revision", Integer, Effect::None),
     key("immutable", Boolean, Effect::None),
     key("rule_source", Any, Effect::None),
-    key("related_integrations", Any, Effect::None),
-    key("required_fields", Any, Effect::None),
+    key("related_integrations", Any, Honoured),
+    key("required_fields", Any, Honoured),
     key("output_index", Text, Effect::None),
-    key("namespace", Text, Effect::None),
-    key("meta", Any, Effect::None),
+    key("namespace", Text, Honoured),
+    key("meta", Any, Honoured),
     key("throttle", Any, Effect::None),
     key("outcome", Text, Effect::None),
     key("alias_target_id", Text, Effect::None),

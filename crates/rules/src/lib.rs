@@ -13,6 +13,7 @@
 //! reads events; the only plans that run here choose among indicators.
 
 pub mod alert;
+mod alert_flow;
 mod bare;
 pub mod catalogue;
 mod check;
@@ -23,6 +24,7 @@ pub mod describe;
 mod document;
 mod elastic;
 mod embedded;
+mod exceptions;
 pub mod export;
 mod file;
 mod files;
@@ -35,12 +37,15 @@ mod keys;
 mod kuery;
 pub mod lists;
 mod load;
+mod overlay;
 mod report;
 mod rule;
 pub mod rule_tests;
 mod schedule;
 mod scope;
 mod sigma;
+mod suppression;
+mod suppressor;
 mod threat;
 mod threat_match;
 mod to_eql;
@@ -51,17 +56,22 @@ mod windows;
 mod yaml_document;
 
 pub use alert::{Alert, AlertBuilder, alert_id};
+pub use alert_flow::{AlertFlow, Suppressed, Told};
 pub use codes::CODES;
+pub use exceptions::{ExceptionListRef, ExceptionSource, RuleException};
 pub use grouping::Grouping;
 pub use indicators::{IndicatorFile, Indicators};
 pub use lists::{List, ListKind, Lists};
 pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
+pub use overlay::OverlayReport;
 pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 pub use rule::{
     Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMapping, Technique, Threat, ThreatItem,
+    Tuning,
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::IndexScope;
+pub use suppression::{GroupField, Suppression};
 pub use threat_match::{ThreatEntry, ThreatGroup, ThreatMatch};
 pub use upkeep::Upkeep;
 pub use windows::{Cardinality, Condition, NewTerms, Threshold};

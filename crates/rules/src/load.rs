@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use neph_diag::Diagnostic;
-use neph_engine::Program;
+use neph_diag::{Diagnostic, Span};
+use neph_engine::{CompileError, Exception, Program, RuleIndex};
 use neph_event::Instant;
 use neph_sigma::Mappings;
 
@@ -13,10 +13,12 @@ use crate::codes;
 use crate::compile::now;
 use crate::elastic::Reading;
 use crate::embedded::Embedded;
+use crate::exceptions::{self, ExceptionSource, Raw, RuleException};
 use crate::file::{self, Contents, Format};
 use crate::files;
 use crate::indicators::Indicators;
 use crate::lists::{self, Lists};
+use crate::overlay::{self, Overlay};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::Rule;
 use crate::rule_tests;
@@ -24,12 +26,16 @@ use crate::sigma::{self, SigmaFile};
 use crate::threat_match;
 
 /// The rules that can run, and what became of all that were found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuleSet {
     /// The active and the degraded rules, but not those that are switched off; each has a plan.
     pub rules: Vec<Rule>,
     /// The typed lists.
     pub lists: Lists,
+    /// Events that some of the rules are not to see.
+    pub exceptions: Vec<RuleException>,
+    /// The rules and exceptions as one program, a rule's position here being its index there.
+    pub program: Program,
     /// Everything that was found.
     pub report: LoadReport,
     /// For each of `rules` its place in the report.
@@ -49,6 +55,20 @@ impl RuleSet {
         reports
             .map(|(place, report)| (report, rules.get(&place).copied()))
             .collect()
+    }
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self {
+            rules: Vec::new(),
+            lists: Lists::default(),
+            exceptions: Vec::new(),
+            program: Program::compile(&[]).0,
+            report: LoadReport::default(),
+            places: Vec::new(),
+            idle: BTreeMap::new(),
+        }
     }
 }
 
@@ -111,6 +131,19 @@ struct Loader {
     running: Vec<(usize, Option<Embedded>)>,
     /// What rules of type `threat_match` compare events with.
     indicators: Indicators,
+    /// Overlays, with their files.
+    overlays: Vec<(Place, Overlay)>,
+    /// Exception lists and their items, with their files.
+    raw: Vec<(Place, Raw)>,
+}
+
+/// A file of the report.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Of rules.
+    Rules(usize),
+    /// Beside them.
+    Beside(usize),
 }
 
 impl Loader {
@@ -123,9 +156,12 @@ impl Loader {
             ids: BTreeMap::new(),
             running: Vec::new(),
             indicators: Indicators::default(),
+            overlays: Vec::new(),
+            raw: Vec::new(),
         };
         loader.read_lists(&options.lists);
         loader.read_mappings(&options.mappings);
+        loader.read_overlays(&options.overlays);
         loader.read_indicators(&options.indicators);
         loader
     }
@@ -270,6 +306,8 @@ impl Loader {
 
     fn keep(&mut self, path: &Path, text: String, contents: Contents) {
         let file = self.set.report.files.len();
+        let exceptions = contents.exceptions.into_iter();
+        self.raw.extend(exceptions.map(|raw| (Place::Rules(file), raw)));
         for reading in contents.rules {
             let report = self.judge(path, file, reading);
             self.set.report.rules.push(report);
@@ -318,18 +356,189 @@ impl Loader {
         }
         report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
         report.reasons.extend(reading.reasons);
-        report.state = if report.reasons.is_empty() {
-            RuleState::Active
-        } else {
-            RuleState::Degraded
+        report.state = match report.reasons.is_empty() {
+            true => RuleState::Active,
+            false => RuleState::Degraded,
         };
-        if rule.enabled && !reading.only_correlated {
+        if !reading.only_correlated {
             self.running.push((place, reading.query_map));
             self.set.rules.push(rule);
         } else {
             self.set.idle.insert(place, rule);
         }
         report
+    }
+
+    fn read_overlays(&mut self, paths: &[PathBuf]) {
+        self.read_beside(paths, |loader, path, text| {
+            let read = overlay::read(path, text, &loader.set.lists, loader.now)?;
+            let file = Place::Beside(loader.set.report.beside.len());
+            loader
+                .overlays
+                .extend(read.overlays.into_iter().map(|overlay| (file, overlay)));
+            loader
+                .raw
+                .extend(read.exceptions.into_iter().map(|raw| (file, raw)));
+            Ok(read.diagnostics)
+        });
+    }
+
+    /// Applies the overlays, in the order of their files.
+    fn apply_overlays(&mut self) {
+        let mut taken = overlay::Taken::new();
+        for (place, overlay) in std::mem::take(&mut self.overlays) {
+            let name = overlay.name.clone();
+            let has_problems = self.file(place).is_some_and(|file| !file.diagnostics.is_empty());
+            let file = self.file(place).map(|file| file.name.clone()).unwrap_or_default();
+            let mut applied = overlay::apply(overlay, &file, &mut self.set.rules, &mut taken);
+            applied.report.has_problems |= has_problems;
+            for (position, enabled) in applied.switched {
+                let Some(report) = self.report_of(position) else {
+                    continue;
+                };
+                report
+                    .reasons
+                    .retain(|reason| !matches!(reason, Reason::Disabled | Reason::DisabledByOverlay { .. }));
+                if !enabled {
+                    report.reasons.push(Reason::DisabledByOverlay {
+                        overlay: name.clone(),
+                    });
+                }
+            }
+            self.set.exceptions.append(&mut applied.exceptions);
+            self.set.report.overlays.push(applied.report);
+            if let Some(file) = self.file(place) {
+                file.diagnostics.append(&mut applied.diagnostics);
+            }
+        }
+    }
+
+    /// Makes the items of exception lists ready that rules name; rules whose lists are not there, or have an item that
+    /// cannot be applied, are degraded.
+    fn bind_exceptions(&mut self) {
+        let mut named: BTreeMap<String, Vec<(RuleIndex, Span)>> = BTreeMap::new();
+        for (number, rule) in (0_u32..).zip(&self.set.rules) {
+            for list in &rule.tuning.exception_lists {
+                let rules = named.entry(list.list_id.clone()).or_default();
+                rules.push((RuleIndex(number), list.span));
+            }
+        }
+        let mut there: BTreeMap<String, bool> = BTreeMap::new();
+        for (place, raw) in std::mem::take(&mut self.raw) {
+            let Some(list) = raw.table.text("list_id").map(str::to_owned) else {
+                continue;
+            };
+            let is_whole = there.entry(list.clone()).or_insert(true);
+            if raw.table.entry("item_id").is_none() && raw.table.entry("entries").is_none() {
+                continue;
+            }
+            let Some(text) = self.file(place).map(|file| file.text.clone()) else {
+                continue;
+            };
+            let mut found = Vec::new();
+            match exceptions::item(&raw, &text, &self.set.lists, self.now, &mut found) {
+                Some(draft) => self.set.exceptions.push(RuleException {
+                    name: draft.name,
+                    source: ExceptionSource::ExceptionList(list.clone()),
+                    upkeep: draft.upkeep,
+                    fields: draft.fields,
+                    condition: draft.condition,
+                    rules: named
+                        .get(&list)
+                        .map(|rules| rules.iter().map(|(rule, _)| *rule).collect())
+                        .unwrap_or_default(),
+                }),
+                None => *is_whole &= !neph_diag::has_errors(&found),
+            }
+            if let Some(file) = self.file(place) {
+                file.diagnostics.append(&mut found);
+            }
+        }
+        for (list, rules) in named {
+            let message = match there.get(&list) {
+                Some(true) => continue,
+                Some(false) => format!("the exception list `{list}` has items that cannot be applied"),
+                None => format!("the exception list `{list}` is not there"),
+            };
+            for (rule, span) in rules {
+                let Some(report) = self.report_of(rule.0 as usize) else {
+                    continue;
+                };
+                let help = "give the exported list (`*.ndjson`) beside the rules or with `--overlay`";
+                report
+                    .diagnostics
+                    .push(Diagnostic::new(&codes::EXCEPTIONS_MISSING, span, message.clone()).with_help(help));
+                let missing = report.reasons.iter_mut().find_map(|reason| match reason {
+                    Reason::ExceptionsMissing { lists } => Some(lists),
+                    _ => None,
+                });
+                match missing {
+                    Some(lists) => lists.push(list.clone()),
+                    None => report.reasons.push(Reason::ExceptionsMissing {
+                        lists: vec![list.clone()],
+                    }),
+                }
+            }
+        }
+    }
+
+    fn report_of(&mut self, position: usize) -> Option<&mut RuleReport> {
+        let (place, _) = self.running.get(position)?;
+        self.set.report.rules.get_mut(*place)
+    }
+
+    fn file(&mut self, place: Place) -> Option<&mut RuleFile> {
+        match place {
+            Place::Rules(number) => self.set.report.files.get_mut(number),
+            Place::Beside(number) => self.set.report.beside.get_mut(number),
+        }
+    }
+
+    /// Takes rules out of those that run, by ascending positions.
+    fn remove(&mut self, gone: &[usize]) {
+        let mut kept = 0_u32;
+        let mut map = Vec::with_capacity(self.set.rules.len());
+        let rules = std::mem::take(&mut self.set.rules);
+        let running = std::mem::take(&mut self.running);
+        for (position, (rule, (place, query_map))) in rules.into_iter().zip(running).enumerate() {
+            if gone.binary_search(&position).is_ok() {
+                map.push(None);
+                self.set.idle.insert(place, rule);
+            } else {
+                map.push(Some(RuleIndex(kept)));
+                kept += 1;
+                self.set.rules.push(rule);
+                self.running.push((place, query_map));
+            }
+        }
+        let stays = |position: usize| map.get(position).copied().flatten();
+        for exception in &mut self.set.exceptions {
+            let rules = exception.rules.iter();
+            exception.rules = rules.filter_map(|rule| stays(rule.0 as usize)).collect();
+        }
+    }
+
+    fn compile(
+        &self,
+    ) -> (
+        Program,
+        Vec<CompileError>,
+        Vec<(usize, neph_engine::ConditionError)>,
+    ) {
+        let exceptions: Vec<Exception<'_>> = self
+            .set
+            .exceptions
+            .iter()
+            .map(|exception| Exception {
+                fields: &exception.fields,
+                condition: &exception.condition,
+                rules: &exception.rules,
+            })
+            .collect();
+        Program::compile_excepting(
+            self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()),
+            &exceptions,
+        )
     }
 
     fn read_indicators(&mut self, paths: &[PathBuf]) {
@@ -357,9 +566,62 @@ impl Loader {
     fn finish(mut self) -> RuleSet {
         self.link();
         self.bind_indicators();
-        let (_, refused) = Program::compile(self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()));
-        for refusal in refused.iter().rev() {
+        self.apply_overlays();
+        self.bind_exceptions();
+        for place in self.running.iter().map(|(place, _)| *place) {
+            if let Some(report) = self.set.report.rules.get_mut(place) {
+                report.state = match report.reasons.is_empty() {
+                    true => RuleState::Active,
+                    false => RuleState::Degraded,
+                };
+            }
+        }
+        let off = self
+            .set
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| !rule.enabled);
+        let off: Vec<usize> = off.map(|(position, _)| position).collect();
+        self.remove(&off);
+        let (mut program, refused, unapplied) = self.compile();
+        if !refused.is_empty() {
+            self.reject(&refused);
+            program = self.compile().0;
+        }
+        for (position, reason) in unapplied {
+            if let Some(exception) = self.set.exceptions.get(position) {
+                let message = format!("the exception `{}` cannot be run: {reason}", exception.name);
+                self.set.report.failures.push(Failure {
+                    path: PathBuf::from(match &exception.source {
+                        ExceptionSource::ExceptionList(name) | ExceptionSource::Overlay(name) => name,
+                    }),
+                    reason: message,
+                });
+            }
+        }
+        self.set.program = program;
+        self.set.places = self.running.iter().map(|(place, _)| *place).collect();
+        let LoadReport {
+            rules, files, beside, ..
+        } = &mut self.set.report;
+        for rule in rules.iter_mut() {
+            rule.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+            if let Some(file) = files.get_mut(rule.file) {
+                file.diagnostics.extend(rule.diagnostics.iter().cloned());
+            }
+        }
+        for file in files.iter_mut().chain(beside) {
+            file.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        }
+        self.set
+    }
+
+    fn reject(&mut self, refused: &[CompileError]) {
+        let mut gone = Vec::new();
+        for refusal in refused {
             let position = refusal.rule.0 as usize;
+            gone.push(position);
             let Some((place, map)) = self.running.get(position) else {
                 continue;
             };
@@ -375,24 +637,11 @@ impl Loader {
             );
             report.state = RuleState::Rejected;
             report.reasons.clear();
-            let place = *place;
-            let mut rule = self.set.rules.remove(position);
-            rule.plan = None;
-            self.set.idle.insert(place, rule);
-            self.running.remove(position);
-        }
-        self.set.places = self.running.iter().map(|(place, _)| *place).collect();
-        let LoadReport { rules, files, .. } = &mut self.set.report;
-        for rule in rules.iter_mut() {
-            rule.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-            if let Some(file) = files.get_mut(rule.file) {
-                file.diagnostics.extend(rule.diagnostics.iter().cloned());
+            if let Some(rule) = self.set.rules.get_mut(position) {
+                rule.plan = None;
             }
         }
-        for file in files {
-            file.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-        }
-        self.set
+        self.remove(&gone);
     }
 }
 

@@ -31,7 +31,7 @@ use crate::suppression::{self, Suppression};
 use crate::upkeep::{self, Upkeep};
 use crate::{json_document, toml_document, yaml_document};
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{Taken, apply};
 
 /// An overlay, as the load report tells of it.
 #[derive(Clone, Debug, Serialize)]
@@ -169,7 +169,10 @@ impl Reader<'_> {
         let mut findings = Findings::default();
         findings.check(table, place, "overlay", keys::OVERLAY, None);
         self.diagnostics.append(&mut findings.diagnostics);
-        let stem = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem = self
+            .path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
         let name = match table.trimmed("name") {
             name if name.is_empty() => stem.unwrap_or_default(),
             name => name,
@@ -177,11 +180,15 @@ impl Reader<'_> {
         let noun = format!("the overlay `{name}`");
         let upkeep = upkeep::read(table, self.text, &noun, self.at, &mut self.diagnostics);
         let select = table.table("select");
-        let [ids, tags, techniques] =
-            ["ids", "tags", "techniques"].map(|key| select.map_or_else(Vec::new, |select| texts(select, key)));
+        let [ids, tags, techniques] = ["ids", "tags", "techniques"]
+            .map(|key| select.map_or_else(Vec::new, |select| texts(select, key)));
         if select.is_some() && ids.is_empty() && tags.is_empty() && techniques.is_empty() {
             let place = table.get("select").map_or(place, |node| node.span);
-            self.refuse(place, "the overlay selects no rule".into(), "name `ids`, `tags` or `techniques`");
+            self.refuse(
+                place,
+                "the overlay selects no rule".into(),
+                "name `ids`, `tags` or `techniques`",
+            );
         }
         let exceptions = self.exceptions(table, &upkeep);
         let schedule = table.table("schedule");
@@ -206,7 +213,10 @@ impl Reader<'_> {
     fn pins(&mut self, table: &Table) -> Vec<Pin> {
         let mut pins = Vec::new();
         for (pin, _) in table.tables("pins") {
-            let Some(rule) = pin.get("rule").and_then(|node| Some((node.as_text()?.to_owned(), node.span))) else {
+            let Some(rule) = pin
+                .get("rule")
+                .and_then(|node| Some((node.as_text()?.to_owned(), node.span)))
+            else {
                 continue;
             };
             let version = pin.get("version").and_then(|node| {
@@ -301,7 +311,8 @@ impl Reader<'_> {
         match plan.query {
             Query::Events(events) if plan.limits.is_empty() => Some((plan.fields, events.condition)),
             _ => {
-                let help = "an exception looks at one event: a condition, without a sequence and without pipes";
+                let help =
+                    "an exception looks at one event: a condition, without a sequence and without pipes";
                 self.refuse(when.span, "this is not a condition".into(), help);
                 None
             }
@@ -336,7 +347,11 @@ impl Reader<'_> {
         let score = u8::try_from(number).ok().filter(|score| *score <= 100);
         if score.is_none() {
             let place = table.get("risk_score").map_or(Span::default(), |node| node.span);
-            self.refuse(place, format!("the risk score {number} is outside 0 to 100"), "0 is none, 100 the worst");
+            self.refuse(
+                place,
+                format!("the risk score {number} is outside 0 to 100"),
+                "0 is none, 100 the worst",
+            );
         }
         score
     }
@@ -347,7 +362,11 @@ impl Reader<'_> {
         if count.is_none() {
             let place = table.get("max_signals").map_or(Span::default(), |node| node.span);
             let message = format!("`max_signals` is {number}, but must be at least 1");
-            self.refuse(place, message, "it is the number of alerts of one run that are raised singly");
+            self.refuse(
+                place,
+                message,
+                "it is the number of alerts of one run that are raised singly",
+            );
         }
         count
     }
@@ -360,7 +379,11 @@ impl Reader<'_> {
             Data::Table(_) => suppression::read(node, None, &mut self.diagnostics).map(Switch::On),
             _ => {
                 let help = "a table with `group_by` and `duration`, or `off`";
-                self.refuse(node.span, format!("a suppression is a table or `off`, but this is {}", node.kind()), help);
+                self.refuse(
+                    node.span,
+                    format!("a suppression is a table or `off`, but this is {}", node.kind()),
+                    help,
+                );
                 None
             }
         }
@@ -383,7 +406,11 @@ impl Reader<'_> {
         let nanos = parse_date_math(text).filter(|distance| *distance < 0);
         if nanos.is_none() {
             let help = "`now` and a distance back, for example `now-9m` or `now-1h`";
-            self.refuse(node.span, format!("`{text}` is not date math into the past"), help);
+            self.refuse(
+                node.span,
+                format!("`{text}` is not date math into the past"),
+                help,
+            );
         }
         Some((text.to_owned(), nanos?.unsigned_abs()))
     }
@@ -391,8 +418,13 @@ impl Reader<'_> {
 
 /// The texts of a list, or of a text that stands alone, with their places.
 fn texts(table: &Table, key: &str) -> Vec<(String, Span)> {
-    let Some(node) = table.get(key) else { return Vec::new() };
+    let Some(node) = table.get(key) else {
+        return Vec::new();
+    };
     let alone = node.as_text().map(|text| (text.trim().to_owned(), node.span));
-    let items = node.items().iter().filter_map(|item| Some((item.as_text()?.trim().to_owned(), item.span)));
+    let items = node
+        .items()
+        .iter()
+        .filter_map(|item| Some((item.as_text()?.trim().to_owned(), item.span)));
     items.chain(alone).collect()
 }

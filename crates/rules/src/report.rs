@@ -9,6 +9,7 @@ use neph_diag::{Diagnostic, SourceFile};
 use serde::Serialize;
 
 use crate::indicators::IndicatorFile;
+use crate::overlay::OverlayReport;
 use crate::rule::RuleKind;
 
 /// The report of a load. Every rule found is in `rules`, in exactly one state; every file found is counted once.
@@ -20,6 +21,8 @@ pub struct LoadReport {
     pub files: Vec<RuleFile>,
     /// The files beside the rules: lists, overlays.
     pub beside: Vec<RuleFile>,
+    /// The overlays, in the order in which they were applied.
+    pub overlays: Vec<OverlayReport>,
     /// Files that are no rule files.
     pub ignored: Vec<IgnoredFile>,
     /// Files and folders that could not be read.
@@ -107,6 +110,17 @@ pub enum Reason {
     },
     /// The file says `enabled = false`: the rule does not run.
     Disabled,
+    /// An overlay switches the rule off.
+    DisabledByOverlay {
+        /// The overlay's name.
+        overlay: String,
+    },
+    /// Exception lists that the rule names are not there, or cannot be applied whole, so that it alerts on events that they
+    /// except.
+    ExceptionsMissing {
+        /// The ids of the lists.
+        lists: Vec<String>,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -141,6 +155,18 @@ impl fmt::Display for Reason {
                 f,
                 "its `threat_query` and `threat_filters` choose none of the {given} indicators that are given"
             ),
+            Self::DisabledByOverlay { overlay } => {
+                write!(f, "the overlay `{overlay}` switches the rule off")
+            }
+            Self::ExceptionsMissing { lists } => {
+                let names: Vec<String> = lists.iter().map(|list| format!("`{list}`")).collect();
+                let noun = if names.len() == 1 { "list" } else { "lists" };
+                write!(
+                    f,
+                    "the exception {noun} {} cannot be applied whole: events that they except take part",
+                    names.join(", ")
+                )
+            }
             Self::Disabled => f.write_str("the rule is switched off in its file (`enabled` is false)"),
         }
     }
@@ -255,9 +281,26 @@ impl LoadReport {
                 })
             })
             .collect();
+        let beside: Vec<serde_json::Value> = self
+            .beside
+            .iter()
+            .map(|file| {
+                let source = SourceFile {
+                    name: &file.name,
+                    text: &file.text,
+                };
+                let records = file.diagnostics.iter();
+                let records: Vec<render::Record> = records
+                    .map(|diagnostic| render::record(diagnostic, &source))
+                    .collect();
+                serde_json::json!({"file": source.name, "diagnostics": records})
+            })
+            .collect();
         serde_json::json!({
             "counts": self.counts(),
             "rules": rules,
+            "overlays": self.overlays,
+            "beside": beside,
             "ignored": self.ignored,
             "failures": self.failures,
             "indicators": self.indicators,

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use neph_plan::Plan;
+use neph_plan::{Plan, Query};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::exceptions::ExceptionListRef;
 use crate::schedule::Schedule;
+use crate::suppression::Suppression;
 use crate::windows::Condition;
 
 /// A detection rule: what its file says, and the plan that its query became.
@@ -75,6 +78,8 @@ pub struct Rule {
     pub metadata: Metadata,
     /// Whether the file turns the rule on.
     pub enabled: bool,
+    /// What its alerts and events are tuned by: the file's own keys, and overlays.
+    pub tuning: Tuning,
     /// Where it was read.
     pub origin: RuleOrigin,
     /// The plan, where the query compiled.
@@ -86,6 +91,35 @@ impl Rule {
     pub fn lateness(&self) -> std::time::Duration {
         std::time::Duration::from_nanos(self.schedule.lateness_nanos())
     }
+
+    /// Brings the plan up to date with the schedule, after it was changed.
+    pub(crate) fn apply_schedule(&mut self) {
+        let (interval, lookback) = (self.schedule.interval_nanos, self.schedule.lookback_nanos);
+        match self.plan.as_mut().map(|plan| &mut plan.query) {
+            Some(Query::FirstSeen(query)) => query.interval = interval,
+            Some(Query::Aggregate(query)) if self.kind == RuleKind::Threshold => {
+                query.interval = interval;
+                query.lookback = lookback.max(interval);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What tunes a rule beside its query.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tuning {
+    /// Which of its alerts are one.
+    pub suppression: Option<Suppression>,
+    /// The exception lists that it names.
+    pub exception_lists: Vec<ExceptionListRef>,
+    /// The overlays that change it, by their names, in the order in which they were applied.
+    pub overlays: Vec<String>,
+    /// `timestamp_override_fallback_disabled`: an event without the field of `timestamp_override` takes no part.
+    pub fallback_disabled: bool,
+    /// Keys that nothing here depends on and that Kibana's alerts carry (`related_integrations`, `required_fields`, `meta`,
+    /// `data_view_id` …), as written.
+    pub carried: Map<String, Value>,
 }
 
 /// Where a rule was read.

@@ -14,7 +14,9 @@ use neph_sigma::{Collection, Compiled, Content, Document, DocumentId, Mappings, 
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::embedded::Embedded;
 use crate::report::Reason;
-use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique, Threat, ThreatItem};
+use crate::rule::{
+    Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique, Threat, ThreatItem, Tuning,
+};
 use crate::schedule::Schedule;
 use crate::windows;
 
@@ -281,6 +283,7 @@ fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOri
             ..Metadata::default()
         },
         enabled: true,
+        tuning: Tuning::default(),
         origin,
         plan: Some(plan),
     }

@@ -7,7 +7,6 @@
 //! `destination.ip` what all events share. Steps count from 1, as in the alert.
 
 use neph_diag::{Diagnostic, Span};
-use neph_event::Schema;
 use neph_plan::Query;
 use serde::Serialize;
 
@@ -66,7 +65,11 @@ pub(crate) fn read(
         duration_nanos = nanos(duration);
         if duration_nanos.is_none() {
             let message = "the duration of a suppression is a whole number above 0 and a unit".to_owned();
-            refuse(duration.span, message, "`{value = 5, unit = \"m\"}` or `\"5m\"`; the units are `s`, `m`, `h` and `d`");
+            refuse(
+                duration.span,
+                message,
+                "`{value = 5, unit = \"m\"}` or `\"5m\"`; the units are `s`, `m`, `h` and `d`",
+            );
         }
     }
     let mut suppresses_missing = true;
@@ -76,7 +79,11 @@ pub(crate) fn read(
             Some("doNotSuppress") => suppresses_missing = false,
             _ => {
                 let message = format!("`{}` is not a strategy", strategy.as_text().unwrap_or("this"));
-                refuse(strategy.span, message, "the strategies are `suppress` and `doNotSuppress`");
+                refuse(
+                    strategy.span,
+                    message,
+                    "the strategies are `suppress` and `doNotSuppress`",
+                );
             }
         }
     }
@@ -86,7 +93,11 @@ pub(crate) fn read(
             Some(Some(field)) => group_by.push(field),
             Some(None) => {
                 let message = format!("`{}` is not a field", item.as_text().unwrap_or(""));
-                refuse(item.span, message, "`host.name`, or on a sequence `step[2].host.name`, steps counting from 1");
+                refuse(
+                    item.span,
+                    message,
+                    "`host.name`, or on a sequence `step[2].host.name`, steps counting from 1",
+                );
             }
             None => {}
         }
@@ -99,13 +110,24 @@ pub(crate) fn read(
         }
         if duration_nanos.is_none() {
             let message = "the suppression of a threshold needs a duration".to_owned();
-            refuse(node.span, message, "for example `duration = {value = 1, unit = \"h\"}`");
+            refuse(
+                node.span,
+                message,
+                "for example `duration = {value = 1, unit = \"h\"}`",
+            );
         }
     } else if kind.is_some() && group_by.is_empty() {
-        refuse(place, "`group_by` names no field".into(), "name one to three fields");
+        refuse(
+            place,
+            "`group_by` names no field".into(),
+            "name one to three fields",
+        );
     }
     if group_by.len() > MAX_FIELDS {
-        let message = format!("`group_by` names {} fields, but at most {MAX_FIELDS} count", group_by.len());
+        let message = format!(
+            "`group_by` names {} fields, but at most {MAX_FIELDS} count",
+            group_by.len()
+        );
         refuse(place, message, "name the fields that tell the cases apart");
     }
     Some(Suppression {
@@ -171,17 +193,17 @@ impl Suppression {
         }
         if rule.kind == RuleKind::Threshold && !self.group_by.is_empty() {
             let place = self.group_by.first().map_or(Span::default(), |field| field.span);
-            found.push((place, format!("the threshold `{}` is suppressed by its own fields", rule.name)));
+            found.push((
+                place,
+                format!("the threshold `{}` is suppressed by its own fields", rule.name),
+            ));
         }
         if rule.kind != RuleKind::Threshold && self.group_by.is_empty() {
-            found.push((Span::default(), format!("no field is named by which alerts of `{}` are one", rule.name)));
+            found.push((
+                Span::default(),
+                format!("no field is named by which alerts of `{}` are one", rule.name),
+            ));
         }
         found
-    }
-
-    /// The fields that no schema knows, with their places.
-    pub(crate) fn unknown_fields(&self) -> Vec<&GroupField> {
-        let known = |field: &&GroupField| Schema::builtin().get(&field.path).is_none();
-        self.group_by.iter().filter(known).collect()
     }
 }

@@ -81,4 +81,5 @@ pub(crate) fn end(text: &str) -> Option<Instant> {
     (!is_number)
         .then(|| parse_date_rounded(text.trim(), &[], Rounding::Up))
         .flatten()
+        .map(Instant::truncated_to_millis)
 }

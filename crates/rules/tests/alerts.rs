@@ -7,6 +7,7 @@
 )]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use neph_rules::{Alert, AlertBuilder, Grouping, RuleSet, RuleSeverity, load_text};
 use serde_json::json;
@@ -241,7 +242,7 @@ fn grouped(set: &RuleSet, count: u32) -> (Vec<Alert>, Vec<Alert>) {
     let events: Vec<String> = (0..count)
         .map(|second| event(second, "process", &format!(r#","process":{{"pid":{second}}}"#)))
         .collect();
-    let mut grouping = Grouping::new(&set.rules);
+    let mut grouping = Grouping::new(set.rules.iter().cloned().map(Arc::new));
     let mut out = Vec::new();
     for alert in alerts(set, &events) {
         grouping.push(0, alert, &mut out);
@@ -306,7 +307,7 @@ fn a_run_is_closed_when_the_watermark_has_passed_it_by_the_lateness() {
     let events: Vec<String> = (0..3)
         .map(|second| event(second, "process", &format!(r#","n":{second}"#)))
         .collect();
-    let mut grouping = Grouping::new(&set.rules);
+    let mut grouping = Grouping::new(set.rules.iter().cloned().map(Arc::new));
     let mut out = Vec::new();
     for alert in alerts(&set, &events) {
         grouping.push(0, alert, &mut out);

@@ -221,8 +221,23 @@ fn each_slip_is_told_with_its_place() {
         ),
         (
             "interval = \"5m\"",
-            "interval = \"5m\"\nexceptions_list = [{ id = \"x\" }]",
-            "rule-key-not-honoured: `rule.exceptions_list` is not honoured yet: exceptions are not applied: excepted events take part @ exceptions_list",
+            "interval = \"5m\"\nexceptions_list = [{ list_id = \"x\" }]",
+            "exceptions-missing: the exception list `x` is not there @ \"x\"",
+        ),
+        (
+            "interval = \"5m\"",
+            "interval = \"5m\"\nalert_suppression = { group_by = [\"step[0].host.id\"] }",
+            "rule-value: `step[0].host.id` is not a field @ \"step[0].host.id\"",
+        ),
+        (
+            "interval = \"5m\"",
+            "interval = \"5m\"\nalert_suppression = { group_by = [\"host.id\"], duration = { value = 0, unit = \"m\" } }",
+            "rule-value: the duration of a suppression is a whole number above 0 and a unit @ { value = 0, unit = \"m\" }",
+        ),
+        (
+            "interval = \"5m\"",
+            "interval = \"5m\"\nalert_suppression = { group_by = [\"step[2].host.id\"] }",
+            "rule-value: `step[2].host.id` names step 2, but the rule `Curl starts` has 1 step @ \"step[2].host.id\"",
         ),
         (
             "\"TA0006\"",
@@ -297,7 +312,7 @@ from = "yesterday"
 tags = "one"
 max_signals = -3
 query = "process where process.name = \"curl\" and"
-alert_suppression = { group_by = ["host.id"] }
+alert_suppression = { group_by = ["host id"] }
 "#;
     let set = load_toml(text);
     assert!(set.rules.is_empty());

@@ -24,6 +24,8 @@ pub struct Detection {
     pub matching: Statistics,
     /// What happened in each rule's operator, by [`RuleIndex`].
     pub rules: Vec<RuleStatistics>,
+    /// For each exception of the program, by its position, how many events it kept from rules.
+    pub excepted: Vec<u64>,
 }
 
 /// Runs the program's rules over the inputs. The program must come from [`prepare`](crate::prepare()), and `operators` be
@@ -74,8 +76,13 @@ pub fn detect(
     operators.finish(&mut told);
     summary.matches += give(&mut told);
     let mut matching = Statistics::default();
+    let mut excepted = Vec::new();
     for worker in &workers {
         matching += worker.matcher.statistics();
+        excepted.resize(worker.matcher.excepted().len(), 0);
+        for (sum, count) in excepted.iter_mut().zip(worker.matcher.excepted()) {
+            *sum += count;
+        }
     }
     let rules = (0..program.rules()).map(|rule| RuleIndex(u32::try_from(rule).unwrap_or(u32::MAX)));
     let rules = rules.map(|rule| operators.statistics(rule)).collect();
@@ -83,6 +90,7 @@ pub fn detect(
         summary,
         matching,
         rules,
+        excepted,
     })
 }
 

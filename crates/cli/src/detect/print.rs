@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use neph_rules::alert::Alert;
+use neph_rules::{Alert, Told};
 use serde_json::Value;
 
 use super::Format;
@@ -33,7 +33,32 @@ impl Printer {
         }
     }
 
-    pub(super) fn print(&mut self, alert: Alert) -> io::Result<()> {
+    pub(super) fn tell(&mut self, told: Told) -> io::Result<()> {
+        match told {
+            Told::Raised(alert) => self.print(alert),
+            Told::Updated(alert) => self.update(alert),
+            Told::Retracted(alert) => self.retract(alert),
+        }
+    }
+
+    /// Tells that an alert counts more than when it was told, by the alert's document with a mark.
+    fn update(&mut self, mut alert: Alert) -> io::Result<()> {
+        if self.format == Format::Table {
+            self.flush_page()?;
+            let others = alert.document.get("kibana.alert.suppression.docs_count");
+            return writeln!(
+                io::stdout().lock(),
+                "updated: alert {} of `{}` stands for {} more",
+                alert.id,
+                harmless(&alert.rule_name),
+                text(others)
+            );
+        }
+        mark(&mut alert, "updated");
+        self.print(alert)
+    }
+
+    fn print(&mut self, alert: Alert) -> io::Result<()> {
         self.printed += 1;
         match self.format {
             Format::Table => {
@@ -58,14 +83,8 @@ impl Printer {
     }
 
     /// Tells that an alert does not hold any more, by the alert's document with a mark.
-    pub(super) fn retract(&mut self, mut alert: Alert) -> io::Result<()> {
-        if let Some(Value::Object(own)) = alert
-            .document
-            .get_mut("neph")
-            .and_then(|neph| neph.get_mut("alert"))
-        {
-            own.insert("retracted".into(), true.into());
-        }
+    fn retract(&mut self, mut alert: Alert) -> io::Result<()> {
+        mark(&mut alert, "retracted");
         alert
             .document
             .insert("kibana.alert.workflow_status".into(), "closed".into());
@@ -229,6 +248,13 @@ impl Printer {
             ));
         }
         writeln!(out, "{line}")
+    }
+}
+
+fn mark(alert: &mut Alert, word: &str) {
+    let neph = alert.document.get_mut("neph");
+    if let Some(Value::Object(own)) = neph.and_then(|neph| neph.get_mut("alert")) {
+        own.insert(word.into(), true.into());
     }
 }
 

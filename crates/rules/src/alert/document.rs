@@ -171,6 +171,13 @@ impl Writer<'_> {
         });
         if let Value::Object(parameters) = &mut parameters {
             windows::parameters(&rule.condition, parameters);
+            parameters.extend(rule.tuning.carried.clone());
+            insert(parameters, "exceptions_list", &rule.tuning.exception_lists);
+            insert(parameters, "setup", &rule.setup);
+            let fields = &rule.investigation_fields;
+            if !fields.is_empty() {
+                insert(parameters, "investigation_fields", json!({"field_names": fields}));
+            }
         }
         set("rule.parameters", parameters);
         if let Some(window) = &self.found.window {
@@ -201,6 +208,7 @@ impl Writer<'_> {
             "rule",
             json!({"file": rule.origin.path.display().to_string(), "line": rule.origin.line}),
         );
+        insert(&mut own, "overlays", &rule.tuning.overlays);
         insert(&mut own, "investigation", self.investigation());
         insert(&mut own, "false_positives", &rule.false_positives);
         insert(&mut own, "note", &rule.note);

@@ -90,7 +90,9 @@ impl Applying {
         let mut selected = BTreeSet::new();
         let selectors: [(&str, &[(String, Span)], Fits); 3] = [
             ("has the id", &overlay.ids, |rule, id| rule.id == *id),
-            ("has the tag", &overlay.tags, |rule, tag| rule.tags.iter().any(|own| own == tag)),
+            ("has the tag", &overlay.tags, |rule, tag| {
+                rule.tags.iter().any(|own| own == tag)
+            }),
             ("detects the technique", &overlay.techniques, detects),
         ];
         for (what, wanted, fits) in selectors {
@@ -104,7 +106,8 @@ impl Applying {
                 }
                 if !some && selected.len() == before {
                     let message = format!("no rule {what} `{word}`");
-                    let help = "the rule may be gone or renamed, rejected, or not among those that are loaded";
+                    let help =
+                        "the rule may be gone or renamed, rejected, or not among those that are loaded";
                     self.unfit(*place, message, help);
                 }
             }
@@ -122,16 +125,35 @@ impl Applying {
             let version = rule.version.map(|version| version.to_string());
             let is = version.or_else(|| rule.metadata.updated_date.clone());
             if is.as_deref() != Some(wanted.as_str()) {
-                let is = is.map_or_else(|| "states none".to_owned(), |is| format!("is of version `{is}` now"));
-                let message = format!("the overlay was checked against version `{wanted}` of `{}`, which {is}", rule.name);
-                self.unfit(*place, message, "look at what changed in the rule, then bring `version` up to date");
+                let is = is.map_or_else(
+                    || "states none".to_owned(),
+                    |is| format!("is of version `{is}` now"),
+                );
+                let message = format!(
+                    "the overlay was checked against version `{wanted}` of `{}`, which {is}",
+                    rule.name
+                );
+                self.unfit(
+                    *place,
+                    message,
+                    "look at what changed in the rule, then bring `version` up to date",
+                );
             }
         }
-        let read: Vec<&str> = rule.plan.iter().flat_map(|plan| &plan.fields).map(|field| &*field.path).collect();
+        let read: Vec<&str> = rule
+            .plan
+            .iter()
+            .flat_map(|plan| &plan.fields)
+            .map(|field| &*field.path)
+            .collect();
         for (field, place) in &pin.reads {
             if !read.contains(&field.as_str()) {
                 let message = format!("the rule `{}` does not read `{field}` any more", rule.name);
-                self.unfit(*place, message, "look at what changed in the rule, then bring `reads` up to date");
+                self.unfit(
+                    *place,
+                    message,
+                    "look at what changed in the rule, then bring `reads` up to date",
+                );
             }
         }
     }
@@ -146,7 +168,8 @@ impl Applying {
     ) {
         let mut set = |what: &'static str, diagnostics: &mut Vec<Diagnostic>, name: &str| {
             if let Some(earlier) = taken.insert((position, what), overlay.name.clone()) {
-                let message = format!("{what} of `{name}` is set by the overlay `{earlier}` as well; this one holds");
+                let message =
+                    format!("{what} of `{name}` is set by the overlay `{earlier}` as well; this one holds");
                 diagnostics.push(Diagnostic::new(&codes::OVERLAY_TWICE, Span::default(), message));
             }
         };
@@ -187,7 +210,7 @@ impl Applying {
             None => {}
             Some(Switch::Off) => {
                 set("the suppression", &mut self.diagnostics, &name);
-                rule.suppression = None;
+                rule.tuning.suppression = None;
             }
             Some(Switch::On(suppression)) => {
                 let misfits = suppression.misfits(rule);
@@ -195,7 +218,7 @@ impl Applying {
                     set("the suppression", &mut self.diagnostics, &name);
                     let mut suppression = suppression.clone();
                     suppression.overlay = Some(overlay.name.clone());
-                    rule.suppression = Some(suppression);
+                    rule.tuning.suppression = Some(suppression);
                 }
                 for (place, message) in misfits {
                     let help = "its alerts are not suppressed by this overlay; name what the rule has";
@@ -203,7 +226,7 @@ impl Applying {
                 }
             }
         }
-        rule.overlays.push(self.name.clone());
+        rule.tuning.overlays.push(self.name.clone());
     }
 }
 

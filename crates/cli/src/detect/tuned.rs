@@ -1,0 +1,105 @@
+//! What overlays, exceptions and suppression kept from becoming alerts.
+
+use std::collections::BTreeMap;
+
+use neph_rules::{AlertFlow, ExceptionSource, LoadReport, RuleException, Suppressed};
+use neph_runtime::Detection;
+use serde_json::{Value, json};
+
+use crate::terminal::Terminal;
+
+/// Counts by overlay, by exception list and by rule.
+pub(super) struct Tuned {
+    pub(super) overlays: Vec<Value>,
+    pub(super) lists: Vec<Value>,
+    pub(super) suppressed: Vec<Value>,
+    lines: Vec<String>,
+}
+
+impl Tuned {
+    pub(super) fn new(
+        report: &LoadReport,
+        exceptions: &[RuleException],
+        detection: &Detection,
+        flow: &AlertFlow,
+    ) -> Self {
+        let mut by_source: BTreeMap<&ExceptionSource, (u64, Vec<Value>)> = BTreeMap::new();
+        for (exception, excepted) in exceptions.iter().zip(&detection.excepted) {
+            let (sum, each) = by_source.entry(&exception.source).or_default();
+            *sum += excepted;
+            each.push(json!({
+                "name": exception.name,
+                "owner": exception.upkeep.owner,
+                "reason": exception.upkeep.reason,
+                "expires": exception.upkeep.expires,
+                "rules": exception.rules.len(),
+                "excepted": excepted,
+            }));
+        }
+        let suppressed = flow.suppressed();
+        let mut tuned = Self {
+            overlays: Vec::new(),
+            lists: Vec::new(),
+            suppressed: Vec::new(),
+            lines: Vec::new(),
+        };
+        for overlay in &report.overlays {
+            let source = ExceptionSource::Overlay(overlay.name.clone());
+            let (excepted, each) = by_source.remove(&source).unwrap_or_default();
+            let by_overlay = |one: &&Suppressed| one.overlay.as_ref() == Some(&overlay.name);
+            let alerts: u64 = suppressed.iter().filter(by_overlay).map(|one| one.count).sum();
+            if excepted + alerts > 0 {
+                tuned.lines.push(format!(
+                    "overlay `{}`: {excepted} events excepted, {alerts} alerts suppressed",
+                    overlay.name
+                ));
+            }
+            tuned.overlays.push(json!({
+                "name": overlay.name,
+                "file": overlay.file,
+                "owner": overlay.upkeep.owner,
+                "reason": overlay.upkeep.reason,
+                "expires": overlay.upkeep.expires,
+                "is_expired": overlay.upkeep.is_expired,
+                "has_problems": overlay.has_problems,
+                "rules": overlay.rules.len(),
+                "excepted": excepted,
+                "suppressed": alerts,
+                "exceptions": each,
+            }));
+        }
+        for (source, (excepted, each)) in by_source {
+            let ExceptionSource::ExceptionList(list) = source else {
+                continue;
+            };
+            if excepted > 0 {
+                tuned
+                    .lines
+                    .push(format!("exception list `{list}`: {excepted} events excepted"));
+            }
+            tuned
+                .lists
+                .push(json!({"list_id": list, "excepted": excepted, "items": each}));
+        }
+        for one in suppressed
+            .iter()
+            .filter(|one| one.overlay.is_none() && one.count > 0)
+        {
+            tuned.lines.push(format!(
+                "rule `{}`: {} alerts suppressed, as it asks for",
+                one.rule_id, one.count
+            ));
+        }
+        tuned.suppressed = suppressed
+            .iter()
+            .map(|one| json!({"rule_id": one.rule_id, "overlay": one.overlay, "count": one.count}))
+            .collect();
+        tuned
+    }
+
+    pub(super) fn report(&self, terminal: &Terminal) {
+        for line in &self.lines {
+            terminal.note_plain(line);
+        }
+    }
+}
