@@ -12,13 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use neph_diag::{Severity, has_errors};
-use neph_engine::{Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record};
+use neph_engine::{Matcher, OperatorConfig, Operators, Origin, Program, Record};
 use neph_event::Instant;
 use neph_plan::Plan;
-use neph_rules::alert::{Alert, AlertBuilder};
-use neph_rules::grouping::Grouping;
+use neph_rules::alert::Alert;
 use neph_rules::rule_tests::{Setting, TestCase, TestFile};
-use neph_rules::{LoadOptions, Rule, RuleSet, RuleState, load_with};
+use neph_rules::{AlertFlow, LoadOptions, Rule, RuleSet, RuleState, Told, load_with};
 
 use events::Events;
 
@@ -60,7 +59,7 @@ pub struct TestRunner {
 /// Rules, ready to be run.
 #[derive(Debug)]
 struct Loaded {
-    rules: Vec<Rule>,
+    rules: Vec<Arc<Rule>>,
     program: Arc<Program>,
     /// What is wrong with the rules.
     problems: Vec<String>,
@@ -173,11 +172,9 @@ impl Loaded {
                 file.name
             ));
         }
-        let (program, errors) = Program::compile(set.rules.iter().filter_map(|rule| rule.plan.as_ref()));
-        problems.extend(errors.iter().map(|error| format!("a rule cannot run: {error}")));
         Self {
-            rules: set.rules,
-            program: Arc::new(program),
+            rules: set.rules.into_iter().map(Arc::new).collect(),
+            program: Arc::new(set.program),
             problems,
         }
     }
@@ -207,17 +204,16 @@ impl Loaded {
             matcher.matches(&record, |step| operators.push(step, &mut told));
         }
         operators.finish(&mut told);
-        let mut builders: Vec<AlertBuilder<'_>> = self.rules.iter().map(AlertBuilder::new).collect();
-        let mut grouping = Grouping::new(&self.rules);
-        let mut alerts = Vec::new();
+        let mut flow = AlertFlow::new(self.rules.clone(), false);
+        let mut raised = Vec::new();
         for outcome in told {
-            let Outcome::Found(found) = outcome else { continue };
-            let rule = found.rule.0 as usize;
-            if let Some(builder) = builders.get_mut(rule) {
-                grouping.push(rule, builder.build(&found), &mut alerts);
-            }
+            flow.take(outcome, &mut raised);
         }
-        grouping.finish(&mut alerts);
-        alerts
+        flow.finish(&mut raised);
+        let alerts = raised.into_iter().filter_map(|told| match told {
+            Told::Raised(alert) | Told::Updated(alert) => Some(alert),
+            Told::Retracted(_) => None,
+        });
+        alerts.collect()
     }
 }

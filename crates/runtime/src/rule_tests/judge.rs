@@ -1,5 +1,7 @@
 //! Compares the alerts of a case with those that it expects, and explains what differs.
 
+use std::sync::Arc;
+
 use neph_event::{Field, FieldType, Row, Slots};
 use neph_plan::{Plan, Query};
 use neph_rules::Rule;
@@ -13,8 +15,8 @@ use super::{CaseFailure, Event};
 const NAMED: usize = 5;
 
 /// The alerts that count: of the rules that the case is about, and not of history alone.
-pub(super) fn counted(case: &TestCase, rules: &[Rule], alerts: Vec<Alert>) -> Vec<Alert> {
-    let wanted: Vec<&Rule> = rules
+pub(super) fn counted(case: &TestCase, rules: &[Arc<Rule>], alerts: Vec<Alert>) -> Vec<Alert> {
+    let wanted: Vec<&Arc<Rule>> = rules
         .iter()
         .filter(|rule| case.only.is_empty() || case.only.iter().any(|name| is_named(rule, name)))
         .collect();
@@ -30,7 +32,12 @@ fn is_named(rule: &Rule, name: &str) -> bool {
 }
 
 /// Everything that is not as expected.
-pub(super) fn judge(case: &TestCase, rules: &[Rule], events: &[Event], alerts: &[Alert]) -> Vec<CaseFailure> {
+pub(super) fn judge(
+    case: &TestCase,
+    rules: &[Arc<Rule>],
+    events: &[Event],
+    alerts: &[Alert],
+) -> Vec<CaseFailure> {
     let mut failures = Vec::new();
     for name in &case.only {
         if !rules.iter().any(|rule| is_named(rule, name)) {
@@ -39,7 +46,7 @@ pub(super) fn judge(case: &TestCase, rules: &[Rule], events: &[Event], alerts: &
     }
     let mut open: Vec<&Alert> = alerts.iter().collect();
     for expected in &case.expect {
-        let of_rule: Vec<&Rule> = rules
+        let of_rule: Vec<&Arc<Rule>> = rules
             .iter()
             .filter(|rule| expected.rule.as_ref().is_none_or(|name| is_named(rule, name)))
             .collect();
@@ -92,7 +99,7 @@ pub(super) fn judge(case: &TestCase, rules: &[Rule], events: &[Event], alerts: &
     failures
 }
 
-fn unknown_rule(name: &str, line: u64, rules: &[Rule]) -> CaseFailure {
+fn unknown_rule(name: &str, line: u64, rules: &[Arc<Rule>]) -> CaseFailure {
     CaseFailure {
         message: format!("no rule `{name}` runs"),
         line,
