@@ -65,6 +65,7 @@ static SOURCES: &[SourceInfo] = &[
     docker::events::INFO,
     docker::authz::INFO,
     docker::daemon::INFO,
+    docker::cri::INFO,
     podman::events::INFO,
     podman::api_log::INFO,
     ocsf::INFO,

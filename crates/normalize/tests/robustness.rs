@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 #[path = "seeds/containers.rs"]
 mod containers;
+#[path = "seeds/large.rs"]
+mod large;
 
 /// One whole record of each kind.
 fn seeds() -> Vec<Value> {
@@ -320,7 +322,7 @@ fn deep_and_large_records_are_survived() {
         "<Event><System><Channel>Security</Channel><EventID>1</EventID></System><EventData>{data}</EventData></Event>"
     )));
     large.push(json!({"EventID": 1, "Channel": "x", "EventData": many}));
-    large.extend(containers::large());
+    large.extend(large::records());
     for record in large {
         let raw = serde_json::to_vec(&record).expect("a value has a text");
         assert!(raw.len() > 1_000_000, "{} bytes are not many", raw.len());

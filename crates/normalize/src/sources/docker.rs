@@ -6,6 +6,7 @@
 
 pub(super) mod api;
 pub(super) mod authz;
+pub(super) mod cri;
 pub(super) mod daemon;
 pub(super) mod events;
 

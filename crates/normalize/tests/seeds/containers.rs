@@ -1,4 +1,4 @@
-//! Records of containers, sensors, web servers and exchange formats: a whole one of each source, and large ones.
+//! One whole record of each source of containers, sensors, web servers and exchange formats.
 
 use serde_json::{Value, json};
 
@@ -7,6 +7,8 @@ const LINES: &[&str] = &[
     "time=\"2026-11-21T19:34:02.869892219Z\" level=debug msg=\"Calling POST /v1.41/containers/create?name=a%20b\"\ntime=\"2026-11-21T19:34:02.869961915Z\" level=debug msg=\"form data: {\\\"Cmd\\\":[\\\"sh\\\",\\\"-c\\\",\\\"x\\\"],\\\"Image\\\":\\\"r:5000/a/b:1@sha256:00\\\",\\\"Env\\\":[\\\"A=1\\\"],\\\"HostConfig\\\":{\\\"Privileged\\\":true}}\"",
     "time=\"2026-11-21T19:34:02.869892219Z\" level=error msg=\"Handler for POST /v1.41/images/a/b:1/push returned error: no\" error=\"\\x41\\u00e9\\n\" module=api",
     "time=\"2026-11-21T19:34:02.869892219Z\" level=debug msg=\"{Action=json, LoginUID=1000, PID=21075}\"",
+    "time=\"2026-11-21T19:34:02.869892219Z\" level=info msg=\"Exec for \\\"4faa6f19f52b04\\\" with command [sh -c id], tty true and stdin true\"",
+    "2026-11-21 19:34:02.298219138 +0100 CET k8s.io /tasks/exec-started {\"container_id\":\"4faa\",\"exec_id\":\"9\",\"pid\":77,\"image\":\"a:1\"}",
     "@ - - [21/Nov/2026:19:38:23 +0000] \"GET /v4.0.0/libpod/containers/json HTTP/1.1\" 200 1076 \"\" \"curl/7.88.1\"",
     "time=\"2026-11-21T19:38:18Z\" level=info msg=\"podman filtering at log level debug\"",
     "2026-11-21T19:38:05.330000000Z stdout F started",
@@ -63,42 +65,4 @@ pub(crate) fn seeds() -> Vec<Value> {
                 "attributes": [{"key": "process.pid", "value": {"intValue": "7"}}]}]}]}]}),
     ]);
     seeds
-}
-
-/// Records of megabytes, each of one source.
-pub(crate) fn large() -> Vec<Value> {
-    let many = |text: &str, count: usize| text.repeat(count);
-    let numbered = |count: usize, make: &dyn Fn(usize) -> Value| (0..count).map(make).collect::<Vec<Value>>();
-    let labels: serde_json::Map<String, Value> = (0..100_000)
-        .map(|number| (format!("a.b{number}"), json!("v")))
-        .collect();
-    vec![
-        json!(format!(
-            "198.51.100.7 - - [21/Nov/2026:19:36:56 +0000] \"GET /{} HTTP/1.1\" 200 8",
-            many("a?b#\\\"%2F", 1_000_000)
-        )),
-        json!(format!(
-            "time=\"2026-11-21T19:34:02.869892219Z\" level=debug msg=\"Calling POST /v1.41/build?{}\"",
-            many("t=%2F&", 1_000_000)
-        )),
-        json!(format!(
-            "1795289642.779 1 192.0.2.24 TCP_MISS/200 4 GET http://{}/ - HIER_NONE/- -",
-            many("u:p@", 1_000_000)
-        )),
-        json!(format!(
-            "#Fields: date time {}cs-method\n2026-11-21 19:36:56 {}GET",
-            many("cs-x ", 500_000),
-            many("v ", 500_000)
-        )),
-        json!({"Type": "container", "Action": format!("exec_start: {}", many("a ", 1_000_000)), "timeNano": 1, "Actor": {"ID": "a", "Attributes": labels}}),
-        json!({"rule": "r", "priority": "p", "time": "2026-11-21T22:03:57Z", "tags": numbered(200_000, &|number| json!(format!("T{number:06}"))),
-            "output_fields": {"proc.cmdline": many("\"a b\" ", 500_000)}}),
-        json!({"class_uid": 2004, "category_uid": 2, "metadata": {"version": "1"}, "attacks":
-            numbered(100_000, &|number| json!({"technique": {"uid": format!("T{number}")}}))}),
-        json!({"process_exec": {"process": {"exec_id": "a", "binary": "b", "arguments": many("x ", 1_000_000), "pod": {"pod_labels": labels}}}}),
-        json!({"resourceLogs": [{"resource": {"attributes": numbered(20_000, &|number| json!({"key": format!("k{number}"), "value": {"intValue": "1"}}))},
-            "scopeLogs": [{"logRecords": numbered(500, &|number| json!({"body": {"stringValue": format!("line {number} {}", "x".repeat(2000))}}))}]}]}),
-        json!({"webaclId": "a", "action": "ALLOW", "httpRequest": {"uri": "/", "headers":
-            numbered(50_000, &|number| json!({"name": format!("h{number}"), "value": "v"}))}}),
-    ]
 }

@@ -9,7 +9,7 @@
 
 use std::sync::LazyLock;
 
-use super::api;
+use super::{api, cri};
 use crate::join::{Joining, Part};
 use crate::json;
 use crate::logfmt;
@@ -27,7 +27,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     dataset: "docker.daemon",
     os: None,
     mappings: &[FIELDS],
-    derived: &[DERIVED, api::DERIVED],
+    derived: &[DERIVED, api::DERIVED, cri::CALL],
     detect,
     start: || Box::new(Stateless(normalize)),
 };
@@ -174,6 +174,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         docker::container(document, container);
     } else {
         follow(record, document, message);
+        cri::call(document, message);
     }
     if record.object.is_none() {
         for line in lines {

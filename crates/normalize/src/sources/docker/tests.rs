@@ -278,3 +278,40 @@ fn output_of_containers_is_read_as_what_it_is() {
         ],
     );
 }
+
+#[test]
+fn containerd_is_read() {
+    check(
+        r#"time="2026-11-21T19:34:02.869892219Z" level=info msg="Exec for \"4faa6f19f52b04\" with command [sh -c id], tty true and stdin true""#,
+        "docker_daemon",
+        &[
+            ("event.dataset", "containerd.log"),
+            ("event.action", "Exec"),
+            ("event.category", "[\"api\",\"process\"]"),
+            ("event.type", "[\"start\"]"),
+            ("container.id", "4faa6f19f52b04"),
+            ("container.runtime", "containerd"),
+            ("process.command_line", "sh -c id"),
+        ],
+    );
+    check(
+        r#"time="2026-11-21T19:34:02.869892219Z" level=info msg="PullImage \"docker.io/shop/web:1.0\"""#,
+        "docker_daemon",
+        &[
+            ("container.image.tag", "[\"1.0\"]"),
+            ("event.type", "[\"creation\"]"),
+        ],
+    );
+    check(
+        r#"2026-11-21 19:34:02.298219138 +0100 CET k8s.io /tasks/exec-started {"container_id":"4faa","exec_id":"9","pid":77}"#,
+        "containerd_events",
+        &[
+            ("@timestamp", "2026-11-21T18:34:02.298Z"),
+            ("event.action", "/tasks/exec-started"),
+            ("event.category", "[\"process\"]"),
+            ("container.id", "4faa"),
+            ("process.pid", "77"),
+            ("containerd.event.namespace", "k8s.io"),
+        ],
+    );
+}
