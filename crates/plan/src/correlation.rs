@@ -8,8 +8,8 @@ use crate::{Condition, FieldId};
 /// A candidate is an event that satisfies the condition of a source, or a match of another correlation. Candidates are
 /// taken in the order of their times, those of one time together. An event that was delivered twice is one.
 ///
-/// A match takes the candidates up to its last one: they count in no other. Of one group there is no other match that ends
-/// within `timespan` after the first candidate of a match, so that a flood is told once in that time.
+/// A match takes the candidates up to its last one: they count in no other. For `timespan` after it the group has no other
+/// match, so that a flood is told once in that time; what came in the meantime counts in the next one.
 ///
 /// Source: <https://github.com/SigmaHQ/sigma-specification/blob/main/specification/sigma-correlation-rules-specification.md>
 #[derive(Clone, Debug)]

@@ -60,7 +60,7 @@ impl Counting {
             && self.quiet.is_none()
             && let Some(told) = self.answer(question, key)
         {
-            self.quiet = Some(later_by(told.first, timespan));
+            self.quiet = Some(later_by(time, timespan));
             self.clear();
             found.push(told);
         }

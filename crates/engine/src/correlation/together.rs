@@ -149,8 +149,7 @@ impl Gathering {
             let Some(told) = told(&gathered, key) else {
                 continue;
             };
-            let until = later_by(first, timespan);
-            self.quiet = Some(until);
+            self.quiet = Some(later_by(now, timespan));
             self.latest = Vec::new();
             self.chains = Vec::new();
             if alternative.absent.is_empty() {
@@ -159,7 +158,7 @@ impl Gathering {
                 self.waiting = Some(Box::new(Waiting {
                     found: told,
                     absent: alternative.absent.clone(),
-                    until,
+                    until: later_by(first, timespan),
                 }));
             }
             return;

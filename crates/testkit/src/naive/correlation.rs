@@ -210,9 +210,9 @@ fn within(first: Instant, last: Instant, timespan: u64) -> bool {
 
 fn rising(query: &Correlation, candidates: &[Candidate]) -> Matches {
     let mut matches = Matches::new();
-    let (mut taken, mut first_of_last): (Option<Instant>, Option<Instant>) = (None, None);
+    let (mut taken, mut last_match): (Option<Instant>, Option<Instant>) = (None, None);
     for now in times(candidates) {
-        if first_of_last.is_some_and(|first| within(first, now, query.timespan)) {
+        if last_match.is_some_and(|last| within(last, now, query.timespan)) {
             continue;
         }
         let window: Vec<Candidate> = candidates
@@ -222,7 +222,7 @@ fn rising(query: &Correlation, candidates: &[Candidate]) -> Matches {
             .collect();
         if let Some(tally) = answer(query, &window) {
             taken = Some(now);
-            first_of_last = window.first().map(|one| one.time);
+            last_match = Some(now);
             matches.push((window, Some(tally)));
         }
     }
@@ -327,7 +327,7 @@ fn together(
                     }
                 }
                 None => {
-                    quiet_from = Some(first);
+                    quiet_from = Some(now);
                     matches.push((gathered, None));
                 }
             }
