@@ -9,6 +9,7 @@ mod input;
 mod normalize;
 mod query;
 mod rules;
+mod sources;
 mod table;
 mod terminal;
 
@@ -42,6 +43,7 @@ enum Command {
     Query(query::Args),
     Normalize(normalize::Args),
     Rules(rules::Args),
+    Sources(sources::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Query(args) => query::run(&args, &terminal),
         Command::Normalize(args) => normalize::run(&args, &terminal),
         Command::Rules(args) => rules::run(&args, &terminal),
+        Command::Sources(args) => sources::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(&args),
     };

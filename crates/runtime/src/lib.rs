@@ -10,6 +10,7 @@
 //! **Architecture invariant:** results depend on the inputs alone, never on the number of threads, the size of chunks or
 //! the timing of reads.
 
+pub mod coverage;
 mod detect;
 mod events;
 pub mod input;
