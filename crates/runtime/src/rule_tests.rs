@@ -6,6 +6,7 @@
 
 mod events;
 mod judge;
+mod save;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use neph_rules::alert::Alert;
 use neph_rules::rule_tests::{Setting, TestCase, TestFile};
 use neph_rules::{AlertFlow, LoadOptions, Rule, RuleSet, RuleState, Told, load_with};
 
-use events::Events;
+pub use save::{SavedTest, file_name, save};
 
 /// How a case went.
 #[derive(Clone, Debug)]
@@ -53,7 +54,6 @@ pub struct CaseFailure {
 #[derive(Debug, Default)]
 pub struct TestRunner {
     loaded: Vec<(Setting, Instant, Arc<Loaded>)>,
-    events: Events,
 }
 
 /// Rules, ready to be run.
@@ -108,7 +108,7 @@ impl TestRunner {
         }
         let mut events = Vec::new();
         for given in &case.events {
-            if let Err(failure) = self.events.read(given, case.base, &mut events) {
+            if let Err(failure) = events::read(given, case.base, &mut events) {
                 report.failures.push(failure);
             }
         }

@@ -1,76 +1,82 @@
 //! The events that a case gives, as the documents that rules see.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use neph_event::{Instant, parse_date};
-use neph_normalize::{Joiner, Normalizer, Refusal};
+use neph_normalize::{Dropped, Joiner, Normalizer, Refusal};
 use neph_rules::rule_tests::{Form, Given, fill, fill_all};
 use serde_json::Value;
 
+use super::save::clock_of;
 use super::{CaseFailure, Event};
 use crate::input::{Chunk, ReadOptions, Reader};
 
 /// Characters of a record that are shown where it is not read.
 const SAMPLE: usize = 120;
 
-/// Reads what cases give. Normalisers are kept from case to case.
-#[derive(Debug, Default)]
-pub(super) struct Events {
-    normalizers: BTreeMap<Option<String>, Normalizer>,
+/// Adds the events of an entry; `base` is the time of those that have none.
+pub(super) fn read(given: &Given, base: Instant, out: &mut Vec<Event>) -> Result<(), CaseFailure> {
+    let mut entry = Entry::new(given, base)?;
+    for number in 0..given.repeat {
+        let at = given
+            .at
+            .map(|at| at.saturating_add_nanos(given.every * i128::from(number)));
+        let time = at.unwrap_or(base);
+        let outcome = match &given.form {
+            Form::Ecs(value) => {
+                let mut document = value.clone();
+                fill_all(&mut document, time, number);
+                entry.documents.push(document);
+                Ok(())
+            }
+            Form::Raw(Value::String(text)) => entry.text(&fill(text, time, number)),
+            Form::Raw(value) => {
+                let mut record = value.clone();
+                fill_all(&mut record, time, number);
+                entry.record(record.to_string().as_bytes())
+            }
+            Form::File(path) => entry.file(path),
+        };
+        outcome.map_err(|message| failure(given, message))?;
+        shift(&mut entry.documents, at, base);
+        out.extend(entry.documents.drain(..).map(|document| Event {
+            document: document.to_string().into_bytes(),
+            line: given.line,
+        }));
+    }
+    Ok(())
 }
 
-impl Events {
-    /// Adds the events of an entry; `base` is the time of those that have none.
-    pub(super) fn read(
-        &mut self,
-        given: &Given,
-        base: Instant,
-        out: &mut Vec<Event>,
-    ) -> Result<(), CaseFailure> {
-        let failure = |message: String| CaseFailure {
-            message,
-            line: given.line,
-            details: Vec::new(),
-        };
-        for number in 0..given.repeat {
-            let at = given
-                .at
-                .map(|at| at.saturating_add_nanos(given.every * i128::from(number)));
-            let time = at.unwrap_or(base);
-            let mut documents = match &given.form {
-                Form::Ecs(value) => {
-                    let mut document = value.clone();
-                    fill_all(&mut document, time, number);
-                    vec![document]
-                }
-                Form::Raw(Value::String(text)) => {
-                    let text = fill(text, time, number);
-                    self.text(given, &text).map_err(failure)?
-                }
-                Form::Raw(value) => {
-                    let mut record = value.clone();
-                    fill_all(&mut record, time, number);
-                    let mut documents = Vec::new();
-                    self.record(given, record.to_string().as_bytes(), &mut documents)
-                        .map_err(failure)?;
-                    documents
-                }
-                Form::File(path) => self.file(given, path).map_err(failure)?,
-            };
-            shift(&mut documents, at, base);
-            out.extend(documents.into_iter().map(|document| Event {
-                document: document.to_string().into_bytes(),
-                line: given.line,
-            }));
-        }
-        Ok(())
+fn failure(given: &Given, message: String) -> CaseFailure {
+    CaseFailure {
+        message,
+        line: given.line,
+        details: Vec::new(),
+    }
+}
+
+/// The work on one entry.
+struct Entry<'g> {
+    given: &'g Given,
+    normalizer: Normalizer,
+    documents: Vec<Value>,
+}
+
+impl<'g> Entry<'g> {
+    fn new(given: &'g Given, base: Instant) -> Result<Self, CaseFailure> {
+        let normalizer =
+            Normalizer::new(given.source.as_deref()).map_err(|error| failure(given, error.to_string()))?;
+        Ok(Self {
+            given,
+            normalizer: normalizer.with_clock(clock_of(given.at.unwrap_or(base))),
+            documents: Vec::new(),
+        })
     }
 
     /// A raw text: lines that are joined by their source, or one record of any number of lines.
-    fn text(&mut self, given: &Given, text: &str) -> Result<Vec<Value>, String> {
+    fn text(&mut self, text: &str) -> Result<(), String> {
         let text = text.trim_end_matches(['\n', '\r']);
-        let mut joiner = Joiner::new(given.source.as_deref());
+        let mut joiner = Joiner::new(self.given.source.as_deref());
         let mut records: Vec<Vec<u8>> = Vec::new();
         let mut is_joined = false;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -90,16 +96,12 @@ impl Events {
         if !is_joined {
             records = vec![text.as_bytes().to_vec()];
         }
-        let mut documents = Vec::new();
-        for record in records {
-            self.record(given, &record, &mut documents)?;
-        }
-        Ok(documents)
+        records.iter().try_for_each(|record| self.record(record))
     }
 
-    fn file(&mut self, given: &Given, path: &PathBuf) -> Result<Vec<Value>, String> {
+    fn file(&mut self, path: &PathBuf) -> Result<(), String> {
         let options = ReadOptions {
-            joiner: Joiner::new(given.source.as_deref()),
+            joiner: Joiner::new(self.given.source.as_deref()),
             ..ReadOptions::default()
         };
         let mut reader =
@@ -107,7 +109,6 @@ impl Events {
         if let Some(problem) = reader.take_problems().first() {
             return Err(problem.to_string());
         }
-        let mut documents = Vec::new();
         let mut chunk = Chunk::default();
         while reader.next_chunk(&mut chunk) {
             if let Some(problem) = chunk.problems().next() {
@@ -115,44 +116,33 @@ impl Events {
             }
             for record in chunk.records() {
                 match record {
-                    Ok(record) => self.record(given, record.document, &mut documents)?,
+                    Ok(record) => self.record(record.document)?,
                     Err((_, problem)) => return Err(problem.to_string()),
                 }
             }
         }
-        Ok(documents)
+        Ok(())
     }
 
     /// The documents of a record. What no source recognises is taken as it is if it is an object, as in a run.
-    fn record(&mut self, given: &Given, record: &[u8], out: &mut Vec<Value>) -> Result<(), String> {
+    fn record(&mut self, record: &[u8]) -> Result<(), String> {
         let as_it_is = || {
             serde_json::from_slice::<Value>(record)
                 .ok()
                 .filter(Value::is_object)
         };
-        if given.source.as_deref() == Some("ecs") {
-            out.push(as_it_is().ok_or("the record is not a JSON object")?);
-            return Ok(());
-        }
-        let normalizer = match self.normalizers.get_mut(&given.source) {
-            Some(normalizer) => normalizer,
-            None => {
-                let new = Normalizer::new(given.source.as_deref()).map_err(|error| error.to_string())?;
-                self.normalizers.entry(given.source.clone()).or_insert(new)
-            }
-        };
-        let outcome = normalizer.push(record);
+        let outcome = self.normalizer.push(record);
         for refusal in &outcome.refused {
             match refusal {
-                Refusal::Unrecognised if outcome.documents.is_empty() && given.source.is_none() => {
+                Refusal::Unrecognised if outcome.documents.is_empty() && self.given.source.is_none() => {
                     if let Some(document) = as_it_is() {
-                        out.push(document);
+                        self.documents.push(document);
                         return Ok(());
                     }
                 }
                 // A record without an event is as good a benign case as any.
                 Refusal::Dropped {
-                    reason: neph_normalize::Dropped::NoEvent(_),
+                    reason: Dropped::NoEvent(_),
                     ..
                 } => continue,
                 _ => {}
@@ -163,7 +153,7 @@ impl Events {
         }
         for made in &outcome.documents {
             let document = serde_json::from_slice(&made.document.to_json());
-            out.push(document.map_err(|error| error.to_string())?);
+            self.documents.push(document.map_err(|error| error.to_string())?);
         }
         Ok(())
     }

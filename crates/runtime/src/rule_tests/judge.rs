@@ -166,7 +166,7 @@ fn misfits(alert: &Alert, expected: &Expected) -> Vec<String> {
 }
 
 /// The values of a field, whether its path is nested, dotted or both, as texts.
-fn collect(value: &Value, path: &str, out: &mut Vec<String>) {
+pub(super) fn collect(value: &Value, path: &str, out: &mut Vec<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, path, out)),
         Value::Object(entries) => {
