@@ -1,6 +1,7 @@
 //! `neph detect`: rules over records, alerts out.
 
 mod print;
+mod save;
 mod tuned;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use crate::input::{self, InputArgs};
 use crate::rules::{BesideArgs, report_load};
 use crate::terminal::Terminal;
 use print::Printer;
+use save::Saver;
 use tuned::Tuned;
 
 /// Run rules over logs and print the alerts
@@ -48,6 +50,12 @@ pub(crate) struct Args {
     /// says, and growing files are followed.
     #[arg(long)]
     live: bool,
+    /// Write each alert as a test beside rules, with its events: to this folder, or into one file `NAME.test.yaml`.
+    #[arg(long, value_name = "FOLDER|FILE", conflicts_with = "parse_only")]
+    save_case: Option<PathBuf>,
+    /// With --save-case: the alerts of this rule only, by id or name; may be given several times.
+    #[arg(long, value_name = "RULE", requires = "save_case")]
+    rule: Vec<String>,
     /// Only read and parse the records: the floor that the speed of everything else is measured against.
     #[arg(long)]
     parse_only: bool,
@@ -125,6 +133,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         fail: false,
         number: 0,
         failure: None,
+        saver: args
+            .save_case
+            .as_ref()
+            .map(|target| Saver::new(target, &args.rule, &rules, &args.rules, args.beside.options())),
     };
     let options = args.input.run_options(args.strict);
     let outcome = detect(
@@ -149,6 +161,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         Err(error) => return Err(Failure::Message(error.to_string())),
     };
     alerts.finish();
+    if let Some(saver) = alerts.saver.take() {
+        saver.write(terminal)?;
+    }
     let tuned = Tuned::new(&report, &exceptions, &detection, &alerts.flow);
     let summary = summary_json(&detection, &rules, &report.counts(), &tuned);
     let (number, fail) = alerts.end(Some(summary))?;
@@ -221,6 +236,7 @@ struct Alerts {
     number: u64,
     /// The first failure to print; nothing is printed after it.
     failure: Option<std::io::Error>,
+    saver: Option<Saver>,
 }
 
 impl Alerts {
@@ -240,6 +256,9 @@ impl Alerts {
             if let Told::Raised(alert) = &told {
                 self.number += 1;
                 self.fail |= self.fail_on.is_some_and(|least| alert.severity >= least);
+                if let Some(saver) = &mut self.saver {
+                    saver.take(alert);
+                }
             }
             if self.failure.is_none() {
                 self.failure = self.printer.tell(told).err();
