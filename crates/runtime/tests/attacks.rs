@@ -62,12 +62,7 @@ fn run(inputs: &[PathBuf], threads: usize, chunk_bytes: usize) -> (Summary, Vec<
             };
             let (_, event) = found.events.first().unwrap();
             let event = event.as_ref().unwrap();
-            events.push(format!(
-                "{}:{} {}",
-                event.origin().source,
-                event.origin().line,
-                event.id().as_str()
-            ));
+            events.push(format!("{}:{}", event.origin().source, event.origin().line));
         },
     );
     (outcome.unwrap().summary, events)
