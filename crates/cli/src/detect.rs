@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             .as_ref()
             .map(|target| Saver::new(target, &args.rule, &rules, &args.rules, args.beside.options())),
     };
-    let options = args.input.run_options(args.strict);
+    let options = args.input.run_options(args.strict, terminal)?;
     let outcome = detect(
         &mut reader,
         &program,
@@ -188,7 +188,7 @@ fn parse_only(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let bar = args.input.progress(terminal);
     let outcome = parse(
         &mut reader,
-        &args.input.run_options(args.strict),
+        &args.input.run_options(args.strict, terminal)?,
         &mut |progress| bar.show(progress),
     );
     bar.clear();

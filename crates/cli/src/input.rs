@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use neph_enrich::Enrichment;
 use neph_event::{DateFormat, Instant};
 use neph_normalize::{Clock, Joiner, Normalizer, sources};
 use neph_runtime::input::{ReadOptions, Reader, RecordPlace};
@@ -40,6 +42,11 @@ pub(crate) struct InputArgs {
     /// When the records were written at the latest, for times without a year, such as those of syslog. [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     written_by: Option<Instant>,
+    /// Add to events what files say: databases in MaxMind's format, the published address ranges of AWS, Azure and Google
+    /// Cloud, own lists of assets and identities (CSV, JSON lines, YAML), or folders of them; their kind is told by their
+    /// content. The word `user-agent` takes user agents apart. Nothing that a record says is replaced.
+    #[arg(long, value_name = "FILE|DIR")]
+    enrich: Vec<PathBuf>,
     /// Show no progress bar, even on a terminal.
     #[arg(long)]
     no_progress: bool,
@@ -55,6 +62,21 @@ impl InputArgs {
     /// Opens the inputs; each line comes by itself.
     pub(crate) fn reader_of_lines(&self) -> Result<Reader, Failure> {
         self.reader_joining(false, Joiner::of(Vec::new()))
+    }
+
+    /// What is added to events. What a file holds that cannot be used is told.
+    pub(crate) fn enrichment(&self, terminal: &Terminal) -> Result<Option<Arc<Enrichment>>, Failure> {
+        if self.enrich.is_empty() {
+            return Ok(None);
+        }
+        let (enrichment, problems) = Enrichment::load(&self.enrich);
+        for problem in &problems {
+            terminal.warning(&problem.to_string());
+        }
+        if enrichment.is_empty() {
+            return Err(Failure::Message("nothing of `--enrich` can be used".into()));
+        }
+        Ok(Some(Arc::new(enrichment)))
     }
 
     /// A normaliser for the source that is forced, if one is.
@@ -94,15 +116,16 @@ impl InputArgs {
     }
 
     /// How the run goes.
-    pub(crate) fn run_options(&self, strict: bool) -> RunOptions {
+    pub(crate) fn run_options(&self, strict: bool, terminal: &Terminal) -> Result<RunOptions, Failure> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        RunOptions {
+        Ok(RunOptions {
             threads: self.threads.unwrap_or_else(cores).max(1),
             strict,
             keep_problems: SHOWN_PROBLEMS,
             source: self.source.clone(),
             clock: self.clock(),
-        }
+            enrichment: self.enrichment(terminal)?,
+        })
     }
 
     /// A bar on standard error, if a person is watching.

@@ -39,6 +39,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut normalizer = normalizer
         .with_original(!args.no_original)
         .with_explanations(args.explain);
+    if let Some(enrichment) = args.input.enrichment(terminal)? {
+        normalizer = normalizer.with_enricher(enrichment.enricher());
+    }
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     let mut chunk = Chunk::default();
     while reader.next_chunk(&mut chunk) {

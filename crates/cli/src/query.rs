@@ -228,7 +228,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         &mut reader,
         &prepare(program),
         &mut operators,
-        &args.input.run_options(args.strict_input),
+        &args.input.run_options(args.strict_input, terminal)?,
         &mut |progress| bar.show(progress),
         &mut |told| bar.suspend(|| rows.take(told)),
     );

@@ -43,7 +43,7 @@ pub use explain::{Explanation, Provenance};
 pub use join::{Joined, Joiner, Joining, Part};
 pub use json::{JsonError, parse};
 pub use mapping::{How, Mapping};
-pub use normalizer::{Counts, Normalised, Normalizer, Outcome, Refusal, UnknownSource};
+pub use normalizer::{Counts, Enrich, Normalised, Normalizer, Outcome, Refusal, UnknownSource};
 pub use record::Record;
 pub use source::{Confidence, Derived, Dropped, Source, SourceInfo};
 pub use sources::sources;

@@ -32,9 +32,16 @@ pub struct Normalizer {
     started: Vec<Option<Box<dyn Source>>>,
     marks: ecs::Marks,
     clock: Clock,
+    enricher: Option<Box<dyn Enrich>>,
     keep_original: bool,
     explain: bool,
     counts: Counts,
+}
+
+/// Adds to documents what their records do not say. One for each normaliser, so that it may remember what it was asked.
+pub trait Enrich: Send {
+    /// Adds to a document that is complete otherwise.
+    fn enrich<'a>(&mut self, document: &'a Map<'a>);
 }
 
 /// There is no source of this name.
@@ -133,6 +140,7 @@ impl Normalizer {
             started: sources().iter().map(|_| None).collect(),
             marks: ecs::Marks::default(),
             clock: Clock::default(),
+            enricher: None,
             keep_original: true,
             explain: false,
             counts: Counts::default(),
@@ -151,6 +159,18 @@ impl Normalizer {
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// What is added to each document.
+    #[must_use]
+    pub fn with_enricher(mut self, enricher: impl Enrich + 'static) -> Self {
+        self.enricher = Some(Box::new(enricher));
+        self
+    }
+
+    /// Whether anything is added to documents, so that not even an ECS document stays as it stands in its record.
+    pub fn enriches(&self) -> bool {
+        self.enricher.is_some()
     }
 
     /// Whether each document says where its fields come from (they do not unless told to: it takes time).
@@ -201,6 +221,7 @@ impl Normalizer {
             marks: &mut self.marks,
             whole: None,
             clock: &self.clock,
+            enricher: &mut self.enricher,
             keep_original: self.keep_original,
             explain: self.explain,
             made: Vec::new(),
@@ -233,6 +254,7 @@ struct Work<'w, 'n> {
     /// The record as a whole, where it is an object.
     whole: Option<&'n Map<'n>>,
     clock: &'n Clock,
+    enricher: &'w mut Option<Box<dyn Enrich>>,
     keep_original: bool,
     explain: bool,
     made: Vec<&'n Map<'n>>,
@@ -366,11 +388,16 @@ impl<'n> Work<'_, 'n> {
                 .as_ref()
                 .map(|paths| paths.explain(root, info))
                 .unwrap_or_default();
+            if let Some(enricher) = self.enricher {
+                enricher.enrich(root);
+            }
             self.outcome.documents.push(Normalised {
                 source: info,
                 document: Document::new(root),
                 explanations,
-                is_record: index == ECS && self.whole.is_some_and(|whole| std::ptr::eq(whole, root)),
+                is_record: index == ECS
+                    && self.enricher.is_none()
+                    && self.whole.is_some_and(|whole| std::ptr::eq(whole, root)),
             });
         }
     }
@@ -389,6 +416,9 @@ impl<'n> Work<'_, 'n> {
             };
             for root in self.made.drain(..) {
                 complete(root, info, &record, self.keep_original);
+                if let Some(enricher) = self.enricher {
+                    enricher.enrich(root);
+                }
                 let document = Document::new(root);
                 self.outcome.documents.push(Normalised {
                     source: info,

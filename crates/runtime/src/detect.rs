@@ -47,7 +47,7 @@ pub fn detect(
     let worker = || -> Result<MatchWorker, UnknownSource> {
         Ok(MatchWorker {
             matcher: Matcher::new(Arc::clone(program)),
-            reader: EventReader::new(options.source.as_deref(), &options.clock)?,
+            reader: EventReader::new(options)?,
             live,
         })
     };

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use neph_engine::{Matcher, Origin, Program, StepMatch};
 use neph_event::{Instant, parse_date};
 use neph_normalize::{
-    Clock, Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
+    Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
 };
 
 use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
-use crate::run::Tally;
+use crate::run::{RunOptions, Tally};
 
 /// The name that takes records for ECS documents, whatever they look like.
 const AS_IT_IS: &str = "ecs";
@@ -65,15 +65,17 @@ impl EventReader {
     ///
     /// # Errors
     /// There is no such source.
-    pub(crate) fn new(source: Option<&str>, clock: &Clock) -> Result<Self, UnknownSource> {
-        let normalizer = match source {
-            Some(AS_IT_IS) => None,
-            other => Some(Normalizer::new(other)?.with_clock(clock.clone())),
+    pub(crate) fn new(options: &RunOptions) -> Result<Self, UnknownSource> {
+        let source = options.source.as_deref();
+        let normalizer = match (source, &options.enrichment) {
+            (Some(AS_IT_IS), None) => None,
+            (source, None) => Some(Normalizer::new(source)?),
+            (source, Some(enrichment)) => Some(Normalizer::new(source)?.with_enricher(enrichment.enricher())),
         };
         Ok(Self {
-            normalizer,
+            normalizer: normalizer.map(|normalizer| normalizer.with_clock(options.clock.clone())),
             is_forced: source.is_some(),
-            expects_ecs: source.is_none(),
+            expects_ecs: source.is_none() && options.enrichment.is_none(),
         })
     }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant as Clock;
 
+use neph_enrich::Enrichment;
+
 use crate::input::{Chunk, InputProblem, PlacedProblem, ProblemKind, ProblemLog, Reader, Record, diagnose};
 use crate::pipeline::{self, Worker};
 use crate::{Progress, RunError, Summary};
@@ -24,6 +26,8 @@ pub struct RunOptions {
     pub source: Option<String>,
     /// What times without a year or a zone are read by.
     pub clock: neph_normalize::Clock,
+    /// What is added to events, if anything is.
+    pub enrichment: Option<Arc<Enrichment>>,
 }
 
 impl Default for RunOptions {
@@ -34,6 +38,7 @@ impl Default for RunOptions {
             keep_problems: 20,
             source: None,
             clock: neph_normalize::Clock::default(),
+            enrichment: None,
         }
     }
 }

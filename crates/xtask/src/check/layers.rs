@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("esql", &["plan", "event", "diag"]),
     ("engine", &["plan", "event"]),
     ("normalize", &["event"]),
+    ("enrich", &["normalize"]),
     (
         "rules",
         &[
