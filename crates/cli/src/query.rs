@@ -23,7 +23,7 @@ use crate::terminal::Terminal;
 /// Search logs with a query and print events, sequences or samples
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
+    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang sigma '{s: {Image|endswith: /curl}, condition: s}' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
 )]
 pub(crate) struct Args {
     /// The query.
@@ -107,6 +107,8 @@ enum Language {
     Kql,
     /// Lucene's query strings.
     Lucene,
+    /// What stands in the `detection` of a Sigma rule, or a whole rule.
+    Sigma,
 }
 
 /// What came of a query.
@@ -119,10 +121,10 @@ pub(crate) struct Compiled {
 }
 
 impl Language {
-    /// The language as the crate of KQL has it; EQL is none of its.
+    /// The language as the crate of KQL has it; EQL and Sigma are none of its.
     fn dialect(self) -> Option<Dialect> {
         match self {
-            Self::Eql => None,
+            Self::Eql | Self::Sigma => None,
             Self::Kql => Some(Dialect::Kql),
             Self::Lucene => Some(Dialect::Lucene),
         }
@@ -160,6 +162,14 @@ impl QueryArgs {
         let now = Instant::from_nanos(now);
         let tiebreaker_field = self.tiebreaker.as_deref();
         let (plan, diagnostics) = match self.lang.dialect() {
+            None if self.lang == Language::Sigma => {
+                let options = neph_sigma::Options {
+                    mappings: neph_sigma::Mappings::shipped(),
+                    lists: &std::collections::BTreeMap::new(),
+                };
+                let compiled = neph_sigma::compile_fragment(query, &options);
+                (compiled.plan, compiled.diagnostics)
+            }
             None => {
                 let options = CompileOptions {
                     tiebreaker_field,

@@ -115,6 +115,57 @@ pub fn parse(text: &str) -> Vec<Document> {
     documents
 }
 
+/// Reads a fragment: a `detection`, or what stands in one, with or without `logsource`; a whole rule is one, too. Nothing
+/// where it is none, which has been told.
+pub(crate) fn fragment(text: &str) -> (Option<Rule>, Vec<Diagnostic>) {
+    let mut documents = yaml::read(text);
+    let end = Span::new(text.len(), text.len());
+    if let Some(second) = documents.get(1) {
+        let message = "a query is one document";
+        return (
+            None,
+            vec![Diagnostic::new(&codes::KEY_MISSING, second.span, message)],
+        );
+    }
+    let document = documents.pop();
+    let (root, diagnostics) =
+        document.map_or_else(Default::default, |document| (document.root, document.diagnostics));
+    let mut reader = Reader { text, diagnostics };
+    let Some(root) = root else {
+        if reader.diagnostics.is_empty() {
+            reader.missing("detection", end);
+        }
+        return (None, reader.diagnostics);
+    };
+    let (node, place) = match root.entry("detection") {
+        Some(entry) => (&entry.value, entry.key_span),
+        None => (&root, root.span),
+    };
+    let logsource = root
+        .entry("logsource")
+        .map(|entry| (reader.logsource_of(&entry.value), entry.value.span));
+    let timeframe = node.get("timeframe");
+    let timeframe = timeframe.and_then(|node| Some((reader.timespan(node, "timeframe")?, node.span)));
+    let (searches, read) = reader.searches(node, place, &["timeframe", "logsource"]);
+    let aggregation = read.iter().find_map(|read| read.aggregation.clone());
+    let (logsource, logsource_span) = logsource.unwrap_or_default();
+    let rule = Rule {
+        about: About {
+            title: Some("query".into()),
+            id_span: place,
+            ..About::default()
+        },
+        logsource,
+        logsource_span,
+        searches,
+        conditions: read.into_iter().map(|read| read.condition).collect(),
+        aggregation,
+        timeframe,
+    };
+    let rule = (!neph_diag::has_errors(&reader.diagnostics)).then_some(rule);
+    (rule, reader.diagnostics)
+}
+
 pub(crate) struct Reader<'a> {
     pub(crate) text: &'a str,
     pub(crate) diagnostics: Vec<Diagnostic>,

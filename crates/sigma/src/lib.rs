@@ -29,6 +29,6 @@ pub mod yaml;
 pub use codes::*;
 pub use collection::{Collection, DocumentId};
 pub use document::{Content, Document, parse};
-pub use lower::{Compiled, Options, compile};
+pub use lower::{Compiled, Options, compile, compile_fragment};
 pub use mapping::Mappings;
 pub use yaml::MAX_BYTES;

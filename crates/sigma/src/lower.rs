@@ -61,6 +61,19 @@ pub fn compile(rule: &Rule, filters: &[&Filter], options: &Options<'_>) -> Compi
     lowering.finish(rule.about.id_span, query)
 }
 
+/// Compiles a query: a `detection`, or what stands in one, with or without `logsource`. Without one it is about all events,
+/// and a field is looked for wherever any mapping says that it stands.
+pub fn compile_fragment(text: &str, options: &Options<'_>) -> Compiled {
+    let (rule, mut diagnostics) = crate::document::fragment(text);
+    let mut compiled = rule.map_or_else(Compiled::default, |rule| compile(&rule, &[], options));
+    diagnostics.append(&mut compiled.diagnostics);
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    Compiled {
+        diagnostics,
+        ..compiled
+    }
+}
+
 /// What a rule is lowered with, and what has come of it so far.
 pub(crate) struct Lowering<'a> {
     options: &'a Options<'a>,

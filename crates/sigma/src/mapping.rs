@@ -125,12 +125,13 @@ impl Mappings {
 
     /// What holds for rules of a log source.
     pub(crate) fn view(&self, logsource: &LogSource) -> View<'_> {
+        let is_open = logsource.parts().next().is_none();
         let sources: Vec<&Source> = self
             .sources
             .iter()
-            .filter(|source| source.logsource.covers(logsource))
+            .filter(|source| is_open || source.logsource.covers(logsource))
             .collect();
-        View { sources }
+        View { sources, is_open }
     }
 }
 
@@ -138,11 +139,16 @@ impl Mappings {
 #[derive(Debug, Default)]
 pub(crate) struct View<'m> {
     sources: Vec<&'m Source>,
+    /// Whether no log source is stated: then it is about all events, and a field stands wherever any source says.
+    is_open: bool,
 }
 
 impl View<'_> {
     /// Which events belong to the log source: all of these searches hold. Empty where no mapping knows it.
     pub(crate) fn when(&self) -> Vec<&Search> {
+        if self.is_open {
+            return Vec::new();
+        }
         let rank = |source: &Source| (source.logsource.parts().count(), source.file);
         let Some(best) = self
             .sources
@@ -162,6 +168,16 @@ impl View<'_> {
     /// Where a field stands, and whether a mapping knows it.
     pub(crate) fn field(&self, name: &str) -> (Vec<Alternative>, bool) {
         let mut alternatives = Vec::new();
+        if self.is_open {
+            let places = self.sources.iter().filter_map(|source| source.fields.get(name));
+            let stated = places.flat_map(|place| place.alternatives.iter().cloned());
+            for alternative in stated.chain([Alternative::at(name)]) {
+                if !alternatives.contains(&alternative) {
+                    alternatives.push(alternative);
+                }
+            }
+            return (alternatives.clone(), alternatives.len() > 1);
+        }
         let stated = self.sources.iter().find_map(|source| source.fields.get(name));
         if let Some(place) = stated {
             alternatives.clone_from(&place.alternatives);

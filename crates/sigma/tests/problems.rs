@@ -273,3 +273,51 @@ proptest! {
         Mappings::default().add(&text);
     }
 }
+
+#[test]
+fn fragments_are_queries() {
+    use neph_sigma::{Mappings, Options, compile_fragment};
+    let lists = std::collections::BTreeMap::new();
+    let options = Options {
+        mappings: Mappings::shipped(),
+        lists: &lists,
+    };
+    let told = |text: &str| {
+        let compiled = compile_fragment(text, &options);
+        let told: Vec<String> = compiled
+            .diagnostics
+            .iter()
+            .map(|found| format!("{} @{}", found.message, found.span.text(text)))
+            .collect();
+        (compiled.plan.is_some(), told)
+    };
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(
+        told("{s: {Image|endswith: /curl}, condition: s}"),
+        (true, nothing.clone())
+    );
+    assert_eq!(
+        told(
+            "logsource: {product: linux, category: process_creation}\ndetection:\n  s: {Image: a}\n  condition: s\n"
+        ),
+        (true, nothing.clone())
+    );
+    assert_eq!(told("s: [mimikatz]\ncondition: s\n"), (true, nothing));
+    assert_eq!(
+        told("{s: {Feld: 1}, condition: s}"),
+        (
+            true,
+            vec!["no mapping knows the field `Feld` of this log source @Feld".to_owned()]
+        )
+    );
+    assert_eq!(
+        told("{s: {Image|endwith: a}, condition: t}"),
+        (false, vec!["there is no modifier `endwith` @endwith".to_owned(),])
+    );
+    assert_eq!(told("").0, false);
+    assert_eq!(told("[").0, false);
+    assert_eq!(
+        told("a: 1\n---\nb: 2\n"),
+        (false, vec!["a query is one document @b: 2\n".to_owned()])
+    );
+}
