@@ -318,6 +318,6 @@ fn fragments_are_queries() {
     assert_eq!(told("[").0, false);
     assert_eq!(
         told("a: 1\n---\nb: 2\n"),
-        (false, vec!["a query is one document @b: 2\n".to_owned()])
+        (false, vec!["a query is one document @b: 2".to_owned()])
     );
 }
