@@ -4,7 +4,7 @@
 //! Keys that no table knows come along in snake case, so that what a vendor adds later is not lost.
 
 use crate::convert;
-use crate::snake::snake_case;
+use crate::snake::{keep_last, snake_case};
 use crate::tree::{Map, Value};
 
 /// What becomes of one key of an object.
@@ -40,16 +40,22 @@ pub(crate) const fn part(from: &'static str, to: &'static str, how: Reshape) -> 
 pub(crate) fn reshape<'a>(map: &Map<'a>, parts: &'static [Part]) -> &'a Map<'a> {
     let out = map.new_map();
     for (key, value) in map.iter() {
-        if value.is_blank() {
-            continue;
+        if !value.is_blank() && parts.iter().all(|part| part.from != key) {
+            out.add(map.text(&snake_case(key, false)), nested(value, &[], map));
         }
-        match parts.iter().find(|part| part.from == key) {
-            Some(part) => {
-                if let Some(value) = converted(value, part.how, map) {
-                    merge(out, part.to, value);
+    }
+    keep_last(out);
+    for part in parts {
+        if let Some(value) = map.get(part.from).filter(|value| !value.is_blank())
+            && let Some(value) = converted(value, part.how, map)
+        {
+            // Two keys may share the beginning of their new names.
+            match (out.map_at(part.to), value) {
+                (Some(there), Value::Map(more)) => there.merge(more),
+                _ => {
+                    out.put(part.to, value);
                 }
             }
-            None => merge_key(out, map.text(&snake_case(key, false)), nested(value, &[], map)),
         }
     }
     out
@@ -85,22 +91,5 @@ fn nested<'a>(value: Value<'a>, parts: &'static [Part], at: &Map<'a>) -> Value<'
             at.list(&elements)
         }
         other => other,
-    }
-}
-
-/// Puts an object into the one that stands at the path already: two keys may share a beginning of their new names.
-fn merge<'a>(out: &'a Map<'a>, path: &'a str, value: Value<'a>) {
-    match (out.map_at(path), value) {
-        (Some(there), Value::Map(more)) => there.merge(more),
-        _ => {
-            out.put(path, value);
-        }
-    }
-}
-
-fn merge_key<'a>(out: &'a Map<'a>, key: &'a str, value: Value<'a>) {
-    match (out.get(key).and_then(Value::as_map), value) {
-        (Some(there), Value::Map(more)) => there.merge(more),
-        _ => out.set(key, value),
     }
 }

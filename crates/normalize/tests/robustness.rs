@@ -9,6 +9,8 @@ use neph_normalize::{Normalizer, sources};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+#[path = "seeds/cloud.rs"]
+mod cloud;
 #[path = "seeds/containers.rs"]
 mod containers;
 #[path = "seeds/large.rs"]
@@ -100,6 +102,7 @@ fn seeds() -> Vec<Value> {
         ),
         json!({"EventID": 4624, "Channel": "Security", "SourceName": "Microsoft-Windows-Security-Auditing", "EventData": "{\"LogonType\":\"3\"}", "Hostname": "h"}),
     ];
+    seeds.extend(cloud::seeds());
     seeds.extend(containers::seeds());
     seeds
 }
@@ -323,6 +326,7 @@ fn deep_and_large_records_are_survived() {
     )));
     large.push(json!({"EventID": 1, "Channel": "x", "EventData": many}));
     large.extend(large::records());
+    large.extend(cloud::large());
     for record in large {
         let raw = serde_json::to_vec(&record).expect("a value has a text");
         assert!(raw.len() > 1_000_000, "{} bytes are not many", raw.len());

@@ -38,7 +38,6 @@ pub(super) const SHARED: &[Mapping] = &[
 pub(super) const SNAKE: &[(&str, &str)] = &[
     ("resultType", "result_type"),
     ("resultSignature", "result_signature"),
-    ("resultDescription", "result_description"),
     ("operationName", "operation_name"),
     ("operationVersion", "operation_version"),
     ("tenantId", "tenant_id"),

@@ -6,6 +6,8 @@
 
 mod parts;
 
+use ahash::AHashSet;
+
 use crate::convert;
 use crate::record::Record;
 use crate::reshape::reshape;
@@ -280,36 +282,37 @@ fn maps_at<'a>(map: &Map<'a>, path: &str) -> impl Iterator<Item = &'a Map<'a>> {
     list_at(map, path).iter().filter_map(|element| element.as_map())
 }
 
+/// Adds the strings at a path of each object to the list of a field, each once.
+fn gather<'a>(objects: impl Iterator<Item = &'a Map<'a>>, path: &str, field: &'a str, document: &'a Map<'a>) {
+    document.extend_new(
+        field,
+        objects.filter_map(|object| object.text_at(path)).map(Value::Text),
+    );
+}
+
 fn containers<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
     let single = finding.map_at("resource.container_details");
-    let of_task = maps_at(finding, "resource.ecs_cluster_details.task_details.containers");
-    for container in of_task.chain(single) {
-        for (from, to) in [
-            ("id", "container.id"),
-            ("name", "container.name"),
-            ("container_runtime", "container.runtime"),
-            ("image.value", "container.image.name"),
-        ] {
-            if let Some(text) = container.text_at(from) {
-                document.append_new(to, Value::Text(text));
-            }
-        }
+    let of_task = || maps_at(finding, "resource.ecs_cluster_details.task_details.containers").chain(single);
+    for (from, to) in [
+        ("id", "container.id"),
+        ("name", "container.name"),
+        ("container_runtime", "container.runtime"),
+        ("image.value", "container.image.name"),
+    ] {
+        gather(of_task(), from, to, document);
     }
 }
 
 fn files<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
     let threats = "service.ebs_volume_scan_details.scan.detections.threat_detected_by_name.threat_names";
-    for file in maps_at(finding, threats).flat_map(|threat| maps_at(threat, "file_paths")) {
-        for (from, to) in [
-            ("hash", "file.hash.sha256"),
-            ("hash", "related.hash"),
-            ("file.name", "file.name"),
-            ("file.path", "file.path"),
-        ] {
-            if let Some(text) = file.text_at(from) {
-                document.append_new(to, Value::Text(text));
-            }
-        }
+    let files = || maps_at(finding, threats).flat_map(|threat| maps_at(threat, "file_paths"));
+    for (from, to) in [
+        ("hash", "file.hash.sha256"),
+        ("hash", "related.hash"),
+        ("file.name", "file.name"),
+        ("file.path", "file.path"),
+    ] {
+        gather(files(), from, to, document);
     }
 }
 
@@ -344,10 +347,23 @@ fn network<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
             document.append_new("source.port", port);
         }
     }
-    for probe in maps_at(action, "port_probe_action.port_probe_details") {
-        if let Some(port) = probe.at("local_port_details.port.value") {
-            document.append_new("source.port", port);
-        }
+    let ports = maps_at(action, "port_probe_action.port_probe_details")
+        .filter_map(|probe| probe.at("local_port_details.port.value"));
+    extend_numbers("source.port", ports, document);
+}
+
+/// Adds numbers to the list of a field, each once.
+fn extend_numbers<'a>(field: &'a str, numbers: impl Iterator<Item = Value<'a>>, document: &'a Map<'a>) {
+    let old = match document.at(field) {
+        Some(Value::List(list)) => list.to_vec(),
+        _ => Vec::new(),
+    };
+    let mut list: Vec<i64> = old.into_iter().chain(numbers).filter_map(Value::to_int).collect();
+    let mut known = AHashSet::new();
+    list.retain(|number| known.insert(*number));
+    if !list.is_empty() {
+        let list: Vec<Value<'a>> = list.into_iter().map(Value::Int).collect();
+        document.put(field, document.list(&list));
     }
 }
 
@@ -359,14 +375,13 @@ fn addresses<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
         }
     };
     let interfaces = || maps_at(finding, "resource.instance_details.network_interfaces");
-    for interface in interfaces() {
-        document.extend_new("related.ip", list_at(interface, "ipv6_addresses").iter().copied());
-    }
-    interfaces().for_each(|interface| add("related.ip", interface.at("private.ip_address")));
-    for private in interfaces().flat_map(|interface| maps_at(interface, "private.ip_addresses")) {
-        add("related.ip", private.at("private.ip_address"));
-    }
-    interfaces().for_each(|interface| add("related.ip", interface.at("public.ip")));
+    let of_version_6 =
+        interfaces().flat_map(|interface| list_at(interface, "ipv6_addresses").iter().copied());
+    document.extend_new("related.ip", of_version_6.filter_map(convert::ip));
+    gather(interfaces(), "private.ip_address", "related.ip", document);
+    let private = interfaces().flat_map(|interface| maps_at(interface, "private.ip_addresses"));
+    gather(private, "private.ip_address", "related.ip", document);
+    gather(interfaces(), "public.ip", "related.ip", document);
 
     let Some(action) = finding.map_at("service.action") else {
         return;
@@ -383,14 +398,13 @@ fn addresses<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
     add("related.ip", of(api, REMOTE));
     add("related.ip", of(cluster, REMOTE));
     let callers = cluster.map_or(&[][..], |cluster| list_at(cluster, "source_ips"));
-    for caller in callers.iter().copied().filter_map(convert::ip) {
-        add("related.ip", Some(caller));
-        add("source.ip", Some(caller));
+    for field in ["related.ip", "source.ip"] {
+        document.extend_new(field, callers.iter().copied().filter_map(convert::ip));
     }
     add("related.ip", of(connection, LOCAL));
     add("related.ip", of(connection, REMOTE));
-    probes().for_each(|probe| add("related.ip", probe.at(LOCAL)));
-    probes().for_each(|probe| add("related.ip", probe.at(REMOTE)));
+    gather(probes(), LOCAL, "related.ip", document);
+    gather(probes(), REMOTE, "related.ip", document);
     add("related.ip", of(login, REMOTE));
 
     add("source.address", of(api, REMOTE));
@@ -406,27 +420,28 @@ fn addresses<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
         }
         _ => {}
     }
-    probes().for_each(|probe| add("source.address", probe.at(REMOTE)));
+    gather(probes(), REMOTE, "source.address", document);
     add("source.address", of(login, REMOTE));
-    for remote in [api, cluster, connection]
-        .into_iter()
-        .flatten()
-        .chain(probes())
-        .chain(login)
-        .filter_map(|action| action.map_at("remote_ip_details"))
-    {
-        if let Some(number) = remote.at("organization.asn").and_then(Value::to_int) {
-            document.append_new("source.as.number", Value::Int(number));
-        }
-        add("source.as.organization.name", remote.at("organization.asnorg"));
-        add("source.geo.city_name", remote.at("city.name"));
-        add("source.geo.country_iso_code", remote.at("country.code"));
-        add("source.geo.country_name", remote.at("country.name"));
-        if let Some(place) = remote.at("geo_location") {
-            document.append("source.geo.location", place);
-        }
+    let remotes = || {
+        let actions = [api, cluster, connection].into_iter().flatten();
+        let all = actions.chain(probes()).chain(login);
+        all.filter_map(|action| action.map_at("remote_ip_details"))
+    };
+    let numbers = remotes().filter_map(|remote| remote.at("organization.asn"));
+    extend_numbers("source.as.number", numbers, document);
+    for (from, to) in [
+        ("organization.asnorg", "source.as.organization.name"),
+        ("city.name", "source.geo.city_name"),
+        ("country.code", "source.geo.country_iso_code"),
+        ("country.name", "source.geo.country_name"),
+    ] {
+        gather(remotes(), from, to, document);
     }
-    probes().for_each(|probe| add("source.address", probe.at(LOCAL)));
+    let places: Vec<Value<'a>> = remotes().filter_map(|remote| remote.at("geo_location")).collect();
+    if !places.is_empty() {
+        document.put("source.geo.location", document.list(&places));
+    }
+    gather(probes(), LOCAL, "source.address", document);
     if document.at("source.ip").is_none()
         && let Some(list @ Value::List(_)) = document.at("source.address")
         && let Some(addresses) = convert::ip(list)
@@ -450,13 +465,10 @@ fn users<'a>(finding: &Map<'a>, document: &'a Map<'a>) {
     let owners = maps_at(finding, "resource.s3_bucket_details")
         .filter_map(|bucket| bucket.text_at("owner.id"))
         .map(Value::Text);
-    for user in [principal, name, uid, cluster_name, database]
+    let known = [principal, name, uid, cluster_name, database]
         .into_iter()
-        .flatten()
-        .chain(owners)
-    {
-        document.append_new("related.user", user);
-    }
+        .flatten();
+    document.extend_new("related.user", known.chain(owners));
     for (field, values) in [
         ("user.id", [principal, uid, None]),
         ("user.name", [name, cluster_name, database]),

@@ -245,6 +245,12 @@ fn targets<'a>(properties: &'a Map<'a>, document: &'a Map<'a>) {
         modified(target, out, &mut whole);
         name_target(target, document);
     }
+    let users = list
+        .iter()
+        .filter_map(|target| target.as_map())
+        .filter(|target| target.text_at("type") == Some("User"))
+        .filter_map(|target| name_of(target));
+    document.extend_new("related.user", users);
     properties.set("target_resources", Value::Map(numbered));
     // Where a target has no list of changes the integration stops, and keeps the array.
     if whole {
@@ -272,11 +278,14 @@ fn modified<'a>(target: &Map<'a>, out: &'a Map<'a>, whole: &mut bool) {
     }
 }
 
-fn name_target<'a>(target: &Map<'a>, document: &'a Map<'a>) {
+fn name_of<'a>(target: &Map<'a>) -> Option<Value<'a>> {
     let name = target
         .text_at("userPrincipalName")
-        .or_else(|| target.text_at("displayName"))
-        .map(Value::Text);
+        .or_else(|| target.text_at("displayName"));
+    name.map(Value::Text)
+}
+
+fn name_target<'a>(target: &Map<'a>, document: &'a Map<'a>) {
     let (id_field, name_field) = match target.text_at("type") {
         Some("User") => ("user.target.id", "user.target.name"),
         Some("Group") => ("group.id", "group.name"),
@@ -285,11 +294,8 @@ fn name_target<'a>(target: &Map<'a>, document: &'a Map<'a>) {
     if let Some(id) = target.text_at("id") {
         document.put_new(id_field, Value::Text(id));
     }
-    if let Some(name) = name {
+    if let Some(name) = name_of(target) {
         document.put_new(name_field, name);
-        if name_field == "user.target.name" {
-            document.append_new("related.user", name);
-        }
     }
 }
 
