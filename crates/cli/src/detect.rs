@@ -3,17 +3,18 @@
 mod print;
 mod save;
 mod tuned;
+mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_engine::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
+use neph_engine::{Emit, OperatorConfig, Operators, Outcome, Program, RuleIndex, RuleStatistics};
 use neph_plan::Plan;
-use neph_rules::{AlertFlow, Rule, RuleSet, RuleSeverity, Told};
+use neph_rules::{AlertFlow, LoadReport, Rule, RuleException, RuleSet, RuleSeverity, Told};
 use neph_runtime::RunError;
-use neph_runtime::{Detection, detect, parse, prepare};
+use neph_runtime::{Detection, Reloads, Said, detect_reloading, parse, prepare};
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
@@ -21,7 +22,8 @@ use crate::rules::{BesideArgs, report_load};
 use crate::terminal::Terminal;
 use print::Printer;
 use save::Saver;
-use tuned::Tuned;
+use tuned::{Past, Tuned};
+use watch::{Watch, watched};
 
 /// Run rules over logs and print the alerts
 #[derive(Debug, clap::Args)]
@@ -105,28 +107,22 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let RuleSet {
-        rules,
-        report,
-        program,
-        exceptions,
-        ..
-    } = args.beside.load(&args.rules);
-    let broken = report_load(&report, terminal);
-    if rules.is_empty() {
-        return Err(Failure::Message(format!("no rule can run: {}", report.counts())));
+    let (mut active, program) = Active::load(args);
+    let broken = report_load(&active.report, terminal);
+    if active.rules.is_empty() {
+        return Err(Failure::Message(format!(
+            "no rule can run: {}",
+            active.report.counts()
+        )));
     }
     if broken && args.strict {
         return Ok(Exit::Errors);
     }
-    let rules: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
-    let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
-    let program = prepare(program);
-    let mut operators = Operators::new(&plans, &operator_config(args, &rules));
+    let mut operators = active.operators(args);
     let mut reader = args.input.reader(args.live)?;
     let bar = args.input.progress(terminal);
     let mut alerts = Alerts {
-        flow: AlertFlow::new(rules.clone(), args.live),
+        flow: AlertFlow::new(active.rules.clone(), args.live),
         told: Vec::new(),
         printer: Printer::new(args.format, args.why, *terminal),
         fail_on: args.fail_on.map(Into::into),
@@ -136,19 +132,30 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         saver: args
             .save_case
             .as_ref()
-            .map(|target| Saver::new(target, &args.rule, &rules, &args.rules, args.beside.options())),
+            .map(|target| Saver::new(target, &args.rule, &active.rules, &args.rules, args.beside.options())),
     };
     let options = args.input.run_options(args.strict, terminal)?;
-    let outcome = detect(
-        &mut reader,
-        &program,
-        &mut operators,
-        &options,
-        &mut |progress| bar.show(progress),
-        &mut |told| {
-            bar.suspend(|| alerts.take(told));
-        },
-    );
+    let reloads = Reloads::default();
+    let mut past = Past::default();
+    let watch = args.live.then(|| Watch::new(args, &active, &reloads, *terminal));
+    let outcome = watched(watch, || {
+        detect_reloading(
+            &mut reader,
+            &program,
+            &mut operators,
+            &reloads,
+            &options,
+            &mut |progress| bar.show(progress),
+            &mut |said| match said {
+                Said::Outcome(told) => bar.suspend(|| alerts.take(told)),
+                Said::Changed { with, same, excepted } => {
+                    past.add(&active.exceptions, &excepted);
+                    active = with;
+                    bar.suspend(|| alerts.change_rules(active.rules.clone(), &same));
+                }
+            },
+        )
+    });
     bar.clear();
     let detection = match outcome {
         Ok(detection) => detection,
@@ -164,23 +171,49 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if let Some(saver) = alerts.saver.take() {
         saver.write(terminal)?;
     }
-    let tuned = Tuned::new(&report, &exceptions, &detection, &alerts.flow);
-    let summary = summary_json(&detection, &rules, &report.counts(), &tuned);
+    past.add(&active.exceptions, &detection.excepted);
+    let tuned = Tuned::new(&active, &past, &alerts.flow);
+    let counts = active.report.counts();
+    let summary = summary_json(&detection, &active.rules, &counts, &tuned);
     let (number, fail) = alerts.end(Some(summary))?;
     input::report(&detection.summary, terminal);
-    report_losses(&detection, &rules, terminal);
+    report_losses(&detection, &active.rules, terminal);
     tuned.report(terminal);
     let _ = writeln!(
         std::io::stderr().lock(),
         "{}; {}",
         input::plural(number, "alert"),
-        report.counts()
+        counts
     );
     Ok(match (broken, fail) {
         (true, _) => Exit::Errors,
         (false, true) => Exit::Alerts,
         (false, false) => Exit::Nothing,
     })
+}
+
+/// The rules that run.
+struct Active {
+    rules: Vec<Arc<Rule>>,
+    report: LoadReport,
+    exceptions: Vec<RuleException>,
+}
+
+impl Active {
+    fn load(args: &Args) -> (Self, Arc<Program>) {
+        let set: RuleSet = args.beside.load(&args.rules);
+        let active = Self {
+            rules: set.rules.into_iter().map(Arc::new).collect(),
+            report: set.report,
+            exceptions: set.exceptions,
+        };
+        (active, prepare(set.program))
+    }
+
+    fn operators(&self, args: &Args) -> Operators {
+        let plans: Vec<&Plan> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
+        Operators::new(&plans, &operator_config(args, &self.rules))
+    }
 }
 
 fn parse_only(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -242,6 +275,11 @@ struct Alerts {
 impl Alerts {
     fn take(&mut self, outcome: Outcome) {
         self.flow.take(outcome, &mut self.told);
+        self.print();
+    }
+
+    fn change_rules(&mut self, rules: Vec<Arc<Rule>>, same: &[(RuleIndex, RuleIndex)]) {
+        self.flow.change_rules(rules, same, &mut self.told);
         self.print();
     }
 

@@ -331,3 +331,453 @@ exceptions:
     let (json, _) = detect(folder.path(), &["--overlay", "tuning.yml"]);
     assert_eq!(alerts(&json).len(), 3);
 }
+
+/// A rule as Kibana exports it, with these exception lists.
+fn exported(lists: Value) -> Value {
+    json!({
+        "id": "5b0f6f60-0000-11ee-9a7c-3c1f0e3f5a11",
+        "rule_id": "0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a21",
+        "name": "Login", "description": "Text", "type": "query", "language": "kuery",
+        "query": "event.action: login", "severity": "low", "risk_score": 21, "version": 1,
+        "exceptions_list": lists,
+    })
+}
+
+fn item(name: &str, entries: Value, more: Value) -> Value {
+    let mut item = json!({
+        "item_id": name, "list_id": "trusted", "name": name, "description": name, "type": "simple",
+        "namespace_type": "single", "os_types": [], "tags": [], "comments": [], "entries": entries,
+        "created_by": "ann", "_version": "WzEsMV0=",
+    });
+    if let (Value::Object(item), Value::Object(more)) = (&mut item, more) {
+        item.extend(more);
+    }
+    item
+}
+
+fn lines(objects: &[Value]) -> String {
+    objects.iter().map(|object| format!("{object}\n")).collect()
+}
+
+/// The users whose logins are told where these items except some.
+fn told_users(items: &[Value]) -> (Vec<String>, Value) {
+    let mut objects = vec![
+        exported(json!([{"id": "x", "list_id": "trusted", "type": "detection", "namespace_type": "single"}])),
+        json!({"list_id": "trusted", "name": "Trusted", "type": "detection", "namespace_type": "single", "description": "d"}),
+    ];
+    objects.extend_from_slice(items);
+    let events = [
+        json!({"user": {"name": "ann"}, "source": {"ip": "192.0.2.1"}, "host": {"os": {"type": "linux"}}}),
+        json!({"user": {"name": "bob"}, "source": {"ip": "10.1.2.3"}, "host": {"os": {"type": "windows"}}}),
+        json!({"user": {"name": "Ann-2"}, "dll": [{"name": "a", "path": "p"}, {"name": "b", "path": "q"}]}),
+        json!({"host": {"name": "nobody"}}),
+    ];
+    let events: Vec<Value> = events
+        .into_iter()
+        .enumerate()
+        .map(|(minute, mut event)| {
+            event["@timestamp"] = format!("2026-11-21T10:{minute:02}:00Z").into();
+            event["event"] = json!({"action": "login"});
+            event
+        })
+        .collect();
+    let folder = folder(&[
+        ("rules/export.ndjson", &lines(&objects)),
+        ("lists/addresses.txt", "# type: cidr\n10.0.0.0/8\n"),
+        ("events.ndjson", &lines(&events)),
+    ]);
+    let (json, _) = detect(folder.path(), &["--lists", "lists"]);
+    let users = alerts(&json)
+        .iter()
+        .map(|alert| alert["user"]["name"].as_str().unwrap_or("-").to_owned())
+        .collect();
+    (users, json)
+}
+
+#[test]
+fn items_of_exception_lists_mean_what_they_mean_in_kibana() {
+    let entry = |field: &str, kind: &str, operator: &str, value: Value| json!({"field": field, "type": kind, "operator": operator, "value": value});
+    let list = json!({"field": "source.ip", "type": "list", "operator": "included", "list": {"id": "addresses", "type": "ip_range"}});
+    let nested = json!({"field": "dll", "type": "nested", "entries": [entry("name", "match", "included", json!("b"))]});
+    let nothing = json!({});
+    let cases: Vec<(&str, Value, Value, &[&str])> = vec![
+        (
+            "match",
+            json!([entry("user.name", "match", "included", json!("ann"))]),
+            nothing.clone(),
+            &["bob", "Ann-2", "-"],
+        ),
+        (
+            "match excluded",
+            json!([entry("user.name", "match", "excluded", json!("ann"))]),
+            nothing.clone(),
+            &["ann"],
+        ),
+        (
+            "match_any",
+            json!([entry("user.name", "match_any", "included", json!(["ann", "bob"]))]),
+            nothing.clone(),
+            &["Ann-2", "-"],
+        ),
+        (
+            "wildcard",
+            json!([entry("user.name", "wildcard", "included", json!("?nn*"))]),
+            nothing.clone(),
+            &["bob", "-"],
+        ),
+        (
+            "exists",
+            json!([{"field": "user.name", "type": "exists", "operator": "included"}]),
+            nothing.clone(),
+            &["-"],
+        ),
+        (
+            "exists excluded",
+            json!([{"field": "user.name", "type": "exists", "operator": "excluded"}]),
+            nothing.clone(),
+            &["ann", "bob", "Ann-2"],
+        ),
+        ("list", json!([list]), nothing.clone(), &["ann", "Ann-2", "-"]),
+        ("nested", json!([nested]), nothing.clone(), &["ann", "bob", "-"]),
+        (
+            "entries are joined with and",
+            json!([
+                entry("user.name", "match", "included", json!("ann")),
+                entry("source.ip", "match", "included", json!("10.1.2.3"))
+            ]),
+            nothing.clone(),
+            &["ann", "bob", "Ann-2", "-"],
+        ),
+        (
+            "os_types",
+            json!([{"field": "user.name", "type": "exists", "operator": "included"}]),
+            json!({"os_types": ["windows"]}),
+            &["ann", "Ann-2", "-"],
+        ),
+        (
+            "expired",
+            json!([entry("user.name", "match", "included", json!("ann"))]),
+            json!({"expire_time": "2020-01-01T00:00:00.000Z"}),
+            &["ann", "bob", "Ann-2", "-"],
+        ),
+    ];
+    for (name, entries, more, expected) in cases {
+        let (users, json) = told_users(&[item(name, entries, more)]);
+        assert_eq!(users, expected, "{name}");
+        let list = &json["summary"]["exception_lists"][0];
+        let excepted = 4 - expected.len() as u64;
+        if excepted > 0 {
+            assert_eq!(
+                (&list["list_id"], &list["excepted"]),
+                (&json!("trusted"), &json!(excepted)),
+                "{name}"
+            );
+        }
+    }
+    // Items are joined with or.
+    let one = item(
+        "one",
+        json!([entry("user.name", "match", "included", json!("ann"))]),
+        nothing.clone(),
+    );
+    let two = item(
+        "two",
+        json!([entry("user.name", "match", "included", json!("bob"))]),
+        nothing,
+    );
+    assert_eq!(told_users(&[one, two]).0, ["Ann-2", "-"]);
+}
+
+#[test]
+fn a_rule_without_its_exception_list_is_degraded_by_name() {
+    let rule = exported(json!([
+        {"list_id": "gone", "type": "detection", "namespace_type": "single"},
+        {"list_id": "broken", "type": "rule_default", "namespace_type": "single"},
+        {"list_id": "empty", "type": "detection", "namespace_type": "single"},
+    ]));
+    let broken = json!({"item_id": "i", "list_id": "broken", "name": "half", "type": "simple",
+        "entries": [{"field": "user.name", "type": "list", "operator": "included", "list": {"id": "nowhere"}}]});
+    let empty = json!({"list_id": "empty", "name": "Empty", "type": "detection"});
+    let folder = folder(&[("rules/export.ndjson", &lines(&[rule, broken, empty]))]);
+    let output = neph(folder.path(), &["rules", "check", "--format", "json", "rules"]);
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        json["rules"][0]["reasons"],
+        json!([{"reason": "exceptions-missing", "lists": ["broken", "gone"]}]),
+        "{json:#}"
+    );
+    assert_eq!(json["counts"]["degraded"], 1);
+    let text = neph(folder.path(), &["rules", "check", "rules"]);
+    let said = String::from_utf8_lossy(&text.stdout);
+    assert!(
+        said.contains("there is no list `nowhere`")
+            && said.contains("the exception list `gone` is not there"),
+        "{said}"
+    );
+    // The list alone, given as an overlay, makes it whole.
+    std::fs::write(
+        folder.path().join("lists.ndjson"),
+        lines(&[json!({"list_id": "gone", "name": "Gone", "type": "detection"})]),
+    )
+    .expect("a file");
+    let output = neph(
+        folder.path(),
+        &[
+            "rules",
+            "check",
+            "--format",
+            "json",
+            "--overlay",
+            "lists.ndjson",
+            "rules",
+        ],
+    );
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["rules"][0]["reasons"][0]["lists"], json!(["broken"]));
+}
+
+#[test]
+fn lists_of_a_hundred_thousand_entries_serve_many_rules() {
+    let rules: Vec<(String, String)> = (0..100)
+        .map(|number| {
+            let id = format!("0b3d8a6e-6d0f-4c35-9a7c-{number:012}");
+            let rule = LOGIN.replace("0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a11", &id);
+            (format!("rules/rule{number}.toml"), rule)
+        })
+        .collect();
+    let users: String = (0..100_000).map(|number| format!("user{number}\n")).collect();
+    let networks: String = std::iter::once("# type: cidr\n".to_owned())
+        .chain(
+            (0..100_000)
+                .map(|number| format!("100.{}.{}.{}/32\n", number >> 16, number >> 8 & 255, number & 255)),
+        )
+        .collect();
+    let overlay = "select: {tags: 'Domain: Identity'}
+exceptions:
+  - {name: users, fields: {user.name: {list: users}}}
+  - {name: networks, fields: {source.ip: {list: networks}}}
+";
+    let events = events(
+        "
+10:00:00 login user99999 192.0.2.1
+10:00:01 login ann 100.1.134.159
+10:00:02 login ann 100.1.134.160
+",
+    );
+    let mut files: Vec<(&str, &str)> = rules
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    files.extend([
+        ("lists/users.txt", users.as_str()),
+        ("lists/networks.txt", networks.as_str()),
+        ("overlay.yml", overlay),
+        ("events.ndjson", events.as_str()),
+    ]);
+    let folder = folder(&files);
+    let began = std::time::Instant::now();
+    let (json, _) = detect(folder.path(), &["--overlay", "overlay.yml", "--lists", "lists"]);
+    assert_eq!(alerts(&json).len(), 100);
+    assert_eq!(json["summary"]["overlays"][0]["excepted"], 200);
+    // Were the lists written out for each rule, it would take minutes.
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+/// The blocks of a document that name a file in their first line: its name and text.
+fn examples(document: &str, kind: &str) -> Vec<(String, String)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(document);
+    let text = std::fs::read_to_string(path).expect("the document is there");
+    let mut found = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((_, block)) = rest.split_once(&format!(" {kind}:")) {
+        let (name, body) = block.split_once('\n').expect("a block has lines");
+        let (body, after) = body.split_once("```").expect("a block ends");
+        found.push((name.to_owned(), body.to_owned()));
+        rest = after;
+    }
+    found
+}
+
+#[test]
+fn the_examples_of_the_documents_work() {
+    let lists = examples("lists.md", "list");
+    let overlays = examples("overlays.md", "overlay");
+    assert_eq!((lists.len(), overlays.len()), (3, 1));
+    let rule = LOGIN.replace(
+        "0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a11",
+        "6f1d0a52-7a0e-4b5e-9b3f-0d6a1f3f5a21",
+    );
+    let takeover = TAKEOVER.replace("T1485", "T1078");
+    let events = events(
+        "
+10:00:00 login ci-7 192.0.2.1
+10:01:00 login ann 198.51.100.4
+10:02:00 login root 198.51.100.4
+10:03:00 login bob 192.0.2.9
+",
+    );
+    let folder = folder(&[
+        ("rules/a.toml", &rule),
+        ("rules/b.toml", &takeover),
+        ("events.ndjson", &events),
+    ]);
+    for (place, files) in [("lists", &lists), ("overlays", &overlays)] {
+        std::fs::create_dir(folder.path().join(place)).expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(place).join(name), text).expect("a file");
+        }
+    }
+    let check = neph(
+        folder.path(),
+        &[
+            "rules",
+            "check",
+            "--lists",
+            "lists",
+            "--overlay",
+            "overlays",
+            "rules",
+        ],
+    );
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success() && !said.contains("warning["), "{said}");
+    let (json, _) = detect(folder.path(), &["--lists", "lists", "--overlay", "overlays"]);
+    let [alert] = alerts(&json) else {
+        panic!("{json:#}")
+    };
+    // The robot and ann are excepted from both rules. Root and bob are not; neither event names a host, so that they are one.
+    assert_eq!(alert["kibana.alert.suppression.docs_count"], 1);
+    assert_eq!(alert["kibana.alert.severity"], "low");
+    assert_eq!(
+        json["summary"]["overlays"][0]["excepted"], 3,
+        "{:#}",
+        json["summary"]["overlays"]
+    );
+}
+
+/// Waits until a condition holds, at most half a minute.
+fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..300 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("it did not happen: {what}");
+}
+
+#[test]
+fn changed_rules_lists_and_overlays_are_taken_over_while_a_stream_runs() {
+    use std::io::Write;
+
+    let folder = folder(&[
+        ("rules/login.toml", LOGIN),
+        ("rules/takeover.toml", TAKEOVER),
+        (
+            "overlays/farm.yml",
+            "select: {tags: 'Domain: Identity'}\nexceptions: [{name: robots, fields: {user.name: {list: robots}}}]\n",
+        ),
+        ("lists/robots.txt", "ci-1\n"),
+        (
+            "events.ndjson",
+            &events("10:00:00 login ann 192.0.2.1\n10:00:01 login ci-1\n"),
+        ),
+    ]);
+    let path = |name: &str| folder.path().join(name);
+    let file = |name: &str| std::fs::File::create(path(name)).expect("a file");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_neph"))
+        .current_dir(folder.path())
+        .args([
+            "detect",
+            "--live",
+            "--format",
+            "ndjson",
+            "--rules",
+            "rules",
+            "--overlay",
+            "overlays",
+            "--lists",
+            "lists",
+            "events.ndjson",
+        ])
+        .stdout(file("out"))
+        .stderr(file("err"))
+        .spawn()
+        .expect("the binary starts");
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap_or_default();
+    let told = || -> Vec<String> {
+        let text = read("out");
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(|alert| {
+                format!(
+                    "{}: {}",
+                    alert["rule"]["name"].as_str().unwrap_or(""),
+                    alert["user"]["name"].as_str().unwrap_or("")
+                )
+            })
+            .collect()
+    };
+    let append = |written: &str| {
+        let mut log = std::fs::OpenOptions::new()
+            .append(true)
+            .open(path("events.ndjson"))
+            .expect("the log");
+        log.write_all(events(written).as_bytes()).expect("the log grows");
+    };
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("a file");
+    wait_for("the first alert", || told() == ["Login: ann"]);
+
+    // A broken file is told of, and the rules before go on.
+    write("rules/login.toml", &LOGIN.replace("query = '", "query = '("));
+    wait_for("the refusal", || read("err").contains("are not taken over"));
+    append("10:00:10 login bob\n");
+    wait_for("the rule before", || told() == ["Login: ann", "Login: bob"]);
+
+    // A list grows, a rule changes, another stays with its half of a sequence.
+    write("lists/robots.txt", "ci-1\nci-2\n");
+    write(
+        "rules/login.toml",
+        &LOGIN.replace("\"Login\"", "\"Anyone logs in\""),
+    );
+    wait_for("the change", || read("err").contains("rules changed: 2 rules"));
+    assert!(
+        read("err").contains("2 go on with their state"),
+        "{}",
+        read("err")
+    );
+    append("10:00:20 login ci-2\n10:00:21 login eve\n10:00:30 delete ann\n");
+    wait_for("the new rules, and the old sequence", || {
+        told()
+            == [
+                "Login: ann",
+                "Login: bob",
+                "Anyone logs in: eve",
+                "Login, then deletion: ann",
+            ]
+    });
+
+    // An overlay may switch a rule off, and a rule may come new.
+    write(
+        "overlays/off.yml",
+        "select: {techniques: T1485}\nenabled: false\n",
+    );
+    let new = LOGIN
+        .replace("3c1f0e3f5a11", "3c1f0e3f5a77")
+        .replace("\"Login\"", "\"Upload\"")
+        .replace("login'", "upload'");
+    write("rules/upload.toml", &new);
+    wait_for("the second change", || {
+        read("err").matches("rules changed").count() == 2
+    });
+    append("10:01:00 upload ann\n10:01:01 delete bob\n10:01:02 login joe\n");
+    wait_for("the alerts of the rules that are", || {
+        told()
+            .get(4..)
+            .is_some_and(|more| more == ["Upload: ann", "Anyone logs in: joe"])
+    });
+    child.kill().expect("the process ends");
+    child.wait().expect("the process ends");
+}

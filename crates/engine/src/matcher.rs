@@ -264,6 +264,17 @@ impl Matcher {
         &self.excepted
     }
 
+    /// The same since it was taken last; empty where nothing was excepted.
+    pub fn take_excepted(&mut self) -> Vec<u64> {
+        match self.excepted.iter().any(|count| *count > 0) {
+            true => {
+                let none = vec![0; self.excepted.len()];
+                std::mem::replace(&mut self.excepted, none)
+            }
+            false => Vec::new(),
+        }
+    }
+
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program

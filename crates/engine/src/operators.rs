@@ -299,6 +299,11 @@ impl Operators {
         }
     }
 
+    /// Number of rules.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
     /// Bytes of state that all rules hold together.
     pub fn state_bytes(&self) -> usize {
         self.held

@@ -3,7 +3,7 @@
 //! The same flow serves a batch and a stream. A batch tells alerts when all is known; a stream at once, with corrections: an
 //! alert is *updated* when it counts more, and *retracted* when a late event says otherwise.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use neph_engine::{Match, Outcome, RuleIndex};
@@ -218,6 +218,27 @@ impl AlertFlow {
         }
         Some(alert)
     }
+}
+
+/// Rules of two sets whose state goes on: their ids are the same, and so is what their plans and schedules ask for.
+/// Exceptions, severity and the like are no part of a plan: changing them makes no rule forget.
+pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIndex)> {
+    let by_id: HashMap<&str, (u32, &Arc<Rule>)> = (0_u32..)
+        .zip(old)
+        .map(|(number, rule)| (rule.id.as_str(), (number, rule)))
+        .collect();
+    let same = |old: &Rule, new: &Rule| {
+        old.schedule.interval_nanos == new.schedule.interval_nanos
+            && old.schedule.lookback_nanos == new.schedule.lookback_nanos
+            && format!("{:?}", old.plan) == format!("{:?}", new.plan)
+    };
+    (0_u32..)
+        .zip(new)
+        .filter_map(|(number, rule)| {
+            let (before, old) = by_id.get(rule.id.as_str())?;
+            same(old, rule).then_some((RuleIndex(*before), RuleIndex(number)))
+        })
+        .collect()
 }
 
 fn suppressor(rule: &Arc<Rule>, is_live: bool) -> Option<Suppressor> {

@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
                 .map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
         };
-        let rule = Rule {
+        let mut rule = Rule {
             id: id?,
             name: table.trimmed("name"),
             description: table.trimmed("description"),

@@ -63,7 +63,7 @@ pub struct ExceptionListRef {
     pub kind: String,
     /// Where the rule names it.
     #[serde(skip)]
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// A list or an item as it was read.

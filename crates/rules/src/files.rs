@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use walkdir::WalkDir;
 
@@ -72,6 +73,23 @@ impl Found {
             path: path.to_owned(),
             reason,
         });
+    }
+}
+
+/// The files that paths lead to, with the time and size of each: two that are equal stand for files that have not changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
+
+impl Snapshot {
+    /// As it is now.
+    pub fn take<P: AsRef<Path>>(paths: &[P]) -> Self {
+        let files = find(paths).files.into_keys();
+        let state = |path: PathBuf| {
+            let metadata = std::fs::metadata(&path).ok();
+            let time = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+            (path, (time, metadata.map_or(0, |metadata| metadata.len())))
+        };
+        Self(files.map(state).collect())
     }
 }
 

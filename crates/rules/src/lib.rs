@@ -56,9 +56,10 @@ mod windows;
 mod yaml_document;
 
 pub use alert::{Alert, AlertBuilder, alert_id};
-pub use alert_flow::{AlertFlow, Suppressed, Told};
+pub use alert_flow::{AlertFlow, Suppressed, Told, unchanged};
 pub use codes::CODES;
 pub use exceptions::{ExceptionListRef, ExceptionSource, RuleException};
+pub use files::Snapshot;
 pub use grouping::Grouping;
 pub use indicators::{IndicatorFile, Indicators};
 pub use lists::{List, ListKind, Lists};

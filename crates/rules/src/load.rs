@@ -417,10 +417,11 @@ impl Loader {
     /// cannot be applied, are degraded.
     fn bind_exceptions(&mut self) {
         let mut named: BTreeMap<String, Vec<(RuleIndex, Span)>> = BTreeMap::new();
-        for (number, rule) in (0_u32..).zip(&self.set.rules) {
-            for list in &rule.tuning.exception_lists {
+        for (number, rule) in (0_u32..).zip(&mut self.set.rules) {
+            for list in &mut rule.tuning.exception_lists {
                 let rules = named.entry(list.list_id.clone()).or_default();
-                rules.push((RuleIndex(number), list.span));
+                // What a rule is does not depend on where it stands.
+                rules.push((RuleIndex(number), std::mem::take(&mut list.span)));
             }
         }
         let mut there: BTreeMap<String, bool> = BTreeMap::new();

@@ -44,7 +44,7 @@ pub struct GroupField {
     pub path: String,
     /// Where it is written.
     #[serde(skip)]
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// Reads the table of a rule or an overlay; `None` where it says nothing that can be done. `kind` where it is known.

@@ -58,6 +58,10 @@ pub(crate) struct Found {
     pub(crate) wants_time: bool,
     /// The greatest event time, if it is wanted.
     pub(crate) latest: Option<Instant>,
+    /// Which rules the events were held against.
+    pub(crate) generation: u64,
+    /// For each exception of these rules how many events it kept from them; empty where none did.
+    pub(crate) excepted: Vec<u64>,
 }
 
 impl EventReader {

@@ -16,12 +16,14 @@ mod events;
 pub mod input;
 mod parse;
 pub mod pipeline;
+mod reload;
 pub mod rule_tests;
 mod run;
 mod summary;
 
-pub use detect::{Detection, detect};
+pub use detect::{Detection, detect, detect_reloading};
 pub use events::prepare;
 pub use parse::parse;
+pub use reload::{NewRules, Reloads, Said};
 pub use run::RunOptions;
 pub use summary::{Progress, RunError, Skipped, Summary};

@@ -2,11 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use neph_rules::{AlertFlow, ExceptionSource, LoadReport, RuleException, Suppressed};
-use neph_runtime::Detection;
+use neph_rules::{AlertFlow, ExceptionSource, RuleException, Suppressed};
 use serde_json::{Value, json};
 
+use super::Active;
 use crate::terminal::Terminal;
+
+/// Events that exceptions kept from rules, by where the exceptions come from and their names.
+#[derive(Default)]
+pub(super) struct Past(BTreeMap<(ExceptionSource, String), u64>);
+
+impl Past {
+    pub(super) fn add(&mut self, exceptions: &[RuleException], excepted: &[u64]) {
+        for (exception, count) in exceptions.iter().zip(excepted) {
+            *self
+                .0
+                .entry((exception.source.clone(), exception.name.clone()))
+                .or_default() += count;
+        }
+    }
+}
 
 /// Counts by overlay, by exception list and by rule.
 pub(super) struct Tuned {
@@ -17,23 +32,23 @@ pub(super) struct Tuned {
 }
 
 impl Tuned {
-    pub(super) fn new(
-        report: &LoadReport,
-        exceptions: &[RuleException],
-        detection: &Detection,
-        flow: &AlertFlow,
-    ) -> Self {
+    pub(super) fn new(active: &Active, past: &Past, flow: &AlertFlow) -> Self {
+        let report = &active.report;
+        // Exceptions that are gone by now count for their overlay or list.
         let mut by_source: BTreeMap<&ExceptionSource, (u64, Vec<Value>)> = BTreeMap::new();
-        for (exception, excepted) in exceptions.iter().zip(&detection.excepted) {
-            let (sum, each) = by_source.entry(&exception.source).or_default();
-            *sum += excepted;
+        for ((source, _), excepted) in &past.0 {
+            by_source.entry(source).or_default().0 += excepted;
+        }
+        for exception in &active.exceptions {
+            let (_, each) = by_source.entry(&exception.source).or_default();
+            let excepted = past.0.get(&(exception.source.clone(), exception.name.clone()));
             each.push(json!({
                 "name": exception.name,
                 "owner": exception.upkeep.owner,
                 "reason": exception.upkeep.reason,
                 "expires": exception.upkeep.expires,
                 "rules": exception.rules.len(),
-                "excepted": excepted,
+                "excepted": excepted.unwrap_or(&0),
             }));
         }
         let suppressed = flow.suppressed();

@@ -218,6 +218,9 @@ impl Applying {
                     set("the suppression", &mut self.diagnostics, &name);
                     let mut suppression = suppression.clone();
                     suppression.overlay = Some(overlay.name.clone());
+                    for field in &mut suppression.group_by {
+                        field.span = Span::default();
+                    }
                     rule.tuning.suppression = Some(suppression);
                 }
                 for (place, message) in misfits {

@@ -56,6 +56,8 @@ pub struct Chunk {
     pub(crate) deletes: u64,
     /// Decompressed bytes that this chunk accounts for, records and what stood between them.
     pub(crate) bytes: u64,
+    /// Which rules it is held against, where they change while they run.
+    pub(crate) generation: u64,
 }
 
 impl Default for Chunk {
@@ -71,6 +73,7 @@ impl Default for Chunk {
             problems: Vec::new(),
             deletes: 0,
             bytes: 0,
+            generation: 0,
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct Reader {
     stored_bytes: Arc<AtomicU64>,
     total_bytes: Option<u64>,
     cancelled: Arc<AtomicBool>,
+    /// The number of the rules that chunks read from now on are held against.
+    generation: Arc<AtomicU64>,
 }
 
 impl Reader {
@@ -144,6 +146,7 @@ impl Reader {
             inputs: 0,
             stored_bytes: Arc::default(),
             cancelled: Arc::default(),
+            generation: Arc::default(),
         };
         let mut budget = reader.options.open_inputs;
         for (name, place) in places {
@@ -191,8 +194,19 @@ impl Reader {
         self.options.live
     }
 
+    /// Marks each chunk with this number, as it is when the chunk has been read.
+    pub(crate) fn follow_generation(&mut self, generation: Arc<AtomicU64>) {
+        self.generation = generation;
+    }
+
     /// Reads the next chunk; `false` if there is none.
     pub fn next_chunk(&mut self, chunk: &mut Chunk) -> bool {
+        let is_there = self.read_chunk(chunk);
+        chunk.generation = self.generation.load(Ordering::Acquire);
+        is_there
+    }
+
+    fn read_chunk(&mut self, chunk: &mut Chunk) -> bool {
         while !self.cancelled.load(Ordering::Relaxed) {
             let index = self.choose();
             let Some((index, open)) = index.and_then(|index| Some((index, self.open.get_mut(index)?))) else {
