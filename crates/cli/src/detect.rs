@@ -129,10 +129,15 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         fail: false,
         number: 0,
         failure: None,
-        saver: args
-            .save_case
-            .as_ref()
-            .map(|target| Saver::new(target, &args.rule, &active.rules, &args.rules, args.beside.options())),
+        saver: args.save_case.as_ref().map(|target| {
+            Saver::new(
+                target,
+                &args.rule,
+                &active.rules,
+                &args.rules,
+                args.beside.options(),
+            )
+        }),
     };
     let options = args.input.run_options(args.strict, terminal)?;
     let reloads = Reloads::default();

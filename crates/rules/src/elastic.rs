@@ -261,6 +261,11 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        // All has been said of its places; what a rule is does not depend on where it stands.
+        let settings = rule.tuning.suppression.iter_mut();
+        for field in settings.flat_map(|settings| &mut settings.group_by) {
+            field.span = Span::default();
+        }
         Some(rule)
     }
 
