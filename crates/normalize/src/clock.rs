@@ -83,7 +83,7 @@ pub(crate) fn zone_seconds(text: &str) -> Option<i32> {
         ),
         None => (number(digits)?, 0),
     };
-    (hours <= 18 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    (hours <= 18 && minutes < 60).then(|| sign * (hours * 3600 + minutes * 60))
 }
 
 #[cfg(test)]
@@ -102,6 +102,7 @@ mod tests {
             ("", None),
             ("Europe/Berlin", None),
             ("+99:00", None),
+            ("+2508830:00", None),
             ("+", None),
         ] {
             assert_eq!(zone_seconds(text), seconds, "{text}");
