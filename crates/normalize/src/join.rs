@@ -17,7 +17,7 @@ use std::ops::Range;
 use ahash::AHashMap;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
-use crate::sources::{joinings, position, sources};
+use crate::sources::{context, joinings, position, sources};
 
 /// A group of more bytes than this is handed on as far as it is; what follows of it is a group of its own.
 const MAX_GROUP_BYTES: usize = 1 << 20;
@@ -57,6 +57,34 @@ pub struct Joining {
     pub patience: u64,
 }
 
+/// Ends what an earlier record says of a record, in front of it; see [`Context`].
+pub(crate) const CONTEXT_END: &str = "\u{1e}";
+
+/// What the earlier records of an input say of later ones, for sources whose events are not told whole by one record: the
+/// records of a process name its parent by number only. It is asked in the order of the input, before workers, which
+/// must not remember anything.
+pub(crate) trait Context: Send {
+    /// Takes the text of a joined record; gives the text that is to stand in front of it, for its source to learn from. A
+    /// line with [`CONTEXT_END`] ends it.
+    fn before(&mut self, text: &str) -> Option<String>;
+}
+
+/// A context that is made when the first record comes. A copy begins anew.
+#[derive(Default)]
+struct Started(Option<Box<dyn Context>>);
+
+impl Clone for Started {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "started" } else { "new" })
+    }
+}
+
 /// A record of one or more lines. `T` is what the caller knows of each line, such as its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined<T> {
@@ -72,6 +100,8 @@ pub struct Joined<T> {
 #[derive(Clone, Debug)]
 pub struct Joiner<T> {
     joinings: Vec<Joining>,
+    /// One for each joining.
+    contexts: Vec<Started>,
     groups: AHashMap<Key, Group<T>>,
     /// The groups by the record at which they were looked at last, oldest first; some have ended since.
     queue: VecDeque<Waiting>,
@@ -114,7 +144,8 @@ struct Group<T> {
     /// Tells it from another of the same key.
     number: u64,
     record: Vec<u8>,
-    /// Where the next line goes: behind the text of the first.
+    /// Where the text begins, and where the next line goes: behind the text of the first.
+    start: usize,
     end: usize,
     first: T,
     lines: u64,
@@ -143,6 +174,7 @@ impl<T> Joiner<T> {
     /// A joiner of these joinings.
     pub fn of(joinings: Vec<Joining>) -> Self {
         Self {
+            contexts: joinings.iter().map(|_| Started::default()).collect(),
             joinings,
             groups: AHashMap::new(),
             queue: VecDeque::new(),
@@ -295,6 +327,7 @@ impl<T> Joiner<T> {
             let group = Group {
                 number: self.opened,
                 record: record.to_vec(),
+                start: line.content.start,
                 end: line.content.end,
                 first,
                 lines: 1,
@@ -317,12 +350,46 @@ impl<T> Joiner<T> {
     fn end(&mut self, key: &Key) {
         if let Some(group) = self.groups.remove(key) {
             self.held_bytes = self.held_bytes.saturating_sub(group.record.len());
+            let record = self.in_context(key, group.record, group.start..group.end);
             self.ready.push_back(Joined {
-                record: group.record,
+                record,
                 first: group.first,
                 lines: group.lines,
             });
         }
+    }
+
+    /// The record with what earlier ones say of it in front of its text.
+    fn in_context(&mut self, key: &Key, mut record: Vec<u8>, text: Range<usize>) -> Vec<u8> {
+        let start = self
+            .joinings
+            .get(key.joining)
+            .and_then(|joining| context(joining.source));
+        let (Some(start), Some(started)) = (start, self.contexts.get_mut(key.joining)) else {
+            return record;
+        };
+        let context = started.0.get_or_insert_with(start);
+        let Some(raw) = record
+            .get(text.clone())
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        else {
+            return record;
+        };
+        let before = if key.shell == Shell::Bare || !raw.contains('\\') {
+            context.before(raw)
+        } else {
+            unescape(raw, &mut self.unescaped);
+            context.before(&self.unescaped)
+        };
+        if let Some(before) = before {
+            let before = format!("{before}\n{CONTEXT_END}\n");
+            let written = match key.shell {
+                Shell::Bare => before,
+                Shell::String | Shell::Object => escaped(&before),
+            };
+            record.splice(text.start..text.start, written.into_bytes());
+        }
+        record
     }
 
     fn end_waiting(&mut self, waiting: &Waiting) {
@@ -400,6 +467,13 @@ fn unescape(raw: &str, out: &mut String) {
         Ok(text) => out.push_str(&text),
         Err(_) => out.push_str(raw),
     }
+}
+
+/// A text as it stands between the quotes of a JSON string.
+fn escaped(text: &str) -> String {
+    let quoted = sonic_rs::to_string(text).unwrap_or_default();
+    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or("").to_owned()
 }
 
 #[cfg(test)]

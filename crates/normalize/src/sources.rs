@@ -22,7 +22,7 @@ mod vpcflow;
 mod web;
 mod windows;
 
-use crate::join::Joining;
+use crate::join::{Context, Joining};
 use crate::source::SourceInfo;
 
 /// The place of what is ECS already.
@@ -95,6 +95,11 @@ static JOININGS: &[Joining] = &[
     web::w3c::IIS_JOINING,
     web::w3c::CLOUDFRONT_JOINING,
 ];
+
+/// What remembers the earlier records of an input for the joined records of a source, where any does.
+pub(crate) fn context(source: &str) -> Option<fn() -> Box<dyn Context>> {
+    (source == audit::events::JOINING.source).then_some(audit::programs::start)
+}
 
 pub(crate) fn joinings() -> &'static [Joining] {
     JOININGS

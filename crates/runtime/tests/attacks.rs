@@ -62,7 +62,8 @@ fn run(inputs: &[PathBuf], threads: usize, chunk_bytes: usize) -> (Summary, Vec<
             };
             let (_, event) = found.events.first().unwrap();
             let event = event.as_ref().unwrap();
-            events.push(format!("{}:{}", event.origin().source, event.origin().line));
+            let (origin, id) = (event.origin(), event.id().as_str());
+            events.push(format!("{}:{} {id}", origin.source, origin.line));
         },
     );
     (outcome.unwrap().summary, events)

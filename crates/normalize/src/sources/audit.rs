@@ -13,6 +13,7 @@ mod line;
 mod lineage;
 pub(super) mod log;
 mod norms;
+pub(super) mod programs;
 
 use self::coalesce::Event;
 use self::line::Fields;

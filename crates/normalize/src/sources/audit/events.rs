@@ -16,7 +16,7 @@ use super::line;
 use super::lineage::{Lineage, Program};
 use super::norms::Role;
 use crate::convert;
-use crate::join::{Joining, Part};
+use crate::join::{CONTEXT_END, Joining, Part};
 use crate::mapping::{Mapping, keep};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
@@ -32,7 +32,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     mappings: &[PROCESS, IDS],
     derived: &[DERIVED],
     detect,
-    start: || Box::new(Events::default()),
+    start: || Box::new(Events),
 };
 
 /// Records of one event share a stamp and a serial.
@@ -156,32 +156,50 @@ fn detect(record: &Record<'_>) -> Confidence {
     }
 }
 
-/// The source, which remembers what programs it saw.
-#[derive(Default)]
-struct Events {
-    lineage: Lineage,
+/// The source. What a parent was is told by the lines in front of an event, if the log showed it; see
+/// [`super::programs`].
+fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    let mut lineage = Lineage::default();
+    let text = match record.text.split_once(CONTEXT_END) {
+        None => record.text,
+        Some((context, text)) => {
+            for lines in coalesce::groups(context) {
+                let document = record.document();
+                if let Some(event) = coalesce::event(&lines, Reading::Lenient, document) {
+                    fill(&event, document, &mut lineage);
+                }
+            }
+            text.trim_start_matches(['\r', '\n'])
+        }
+    };
+    let groups = coalesce::groups(text);
+    if groups.is_empty() {
+        return Err(Dropped::Malformed("it has no record of the audit log"));
+    }
+    for lines in &groups {
+        if lines.iter().all(|line| line.kind == "EOE") {
+            continue;
+        }
+        let document = record.document();
+        if let Some(event) = coalesce::event(lines, Reading::Lenient, document) {
+            fill(&event, document, &mut lineage);
+            if text.len() < record.text.len() {
+                document.put_new("event.original", Value::Text(text));
+            }
+            out.push(document);
+        }
+    }
+    if out.is_empty() {
+        return Err(Dropped::NoEvent("the end of an event, without its records"));
+    }
+    Ok(())
 }
+
+struct Events;
 
 impl Source for Events {
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
-        let groups = coalesce::groups(record.text);
-        if groups.is_empty() {
-            return Err(Dropped::Malformed("it has no record of the audit log"));
-        }
-        for lines in &groups {
-            if lines.iter().all(|line| line.kind == "EOE") {
-                continue;
-            }
-            let document = record.document();
-            if let Some(event) = coalesce::event(lines, Reading::Lenient, document) {
-                fill(&event, document, &mut self.lineage);
-                out.push(document);
-            }
-        }
-        if out.is_empty() {
-            return Err(Dropped::NoEvent("the end of an event, without its records"));
-        }
-        Ok(())
+        normalize(record, out)
     }
 }
 

@@ -23,7 +23,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     mappings: &[PARENT],
     derived: &[events::DERIVED, DERIVED],
     detect,
-    start: || Box::new(Laurel::default()),
+    start: || Box::new(Laurel),
 };
 
 /// What is known of the parent; the object that says so has moved between versions.
@@ -72,10 +72,7 @@ fn stamp(id: &str) -> Option<(i64, u64)> {
     Some((super::line::millis(time)?, serial.parse().ok()?))
 }
 
-#[derive(Default)]
-struct Laurel {
-    lineage: Lineage,
-}
+struct Laurel;
 
 impl Source for Laurel {
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
@@ -101,7 +98,8 @@ impl Source for Laurel {
             }
         }
         parent_words(document);
-        events::fill(&event, document, &mut self.lineage);
+        // LAUREL says itself what the parent was.
+        events::fill(&event, document, &mut Lineage::default());
         out.push(document);
         Ok(())
     }
