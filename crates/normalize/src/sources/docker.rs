@@ -62,8 +62,12 @@ pub(super) fn command<'a>(document: &'a Map<'a>, arguments: &[Value<'a>]) {
     program(document, first);
 }
 
-/// Sets what the first word of a command says: a name or, where it is a path, the executable.
+/// Sets what the first word of a command says: a name or, where it is a path, the executable; and the system that the
+/// container is of, which no record says, but what is run there does.
 pub(super) fn program<'a>(document: &'a Map<'a>, first: &'a str) {
+    let lower = first.to_ascii_lowercase();
+    let windows = first.contains('\\') || lower.ends_with(".exe") || matches!(lower.as_str(), "cmd" | "powershell");
+    document.put_new("host.os.type", Value::Text(if windows { "windows" } else { "linux" }));
     document.put_text("process.name", first.rsplit('/').next().unwrap_or(first));
     if first.starts_with('/') {
         document.put_text("process.executable", first);

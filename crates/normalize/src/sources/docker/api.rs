@@ -32,6 +32,7 @@ pub(in crate::sources) const DERIVED: &[Derived] = &[
     derived("process.args_count", &["body"]),
     derived("process.command_line", &["body"]),
     derived("process.name", &["body"]),
+    derived("host.os.type", &["body"]),
     derived("process.executable", &["body"]),
     derived("process.working_directory", &["body"]),
     derived("process.user.name", &["body"]),

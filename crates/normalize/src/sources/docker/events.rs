@@ -69,6 +69,7 @@ const DERIVED: &[Derived] = &[
     derived("process.command_line", &["Action"]),
     derived("process.args", &["Action"]),
     derived("process.name", &["Action"]),
+    derived("host.os.type", &["Action"]),
     derived("process.executable", &["Action"]),
     derived("process.exit_code", &["Actor.Attributes.exitCode"]),
 ];

@@ -36,6 +36,7 @@ fn events_of_docker_are_read() {
             ("container.image.tag", "[\"1.0\"]"),
             ("container.labels.com_shop_team", "a"),
             ("docker.event.exec_id", "9a"),
+            ("host.os.type", "linux"),
         ],
     );
     check(

@@ -21,7 +21,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     title: "Log of Podman's API service: access lines, and the lines of its logger",
     module: "podman",
     dataset: "podman.api",
-    os: None,
+    os: Some("linux"),
     mappings: &[FIELDS],
     derived: &[DERIVED, api::DERIVED],
     detect,

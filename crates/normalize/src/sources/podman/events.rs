@@ -15,7 +15,7 @@ pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     title: "Podman events: events.log, `podman events` as JSON, and the journal",
     module: "podman",
     dataset: "podman.events",
-    os: None,
+    os: Some("linux"),
     mappings: &[FIELDS],
     derived: &[DERIVED],
     detect,
