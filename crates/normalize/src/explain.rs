@@ -36,6 +36,8 @@ pub enum Provenance {
 pub(crate) struct Paths {
     by_place: AHashMap<(usize, usize), String>,
     all: AHashSet<String>,
+    /// The record is a line of text: its parts have no place of their own, so the tables alone tell.
+    text: bool,
 }
 
 impl Paths {
@@ -44,6 +46,14 @@ impl Paths {
         let mut paths = Self::default();
         paths.walk("", Value::Map(object));
         paths
+    }
+
+    /// The paths of a line of text, which are the names of its columns.
+    pub(crate) fn of_text() -> Self {
+        Self {
+            text: true,
+            ..Self::default()
+        }
     }
 
     fn walk(&mut self, path: &str, value: Value<'_>) {
@@ -63,7 +73,7 @@ impl Paths {
     }
 
     fn has(&self, path: &str) -> bool {
-        self.all.contains(path)
+        self.text || self.all.contains(path)
     }
 
     /// Explains every field of a document.

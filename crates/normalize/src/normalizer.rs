@@ -374,7 +374,9 @@ impl<'n> Work<'_, 'n> {
         *self.last = Some(index);
         let source = slot.get_or_insert_with(|| (info.start)());
         self.made.clear();
-        let paths = record.object.filter(|_| self.explain).map(Paths::of);
+        let paths = self
+            .explain
+            .then(|| record.object.map_or_else(Paths::of_text, Paths::of));
         if let Err(reason) = source.normalize(record, &mut self.made) {
             let source_name = info.name;
             return self

@@ -66,8 +66,12 @@ pub(super) fn command<'a>(document: &'a Map<'a>, arguments: &[Value<'a>]) {
 /// container is of, which no record says, but what is run there does.
 pub(super) fn program<'a>(document: &'a Map<'a>, first: &'a str) {
     let lower = first.to_ascii_lowercase();
-    let windows = first.contains('\\') || lower.ends_with(".exe") || matches!(lower.as_str(), "cmd" | "powershell");
-    document.put_new("host.os.type", Value::Text(if windows { "windows" } else { "linux" }));
+    let windows =
+        first.contains('\\') || lower.ends_with(".exe") || matches!(lower.as_str(), "cmd" | "powershell");
+    document.put_new(
+        "host.os.type",
+        Value::Text(if windows { "windows" } else { "linux" }),
+    );
     document.put_text("process.name", first.rsplit('/').next().unwrap_or(first));
     if first.starts_with('/') {
         document.put_text("process.executable", first);

@@ -173,7 +173,16 @@ fn detect_iis(record: &Record<'_>) -> Confidence {
     if text.starts_with("#Software: Microsoft Internet Information Services") {
         return Confidence::Certain;
     }
-    if ["#Version: ", "#Date: ", "#Start-Date: ", "#End-Date: ", "#Remark: "].iter().any(|line| text.starts_with(line)) {
+    if [
+        "#Version: ",
+        "#Date: ",
+        "#Start-Date: ",
+        "#End-Date: ",
+        "#Remark: ",
+    ]
+    .iter()
+    .any(|line| text.starts_with(line))
+    {
         return Confidence::Likely;
     }
     if !is_row(text, ' ') {
