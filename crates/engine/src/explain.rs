@@ -130,6 +130,7 @@ impl Explainer {
     pub fn explain(&mut self, step: u16, document: &[u8]) -> Result<Option<Explanation>, ReadError> {
         self.row.read(&self.slots, document)?;
         self.scratch.next_event();
+        self.scratch.set_document(document);
         let Some(part) = self.steps.get(usize::from(step)) else {
             return Ok(None);
         };
@@ -251,7 +252,7 @@ impl Part {
 
 impl TestPart {
     fn new(leaf: &Leaf, map: &[Slot], slots: &Slots) -> Result<Self, ConditionError> {
-        let ready = |test: &Test| Predicate::new(test, slots).map_err(ConditionError::Regex);
+        let ready = |test: &Test| Predicate::new(test, slots);
         let test = over_slots(&leaf.test, map)?;
         let mut alternatives = Vec::new();
         for (text, alternative) in alternatives_of(&test) {
@@ -341,7 +342,7 @@ fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
             .collect()
     }
     match test {
-        Test::Exists(_) | Test::Lookup(_) | Test::Expr(_) => Vec::new(),
+        Test::Exists(_) | Test::Lookup(_) | Test::Nested(_) | Test::Expr(_) => Vec::new(),
         Test::Equals(field, constants, case) => each(
             constants,
             |constant| constant.to_string().into(),

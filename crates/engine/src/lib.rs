@@ -22,6 +22,7 @@ mod matcher;
 mod matches;
 mod networks;
 mod nodes;
+mod objects;
 mod operators;
 mod partition;
 mod predicate;

@@ -184,6 +184,9 @@ impl Matcher {
         if let Some(index) = record.index {
             row.set_string(program.index, index);
         }
+        if program.nodes.reads_objects {
+            scratch.set_document(record.document);
+        }
         *event_number += 1;
         program.router.route(row, scratch, |stage| {
             if let Some(last) = woken.get_mut(stage as usize)

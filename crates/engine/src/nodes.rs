@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use neph_event::{Row, Slot, Slots};
-use neph_plan::{Condition, Expr, FieldId, Lookup, Span, Test, regex};
+use neph_plan::{Condition, Expr, FieldId, Lookup, Nested, Span, Test, regex};
 
 use crate::predicate::Predicate;
 use crate::scratch::Scratch;
@@ -41,6 +41,8 @@ pub(crate) struct Estimate {
 #[derive(Debug)]
 pub(crate) struct Nodes {
     nodes: Vec<Node>,
+    /// Whether a test needs the document itself.
+    pub(crate) reads_objects: bool,
 }
 
 impl Nodes {
@@ -109,11 +111,15 @@ pub(crate) struct NodesBuilder {
     nodes: Vec<Node>,
     estimates: Vec<Estimate>,
     by_key: AHashMap<Key, NodeId>,
+    reads_objects: bool,
 }
 
 impl NodesBuilder {
     pub(crate) fn build(self) -> Nodes {
-        Nodes { nodes: self.nodes }
+        Nodes {
+            nodes: self.nodes,
+            reads_objects: self.reads_objects,
+        }
     }
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
@@ -171,7 +177,8 @@ impl NodesBuilder {
         if let Some(id) = self.by_key.get(&Key::Test(test.clone())) {
             return Ok(*id);
         }
-        let predicate = Predicate::new(&test, slots).map_err(ConditionError::Regex)?;
+        let predicate = Predicate::new(&test, slots)?;
+        self.reads_objects |= matches!(predicate, Predicate::Objects(_));
         let estimate = Estimate {
             cost: predicate.cost(),
             likelihood: predicate.likelihood(),
@@ -329,6 +336,10 @@ pub(crate) fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionErr
         Test::Lookup(lookup) => Test::Lookup(Lookup {
             fields: lookup.fields.iter().map(field).collect::<Result<_, _>>()?,
             table: Arc::clone(&lookup.table),
+        }),
+        Test::Nested(nested) => Test::Nested(Nested {
+            fields: nested.fields.iter().map(field).collect::<Result<_, _>>()?,
+            objects: Arc::clone(&nested.objects),
         }),
         Test::Expr(expr) => Test::Expr(expr_over_slots(expr, map, 0)?),
     })

@@ -8,6 +8,8 @@ use neph_plan::{Case, FieldId, LookupTable, Relation, Test, functions, regex};
 
 use crate::expression::{Choice, Expression};
 use crate::networks::Networks;
+use crate::nodes::ConditionError;
+use crate::objects::ObjectTest;
 use crate::scratch::Scratch;
 use crate::text::{TextSet, TextSetBuilder, fold};
 use crate::values::{self, ValueSet};
@@ -27,12 +29,14 @@ pub(crate) enum Predicate {
     Words(Slot, Phrases),
     /// A row of the table agrees with the slots, one for each column.
     Lookup(Box<[Slot]>, Arc<LookupTable>),
+    /// One object of a list satisfies a condition.
+    Objects(ObjectTest),
     Expression(Expression),
 }
 
 impl Predicate {
     /// Makes a test ready whose field ids are slots.
-    pub(crate) fn new(test: &Test, slots: &Slots) -> Result<Self, regex::RegexError> {
+    pub(crate) fn new(test: &Test, slots: &Slots) -> Result<Self, ConditionError> {
         let text_set = |field: &FieldId, case: &Case, fill: &dyn Fn(&mut TextSetBuilder)| {
             let mut set = TextSetBuilder::new(*case);
             fill(&mut set);
@@ -70,16 +74,18 @@ impl Predicate {
             Test::Contains(field, texts, case) => {
                 text_set(field, case, &|set| texts.iter().for_each(|text| set.holds(text)))
             }
-            Test::Regex(field, expressions, dialect, case) => {
-                Self::Regex(slot(*field), regex::compile(expressions, *dialect, *case)?)
-            }
+            Test::Regex(field, expressions, dialect, case) => Self::Regex(
+                slot(*field),
+                regex::compile(expressions, *dialect, *case).map_err(ConditionError::Regex)?,
+            ),
             Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
             Test::Words(field, phrases) => Self::Words(slot(*field), Phrases::new(phrases)),
             Test::Lookup(lookup) => {
                 let slots = lookup.fields.iter().map(|field| slot(*field)).collect();
                 Self::Lookup(slots, Arc::clone(&lookup.table))
             }
-            Test::Expr(expr) => Self::Expression(Expression::new(expr)?),
+            Test::Nested(nested) => Self::Objects(ObjectTest::new(&nested.objects)?),
+            Test::Expr(expr) => Self::Expression(Expression::new(expr).map_err(ConditionError::Regex)?),
         })
     }
 
@@ -116,6 +122,7 @@ impl Predicate {
                 );
                 holds
             }
+            Self::Objects(objects) => objects.holds(scratch.document()),
             Self::Expression(expression) => expression.holds(row, scratch),
         }
     }
@@ -125,6 +132,8 @@ impl Predicate {
         let in_texts = |case: Case, set: &TextSet| set.contains(&fold(&value.to_string(), case));
         match self {
             Self::Never | Self::Expression(_) => false,
+            // Which object a value belongs to is not to be seen in it; all of them are shown.
+            Self::Objects(_) => true,
             Self::Exists(_) => true,
             Self::Text(_, case, set) => in_texts(*case, set),
             Self::Value(_, set) => {
@@ -165,6 +174,7 @@ impl Predicate {
             Self::Words(..) => 500.0,
             Self::Network(..) => 6.0,
             Self::Lookup(slots, _) => 30.0 * f32::from(u16::try_from(slots.len()).unwrap_or(u16::MAX)),
+            Self::Objects(_) => 5_000.0,
             Self::Expression(expression) => expression.cost(),
         }
     }
@@ -179,6 +189,7 @@ impl Predicate {
             Self::Compare(..) => 0.3,
             Self::Regex(..) | Self::Network(..) | Self::Words(..) | Self::Expression(_) => 0.2,
             Self::Lookup(..) => 0.01,
+            Self::Objects(_) => 0.1,
         }
     }
 }

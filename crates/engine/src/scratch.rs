@@ -24,6 +24,8 @@ pub(crate) struct Scratch {
     text: String,
     /// Where a value that is no text is written out.
     written: String,
+    /// The JSON text of the document, for the tests that need it.
+    document: Vec<u8>,
     /// Choices of values that were not tried, because an event offered too many.
     pub(crate) untried_choices: u64,
 }
@@ -57,6 +59,16 @@ impl Scratch {
             self.truths.fill(0);
             self.folded.iter_mut().for_each(|folded| folded.event = 0);
         }
+    }
+
+    /// Keeps the text of the current event's document for the tests that need it.
+    pub(crate) fn set_document(&mut self, document: &[u8]) {
+        self.document.clear();
+        self.document.extend_from_slice(document);
+    }
+
+    pub(crate) fn document(&self) -> &[u8] {
+        &self.document
     }
 
     /// The truth of a node for this event, where it is known.

@@ -29,7 +29,6 @@ codes! {
     FIELD_PATTERN = Error "field-pattern": "a field name with wildcards names no field, or too many";
     FREE_TEXT = Warning "free-text": "what looks like a condition is read as a text";
     WILDCARD_WITH_SPACE = Warning "wildcard-with-space": "a value with a wildcard is split at its spaces";
-    NESTED_FLATTENED = Warning "nested-flattened": "conditions on the objects of a list are not held against each object alone";
 }
 
 #[cfg(test)]

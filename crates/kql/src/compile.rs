@@ -2,7 +2,9 @@
 
 use neph_diag::{Diagnostic, Span, has_errors};
 use neph_event::{Field, FieldType, Instant, Schema};
-use neph_plan::{Condition, EventQuery, Pattern, PatternPart, Plan, Query, Relation};
+use std::sync::Arc;
+
+use neph_plan::{Condition, EventQuery, Nested, Objects, Pattern, PatternPart, Plan, Query, Relation, Test};
 
 use crate::ast::{Expr, ExprKind, Form, Literal, Name, RangeOperator};
 use crate::fields::{FieldUse, Fields, Target, Wanted, shown};
@@ -76,7 +78,9 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compiled {
     let (query, mut diagnostics) = parse(text, options.dialect);
     let mut lowering = Lowering {
         dialect: options.dialect,
+        now: options.now,
         fields: Fields::new(options.schema, options.now, Vec::new()),
+        base: String::new(),
     };
     let condition = lowering.condition(&query, "");
     let mut fields = lowering.fields;
@@ -121,7 +125,10 @@ fn into_plan(condition: Condition, fields: &mut Fields<'_>, options: &CompileOpt
 
 struct Lowering<'a> {
     dialect: Dialect,
+    now: Instant,
     fields: Fields<'a>,
+    /// The path, with a dot behind it, that the objects around stand at; empty outside of braces.
+    base: String,
 }
 
 impl Lowering<'_> {
@@ -138,10 +145,7 @@ impl Lowering<'_> {
             }
             ExprKind::Not(inner) => self.condition(inner, prefix).negated(),
             ExprKind::Group(inner) => self.condition(inner, prefix),
-            ExprKind::Nested(name, inner) => {
-                let prefix = format!("{prefix}{}.", shown(&name.pattern));
-                self.condition(inner, &prefix)
-            }
+            ExprKind::Nested(name, inner) => self.objects(name, inner, prefix, expr.span),
             ExprKind::Field(name, values) => self.field(name, values, prefix, expr.span),
             // Lucene: a bound without a field.
             ExprKind::Range(name, ..) if name.pattern.parts.is_empty() => self.free_text(expr, expr.span),
@@ -166,6 +170,58 @@ impl Lowering<'_> {
             }
             ExprKind::Value(_) => self.free_text(expr, expr.span),
         }
+    }
+
+    /// The condition that one object of a list satisfies `inner` by itself.
+    fn objects(&mut self, name: &Name, inner: &Expr, prefix: &str, span: Span) -> Condition {
+        let full = format!("{prefix}{}.", shown(&name.pattern));
+        if name.pattern.as_literal().is_none() {
+            let message = format!("`{}` names no list of objects", shown(&name.pattern));
+            self.fields.diagnostics.push(
+                Diagnostic::new(&codes::FIELD_PATTERN, name.span, message)
+                    .with_help("write the name of one list in front of braces, without wildcards"),
+            );
+            return Condition::Const(false);
+        }
+        // Where one value decides, it does not matter which object it is of.
+        let mut joins = false;
+        inner.walk(&mut |expr| joins |= matches!(expr.kind, ExprKind::And(_) | ExprKind::Not(_)));
+        if !joins {
+            return self.condition(inner, &full);
+        }
+        let fresh = Fields::new(self.fields.schema, self.now, Vec::new());
+        let outer = std::mem::replace(&mut self.fields, fresh);
+        let outer_base = std::mem::replace(&mut self.base, full.clone());
+        let condition = self.condition(inner, &full);
+        let base = std::mem::replace(&mut self.base, outer_base);
+        let mut own = std::mem::replace(&mut self.fields, outer);
+        self.fields.uses.append(&mut own.uses);
+        self.fields.diagnostics.append(&mut own.diagnostics);
+        let inside = own.into_fields();
+        let ids = inside
+            .iter()
+            .map(|field| self.fields.intern(field.clone()))
+            .collect();
+        let relative = |field: Field| match field.path.strip_prefix(base.as_str()) {
+            Some(path) => Field {
+                path: path.into(),
+                ..field
+            },
+            None => field,
+        };
+        let path = full.strip_prefix(self.base.as_str()).unwrap_or(&full);
+        let objects = Objects::new(
+            path.trim_end_matches('.'),
+            inside.into_iter().map(relative).collect(),
+            condition,
+        );
+        Condition::leaf(
+            Test::Nested(Nested {
+                fields: ids,
+                objects: Arc::new(objects),
+            }),
+            span,
+        )
     }
 
     fn field(&mut self, name: &Name, values: &Expr, prefix: &str, span: Span) -> Condition {
@@ -202,6 +258,23 @@ impl Lowering<'_> {
                 }
                 Condition::any(conditions)
             }
+            // Lucene: `[1 TO 5]`, whose ends one value must meet.
+            ExprKind::And(parts) if parts.iter().all(|part| part.span == values.span) => {
+                let ends: Vec<(Relation, String, Span)> = parts
+                    .iter()
+                    .filter_map(|part| match &part.kind {
+                        ExprKind::Range(_, operator, bound) => {
+                            Some((relation(*operator), shown(&bound.pattern), bound.span))
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                let ends: Vec<(Relation, &str, Span)> = ends
+                    .iter()
+                    .map(|(relation, text, place)| (*relation, text.as_str(), *place))
+                    .collect();
+                self.fields.between(target, &ends, span)
+            }
             ExprKind::And(parts) => {
                 let all = parts.iter().map(|part| self.values(part, target, part.span));
                 Condition::all(all.collect())
@@ -226,7 +299,8 @@ impl Lowering<'_> {
             match literal.form {
                 Form::Bare if is_any(&literal.pattern) => exists = true,
                 Form::Bare if self.dialect == Dialect::Kql && is_null(literal) => self.null(literal, target),
-                Form::Bare if self.dialect == Dialect::Kql => parts.extend(
+                // Kibana asks a keyword field for the whole value, spaces included, and all others by a query string.
+                Form::Bare if self.dialect == Dialect::Kql && !target.is_keyword() => parts.extend(
                     split_at_spaces(&literal.pattern)
                         .into_iter()
                         .map(|part| (part, Form::Bare, literal.span)),

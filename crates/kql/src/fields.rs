@@ -55,6 +55,11 @@ impl Target {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Whether it is a keyword, as a field is that no mapping has, since texts become keywords then.
+    pub(crate) fn is_keyword(&self) -> bool {
+        matches!(&*self.type_name, "keyword" | "") && !matches!(self.compares, Compares::Both)
+    }
 }
 
 /// How the values of a field compare.
@@ -242,6 +247,33 @@ impl<'a> Fields<'a> {
         match value {
             Some(value) => Condition::leaf(Test::Compare(target.id, relation, value), span),
             None => self.never(target, bound, place),
+        }
+    }
+
+    /// One value meets all bounds, each given with its text and the place of it.
+    pub fn between(&mut self, target: &Target, bounds: &[(Relation, &str, Span)], span: Span) -> Condition {
+        let tests: Vec<Condition> = bounds
+            .iter()
+            .map(|(relation, bound, place)| self.range(target, *relation, bound, *place, span))
+            .collect();
+        // Expressions compare values of one type only; those of a field without type are compared one bound at a time.
+        if tests.len() < 2 || self.field(target).kind == FieldType::Dynamic {
+            return Condition::all(tests);
+        }
+        let compare = |test: &Condition| match test {
+            Condition::Leaf(leaf) => match &leaf.test {
+                Test::Compare(field, relation, value) => Some(Expr::Compare(
+                    *relation,
+                    Box::new(Expr::Field(*field)),
+                    Box::new(Expr::Const(Some(value.clone()))),
+                )),
+                _ => None,
+            },
+            _ => None,
+        };
+        match tests.iter().map(compare).collect::<Option<Vec<Expr>>>() {
+            Some(all) => Condition::leaf(Test::Expr(Expr::And(all)), span),
+            None => Condition::all(tests),
         }
     }
 

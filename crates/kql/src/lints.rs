@@ -12,12 +12,12 @@ use crate::{Dialect, codes};
 pub(crate) fn check(query: &Expr, fields: &Fields<'_>, dialect: Dialect, diagnostics: &mut Vec<Diagnostic>) {
     query.walk(&mut |expr| match &expr.kind {
         ExprKind::Or(parts) if dialect == Dialect::Kql => diagnostics.extend(mixed(parts)),
-        ExprKind::Value(literal) => {
-            diagnostics.extend(literal_wildcard(literal, dialect).or_else(|| spaced(literal)))
-        }
-        ExprKind::Nested(name, inner) => diagnostics.extend(flattened(name.span, inner)),
+        ExprKind::Value(literal) => diagnostics.extend(literal_wildcard(literal, dialect)),
         _ => {}
     });
+    if dialect == Dialect::Kql {
+        split(query, "", fields, diagnostics);
+    }
     free_text(query, diagnostics);
     without_source(fields, diagnostics);
 }
@@ -82,6 +82,34 @@ fn literal_wildcard(literal: &Literal, dialect: Dialect) -> Option<Diagnostic> {
     Some(diagnostic.with_fix("write it without quotes", vec![edit], Applicability::Maybe))
 }
 
+/// Reports values that are split, which those of keyword fields are not. Names stand under `prefix`.
+fn split(expr: &Expr, prefix: &str, fields: &Fields<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    match &expr.kind {
+        ExprKind::Or(parts) | ExprKind::And(parts) => {
+            parts
+                .iter()
+                .for_each(|part| split(part, prefix, fields, diagnostics));
+        }
+        ExprKind::Not(inner) | ExprKind::Group(inner) => split(inner, prefix, fields, diagnostics),
+        ExprKind::Nested(name, inner) => {
+            let prefix = format!("{prefix}{}.", shown(&name.pattern));
+            split(inner, &prefix, fields, diagnostics);
+        }
+        ExprKind::Field(name, values) => {
+            let def = fields.schema.get(&format!("{prefix}{}", shown(&name.pattern)));
+            if def.is_some_and(|def| &*def.type_name != "keyword") {
+                values.walk(&mut |expr| {
+                    if let ExprKind::Value(literal) = &expr.kind {
+                        diagnostics.extend(spaced(literal));
+                    }
+                });
+            }
+        }
+        ExprKind::Value(literal) => diagnostics.extend(spaced(literal)),
+        ExprKind::Error | ExprKind::Everything | ExprKind::Range(..) => {}
+    }
+}
+
 /// Reports a bare value with a wildcard and a space.
 fn spaced(literal: &Literal) -> Option<Diagnostic> {
     let has_space =
@@ -102,20 +130,6 @@ fn spaced(literal: &Literal) -> Option<Diagnostic> {
         )
         .with_help("write `*` in place of each space"),
     )
-}
-
-/// Reports braces with more than one condition in them.
-fn flattened(place: Span, inner: &Expr) -> Option<Diagnostic> {
-    let mut joins = false;
-    inner.walk(&mut |expr| joins |= matches!(expr.kind, ExprKind::And(_) | ExprKind::Not(_)));
-    joins.then(|| {
-        Diagnostic::new(
-            &codes::NESTED_FLATTENED,
-            place,
-            "these conditions are held against the objects of the list together, not each alone",
-        )
-        .with_help("an event also matches where different objects satisfy different conditions")
-    })
 }
 
 /// Reports values without a field that look like conditions on one; values inside of `field: …` have one.

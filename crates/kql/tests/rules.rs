@@ -19,7 +19,6 @@ const QUIET: &[(&str, usize)] = &[
     ("field-without-source", 5),
     ("free-text", 0),
     ("literal-wildcard", 5),
-    ("nested-flattened", 1),
     ("type-never-matches", 0),
     ("unknown-field", 0),
     ("wildcard-with-space", 5),

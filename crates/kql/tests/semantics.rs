@@ -98,17 +98,21 @@ fn keywords_are_compared_as_a_whole_and_exactly() {
 }
 
 #[test]
-fn bare_wildcards_split_at_spaces() {
-    let event = r#""name":"C:\\Program Files\\x""#;
+fn bare_wildcards_split_at_spaces_unless_the_field_is_a_keyword() {
+    let event = r#""name":"C:\\Program Files\\x","text":"sudo su root""#;
     table(
         Dialect::Kql,
         &[
-            (r"name: C\:\\Program Files\\*", event, false),
+            (r"name: C\:\\Program Files\\*", event, true),
             (r"name: C\:\\Program*Files\\*", event, true),
-            ("name: x *x", event, true),
+            ("name: x *x", event, false),
+            ("name: C* Files?x", event, false),
+            ("text: nobody su*", event, true),
+            ("text: nobody none su?*", event, false),
         ],
     );
-    assert_eq!(codes("name: a b*"), ["wildcard-with-space"]);
+    assert_eq!(codes("text: a b*"), ["wildcard-with-space"]);
+    assert!(codes("name: a b*").is_empty());
 }
 
 #[test]
@@ -238,19 +242,47 @@ fn lists_kept_as_objects_are_reached_by_position_or_without() {
 }
 
 #[test]
-fn nested_objects_are_read_flat_and_that_is_told() {
-    let event = r#""items":[{"k":"a","v":1},{"k":"b","v":2}]"#;
+fn conditions_in_braces_hold_for_one_object() {
+    let event =
+        r#""items":[{"k":"a","v":1},{"k":"b","v":2},{"k":"c","in":[{"x":"p","y":1},{"x":"q","y":2}]}]"#;
     table(
         Dialect::Kql,
         &[
             ("items: { k: a }", event, true),
             ("items: { k: c or v > 1 }", event, true),
             ("items: { k: a and v: 1 }", event, true),
-            ("items: { k: c and v: 1 }", event, false),
+            ("items: { k: a and v: 2 }", event, false),
+            ("items: { k: a and not v: 1 }", event, false),
+            ("items: { k: b and not v: 1 }", event, true),
+            ("not items: { k: a and v: 2 }", event, true),
+            ("items: { k: (a or b) and v >= 2 }", event, true),
+            ("items: { k: c and not v: * }", event, true),
+            (
+                "items: { k: a and v: 1 } and items: { k: b and v: 2 }",
+                event,
+                true,
+            ),
+            ("items: { k: c and in: { x: p and y: 1 } }", event, true),
+            ("items: { k: c and in: { x: p and y: 2 } }", event, false),
+            ("items: { k: a and in: { x: p and y: 1 } }", event, false),
+            ("items.in: { x: q and y: 2 }", event, true),
+            ("items.in: { x: q and y: 1 }", event, false),
+            ("items: { k: a and v: 1 }", r#""items":{"k":"a","v":1}"#, true),
+            ("items: { k: a and v: 1 }", r#""items.k":"a""#, false),
+            (
+                "deep.list: { k: a and v: 1 }",
+                r#""deep":{"list":[{"k":"a","v":2},{"k":"a","v":1}]}"#,
+                true,
+            ),
+            (
+                "deep.list: { k: a and v: 1 }",
+                r#""deep.list":[{"k":"a","v":2},{"k":"b","v":1}]"#,
+                false,
+            ),
         ],
     );
-    assert_eq!(codes("items: { k: a and v: 2 }"), ["nested-flattened"]);
-    assert!(codes("items: { k: a }").is_empty());
+    assert!(codes("items: { k: a and v: 2 }").is_empty());
+    assert_eq!(codes("item*: { k: a and v: 2 }"), ["field-pattern"]);
 }
 
 #[test]

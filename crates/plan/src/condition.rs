@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use neph_diag::Span;
 use neph_event::Value;
 
-use crate::{Expr, FieldId, Lookup};
+use crate::{Expr, FieldId, Lookup, Nested};
 
 /// A condition over one event; each node is plainly true or false.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ pub struct Leaf {
     pub span: Span,
 }
 
-/// What a leaf tests. All but `Exists`, `Lookup` and `Expr` look at one field: they hold when any of its values passes, and fail
+/// What a leaf tests. All but `Exists`, `Lookup`, `Nested` and `Expr` look at one field: they hold when any of its values passes, and fail
 /// when the field is missing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Test {
@@ -140,12 +140,14 @@ pub enum Test {
     Words(FieldId, Vec<Phrase>),
     /// A row of the table agrees with the event.
     Lookup(Lookup),
+    /// One object of a list satisfies a condition by itself.
+    Nested(Nested),
     /// Any other expression: holds when some choice of one value per field makes it true.
     Expr(Expr),
 }
 
 impl Test {
-    /// The field of a test of one field; `None` for a look-up and for an expression.
+    /// The field of a test of one field; `None` for those of several.
     pub fn field(&self) -> Option<FieldId> {
         match self {
             Self::Exists(field)
@@ -158,7 +160,7 @@ impl Test {
             | Self::Contains(field, ..)
             | Self::Cidr(field, ..)
             | Self::Words(field, ..) => Some(*field),
-            Self::Lookup(_) | Self::Expr(_) => None,
+            Self::Lookup(_) | Self::Nested(_) | Self::Expr(_) => None,
         }
     }
 
@@ -167,6 +169,7 @@ impl Test {
         match self {
             Self::Expr(expr) => expr.for_each_field(visit),
             Self::Lookup(lookup) => lookup.fields.iter().copied().for_each(visit),
+            Self::Nested(nested) => nested.fields.iter().copied().for_each(visit),
             other => other.field().into_iter().for_each(visit),
         }
     }

@@ -20,6 +20,7 @@ mod correlation;
 mod expr;
 pub mod functions;
 mod lookup;
+mod nested;
 pub mod pattern;
 mod query;
 pub mod regex;
@@ -34,6 +35,7 @@ pub use correlation::{
 pub use expr::{Arithmetic, Expr, Function};
 pub use lookup::{CellKind, Lookup, LookupColumn, LookupTable};
 pub use neph_diag::Span;
+pub use nested::{Nested, Objects};
 pub use query::{EventQuery, FieldId, Key, Limit, Plan, Query, Sample, Sequence, Stage};
 pub use stateful::{Aggregate, DistinctAtLeast, FirstSeen};
 pub use time_part::TimePart;

@@ -197,7 +197,7 @@ impl Lowering<'_> {
     }
 
     fn range(&mut self, target: &Target, bounds: &Table, place: Span) -> Option<Condition> {
-        let mut conditions = Vec::new();
+        let mut ends: Vec<(Relation, String, Span)> = Vec::new();
         for entry in &bounds.entries {
             let relation = match &*entry.key {
                 "gt" => Relation::Greater,
@@ -210,13 +210,13 @@ impl Lowering<'_> {
             if matches!(entry.value.data, Data::Null) {
                 continue;
             }
-            let bound = scalar(&entry.value)?;
-            conditions.push(
-                self.fields
-                    .range(target, relation, &bound, place, Span::default()),
-            );
+            ends.push((relation, scalar(&entry.value)?, place));
         }
-        Some(Condition::all(conditions))
+        let ends: Vec<(Relation, &str, Span)> = ends
+            .iter()
+            .map(|(relation, text, place)| (*relation, text.as_str(), *place))
+            .collect();
+        Some(self.fields.between(target, &ends, Span::default()))
     }
 
     fn boolean(&mut self, table: &Table, depth: u32) -> Option<Condition> {

@@ -175,6 +175,17 @@ impl<'a> Writer<'a> {
                     lookup.fields.iter().map(|field| self.field(*field)).collect();
                 Ok(format!("{} as in an indicator", fields?.join(" and ")))
             }
+            Test::Nested(nested) => {
+                if !self.lenient {
+                    return self.refuse("it asks for objects of a list, and EQL reads lists flat");
+                }
+                let inner = Plan {
+                    fields: nested.objects.fields.clone(),
+                    ..self.plan.clone()
+                };
+                let text = Writer::lenient(&inner).condition(&nested.objects.condition)?;
+                Ok(format!("one of {} where ({text})", nested.objects.path))
+            }
             Test::Expr(expr) => self.expression(expr),
         }
     }

@@ -4,7 +4,7 @@ mod events;
 mod markdown;
 mod run;
 
-pub use markdown::{Case, Expectation, Kind, Options, Subject, Suite, SuiteError};
+pub use markdown::{Case, Expectation, Kind, Language, Options, Subject, Suite, SuiteError};
 pub use run::{Failure, run};
 
 impl Suite {

@@ -8,29 +8,30 @@ use neph_testkit::spec::{Case, Kind, Suite, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/eql");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&root)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec");
+    let mut files: Vec<PathBuf> = LANGUAGES
+        .iter()
+        .flat_map(|language| chapters(&root.join(language)))
         .collect();
     files.sort();
 
     let mut trials = Vec::new();
     let mut shown = String::new();
     // An empty folder must not pass for a suite that holds.
-    if files.is_empty() {
-        trials.push(Trial::test("spec/eql", move || {
-            Err(Failed::from(format!("no suites in {}", root.display())))
-        }));
+    for language in LANGUAGES {
+        if chapters(&root.join(language)).is_empty() {
+            trials.push(Trial::test(language, move || {
+                Err(Failed::from(format!("there is no chapter on {language}")))
+            }));
+        }
     }
     for path in files {
-        let file = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let part = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
+        let folder = part(path.parent().and_then(Path::file_name));
+        let file = match folder.as_str() {
+            "eql" => part(path.file_stem()),
+            folder => format!("{folder}/{}", part(path.file_stem())),
+        };
         let suite = std::fs::read_to_string(&path)
             .map_err(|error| error.to_string())
             .and_then(|text| Suite::parse(text).map_err(|error| error.to_string()));
@@ -55,11 +56,23 @@ fn main() -> ExitCode {
         }
     }
     if std::env::var_os("UPDATE").is_none() {
-        trials.push(Trial::test("every code of EQL is shown", move || {
+        trials.push(Trial::test("every code of EQL and KQL is shown", move || {
             every_code_is_shown(&shown)
         }));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The folders of chapters.
+const LANGUAGES: [&str; 2] = ["eql", "kql"];
+
+fn chapters(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
 }
 
 /// What the chapters show of diagnostics.
@@ -78,6 +91,7 @@ fn every_code_is_shown(shown: &str) -> Result<(), Failed> {
     let unshowable = ["query-too-large"];
     let missing: Vec<&str> = neph_eql::CODES
         .iter()
+        .chain(neph_kql::CODES)
         .map(|code| code.name)
         .filter(|name| !unshowable.contains(name) && !shown.contains(&format!("[{name}]")))
         .collect();

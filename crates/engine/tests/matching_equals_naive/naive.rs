@@ -113,8 +113,8 @@ fn test_holds(test: &Test, document: &Document<'_>) -> bool {
                 })
             })
         }),
-        // Tables have tests of their own; none is generated here.
-        Test::Lookup(_) => false,
+        // These have tests of their own; none is generated here.
+        Test::Lookup(_) | Test::Nested(_) => false,
         Test::Expr(expr) => {
             let mut fields = Vec::new();
             expr.for_each_field(&mut |field| fields.push(field));

@@ -32,6 +32,8 @@ pub struct Case {
 pub enum Subject {
     /// A query over events.
     Query {
+        /// The language of the text.
+        language: Language,
         /// Its text.
         text: String,
         /// What the request sets.
@@ -43,6 +45,29 @@ pub enum Subject {
     },
     /// Constant expressions; they stand in the expectation itself.
     Expressions,
+}
+
+/// Languages of queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// EQL.
+    Eql,
+    /// Kibana's query language.
+    Kql,
+    /// Lucene's query strings.
+    Lucene,
+}
+
+impl Language {
+    /// The language of a block, by its first word.
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "eql" => Some(Self::Eql),
+            "kql" => Some(Self::Kql),
+            "lucene" => Some(Self::Lucene),
+            _ => None,
+        }
+    }
 }
 
 /// What a request sets.
@@ -166,11 +191,12 @@ impl Suite {
                     }
                     continue;
                 }
-                "eql" => {
+                word if let Some(language) = Language::of(word) => {
                     let innermost = |pick: fn(&Section) -> &Option<Arc<str>>| {
                         sections.iter().rev().find_map(|s| pick(s).clone())
                     };
                     let subject = Subject::Query {
+                        language,
                         text: body.trim_end().to_owned(),
                         options: Options::parse(options).map_err(fail)?,
                         mapping: innermost(|section| &section.mapping),

@@ -11,13 +11,20 @@ use neph_engine::{
 };
 use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema, Value};
+use neph_kql::Dialect;
 use neph_plan::{Plan, Query as PlanQuery};
 
 use super::events::{self, BEGINNING, InputEvent};
-use super::markdown::{Case, Kind, Options, Subject};
+use super::markdown::{Case, Kind, Language, Options, Subject};
 
 /// The name under which diagnostics show the query.
-const NAME: &str = "query.eql";
+fn name(language: Language) -> &'static str {
+    match language {
+        Language::Eql => "query.eql",
+        Language::Kql => "query.kql",
+        Language::Lucene => "query.lucene",
+    }
+}
 
 /// Why a case has no outcome that could be compared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,12 +53,13 @@ pub fn run(case: &Case) -> Result<Vec<String>, Failure> {
             .map(|expectation| evaluate(&expectation.text))
             .collect()),
         Subject::Query {
+            language,
             text,
             options,
             mapping,
             events,
         } => {
-            let query = Query::new(text, options, mapping.as_deref()).map_err(fail)?;
+            let query = Query::new(*language, text, options, mapping.as_deref()).map_err(fail)?;
             let kinds: Vec<Kind> = case
                 .expectations
                 .iter()
@@ -78,6 +86,7 @@ pub fn run(case: &Case) -> Result<Vec<String>, Failure> {
 
 /// A compiled query.
 struct Query<'a> {
+    language: Language,
     text: &'a str,
     options: &'a Options,
     plan: Option<Plan>,
@@ -85,7 +94,12 @@ struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    fn new(text: &'a str, options: &'a Options, mapping: Option<&str>) -> Result<Self, String> {
+    fn new(
+        language: Language,
+        text: &'a str,
+        options: &'a Options,
+        mapping: Option<&str>,
+    ) -> Result<Self, String> {
         let mut schema = match mapping {
             Some(json) => Schema::from_mapping(json).map_err(|error| error.to_string())?,
             None => Schema::builtin().clone(),
@@ -93,12 +107,24 @@ impl<'a> Query<'a> {
         if let Some(field) = &options.tiebreaker {
             schema.tiebreaker_field = Some(field.as_str().into());
         }
-        let compiled = neph_eql::compile(
-            text,
-            &CompileOptions::new(&schema, Instant::from_nanos(BEGINNING)),
-        );
-        let (plan, diagnostics) = (compiled.plan, compiled.diagnostics);
+        let now = Instant::from_nanos(BEGINNING);
+        let (plan, diagnostics) = match language {
+            Language::Eql => {
+                let compiled = neph_eql::compile(text, &CompileOptions::new(&schema, now));
+                (compiled.plan, compiled.diagnostics)
+            }
+            Language::Kql | Language::Lucene => {
+                let dialect = match language {
+                    Language::Lucene => Dialect::Lucene,
+                    _ => Dialect::Kql,
+                };
+                let options = neph_kql::CompileOptions::new(dialect, &schema, now);
+                let compiled = neph_kql::compile(text, &options);
+                (compiled.plan, compiled.diagnostics)
+            }
+        };
         Ok(Self {
+            language,
             text,
             options,
             plan,
@@ -108,7 +134,7 @@ impl<'a> Query<'a> {
 
     fn rendered(&self) -> String {
         let source = SourceFile {
-            name: NAME,
+            name: name(self.language),
             text: self.text,
         };
         render::file_text(
