@@ -374,7 +374,7 @@ impl Fields<'_> {
         let sources = names
             .iter()
             .filter_map(|name| self.schema.get(name))
-            .map(|def| std::sync::Arc::clone(&def.sources))
+            .map(|def| Arc::clone(&def.sources))
             .find(|sources| !sources.is_empty());
         self.uses.push(FieldUse {
             name: written.as_str().into(),
