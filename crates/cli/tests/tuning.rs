@@ -651,7 +651,7 @@ fn the_examples_of_the_documents_work() {
     assert_eq!(alert["kibana.alert.suppression.docs_count"], 1);
     assert_eq!(alert["kibana.alert.severity"], "low");
     assert_eq!(
-        json["summary"]["overlays"][0]["excepted"], 3,
+        json["summary"]["overlays"][0]["excepted"], 4,
         "{:#}",
         json["summary"]["overlays"]
     );
