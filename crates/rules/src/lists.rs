@@ -109,13 +109,13 @@ impl Lists {
     }
 
     /// Takes a list in; gives it back where another has its name.
-    pub(crate) fn insert(&mut self, list: List) -> Result<(), List> {
+    pub(crate) fn insert(&mut self, list: List) -> Result<(), Box<List>> {
         match self.by_name.entry(list.name.clone()) {
             std::collections::btree_map::Entry::Vacant(free) => {
                 free.insert(list);
                 Ok(())
             }
-            std::collections::btree_map::Entry::Occupied(_) => Err(list),
+            std::collections::btree_map::Entry::Occupied(_) => Err(Box::new(list)),
         }
     }
 }

@@ -322,3 +322,75 @@ fn a_run_is_closed_when_the_watermark_has_passed_it_by_the_lateness() {
     grouping.finish(&mut out);
     assert_eq!(out.len(), 2, "told once");
 }
+
+#[test]
+fn without_the_fallback_an_event_needs_the_field_of_the_override() {
+    let events = [
+        event(0, "process", r#","process":{"name":"a"}"#),
+        event(1, "process", r#","process":{"name":"b"},"ingested":{"at":"x"}"#),
+        event(
+            2,
+            "process",
+            r#","process":{"name":"c"},"event.ingested":"2026-11-21T10:01:00Z""#,
+        ),
+    ];
+    let count = |extra: &str| {
+        let set = rule("process where true", extra);
+        let state = &set.report.rules[0];
+        assert!(state.reasons.is_empty(), "{:#?}", state.reasons);
+        alerts(&set, &events).len()
+    };
+    let over = "timestamp_override = \"event.ingested\"";
+    assert_eq!(count(over), 3);
+    assert_eq!(
+        count(&format!("{over}\ntimestamp_override_fallback_disabled = false")),
+        3
+    );
+    assert_eq!(
+        count(&format!("{over}\ntimestamp_override_fallback_disabled = true")),
+        1
+    );
+    // Without an override there is nothing to fall back from.
+    assert_eq!(count("timestamp_override_fallback_disabled = true"), 3);
+}
+
+#[test]
+fn what_kibana_carries_is_carried_and_a_data_view_is_told_where_it_may_leave_events_out() {
+    let extra = "related_integrations = [{ package = \"endpoint\", version = \"^8.2.0\" }]\n\
+        required_fields = [{ name = \"process.name\", type = \"keyword\", ecs = true }]\n\
+        exceptions_list = []\ndata_view_id = \"security-solution-default\"\n\
+        investigation_fields = { field_names = [\"process.name\"] }\nsetup = \"Nothing\"";
+    let set = rule("process where true", extra);
+    assert!(
+        set.report.rules[0].reasons.is_empty(),
+        "{:#?}",
+        set.report.rules[0].reasons
+    );
+    assert!(
+        set.report.rules[0]
+            .diagnostics
+            .iter()
+            .all(|found| !found.code.name.contains("no-effect"))
+    );
+    let alert = alerts(&set, &[event(0, "process", "")]).remove(0);
+    let parameters = &alert.document["kibana.alert.rule.parameters"];
+    assert_eq!(parameters["related_integrations"][0]["package"], "endpoint");
+    assert_eq!(parameters["required_fields"][0]["ecs"], true);
+    assert_eq!(
+        parameters["investigation_fields"]["field_names"][0],
+        "process.name"
+    );
+    assert_eq!(parameters["setup"], "Nothing");
+    let narrow = rule("process where true", "data_view_id = \"my-view\"");
+    let said: Vec<String> = narrow.report.rules[0]
+        .reasons
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "`data_view_id` is not honoured yet: the data view is not resolved: events of every index take part"
+        ]
+    );
+}

@@ -1,6 +1,11 @@
 //! `alert_suppression`: what becomes one, in batch and as it comes.
 
-#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly and says what it saw"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -194,7 +199,7 @@ fn the_alert_carries_what_it_stands_for() {
     flow.finish(&mut told);
     let alert = match told.as_slice() {
         [Told::Raised(alert)] => &alert.document,
-        other => unreachable!("{other:#?}"),
+        other => panic!("{other:#?}"),
     };
     assert_eq!(
         alert["kibana.alert.suppression.terms"],

@@ -88,7 +88,7 @@ impl Applying {
     /// The positions of the rules that any of the selectors names.
     fn select(&mut self, overlay: &Overlay, rules: &[Rule]) -> BTreeSet<usize> {
         let mut selected = BTreeSet::new();
-        let selectors: [(&str, &[(String, Span)], Fits); 3] = [
+        let selectors: [Selector<'_>; 3] = [
             ("has the id", &overlay.ids, |rule, id| rule.id == *id),
             ("has the tag", &overlay.tags, |rule, tag| {
                 rule.tags.iter().any(|own| own == tag)
@@ -232,6 +232,9 @@ impl Applying {
         rule.tuning.overlays.push(self.name.clone());
     }
 }
+
+/// What is asked of a rule, the words that are asked for, and how.
+type Selector<'o> = (&'static str, &'o [(String, Span)], Fits);
 
 /// Whether a rule is selected by a word.
 type Fits = fn(&Rule, &String) -> bool;
