@@ -216,3 +216,44 @@ fn each_source_is_the_one_that_knows_its_record() {
     let unknown: Vec<&&str> = OURS.iter().filter(|name| !known.contains_key(**name)).collect();
     assert!(unknown.is_empty(), "no record of {unknown:?}");
 }
+
+/// The paths of what is in a document; arrays are leaves.
+fn leaves(prefix: &str, value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = [prefix, key].join(if prefix.is_empty() { "" } else { "." });
+                leaves(&path, value, out);
+            }
+        }
+        _ => out.push(prefix.to_owned()),
+    }
+}
+
+#[test]
+fn every_field_is_in_the_tables_of_its_source() {
+    let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for seed in containers::seeds() {
+        let raw = serde_json::to_vec(&seed).expect("a value has a text");
+        let mut normalizer = Normalizer::new(None).expect("no source was named");
+        for made in normalizer.push(&raw).documents {
+            let fields = made.source.fields();
+            let known = |path: &str| {
+                fields.iter().any(|field| {
+                    let field = field.strip_suffix(".*").unwrap_or(field);
+                    path.strip_prefix(field)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                })
+            };
+            let mut paths = Vec::new();
+            let document = serde_json::from_slice(&made.document.to_json()).expect("documents are JSON");
+            leaves("", &document, &mut paths);
+            // What an agent says of a line stays as it says it.
+            paths.retain(|path| !known(path) && !path.starts_with("kubernetes.") && path != "event.created");
+            if !paths.is_empty() {
+                missing.entry(made.source.name).or_default().extend(paths);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

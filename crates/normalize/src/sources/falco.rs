@@ -105,6 +105,8 @@ const DERIVED: &[Derived] = &[
     derived("process.args", &["output_fields"]),
     derived("process.args_count", &["output_fields"]),
     derived("process.parent.args", &["output_fields"]),
+    derived("process.parent.args_count", &["output_fields"]),
+    derived("source.domain", &["output_fields"]),
     derived("process.interactive", &["output_fields"]),
     derived("process.entry_leader.entry_meta.type", &["output_fields"]),
     derived("process.entry_leader.same_as_process", &["output_fields"]),

@@ -161,6 +161,24 @@ const DERIVED: &[Derived] = &[
         &["process.parent_process.cmd_line", "actor.process.cmd_line"],
     ),
     derived("container.id", &["process.container.uid", "container.uid"]),
+    derived(
+        "process.parent.args_count",
+        &["process.parent_process", "actor.process"],
+    ),
+    derived(
+        "process.parent.working_directory",
+        &["process.parent_process", "actor.process"],
+    ),
+    derived(
+        "process.parent.start",
+        &["process.parent_process", "actor.process"],
+    ),
+    derived(
+        "process.parent.user.name",
+        &["process.parent_process", "actor.process"],
+    ),
+    derived("container.runtime", &["process.container.runtime"]),
+    derived("container.image.hash.all", &["process.container.image.name"]),
     derived("container.name", &["process.container.name", "container.name"]),
     derived(
         "container.image.name",
@@ -175,6 +193,11 @@ const DERIVED: &[Derived] = &[
     derived("file.directory", &["file.path"]),
     derived("file.extension", &["file.path"]),
     derived("url.original", &["http_request.url", "url"]),
+    derived("url.extension", &["http_request.url", "url"]),
+    derived("url.fragment", &["http_request.url", "url"]),
+    derived("url.port", &["http_request.url", "url"]),
+    derived("url.username", &["http_request.url", "url"]),
+    derived("url.password", &["http_request.url", "url"]),
     derived("url.path", &["http_request.url", "url"]),
     derived("url.query", &["http_request.url", "url"]),
     derived("url.domain", &["http_request.url", "url"]),

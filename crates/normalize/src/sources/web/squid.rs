@@ -41,6 +41,7 @@ const DERIVED: &[Derived] = &[
     derived("http.response.status_code", &["result"]),
     derived("destination.address", &["hierarchy"]),
     derived("destination.ip", &["hierarchy"]),
+    derived("destination.port", &["hierarchy"]),
     derived("destination.domain", &["hierarchy"]),
     derived("squid.hierarchy_status", &["hierarchy"]),
 ];

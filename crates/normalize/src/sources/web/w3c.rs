@@ -100,6 +100,7 @@ const DERIVED: &[Derived] = &[
     derived("http.version", &["cs-version", "cs-protocol-version"]),
     derived("destination.address", &["s-ip"]),
     derived("destination.ip", &["s-ip"]),
+    derived("destination.domain", &["s-ip"]),
     derived("cloud.provider", &["x-edge-location"]),
     derived("network.forwarded_ip", &["X-Forwarded-For"]),
 ];
