@@ -314,3 +314,23 @@ fn flows_in_a_custom_format_are_read_by_their_header() {
     assert_eq!(at(1, "/destination/ip"), Some(json!("10.0.0.63")));
     assert_eq!(at(1, "/aws/vpcflow/ecs_task_id"), None);
 }
+
+#[test]
+fn logs_of_entra_id_that_are_taken_for_audits_are_read_as_what_they_are() {
+    for (category, dataset) in [
+        ("AuditLogs", Some("azure.auditlogs")),
+        ("NonInteractiveUserSignInLogs", Some("azure.signinlogs")),
+        ("UserRiskEvents", Some("azure.identity_protection")),
+        ("MicrosoftGraphActivityLogs", Some("azure.graphactivitylogs")),
+        ("Administrative", None),
+    ] {
+        let record = json!({"category": category, "time": "2026-01-01T00:00:00Z", "operationName": "o", "properties": {"id": "i"}}).to_string();
+        let mut normalizer = Normalizer::new(Some("azure_auditlogs")).expect("the source exists");
+        let outcome = normalizer.push(record.as_bytes());
+        let made = outcome.documents.first().and_then(|made| {
+            let dataset = made.document.at("data_stream.dataset")?;
+            dataset.as_text()
+        });
+        assert_eq!(made, dataset, "{category}");
+    }
+}

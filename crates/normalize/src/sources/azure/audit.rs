@@ -4,7 +4,7 @@
 //! Beyond what Elastic's integration sets: the user, group and user agent that the event names, its category and
 //! type, and the address of the initiator where the record has no other.
 
-use super::{caller, split_address, time};
+use super::{caller, graph, risk, signin, split_address, time};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
@@ -79,10 +79,24 @@ fn detect(record: &Record<'_>) -> Confidence {
 
 fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let object = super::record(record)?;
-    if !is_audit(object) {
-        return Err(Dropped::NoEvent("the record is of another category"));
+    if is_audit(object) {
+        return Ok(document(record, object));
     }
-    Ok(document(record, object))
+    // The logs of Entra ID come mixed from one hub. Where they are all taken for audits, each is read as what it is.
+    let others = [&signin::INFO, &risk::INFO, &graph::INFO, &graph::AAD];
+    let Some(other) = others
+        .into_iter()
+        .find(|other| (other.detect)(record) == Confidence::Certain)
+    else {
+        return Err(Dropped::NoEvent("the record is of another category"));
+    };
+    let mut made = Vec::new();
+    (other.start)().normalize(record, &mut made)?;
+    let document = made
+        .pop()
+        .ok_or(Dropped::Malformed("it is none of the logs of Entra ID"))?;
+    document.put_text("event.dataset", other.dataset);
+    Ok(document)
 }
 
 /// The document of a directory audit in the form of a diagnostic record.
