@@ -338,10 +338,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         let provider = look(Look::EventSource).and_then(Value::as_text).unwrap_or("");
         categorize(failed, provider, &parts, document);
         for (place, key) in [(Look::InsightName, "action"), (Look::InsightSource, "provider")] {
-            if let Some(value @ Value::Text(_)) = look(place) {
-                if let Some(event) = document.child("event").filter(|event| event.get(key).is_none()) {
-                    event.add(key, value);
-                }
+            if let Some(value @ Value::Text(_)) = look(place)
+                && let Some(event) = document.child("event").filter(|event| event.get(key).is_none())
+            {
+                event.add(key, value);
             }
         }
         if cloudtrail.is_empty() {
