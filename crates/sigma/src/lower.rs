@@ -272,15 +272,20 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Where a field stands.
+    /// Where a field stands. The search of a mapping names places of events themselves, but for fields that stand only
+    /// where the mapping says.
     fn places(&mut self, field: &str, span: Span) -> Vec<Alternative> {
+        if self.scoping {
+            let only = self.view.only(field);
+            return only.map_or_else(|| vec![Alternative::at(field)], <[Alternative]>::to_vec);
+        }
         let (places, known) = self.view.field(field);
         // Rules may use names of ECS as well.
         let is_ecs = || {
             let def = Schema::builtin().get(field);
             def.is_some_and(|def| !def.sources.is_empty())
         };
-        if !known && !self.scoping && !is_ecs() {
+        if !known && !is_ecs() {
             self.unknown_fields.entry(field.to_owned()).or_insert(span);
         }
         places

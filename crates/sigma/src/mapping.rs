@@ -5,7 +5,7 @@
 //!
 //! ```yaml
 //! - logsource: {product: acme, service: audit}
-//!   when:                       # which events these are: a Sigma search
+//!   when:                       # which events these are: a Sigma search of these very paths, or of fields with `only`
 //!     event.dataset: acme.audit
 //!   fields:
 //!     User: [user.name, actor]  # where a field stands: any of these, or where `fallback` says
@@ -163,6 +163,12 @@ impl View<'_> {
             .filter(|source| rank(source) == best)
             .filter_map(|source| source.when.as_ref())
             .collect()
+    }
+
+    /// The only places of a field, where a mapping states them.
+    pub(crate) fn only(&self, name: &str) -> Option<&[Alternative]> {
+        let stated = self.sources.iter().find_map(|source| source.fields.get(name))?;
+        stated.only.then_some(&stated.alternatives)
     }
 
     /// Where a field stands, and whether a mapping knows it.

@@ -342,3 +342,84 @@ fn placeholders_take_lists_and_without_one_match_nothing() {
     assert_eq!(compiled.missing_lists, ["admins"]);
     check_with(rule, &[], &[], &[r#"{"A":"%admins%"}"#, r#"{"A":"root"}"#]);
 }
+
+#[test]
+fn a_log_source_is_told_by_its_own_fields_and_not_by_what_stands_for_them() {
+    let rule = |logsource: &str, detection: &str| {
+        format!("title: t\nlogsource: {logsource}\ndetection: {detection}\n")
+    };
+    let antivirus = rule(
+        "{category: antivirus}",
+        "{s: {Filename|endswith: .exe}, condition: s}",
+    );
+    let sysmon = r#"{"event":{"category":["file"],"code":"11"},"winlog":{"channel":"Microsoft-Windows-Sysmon/Operational"},"rule":{"name":"Public"},"file":{"path":"C:\\Users\\Public\\a.exe"}}"#;
+    let scanner = r#"{"Signature":"EICAR","Filename":"C:\\a.exe"}"#;
+    assert_eq!(matched(&antivirus, &[sysmon, scanner]), [false, true]);
+    // Flat and nested names of the event log are one thing.
+    let windows = rule(
+        "{product: windows, category: process_creation}",
+        "{s: {Image|endswith: \\a.exe}, condition: s}",
+    );
+    let flat = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\a.exe"}"#;
+    let raw = r#"{"Event":{"System":{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1},"EventData":{"Image":"C:\\a.exe"}}}"#;
+    let audited = r#"{"event":{"code":"4688"},"winlog":{"channel":"Security","event_data":{"NewProcessName":"C:\\a.exe"}}}"#;
+    let sensor = r#"{"event":{"category":["process"],"type":["start"]},"host":{"os":{"type":"windows"}},"process":{"executable":"C:\\a.exe"}}"#;
+    let ended = r#"{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"Image":"C:\\a.exe"}"#;
+    let linux = r#"{"event":{"category":["process"],"type":["start"]},"host":{"os":{"type":"linux"}},"process":{"executable":"/x\\a.exe"}}"#;
+    assert_eq!(
+        matched(&windows, &[flat, raw, audited, sensor, ended, linux]),
+        [true, true, true, true, false, false]
+    );
+    let linux = rule(
+        "{product: linux, category: process_creation}",
+        "{s: {Image|endswith: /curl}, condition: s}",
+    );
+    let sensor = r#"{"event":{"category":["process"],"type":["start"]},"host":{"os":{"type":"linux"}},"process":{"executable":"/usr/bin/curl"}}"#;
+    let auditd =
+        r#"{"event":{"module":"auditd","action":"executed"},"process":{"executable":"/usr/bin/curl"}}"#;
+    let sysmon =
+        r#"{"event":{"provider":"Linux-Sysmon","code":"1"},"process":{"executable":"/usr/bin/curl"}}"#;
+    let opened =
+        r#"{"event":{"module":"auditd","action":"opened-file"},"process":{"executable":"/usr/bin/curl"}}"#;
+    assert_eq!(
+        matched(&linux, &[sensor, auditd, sysmon, opened]),
+        [true, true, true, false]
+    );
+}
+
+/// Which of the events a rule matches.
+fn matched(rule: &str, events: &[&str]) -> Vec<bool> {
+    let documents = parse(rule);
+    let Content::Rule(read) = &documents[0].content else {
+        panic!("{documents:?}")
+    };
+    let lists = BTreeMap::new();
+    let options = Options {
+        mappings: Mappings::shipped(),
+        lists: &lists,
+    };
+    let compiled = compile(read, &[], &options);
+    let plan = compiled.plan.unwrap();
+    let (program, errors) = Program::compile([&plan]);
+    assert!(errors.is_empty(), "{errors:?}");
+    let mut matcher = Matcher::new(Arc::new(program));
+    let origin = Origin {
+        source: "events".into(),
+        line: 1,
+    };
+    let mut matched = Vec::new();
+    for event in events {
+        matcher.read(event.as_bytes()).unwrap();
+        let record = Record {
+            document: event.as_bytes(),
+            id: None,
+            index: None,
+            position: 0,
+            origin: &origin,
+        };
+        let mut found = false;
+        matcher.matches(&record, |_| found = true);
+        matched.push(found);
+    }
+    matched
+}
