@@ -266,7 +266,7 @@ impl Reader<'_> {
             }
         }
         let title = self.string(root, "title");
-        if title.is_none() {
+        if root.get("title").is_none_or(|node| node.data == Data::Null) {
             self.missing("title", id_span);
         }
         let status = self.string(root, "status");
