@@ -1,6 +1,13 @@
 //! Random correlations, chained ones too, over random, shuffled, chunked events: the operator says what the naive
 //! interpreter says.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

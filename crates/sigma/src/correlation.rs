@@ -25,6 +25,7 @@ const SECOND: u64 = 1_000_000_000;
 
 impl Reader<'_> {
     /// Reads a correlation; what is wrong with it is told, and then there is nothing but what it says of itself.
+    #[expect(clippy::result_large_err, reason = "it is moved once for each document")]
     pub(crate) fn correlation(
         &mut self,
         root: &Node,
