@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use neph_event::{ANY_FIELD, Schema};
-use neph_plan::{Aggregate, Condition, FieldId, FirstSeen, Key, Plan, Query, Sequence, Stage};
+use neph_plan::{
+    Aggregate, Asked, Bound, Condition, Correlation, FieldId, FirstSeen, Key, Measure, Plan, Query, Sequence,
+    Stage,
+};
 use serde::Serialize;
 
 use crate::rule::Rule;
@@ -100,12 +103,52 @@ pub fn plan(rule: &Rule) -> Vec<String> {
         }
         Query::FirstSeen(first_seen) => first_seen_lines(first_seen, &only),
         Query::Aggregate(aggregate) => aggregate_lines(aggregate, &only),
-        #[expect(
-            unreachable_patterns,
-            reason = "plans gain forms; what is not described says so"
-        )]
-        _ => vec!["groups of events that are correlated".into()],
+        Query::Correlation(correlation) => correlation_lines(correlation, &conditions, &text),
     }
+}
+
+fn correlation_lines(
+    correlation: &Correlation,
+    conditions: &[&Condition],
+    text: &dyn Fn(&Condition) -> String,
+) -> Vec<String> {
+    let what = match &correlation.asked {
+        Asked::Number {
+            measure,
+            fields,
+            bounds,
+        } => {
+            let fields = fields.join(" and ");
+            let number = match measure {
+                Measure::Count => "events whose number".to_owned(),
+                Measure::Distinct => format!("events whose number of values of {fields}"),
+                Measure::Sum => format!("events whose sum of {fields}"),
+                Measure::Average => format!("events whose average of {fields}"),
+                Measure::Percentile(part) => format!("events whose {part}th percentile of {fields}"),
+            };
+            let bound = |bound: &Bound| match bound {
+                Bound::Less(number) => format!("less than {number}"),
+                Bound::LessOrEqual(number) => format!("at most {number}"),
+                Bound::Greater(number) => format!("more than {number}"),
+                Bound::GreaterOrEqual(number) => format!("at least {number}"),
+                Bound::Equal(number) => number.to_string(),
+                Bound::NotEqual(number) => format!("not {number}"),
+            };
+            let bounds: Vec<String> = bounds.iter().map(bound).collect();
+            format!("{number} is {}", bounds.join(" and "))
+        }
+        Asked::Together { ordered: true, .. } => "events of these kinds in order".into(),
+        Asked::Together { ordered: false, .. } => "events of these kinds in any order".into(),
+    };
+    let mut head = format!("{what} within {}", span(correlation.timespan));
+    if !correlation.group.is_empty() {
+        head.push_str(&format!(" that share {}", correlation.group.join(", ")));
+    }
+    let mut lines = vec![head];
+    for ((name, _), condition) in correlation.named_events().iter().zip(conditions) {
+        lines.push(format!("{name}: an event where {}", text(condition)));
+    }
+    lines
 }
 
 fn sequence_lines(
