@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 mod cloud;
 #[path = "seeds/containers.rs"]
 mod containers;
+#[path = "seeds/hosts.rs"]
+mod hosts;
 #[path = "seeds/large.rs"]
 mod large;
 
@@ -104,6 +106,7 @@ fn seeds() -> Vec<Value> {
     ];
     seeds.extend(cloud::seeds());
     seeds.extend(containers::seeds());
+    seeds.extend(hosts::seeds());
     seeds
 }
 
@@ -327,6 +330,7 @@ fn deep_and_large_records_are_survived() {
     large.push(json!({"EventID": 1, "Channel": "x", "EventData": many}));
     large.extend(large::records());
     large.extend(cloud::large());
+    large.extend(hosts::large());
     for record in large {
         let raw = serde_json::to_vec(&record).expect("a value has a text");
         assert!(raw.len() > 1_000_000, "{} bytes are not many", raw.len());
