@@ -391,6 +391,137 @@ mod tests {
         }
     }
 
+    /// Binary XML without templates, as it stands in a chunk.
+    /// <https://github.com/libyal/libevtx/blob/main/documentation/Windows%20XML%20Event%20Log%20(EVTX).asciidoc>
+    struct Binary {
+        bytes: Vec<u8>,
+    }
+
+    impl Binary {
+        /// The name of an element, an attribute, at the place where it is used first.
+        fn name(&mut self, name: &str) {
+            let here = u32::try_from(self.bytes.len() + 4).unwrap();
+            self.bytes.extend(here.to_le_bytes());
+            self.bytes.extend([0; 6]);
+            self.text(name);
+            self.bytes.extend([0; 2]);
+        }
+
+        fn text(&mut self, text: &str) {
+            let units: Vec<u16> = text.encode_utf16().collect();
+            self.bytes
+                .extend(u16::try_from(units.len()).unwrap().to_le_bytes());
+            self.bytes.extend(units.into_iter().flat_map(u16::to_le_bytes));
+        }
+
+        fn element(&mut self, name: &str, attribute: Option<(&str, &str)>, inside: impl FnOnce(&mut Self)) {
+            self.bytes.push(if attribute.is_some() { 0x41 } else { 0x01 });
+            let size_at = self.bytes.len();
+            self.bytes.extend([0; 4]);
+            self.name(name);
+            if let Some((name, value)) = attribute {
+                let list_at = self.bytes.len();
+                self.bytes.extend([0; 4]);
+                self.bytes.push(0x06);
+                self.name(name);
+                self.value(value);
+                self.size(list_at);
+            }
+            self.bytes.push(0x02);
+            inside(self);
+            self.bytes.push(0x04);
+            self.size(size_at);
+        }
+
+        fn value(&mut self, text: &str) {
+            self.bytes.extend([0x05, 0x01]);
+            self.text(text);
+        }
+
+        /// Writes how many bytes follow the four at a place.
+        fn size(&mut self, at: usize) {
+            let size = u32::try_from(self.bytes.len() - at - 4).unwrap();
+            self.bytes.splice(at..at + 4, size.to_le_bytes());
+        }
+    }
+
+    /// A log with one record.
+    fn log(id: &str) -> Vec<u8> {
+        let mut chunk = Binary {
+            bytes: b"ElfChnk\0".to_vec(),
+        };
+        for number in [1_u64; 4] {
+            chunk.bytes.extend(number.to_le_bytes());
+        }
+        chunk.bytes.extend(128_u32.to_le_bytes());
+        chunk.bytes.extend(512_u32.to_le_bytes());
+        chunk.bytes.resize(512, 0);
+        chunk.bytes.extend([0x2a, 0x2a, 0, 0]);
+        let size_at = chunk.bytes.len();
+        chunk.bytes.extend([0; 4]);
+        chunk.bytes.extend(1_u64.to_le_bytes());
+        chunk.bytes.extend(133_000_000_000_000_000_u64.to_le_bytes());
+        chunk.bytes.extend([0x0f, 1, 1, 0]);
+        chunk.element("Event", None, |event| {
+            event.element("System", None, |system| {
+                system.element("Provider", Some(("Name", "p\nq")), |_| {});
+                system.element("EventID", None, |element| element.value(id));
+            });
+        });
+        chunk.bytes.push(0);
+        let size = u32::try_from(chunk.bytes.len() + 4 - 512).unwrap();
+        chunk.bytes.splice(size_at..size_at + 4, size.to_le_bytes());
+        chunk.bytes.extend(size.to_le_bytes());
+        let free = u32::try_from(chunk.bytes.len()).unwrap();
+        chunk.bytes.splice(48..52, free.to_le_bytes());
+        chunk.bytes.resize(64 << 10, 0);
+        let mut log = super::BINARY.to_vec();
+        log.resize(HEADER_BYTES, 0);
+        log.extend(chunk.bytes);
+        log
+    }
+
+    #[test]
+    fn records_become_lines() {
+        let mut two = log("7");
+        two.extend_from_slice(log("8").get(HEADER_BYTES..).unwrap());
+        let mut out = String::new();
+        EventLog::new(two.as_slice()).read_to_string(&mut out).unwrap();
+        let ids: Vec<String> = out
+            .lines()
+            .map(|line| {
+                let record: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(
+                    record["Event"]["System"]["Provider"]["#attributes"]["Name"],
+                    "p\nq"
+                );
+                record["Event"]["System"]["EventID"].to_string()
+            })
+            .collect();
+        assert_eq!(ids, ["\"7\"", "\"8\""], "{out}");
+
+        // A log that is cut gives what it holds, and says that it is cut.
+        let whole = log("7");
+        let cut = whole.get(..HEADER_BYTES + 4096).unwrap();
+        let mut out = Vec::new();
+        let error = EventLog::new(cut).read_to_end(&mut out).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+        assert!(out.starts_with(b"{\"Event\""), "{out:?}");
+    }
+
+    #[test]
+    fn damaged_logs_are_survived() {
+        let whole = log("7");
+        for at in (HEADER_BYTES..HEADER_BYTES + 1024).step_by(3) {
+            for byte in [0, 0x7f, 0xff] {
+                let mut damaged = whole.clone();
+                damaged.splice(at..=at, [byte]);
+                let mut out = Vec::new();
+                EventLog::new(damaged.as_slice()).read_to_end(&mut out).unwrap();
+            }
+        }
+    }
+
     #[test]
     fn damage_is_told() {
         let mut log = super::BINARY.to_vec();

@@ -12,6 +12,9 @@ use crate::tree::Map;
 /// How many arguments of a program are kept.
 const MOST_ARGUMENTS: usize = 100_000;
 
+/// How many types of records of one event are kept.
+const MOST_KINDS: usize = 64;
+
 /// How many file names of one event are kept.
 const MOST_PATHS: usize = 1024;
 
@@ -32,6 +35,8 @@ pub(super) struct Event<'a> {
     pub(super) millis: i64,
     pub(super) serial: u64,
     pub(super) kind: &'a str,
+    /// The types of all its records, each once.
+    pub(super) kinds: Vec<&'a str>,
     pub(super) category: &'static str,
     pub(super) result: Option<&'static str>,
     pub(super) session: Option<&'a str>,
@@ -133,6 +138,9 @@ pub(super) fn assemble<'a>(
     event.category = kinds::record_number(event.kind).map_or("unknown", kinds::category);
     begin(&mut event, &records.get(base)?.1);
     for (position, (kind, record)) in records.into_iter().enumerate() {
+        if event.kinds.len() < MOST_KINDS && !event.kinds.contains(&kind) {
+            event.kinds.push(kind);
+        }
         match kind {
             "SYSCALL" if alone => {}
             "SYSCALL" => {

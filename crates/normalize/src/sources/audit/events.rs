@@ -102,6 +102,7 @@ pub(super) const DERIVED: &[Derived] = &[
     derived("@timestamp", &[]),
     derived("auditd.data.*", &[]),
     derived("auditd.file.selinux.*", &["obj"]),
+    derived("auditd.log.*", &["type", "a0", "a1"]),
     derived("auditd.message_type", &["type"]),
     derived("auditd.paths", &["name"]),
     derived("auditd.result", &["res", "success"]),
@@ -230,8 +231,26 @@ pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut L
     if let Some(id) = data.get("id") {
         document.put_text("event.id", id);
     }
+    raw(event, document);
     if !event.paths.is_empty() {
         document.put("auditd.paths", super::paths(&event.paths, document));
+    }
+}
+
+/// How many arguments are kept by their numbers.
+const NUMBERED: [&str; 16] = [
+    "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a12", "a13", "a14", "a15",
+];
+
+/// What rules for raw records ask for: the types of all records, and the arguments of a program by their numbers, which
+/// those of the system call have under `auditd.data`.
+fn raw<'a>(event: &Event<'a>, document: &'a Map<'a>) {
+    document.put_texts("auditd.log.record_type", &event.kinds);
+    let Some(log) = document.map_at("auditd.log") else {
+        return;
+    };
+    for (name, argument) in NUMBERED.iter().zip(event.arguments.iter().flatten()) {
+        log.set(name, Value::Text(argument));
     }
 }
 
