@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// One whole record of each kind.
-pub fn seeds() -> Vec<Value> {
+pub(crate) fn seeds() -> Vec<Value> {
     vec![
         json!(
             "type=SYSCALL msg=audit(1500000000.007:42): arch=c000003e syscall=59 success=no exit=-13 a0=1 items=2 ppid=1 pid=2 auid=4294967295 uid=0 ses=3 comm=\"sh\" exe=2F62696E2F7368 subj=a:b:c:d:e key=65786563\u{1d}ARCH=x86_64 SYSCALL=execve AUID=\"unset\" UID=\"root\"\ntype=EXECVE msg=audit(1500000000.007:42): argc=3 a0=\"sh\" a1[0]=2D63 a1[1]=78 a2_len=5\ntype=CWD msg=audit(1500000000.007:42): cwd=\"/tmp\"\nnode=n type=PATH msg=audit(1500000000.007:42): item=0 name=\"x\" inode=1 dev=08:01 mode=0100755 ouid=0 ogid=0 rdev=00:00 obj=u:r:t nametype=NORMAL\ntype=SOCKADDR msg=audit(1500000000.007:42): saddr=0A00DE99000000002A02CF40000000000000000000000000\ntype=PROCTITLE msg=audit(1500000000.007:42): proctitle=7368002D63\ntype=EOE msg=audit(1500000000.007:42):"
@@ -36,7 +36,7 @@ pub fn seeds() -> Vec<Value> {
 }
 
 /// Records that are large in one way or another.
-pub fn large() -> Vec<Value> {
+pub(crate) fn large() -> Vec<Value> {
     let mut records = Vec::new();
     let arguments: String = (0..60_000)
         .map(|number| format!(" a{number}=\"argument {number}\""))

@@ -472,7 +472,7 @@ fn socket<'a>(fields: &mut Fields<'a>, at: &Map<'a>) {
         2 => {
             let bytes: Option<Vec<u8>> = (4..8).map(byte).collect();
             let bytes = bytes.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
-            ("ipv4", bytes.map(|bytes| std::net::IpAddr::from(bytes)))
+            ("ipv4", bytes.map(std::net::IpAddr::from))
         }
         10 => {
             let bytes: Option<Vec<u8>> = (8..24).map(byte).collect();

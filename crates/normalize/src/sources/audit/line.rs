@@ -158,7 +158,7 @@ impl Letters {
 fn value_length(text: &str) -> usize {
     let Some(quote @ ('\'' | '"')) = text.chars().next() else {
         return text
-            .find(|letter: char| matches!(letter, '\'' | '"' | ' ' | '\t' | '\n' | '\r' | '\u{c}'))
+            .find(['\'', '"', ' ', '\t', '\n', '\r', '\u{c}'])
             .unwrap_or(text.len());
     };
     let mut escaped = false;

@@ -365,7 +365,7 @@ fn is_blank(letter: char) -> bool {
 }
 
 /// Cuts a text at the blanks behind which a new field begins, as `begins` says of what follows.
-fn split<'a>(text: &'a str, begins: impl Fn(&str) -> bool) -> impl Iterator<Item = &'a str> {
+fn split(text: &str, begins: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(is_blank);

@@ -146,7 +146,7 @@ impl Norm {
             .subject(&["auid"], &["acct", "id", "uid"])
     }
 
-    const fn from_address(self) -> Self {
+    const fn with_address(self) -> Self {
         Self {
             from_address: true,
             ..self
@@ -517,11 +517,11 @@ const NORMS: &[Norm] = &[
         .people(ACTOR),
     norm(&["USER_ERR"], "error", &["authentication"], &["info"])
         .session()
-        .from_address()
+        .with_address()
         .people(ACTOR),
     norm(&["USER_LOGIN"], "logged-in", &["authentication"], &["start"])
         .session()
-        .from_address()
+        .with_address()
         .people(ACTOR),
     norm(&["USER_LOGOUT"], "logged-out", &["authentication"], &["end"])
         .session()
@@ -531,7 +531,7 @@ const NORMS: &[Norm] = &[
         .primary(&["selected-context"]),
     norm(&["USER_START"], "started-session", &["session"], &["start"])
         .session()
-        .from_address()
+        .with_address()
         .people(ACTOR),
     norm(&["VIRT_CONTROL"], "issued-vm-control", &["host"], &["info"])
         .object("virtual-machine")
@@ -745,7 +745,7 @@ const NORMS: &[Norm] = &[
     )
     .session()
     .primary(&["fp"])
-    .from_address(),
+    .with_address(),
     norm(&["CRYPTO_LOGIN"], "crypto-officer-logged-in", &[], &[]),
     norm(
         &["CRYPTO_LOGOUT"],
@@ -762,7 +762,7 @@ const NORMS: &[Norm] = &[
     .session()
     .primary(&["addr"])
     .secondary(&["rport"])
-    .from_address(),
+    .with_address(),
     norm(&["DAC_CHECK"], "access-result", &[], &[]),
     norm(
         &["ANOM_ABEND"],
