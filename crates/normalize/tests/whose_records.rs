@@ -2,6 +2,8 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "clippy exempts test functions, but not the functions that they share"
 )]
 
@@ -139,10 +141,7 @@ fn records_are_recognised_as_what_they_are() {
         for refusal in &outcome.refused {
             *counts.entry(format!("({refusal})")).or_default() += 1;
             if *refusal == neph_normalize::Refusal::Unrecognised {
-                unclear
-                    .entry(folder.clone())
-                    .or_insert_with(Vec::new)
-                    .push(shortened(&raw));
+                unclear.entry(folder.clone()).or_default().push(shortened(&raw));
             }
         }
     }
