@@ -314,6 +314,10 @@ fn rows_are_read_by_the_names_of_their_columns() {
             ("url.path", "/a"),
             ("url.domain", "shop.test"),
             ("http.response.status_code", "500"),
+            (
+                "event.original",
+                "2026-11-21 19:36:56 /a 500 PUT 198.51.100.7 shop.test",
+            ),
             ("event.outcome", "failure"),
         ],
     );

@@ -249,6 +249,8 @@ fn normalize<'a>(server: &'static Server, record: &Record<'a>) -> Result<&'a Map
     if columns.is_empty() || differ && server.separator == ' ' {
         return Err(Dropped::Malformed("it has not the columns that were named"));
     }
+    // The line with the names is not the row's own.
+    document.put_text("event.original", row);
     filled(server, columns, document);
     Ok(document)
 }
