@@ -98,6 +98,7 @@ pub(crate) struct Suppressor {
     at_once: bool,
     groups: BTreeMap<String, Group>,
     bytes: usize,
+    max_bytes: usize,
     /// Time before which everything is settled.
     settled: Option<Instant>,
     newest: Option<Instant>,
@@ -113,6 +114,7 @@ impl Suppressor {
             at_once,
             groups: BTreeMap::new(),
             bytes: 0,
+            max_bytes: MAX_BYTES,
             settled: None,
             newest: None,
             suppressed: 0,
@@ -181,7 +183,7 @@ impl Suppressor {
         if self.at_once {
             group.lead_from(&place, &self.rule, &self.settings, out);
         }
-        if self.bytes > MAX_BYTES {
+        if self.bytes > self.max_bytes {
             self.relieve(out);
         }
     }
@@ -497,5 +499,187 @@ fn shared<'d>(field: &GroupField, documents: impl Iterator<Item = &'d (u16, Valu
         0 => None,
         1 => values.pop(),
         _ => Some(json!(values)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use neph_engine::{Event, Ordinal, Origin, RuleIndex};
+    use neph_event::EventId;
+
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+
+    fn rule(from: &str) -> Arc<Rule> {
+        let text = format!(
+            "[rule]\nrule_id = '0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a11'\nname = 'n'\ndescription = 'd'\ntype = 'query'\n\
+             severity = 'low'\nrisk_score = 21\nlanguage = 'kuery'\nquery = 'event.action: login'\nfrom = '{from}'\n\
+             alert_suppression = {{ group_by = ['user.name'], duration = {{ value = 10, unit = 'm' }} }}\n"
+        );
+        let mut set = crate::load_text(Path::new("rule.toml"), text);
+        Arc::new(set.rules.remove(0))
+    }
+
+    fn found(user: u64, millis: i64, number: u64) -> Match {
+        let document = format!(
+            r#"{{"user":{{"name":"user{user}"}},"padding":"{}"}}"#,
+            "x".repeat(200)
+        );
+        let origin = Origin {
+            source: "test".into(),
+            line: number,
+        };
+        let event = Event::new(
+            document.into_bytes(),
+            Some(EventId::given(number.to_string())),
+            origin,
+        );
+        let time = Instant::from_millis(millis);
+        Match {
+            rule: RuleIndex(0),
+            keys: Vec::new(),
+            events: vec![(0, Some(Arc::new(event)))],
+            first: Some(time),
+            last: Some(Ordinal {
+                time,
+                tiebreaker: None,
+                position: number,
+            }),
+            window: None,
+        }
+    }
+
+    /// Users and minutes of matches, the same for the same seed.
+    fn matches(seed: u64, count: u64) -> Vec<Match> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut next = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        (0..count)
+            .map(|number| {
+                let millis = i64::try_from(next(120)).unwrap() * MINUTE / 2;
+                found(next(3), millis, number)
+            })
+            .collect()
+    }
+
+    /// Who leads, by id of its event, and how many others it counts, as the definition has it.
+    fn naive(rule: &Rule, matches: &[Match]) -> BTreeMap<String, u64> {
+        let settings = rule.tuning.suppression.as_ref().unwrap();
+        let mut groups: BTreeMap<String, Vec<(Place, String)>> = BTreeMap::new();
+        for one in matches {
+            let key = key(&terms(rule, settings, one).unwrap());
+            groups.entry(key).or_default().push((place(rule, one), id(one)));
+        }
+        let mut standing = BTreeMap::new();
+        for mut group in groups.into_values() {
+            group.sort();
+            let mut lead: Option<(Instant, String)> = None;
+            for ((time, _), id) in group {
+                match &lead {
+                    Some((start, leader)) if time.as_millis() < start.as_millis() + 10 * MINUTE => {
+                        *standing.get_mut(leader).unwrap() += 1;
+                    }
+                    _ => {
+                        standing.insert(id.clone(), 0);
+                        lead = Some((time, id));
+                    }
+                }
+            }
+        }
+        standing
+    }
+
+    fn id(one: &Match) -> String {
+        one.events[0].1.as_ref().unwrap().id().as_str().to_owned()
+    }
+
+    /// What stands after all that was said.
+    fn standing(said: Vec<Said>) -> BTreeMap<String, u64> {
+        let mut standing = BTreeMap::new();
+        for one in said {
+            match one {
+                Said::Raise(found, counted) => {
+                    let before = standing.insert(id(&found), counted.unwrap().others);
+                    assert_eq!(before, None, "an alert is raised once");
+                }
+                Said::Grow(found, counted) => {
+                    let before = standing.insert(id(&found), counted.others);
+                    assert!(before.is_some_and(|before| before < counted.others));
+                }
+                Said::Retract(found) => assert!(standing.remove(&id(&found)).is_some()),
+            }
+        }
+        standing
+    }
+
+    #[test]
+    fn the_order_does_not_count_in_a_batch_nor_in_a_stream() {
+        let rule = rule("now-1d");
+        for seed in 1..60 {
+            let matches = matches(seed, 40);
+            let expected = naive(&rule, &matches);
+            for at_once in [false, true] {
+                let settings = rule.tuning.suppression.clone().unwrap();
+                let mut suppressor = Suppressor::new(Arc::clone(&rule), settings, at_once);
+                let mut said = Vec::new();
+                for one in &matches {
+                    suppressor.push(one.clone(), &mut said);
+                    if at_once {
+                        suppressor.advance(one.first.unwrap(), &mut said);
+                    }
+                }
+                suppressor.finish(&mut said);
+                let others: u64 = expected.values().sum();
+                assert_eq!(standing(said), expected, "seed {seed}, at once: {at_once}");
+                assert_eq!(suppressor.suppressed(), others);
+                assert_eq!(suppressor.bytes, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let rule = rule("now-1d");
+        for seed in 1..40 {
+            let matches = matches(seed, 30);
+            let (gone, kept) = matches.split_at(10);
+            let settings = rule.tuning.suppression.clone().unwrap();
+            let mut suppressor = Suppressor::new(Arc::clone(&rule), settings, true);
+            let mut said = Vec::new();
+            for one in &matches {
+                suppressor.push(one.clone(), &mut said);
+            }
+            for one in gone {
+                suppressor.retract(one.clone(), &mut said);
+            }
+            suppressor.finish(&mut said);
+            assert_eq!(standing(said), naive(&rule, kept), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn under_pressure_every_match_is_told_or_counted() {
+        let rule = rule("now-6m");
+        for seed in 1..20 {
+            let matches = matches(seed, 200);
+            let settings = rule.tuning.suppression.clone().unwrap();
+            let mut suppressor = Suppressor::new(Arc::clone(&rule), settings, false);
+            suppressor.max_bytes = 8 * 1024;
+            let mut said = Vec::new();
+            for one in matches {
+                suppressor.push(one, &mut said);
+                assert!(suppressor.bytes <= 8 * 1024);
+            }
+            suppressor.finish(&mut said);
+            let standing = standing(said);
+            assert_eq!(standing.len() as u64 + standing.values().sum::<u64>(), 200);
+        }
     }
 }
