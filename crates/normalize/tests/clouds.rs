@@ -297,3 +297,27 @@ fn audit_trails_of_yandex_cloud() {
         &[("event.outcome", json!("failure"))],
     );
 }
+
+#[test]
+fn changes_of_policies_in_google_cloud_have_the_names_that_rules_use() {
+    let record = json!({"insertId": "i", "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity", "timestamp": "2026-01-01T00:00:00Z",
+        "resource": {"type": "gce_disk", "labels": {"project_id": "p", "zone": "europe-west1-b"}},
+        "protoPayload": {"@type": "type.googleapis.com/google.cloud.audit.AuditLog", "methodName": "v1.compute.disks.createSnapshot",
+            "serviceName": "compute.googleapis.com", "authenticationInfo": {"principalEmail": "ops@example.test"},
+            "authorizationInfo": [{"permission": "compute.disks.createSnapshot", "granted": true}, {"permission": "compute.snapshots.create", "granted": true}],
+            "serviceData": {"policyDelta": {"bindingDeltas": [{"action": "ADD", "role": "roles/owner", "member": "user:x"}]}}}});
+    check(
+        &record,
+        "gcp_audit",
+        &[
+            (
+                "gcp.audit.service_data.policy_delta.binding_deltas",
+                json!([{"action": "ADD", "role": "roles/owner", "member": "user:x"}]),
+            ),
+            ("event.category", json!(["configuration"])),
+            ("event.type", json!(["creation"])),
+            ("cloud.availability_zone", json!("europe-west1-b")),
+            ("user.email", json!("ops@example.test")),
+        ],
+    );
+}

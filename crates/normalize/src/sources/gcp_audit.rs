@@ -2,8 +2,8 @@
 //!
 //! Record: <https://cloud.google.com/logging/docs/reference/audit/auditlog/rest/Shared.Types/AuditLog> in a
 //! <https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry>. Beyond what Elastic's integration sets:
-//! `source.address` for callers without an IP address, `user.*`, the region, and category and type by the verb of the
-//! method where it leaves them out.
+//! `source.address` for callers without an IP address, `user.*`, the region, the service's data in snake case, and
+//! category and type by the verb of the method where it leaves them out.
 
 use std::sync::LazyLock;
 
@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
+use crate::snake::snake_keys;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
@@ -116,6 +117,11 @@ const PAYLOAD: &[Mapping] = &[
 ];
 
 const DERIVED: &[Derived] = &[
+    derived("gcp.audit.labels.*", &["labels"]),
+    derived("gcp.audit.metadata.*", &["protoPayload.metadata"]),
+    derived("gcp.audit.request.*", &["protoPayload.request"]),
+    derived("gcp.audit.response.*", &["protoPayload.response"]),
+    derived("gcp.audit.service_data.*", &["protoPayload.serviceData"]),
     derived("cloud.provider", &[]),
     derived("event.kind", &[]),
     derived("event.provider", &["logName"]),
@@ -194,6 +200,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         .and_then(|name| name.split_once("%2F"))
     {
         document.put_text("event.provider", provider);
+    }
+    // Rules name the changes of a policy in snake case, as later versions of the integration write them.
+    if let Some(data) = document.map_at("gcp.audit.service_data") {
+        snake_keys(data, false);
     }
     orchestrator(entry, document);
     operation(entry, document);
