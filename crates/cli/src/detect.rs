@@ -49,8 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
     /// Treat the input as a stream: alerts come at once, each rule waits for late events as long as its schedule
-    /// says, and growing files are followed.
-    #[arg(long)]
+    /// says, and files are followed as they grow, are rotated, truncated and made anew.
+    #[arg(long, visible_alias = "follow")]
     live: bool,
     /// Write each alert as a test beside rules, with its events: to this folder, or into one file `NAME.test.yaml`.
     #[arg(long, value_name = "FOLDER|FILE", conflicts_with = "parse_only")]

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Print where each field comes from, instead of the documents.
     #[arg(long, conflicts_with = "aligned")]
     explain: bool,
+    /// Go on at the ends of files: they are followed as they grow, are rotated, truncated and made anew.
+    #[arg(long, conflicts_with = "aligned")]
+    follow: bool,
     /// Leave out `event.original`, the text of the record.
     #[arg(long)]
     no_original: bool,
@@ -33,7 +36,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut reader = if args.aligned {
         args.input.reader_of_lines()?
     } else {
-        args.input.reader(false)?
+        args.input.reader(args.follow)?
     };
     let normalizer = args.input.normalizer()?;
     let mut normalizer = normalizer
@@ -54,6 +57,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
                     print(args, &Outcome::default(), &mut out)?;
                 }
             }
+        }
+        if args.follow {
+            out.flush()?;
         }
     }
     let held = normalizer.finish();

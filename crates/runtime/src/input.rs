@@ -22,11 +22,16 @@
 //! [`ReadOptions::open_inputs`] of them open, and reads on, a mebibyte at a time, in the one whose last record is the oldest.
 //! An input whose records carry no readable time is read first, as a whole. A record's position (input number and
 //! offset in the decompressed bytes) does not depend on any of this.
+//!
+//! **Following.** A live reader goes on at the ends of files. Files are known by their identity: one that was renamed or
+//! deleted is read until nothing comes any more, a new one at its name and new files of folders are read from their start,
+//! a truncated one from its start again; copies that rotation makes, compressed or not, are not read a second time.
 
 mod chunk;
 mod diagnose;
 mod event_log;
 mod find;
+mod follow;
 mod framer;
 mod layers;
 mod lines;

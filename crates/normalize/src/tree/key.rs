@@ -84,7 +84,6 @@ impl KeyTable {
     /// Where the search for a key begins. Keys in records may be chosen to collide, but only with the fixed keys of
     /// the table, which are few.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
     fn hash(key: &str) -> usize {
         let (head, tail) = ends(key.as_bytes());
         let mixed = (head ^ tail.rotate_left(23) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);

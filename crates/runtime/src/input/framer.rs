@@ -173,6 +173,11 @@ impl Framer {
         fill
     }
 
+    /// Takes the end of the stream for its end from now on.
+    pub(crate) fn follow_no_more(&mut self) {
+        self.manner.follow = false;
+    }
+
     fn begin_turn(&mut self) {
         self.records_in_turn = false;
         let read = self.offset + self.carry.len() as u64;

@@ -10,6 +10,7 @@ use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipVerifica
 
 use super::ProblemKind;
 use super::event_log::{self, EventExport, EventLog};
+use super::follow::{Followed, Known};
 use super::framer::read_some;
 use super::problem::Refusal;
 
@@ -77,6 +78,8 @@ pub(crate) struct Opening {
     pub(crate) live: bool,
     /// Counts the bytes read from files and standard input, still compressed.
     pub(crate) stored_bytes: Arc<AtomicU64>,
+    /// Where to note what is read of a file that is followed.
+    pub(crate) known: Option<Known>,
 }
 
 /// Opens a place and takes compression off, layer by layer.
@@ -84,7 +87,13 @@ pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> 
     let explained = |error: io::Error| explain(&error);
     let (mut stream, mut layers): (Box<dyn Read + Send>, usize) = match place {
         Place::Stdin => (counted(io::stdin(), opening), 0),
-        Place::File(path) => (counted(File::open(path).map_err(explained)?, opening), 0),
+        Place::File(path) => {
+            let file = File::open(path).map_err(explained)?;
+            match &opening.known {
+                Some(known) => (counted(Followed::new(file, known.clone()), opening), 0),
+                None => (counted(file, opening), 0),
+            }
+        }
         Place::Entry(entry) => (entry.open(opening)?, entry.layers),
     };
     let mut cost = 0;
@@ -126,6 +135,15 @@ pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> 
             }
         };
     }
+}
+
+/// Whether a file begins like a compressed one.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    let mut head = [0; 6];
+    let read = File::open(path)
+        .and_then(|mut file| file.read(&mut head))
+        .unwrap_or(0);
+    Compression::of(head.get(..read).unwrap_or_default()).is_some()
 }
 
 /// Whether a path leads to a plain file, which can be opened again and read at random.
@@ -351,7 +369,7 @@ impl Entry {
         } else {
             Opening {
                 stored_bytes: Arc::default(),
-                ..*opening
+                ..opening.clone()
             }
         };
         let stored = BufReader::with_capacity(COMPRESSED_READ, counted(section, &counting));

@@ -1,6 +1,8 @@
 //! Reads all inputs of a run, chunk by chunk.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +14,9 @@ use neph_normalize::Joiner;
 
 use super::chunk::{PlacedProblem, RecordPlace};
 use super::find::{Found, find};
+use super::follow::{Following, Identity, LAST_WORDS, Verdict};
 use super::framer::{Fill, Framer, Manner};
-use super::layers::{Opened, Opening, Place, is_regular, open};
+use super::layers::{Opened, Opening, Place, is_compressed, is_regular, open};
 use super::{Chunk, InputProblem, ProblemKind, record_time};
 use crate::{RunError, Skipped};
 
@@ -62,6 +65,8 @@ struct Waiting {
     place: Place,
     first_time: Option<Instant>,
     open: Option<(Framer, usize)>,
+    /// Which file it is, if it is followed.
+    identity: Option<Identity>,
 }
 
 /// An input being read.
@@ -76,6 +81,8 @@ struct Open {
     joiner: Joiner<RecordPlace>,
     /// Since when a followed input has had nothing new.
     idle_since: Option<Clock>,
+    /// Which file it is, if it is followed.
+    identity: Option<Identity>,
 }
 
 /// Reads all inputs of a run; see [`super`] for what it understands and in which order it goes.
@@ -94,6 +101,10 @@ pub struct Reader {
     cancelled: Arc<AtomicBool>,
     /// The number of the rules that chunks read from now on are held against.
     generation: Arc<AtomicU64>,
+    /// The files that are followed, if any are.
+    following: Option<Following>,
+    /// Number of the next input.
+    next_number: u32,
 }
 
 impl Reader {
@@ -119,7 +130,7 @@ impl Reader {
             Place::File(path) => path
                 .metadata()
                 .ok()
-                .filter(std::fs::Metadata::is_file)
+                .filter(Metadata::is_file)
                 .map(|file| file.len()),
             _ => None,
         });
@@ -147,10 +158,13 @@ impl Reader {
             stored_bytes: Arc::default(),
             cancelled: Arc::default(),
             generation: Arc::default(),
+            following: None,
+            next_number: 0,
         };
+        reader.following = reader.options.live.then(|| Following::new(arguments));
         let mut budget = reader.options.open_inputs;
         for (name, place) in places {
-            reader.look_at(name, place, 0, &mut budget);
+            reader.look_at(name, place, 0, &mut budget, false);
         }
         reader.inputs = reader.waiting.len() as u64;
         reader
@@ -208,7 +222,12 @@ impl Reader {
 
     fn read_chunk(&mut self, chunk: &mut Chunk) -> bool {
         while !self.cancelled.load(Ordering::Relaxed) {
+            self.look_again();
             let index = self.choose();
+            if index.is_none() && self.problems.is_empty() && self.is_watching() {
+                thread::sleep(REST);
+                continue;
+            }
             let Some((index, open)) = index.and_then(|index| Some((index, self.open.get_mut(index)?))) else {
                 chunk.begin(&"".into(), 0, 0, &[], 0);
                 self.hand_over_problems(chunk);
@@ -248,6 +267,49 @@ impl Reader {
             }
         }
         false
+    }
+
+    /// Whether inputs may appear that are not there now.
+    fn is_watching(&self) -> bool {
+        self.following.as_ref().is_some_and(Following::is_watching)
+    }
+
+    /// Looks from time to time which files have come and gone.
+    fn look_again(&mut self) {
+        let Some(following) = &mut self.following else {
+            return;
+        };
+        if !following.is_due() {
+            return;
+        }
+        let mut present = HashSet::new();
+        let mut new = Vec::new();
+        for (name, place) in find(following.arguments()).places {
+            if let Place::File(path) = &place
+                && let Ok(metadata) = path.metadata()
+                && metadata.is_file()
+            {
+                let identity = Identity::of(path, &metadata);
+                present.insert(identity);
+                if !following.knows(identity) {
+                    new.push((name, place));
+                }
+            }
+        }
+        let open = self.open.iter().filter_map(|open| open.identity).collect();
+        following.note(&present, &open);
+        for open in &mut self.open {
+            let gone = open.identity.is_some_and(|identity| following.is_gone(identity));
+            // A writer may hold on to a file that was renamed or deleted for a while.
+            if gone && open.idle_since.is_some_and(|since| since.elapsed() >= LAST_WORDS) {
+                open.framer.follow_no_more();
+            }
+        }
+        let before = self.waiting.len();
+        for (name, place) in new {
+            self.look_at(name, place, 0, &mut 1, true);
+        }
+        self.inputs += self.waiting.len().saturating_sub(before) as u64;
     }
 
     /// Lets problems that belong to no chunk travel with this one.
@@ -303,9 +365,16 @@ impl Reader {
         let opened = match waiting.open.take() {
             Some(open) => Ok(open),
             None => {
+                let mut known = None;
+                if let (Some(identity), Some(following)) = (waiting.identity, &mut self.following) {
+                    // What was read to look at it is read again.
+                    following.forget(identity);
+                    known = Some(following.take(identity));
+                }
                 let opening = Opening {
                     live: self.options.live,
                     stored_bytes: Arc::clone(&self.stored_bytes),
+                    known,
                 };
                 match open(&waiting.place, &opening) {
                     Ok(Opened::Stream(peeked, cost)) => {
@@ -331,6 +400,7 @@ impl Reader {
                     progress: waiting.first_time,
                     joiner: self.options.joiner.clone(),
                     idle_since: None,
+                    identity: waiting.identity,
                 });
             }
             Err((kind, message)) => {
@@ -356,7 +426,8 @@ impl Reader {
 
     /// Looks at the beginning of an input: whether it can be read, what it holds, at which time it begins. Keeps it open
     /// as far as `budget` goes, or where it cannot be opened again.
-    fn look_at(&mut self, name: String, place: Place, depth: usize, budget: &mut usize) {
+    /// One that is `late` came while others are followed, and may be the copy of one of them.
+    fn look_at(&mut self, name: String, place: Place, depth: usize, budget: &mut usize, late: bool) {
         let name: Arc<str> = name.into();
         let reopens = match &place {
             Place::Stdin => false,
@@ -370,9 +441,27 @@ impl Reader {
         } else {
             Arc::default()
         };
+        let file = match (&place, &self.following) {
+            (Place::File(path), Some(_)) => path.metadata().ok().filter(Metadata::is_file),
+            _ => None,
+        };
+        let identity = match (&place, &file) {
+            (Place::File(path), Some(file)) => Some(Identity::of(path, file)),
+            _ => None,
+        };
+        let plain = !late || !matches!(&place, Place::File(path) if is_compressed(path));
+        if let (Some(file), Some(identity), Some(following)) = (&file, identity, &self.following)
+            && late
+            && !plain
+            && following.judge(identity, file, b"\n", false, plain) == Verdict::Undecided
+        {
+            return;
+        }
+        let following = self.following.as_mut();
         let opening = Opening {
             live: self.options.live,
             stored_bytes: counter,
+            known: identity.and_then(|identity| following.map(|following| following.take(identity))),
         };
         let refused = match open(&place, &opening) {
             Ok(Opened::Archive(entries)) => {
@@ -387,7 +476,7 @@ impl Reader {
                     for (entry, place) in entries {
                         let entry = format!("{name}!/{entry}");
                         match place {
-                            Ok(place) => self.look_at(entry, place, depth + 1, budget),
+                            Ok(place) => self.look_at(entry, place, depth + 1, budget, false),
                             Err((kind, message)) => {
                                 self.problems.push(InputProblem {
                                     source: entry.into(),
@@ -402,7 +491,20 @@ impl Reader {
                 }
             }
             Ok(Opened::Stream(peeked, cost)) => {
-                let number = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+                if let (Some(file), Some(identity), Some(following)) = (&file, identity, &mut self.following)
+                    && late
+                {
+                    match following.judge(identity, file, &peeked.head, peeked.ended, plain) {
+                        Verdict::New => {}
+                        Verdict::Undecided => return following.forget(identity),
+                        Verdict::Copy => {
+                            self.skipped.repeated_files += 1;
+                            return;
+                        }
+                    }
+                }
+                let number = self.next_number;
+                self.next_number = number.saturating_add(1);
                 let manner = self.manner(&place, cost);
                 match Framer::new(Arc::clone(&name), number, peeked, manner) {
                     Ok(framer) => {
@@ -421,6 +523,7 @@ impl Reader {
                             place,
                             first_time,
                             open,
+                            identity,
                         });
                         return;
                     }

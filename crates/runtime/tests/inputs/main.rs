@@ -9,6 +9,7 @@
 
 mod bad;
 mod detection;
+mod follow;
 mod formats;
 mod live;
 mod order;
