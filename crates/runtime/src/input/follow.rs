@@ -243,7 +243,7 @@ pub(crate) struct Followed {
     position: u64,
     /// The last bytes that were read.
     tail: Vec<u8>,
-    /// Whether the last reading met the end.
+    /// Whether the last reading may have met the end.
     at_end: bool,
     known: Known,
 }
@@ -292,9 +292,10 @@ impl Read for Followed {
                 return Ok(1);
             }
         }
+        let buffer_length = buffer.len();
         let read = self.file.read(buffer)?;
         let bytes = buffer.get(..read).unwrap_or_default();
-        self.at_end = read == 0;
+        self.at_end = read < buffer_length;
         self.position += read as u64;
         self.known.add(bytes);
         self.tail
