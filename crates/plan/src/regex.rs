@@ -117,6 +117,15 @@ fn compile_lucene(patterns: &[Box<str>], case: Case) -> Result<Regex, RegexError
     })
 }
 
+/// Whether some text matches both expressions of Lucene, letters compared under `case`.
+///
+/// # Errors
+/// An expression that does not parse, or two whose common automaton grows too large.
+pub fn have_common_match(a: &str, b: &str, case: Case) -> Result<bool, RegexError> {
+    let both = lucene::Node::Intersection(vec![lucene::parse(a, case)?, lucene::parse(b, case)?]);
+    Ok(!product::Automaton::build(&both)?.is_empty())
+}
+
 fn anchored(hir: Hir) -> Hir {
     Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)])
 }
@@ -187,6 +196,20 @@ mod tests {
         assert!(lucene(r"\.\*\\", r".*\"));
         assert!(lucene("()|x", ""));
         assert!(lucene("é+", "éé"));
+    }
+
+    #[test]
+    fn common_matches_are_found() {
+        for (a, b, common) in [
+            ("[1-5][0-9]{2}", "ALLOW", false),
+            ("[1-5][0-9]{2}", "40.", true),
+            ("~(a.*)", "ab", false),
+            ("~(a.*)", ".*b", true),
+            (".*x.*", ".*y.*", true),
+        ] {
+            assert_eq!(have_common_match(a, b, Case::Sensitive), Ok(common), "{a} {b}");
+        }
+        assert_eq!(have_common_match("get", "GET", Case::AsciiInsensitive), Ok(true));
     }
 
     #[test]

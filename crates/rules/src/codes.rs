@@ -17,6 +17,9 @@ pub const CODES: &[&Code] = &[
     &QUERY_REFUSED,
     &ID_DUPLICATE,
     &THREAT,
+    &VALUE_IMPOSSIBLE,
+    &FIELD_IMPOSSIBLE,
+    &REGEX_IMPOSSIBLE,
     &SCHEDULE,
     &EXPORT_SHORT,
     &LIST_ENTRY,
@@ -287,4 +290,48 @@ pub(crate) static OVERLAY_TWICE: Code = Code {
     summary: "two overlays set the same thing of a rule",
     explanation: "Overlays apply in the order of the paths of their files, so the later one holds. Exceptions add up and are never \
 in each other's way.",
+};
+
+/// A field is asked for what it never has.
+pub(crate) static VALUE_IMPOSSIBLE: Code = Code {
+    name: "value-impossible",
+    severity: Severity::Warning,
+    summary: "a field is asked for a value that it never has",
+    explanation: "Of some fields it is known what their values look like: a status code of HTTP is a number from 100 to 599, the \
+stage of an audit event of Kubernetes is one of four words, and the name of a role in an ARN holds no colon. A condition that \
+no such value meets never holds.
+
+```yaml
+detection:
+  selection:
+    responseStatus.code: 'ALLOW'   # a number, for example 200; the decision stands in an annotation
+```
+
+The rule runs; where the condition is needed for a match, it finds nothing.",
+};
+
+/// A field stands at a place where none is.
+pub(crate) static FIELD_IMPOSSIBLE: Code = Code {
+    name: "field-impossible",
+    severity: Severity::Warning,
+    summary: "an event has no field at this place",
+    explanation: "The format of some events is closed: the top of an audit event of Kubernetes has `verb`, `objectRef`, `requestObject` \
+and a few more, and nothing else. A condition on another field there never holds, usually because the field stands deeper:
+
+```yaml
+detection:
+  selection:
+    hostPath: '*'                               # no such field
+    requestObject.spec.volumes.hostPath: '*'    # where it stands
+```",
+};
+
+/// A regular expression that nothing matches.
+pub(crate) static REGEX_IMPOSSIBLE: Code = Code {
+    name: "regex-never-matches",
+    severity: Severity::Warning,
+    summary: "no text matches the regular expression",
+    explanation: "The expression contradicts itself, so that it is found in no text: something must stand before the beginning \
+(`a^b`) or behind the end (`a$b`), or a class has no character (`[^\\s\\S]`). Often a `^` or `$` was meant as a character: \
+`\\^`, `\\$`.",
 };

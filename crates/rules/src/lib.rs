@@ -31,6 +31,7 @@ mod files;
 mod filters;
 pub mod grouping;
 mod guide;
+mod impossible;
 mod indicators;
 mod json_document;
 mod keys;

@@ -16,6 +16,7 @@ use crate::embedded::Embedded;
 use crate::exceptions::{self, ExceptionSource, Raw, RuleException};
 use crate::file::{self, Contents, Format};
 use crate::files;
+use crate::impossible;
 use crate::indicators::Indicators;
 use crate::lists::{self, Lists};
 use crate::overlay::{self, Overlay};
@@ -354,6 +355,13 @@ impl Loader {
             self.set.idle.insert(place, rule);
             return report;
         }
+        let found = rule.plan.as_ref().map(impossible::check).unwrap_or_default();
+        report
+            .diagnostics
+            .extend(found.into_iter().map(|diagnostic| match &reading.query_map {
+                Some(map) => map.place(diagnostic),
+                None => diagnostic,
+            }));
         report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
         report.reasons.extend(reading.reasons);
         report.state = match report.reasons.is_empty() {

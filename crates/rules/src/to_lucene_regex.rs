@@ -24,6 +24,34 @@ pub(crate) fn search(expression: &str, case: Case) -> Result<String, String> {
     Ok(whole?.join("|"))
 }
 
+/// Whether an expression that is searched for can be found in no text at all: an empty class, a beginning behind something,
+/// an end in front of something.
+pub(crate) fn never_found(expression: &str) -> bool {
+    let hir = ParserBuilder::new().build().parse(expression);
+    hir.is_ok_and(|hir| is_never(&hir))
+}
+
+fn is_never(hir: &Hir) -> bool {
+    let takes = |part: &Hir| part.properties().minimum_len().is_none_or(|least| least > 0);
+    match hir.kind() {
+        HirKind::Capture(capture) => is_never(&capture.sub),
+        HirKind::Alternation(parts) => parts.iter().all(is_never),
+        HirKind::Concat(parts) => {
+            let border = |look: Look| {
+                parts
+                    .iter()
+                    .position(|part| matches!(part.kind(), HirKind::Look(found) if *found == look))
+            };
+            let before = |position: usize| parts.iter().take(position).any(takes);
+            let behind = |position: usize| parts.iter().skip(position + 1).any(takes);
+            parts.iter().any(is_never)
+                || border(Look::Start).is_some_and(before)
+                || border(Look::End).is_some_and(behind)
+        }
+        _ => hir.properties().minimum_len().is_none(),
+    }
+}
+
 /// Any text; in Lucene `.` stands for line breaks too.
 const ANYTHING: &str = ".*";
 
@@ -200,6 +228,22 @@ mod tests {
     fn what_lucene_cannot_say_is_told() {
         for expression in ["\\bnet\\b", "a^b", "(?m)^a"] {
             assert!(search(expression, Case::Sensitive).is_err(), "{expression}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_find_nothing() {
+        for (expression, never) in [
+            ("a^b", true),
+            ("a$b", true),
+            ("[^\\s\\S]", true),
+            ("(x|y)^z", true),
+            ("^a$", false),
+            ("a|b^c", false),
+            ("(?m)a$\\nb", false),
+            ("a*^b", false),
+        ] {
+            assert_eq!(never_found(expression), never, "{expression}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! `*` in a value that is compared letter by letter.
 //!
-//! `==`, `!=` and `in` never expand wildcards: `process.name == "power*"` matches a process of exactly that name.
+//! `==`, `!=`, `in` and functions never expand wildcards: `process.name == "power*"` matches a process of exactly that name.
 
 use neph_diag::{Applicability, Diagnostic, Edit, Span};
 
@@ -70,6 +70,16 @@ fn wildcard(expr: &Expr) -> Option<Diagnostic> {
                 (!negated).then_some(edits),
             ))
         }
+        // A `*` alone in brackets looks like any element of a list; elsewhere in the texts of functions it is often meant,
+        // as in masked secrets (`password=***`) and in names of wildcard records.
+        ExprKind::Call(call) => {
+            let in_brackets = |argument: &&Expr| match &argument.without_groups().kind {
+                ExprKind::Literal(Literal::String { value, .. }) => value.contains("[*]"),
+                _ => false,
+            };
+            let literal = call.arguments.iter().skip(1).find(in_brackets)?;
+            Some(report(literal, &call.name, "like", None))
+        }
         _ => None,
     }
 }
@@ -113,6 +123,16 @@ mod tests {
             "any where process.name like (\"b\", \"a*\")"
         );
         assert_eq!(found("any where process.name not in (\"a*\")", CODE).len(), 1);
+    }
+
+    #[test]
+    fn a_star_in_brackets_is_reported_in_functions_too() {
+        let query = "any where stringContains(process.command_line, \"add=[*]\")";
+        assert_eq!(found(query, CODE).len(), 1);
+        for fine in ["password=*", "DC=*,", "a[b]"] {
+            let query = format!("any where startsWith(process.command_line, \"{fine}\")");
+            assert!(found(&query, CODE).is_empty(), "{fine}");
+        }
     }
 
     #[test]

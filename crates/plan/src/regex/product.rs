@@ -43,6 +43,11 @@ impl Automaton {
         self.accepting.get(state).copied().unwrap_or(false)
     }
 
+    /// Whether no text at all matches. Every state can be reached, so that one that accepts is enough.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.accepting.contains(&true)
+    }
+
     pub(super) fn build(node: &Node) -> Result<Self, RegexError> {
         let mut boundaries = Vec::new();
         collect_boundaries(node, &mut boundaries);
