@@ -127,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_star_in_brackets_is_reported_in_functions_too() {
-        let query = "any where stringContains(process.command_line, \"add=[*]\")";
+        let query = "any where stringContains(process.name, \"add=[*]\")";
         assert_eq!(found(query, CODE).len(), 1);
         for fine in ["password=*", "DC=*,", "a[b]"] {
-            let query = format!("any where startsWith(process.command_line, \"{fine}\")");
+            let query = format!("any where startsWith(process.name, \"{fine}\")");
             assert!(found(&query, CODE).is_empty(), "{fine}");
         }
     }
