@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahash::AHashMap;
+use memchr::memmem::Finder;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use crate::sources::{context, joinings, position, sources};
@@ -102,6 +103,9 @@ pub struct Joiner<T> {
     joinings: Vec<Joining>,
     /// One for each joining.
     contexts: Vec<Started>,
+    /// Searches for the key of a wrapped line, and for the marks.
+    wrapped: Finder<'static>,
+    marks: Vec<Finder<'static>>,
     groups: AHashMap<Key, Group<T>>,
     /// The groups by the record at which they were looked at last, oldest first; some have ended since.
     queue: VecDeque<Waiting>,
@@ -175,6 +179,12 @@ impl<T> Joiner<T> {
     pub fn of(joinings: Vec<Joining>) -> Self {
         Self {
             contexts: joinings.iter().map(|_| Started::default()).collect(),
+            wrapped: Finder::new("\"message\""),
+            marks: joinings
+                .iter()
+                .flat_map(|joining| joining.marks)
+                .map(Finder::new)
+                .collect(),
             joinings,
             groups: AHashMap::new(),
             queue: VecDeque::new(),
@@ -246,12 +256,11 @@ impl<T> Joiner<T> {
                 shell: Shell::String,
                 content: 1..record.len().checked_sub(1).filter(|end| *end >= 1)?,
             }),
+            // Nearly all objects are no wrapped lines, and it must cost little to see that.
             b'{' => {
-                let marks = self.joinings.iter().flat_map(|joining| joining.marks);
-                marks
-                    .into_iter()
-                    .any(|mark| memchr::memmem::find(record, mark.as_bytes()).is_some())
-                    .then(|| message(record))?
+                let is_marked = self.wrapped.find(record).is_some()
+                    && self.marks.iter().any(|mark| mark.find(record).is_some());
+                is_marked.then(|| message(record))?
             }
             _ => Some(Line {
                 shell: Shell::Bare,
