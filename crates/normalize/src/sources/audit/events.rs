@@ -547,7 +547,8 @@ fn file<'a>(event: &Event<'a>, document: &'a Map<'a>) {
 /// The ends of a connection.
 fn ends<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     for (prefix, end) in [("source", event.source), ("destination", event.destination)] {
-        let (Some(end), Some(target)) = (end, super::object_at(prefix, document)) else {
+        let Some(end) = end else { continue };
+        let Some(target) = super::object_at(prefix, document) else {
             continue;
         };
         if let Some(ip) = end.ip {
