@@ -5,6 +5,8 @@
 //! - [`pipeline`]: one reader, any number of workers, one collector that restores the order; memory is bounded by the
 //!   number of chunks under way.
 //! - [`detect()`]: matches every record against all rules and runs their operators.
+//! - [`detect_reloading()`]: the same with rules that change meanwhile; which records meet which of them depends on the
+//!   moment of the change.
 //! - [`parse()`]: reads and parses every record and nothing else; the floor that speed is measured against.
 //!
 //! **Architecture invariant:** results depend on the inputs alone, never on the number of threads, the size of chunks or

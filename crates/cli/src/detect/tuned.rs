@@ -6,6 +6,7 @@ use neph_rules::{AlertFlow, ExceptionSource, RuleException, Suppressed};
 use serde_json::{Value, json};
 
 use super::Active;
+use crate::input::plural;
 use crate::terminal::Terminal;
 
 /// Events that exceptions kept from rules, by where the exceptions come from and their names.
@@ -65,8 +66,10 @@ impl Tuned {
             let alerts: u64 = suppressed.iter().filter(by_overlay).map(|one| one.count).sum();
             if excepted + alerts > 0 {
                 tuned.lines.push(format!(
-                    "overlay `{}`: {excepted} events excepted, {alerts} alerts suppressed",
-                    overlay.name
+                    "overlay `{}`: {} excepted, {} suppressed",
+                    overlay.name,
+                    plural(excepted, "event"),
+                    plural(alerts, "alert")
                 ));
             }
             tuned.overlays.push(json!({
@@ -84,13 +87,26 @@ impl Tuned {
             }));
         }
         for (source, (excepted, each)) in by_source {
-            let ExceptionSource::ExceptionList(list) = source else {
-                continue;
+            let list = match source {
+                ExceptionSource::ExceptionList(list) => list,
+                // An overlay that was taken away while the rules ran.
+                ExceptionSource::Overlay(name) => {
+                    let line = format!(
+                        "overlay `{name}`, gone by now: {} excepted",
+                        plural(excepted, "event")
+                    );
+                    tuned.lines.push(line);
+                    tuned
+                        .overlays
+                        .push(json!({"name": name, "is_gone": true, "excepted": excepted}));
+                    continue;
+                }
             };
             if excepted > 0 {
-                tuned
-                    .lines
-                    .push(format!("exception list `{list}`: {excepted} events excepted"));
+                tuned.lines.push(format!(
+                    "exception list `{list}`: {} excepted",
+                    plural(excepted, "event")
+                ));
             }
             tuned
                 .lists
@@ -101,8 +117,9 @@ impl Tuned {
             .filter(|one| one.overlay.is_none() && one.count > 0)
         {
             tuned.lines.push(format!(
-                "rule `{}`: {} alerts suppressed, as it asks for",
-                one.rule_id, one.count
+                "rule `{}`: {} suppressed, as it asks for",
+                one.rule_id,
+                plural(one.count, "alert")
             ));
         }
         tuned.suppressed = suppressed
