@@ -1,5 +1,10 @@
 //! Writes small databases in MaxMind's format. <https://maxmind.github.io/MaxMind-DB/>
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "clippy exempts test functions, but not the functions that they share"
+)]
+
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
