@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a test may fail loudly and says what it saw"
 )]
