@@ -1,6 +1,11 @@
 //! No record, however broken, may do more than become no document.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use std::time::{Duration, Instant};
 

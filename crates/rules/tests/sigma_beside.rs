@@ -1,6 +1,6 @@
 //! What changes Sigma's rules from other files: filters, mappings, lists. And what bad files do to good ones.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,6 +1,11 @@
 //! What rules match, by the specification: each rule is compiled and held against events.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
