@@ -1,7 +1,8 @@
-//! How fast records become documents, beside how fast their JSON alone is parsed. One core.
+//! How fast records become documents, beside how fast they are parsed (or, where they are lines of text, split) alone.
+//! One core, on generated records, in one run.
 //!
-//! Reads the corpora beside the repository (or under `NEPH_SHARED`); says so where they are not there.
-//! `cargo bench -p neph-normalize`
+//! `cargo bench -p neph-normalize --bench speed`, with names of kinds behind `--` for these alone; `--profile` normalises
+//! for some seconds and measures nothing else.
 
 #![expect(
     clippy::print_stdout,
@@ -10,93 +11,86 @@
 )]
 
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use neph_event::{Field, FieldType, Row, Slots};
-use neph_normalize::{Arena, Normalizer, parse};
+use neph_normalize::{Arena, Joiner, Normalizer, parse};
+use neph_testkit::generate::{self, RecordKind};
+
+/// Of each kind so many bytes are generated: more than the caches next to a core hold.
+const BYTES: u64 = 4 << 20;
 
 fn main() {
-    let shared = std::env::var_os("NEPH_SHARED").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let corpora = shared.join("corpora");
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<&String> = wanted.iter().filter(|word| !word.starts_with("--")).collect();
+    let profile = wanted.iter().any(|word| word == "--profile");
     println!(
-        "CPU speed in MB/s: parsing alone into a sonic_rs value, a serde_json value and our tree; then normalising,"
+        "Nanoseconds of CPU a record, best of rounds that take turns; shares are of the speed of each parser alone."
     );
     println!(
-        "with slots read into rows, with JSON written; and normalising as a share of each of the three parsers."
-    );
-    println!(
-        "{:<18}{:>8}{:>10}{:>9}{:>9}{:>9}{:>10}{:>9}{:>9}{:>9}{:>9}{:>9}",
-        "source",
+        "{:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        "kind",
         "records",
         "bytes",
         "sonic",
         "serde",
         "tree",
+        "split",
         "normalise",
         "+rows",
         "+text",
         "of sonic",
         "of serde",
-        "of tree"
+        "of tree",
+        "of split"
     );
-    for (name, source) in [
-        ("aws_cloudtrail", "attacks"),
-        ("kubernetes_audit", "attacks"),
-        ("gcp_audit", "normalise"),
-        ("auditd_manager", "normalise"),
-        ("windows_sysmon", "normalise"),
-        ("windows_security", "normalise"),
-    ] {
-        let records = if source == "attacks" {
-            attack_records(&corpora, name)
-        } else {
-            pair_records(&corpora, name)
-        };
-        if records.is_empty() {
-            println!("{name:<20} skipped: no records under {}", corpora.display());
-            continue;
-        }
-        measure(name, &records);
-    }
-}
-
-/// The records of the attack corpus that are of a source.
-fn attack_records(corpora: &std::path::Path, source: &str) -> Vec<Vec<u8>> {
-    let mut normalizer = Normalizer::new(None).expect("no source was named");
-    let mut out = Vec::new();
-    let folders = std::fs::read_dir(corpora.join("attacks"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    for file in folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten()) {
-        for line in std::fs::read_to_string(file.path()).unwrap_or_default().lines() {
-            let ours = normalizer
-                .push(line.as_bytes())
-                .documents
-                .iter()
-                .any(|made| made.source.name == source);
-            if ours {
-                out.push(line.as_bytes().to_vec());
+    for (kind, name) in RecordKind::ALL {
+        if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
+            let records = generated(kind);
+            if profile {
+                let mut normalizer = Normalizer::new(None).expect("no source was named");
+                for _ in 0..200 {
+                    normalise(&mut normalizer, &records);
+                }
+            } else {
+                measure(name, kind == RecordKind::Auditd, &records);
             }
         }
     }
-    out
 }
 
-/// The raw records of a folder of pairs, as an agent or a file hands them over.
-fn pair_records(corpora: &std::path::Path, source: &str) -> Vec<Vec<u8>> {
-    let path = corpora.join("normalise").join(source).join("pairs.ndjson");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let raw = |line: &str| match serde_json::from_str::<serde_json::Value>(line).ok()?.get("raw")? {
-        serde_json::Value::String(text) => Some(text.clone().into_bytes()),
-        other => serde_json::to_vec(other).ok(),
-    };
-    text.lines().filter_map(raw).collect()
+/// Records as the normaliser gets them: the lines of an audit event are one record.
+fn generated(kind: RecordKind) -> Vec<Vec<u8>> {
+    let mut bytes = Vec::new();
+    generate::records(&mut bytes, kind, BYTES, 1).expect("memory can be written");
+    let mut joiner = Joiner::new(None);
+    let mut records = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        if !joiner.push(line, ()) {
+            records.push(line.to_vec());
+        }
+        records.extend(std::iter::from_fn(|| joiner.next_joined()).map(|joined| joined.record));
+    }
+    joiner.finish();
+    records.extend(std::iter::from_fn(|| joiner.next_joined()).map(|joined| joined.record));
+    records
+}
+
+/// Splits a record into its lines and these into words, keys and values: the least that anybody does with such a text.
+fn split(record: &[u8]) -> usize {
+    let text = std::str::from_utf8(record).unwrap_or_default();
+    let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(128);
+    for line in text.split('\n') {
+        pairs.extend(line.split(' ').filter_map(|word| word.split_once('=')));
+    }
+    black_box(&pairs).len()
+}
+
+fn normalise(normalizer: &mut Normalizer, records: &[Vec<u8>]) {
+    for record in records {
+        black_box(normalizer.push(record).documents.len());
+    }
 }
 
 /// Nanoseconds that this thread has run: other work on the machine does not count.
@@ -109,41 +103,105 @@ fn cpu_time() -> Duration {
 /// What stands in for CPU time where the system does not tell it.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Megabytes per second of `work` over all records: the best of several rounds.
-fn rate(records: &[Vec<u8>], mut work: impl FnMut(&[u8])) -> f64 {
-    let bytes: usize = records.iter().map(Vec::len).sum();
-    let repeat = 1 + 40_000_000 / bytes;
-    let mut best = Duration::MAX;
-    for _ in 0..5 {
-        let start = cpu_time();
-        for _ in 0..repeat {
-            records.iter().for_each(|record| work(record));
+/// Rounds; each parser has its turn in each.
+const ROUNDS: u32 = 10;
+
+/// How long a turn takes at least: the system brings the time of a thread up to date every few milliseconds only.
+const TURN: Duration = Duration::from_millis(100);
+
+/// CPU time of one pass over all records.
+fn turn(records: &[Vec<u8>], work: &mut dyn FnMut(&[u8])) -> Duration {
+    let (start, mut passes) = (cpu_time(), 0);
+    loop {
+        records.iter().for_each(|record| work(record));
+        passes += 1;
+        let took = cpu_time() - start;
+        if took >= TURN {
+            return took / passes;
         }
-        best = best.min(cpu_time() - start);
     }
-    (bytes * repeat) as f64 / best.as_secs_f64() / 1e6
 }
 
-fn measure(name: &str, records: &[Vec<u8>]) {
-    let sonic = rate(records, |record| {
-        black_box(sonic_rs::from_slice::<sonic_rs::Value>(record).ok());
-    });
-    let serde = rate(records, |record| {
-        black_box(serde_json::from_slice::<serde_json::Value>(record).ok());
-    });
+fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
     let mut arena = Arena::default();
-    let tree = rate(records, |record| {
-        arena.reset();
-        black_box(
-            std::str::from_utf8(record)
-                .map(|text| parse(&arena, text).is_ok())
-                .is_ok(),
-        );
-    });
     let mut normalizer = Normalizer::new(None).expect("no source was named");
-    let normalise = rate(records, |record| {
+    let mut rows = Normalizer::new(None).expect("no source was named");
+    let mut texts = Normalizer::new(None).expect("no source was named");
+    let (slots, mut row) = (slots(), Row::default());
+    let mut sonic = |record: &[u8]| {
+        black_box(sonic_rs::from_slice::<sonic_rs::Value>(record).ok());
+    };
+    let mut serde = |record: &[u8]| {
+        black_box(serde_json::from_slice::<serde_json::Value>(record).ok());
+    };
+    let mut tree = |record: &[u8]| {
+        arena.reset();
+        let text = std::str::from_utf8(record).unwrap_or_default();
+        black_box(parse(&arena, text).is_ok());
+    };
+    let mut split = |record: &[u8]| {
+        black_box(split(record));
+    };
+    let mut normalise = |record: &[u8]| {
         black_box(normalizer.push(record).documents.len());
-    });
+    };
+    let mut with_rows = |record: &[u8]| {
+        for made in rows.push(record).documents {
+            row.read_from(&slots, made.document)
+                .expect("documents can be read");
+        }
+        black_box(row.malformed());
+    };
+    let mut with_text = |record: &[u8]| {
+        for made in texts.push(record).documents {
+            black_box(made.document.to_json());
+        }
+    };
+    let mut work: [(bool, &mut dyn FnMut(&[u8])); 7] = [
+        (!is_text, &mut sonic),
+        (!is_text, &mut serde),
+        (!is_text, &mut tree),
+        (is_text, &mut split),
+        (true, &mut normalise),
+        (true, &mut with_rows),
+        (true, &mut with_text),
+    ];
+    let mut best = [None::<Duration>; 7];
+    for _ in 0..ROUNDS {
+        for ((applies, work), best) in work.iter_mut().zip(&mut best) {
+            if *applies {
+                let took = turn(records, *work);
+                *best = Some(best.map_or(took, |known| known.min(took)));
+            }
+        }
+    }
+    let each = best.map(|took| took.map(|took| took.as_nanos() as f64 / records.len() as f64));
+    let [sonic, serde, tree, split, normalise, with_rows, with_text] = each;
+    let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"));
+    let share = |parser: Option<f64>| match (parser, normalise) {
+        (Some(parser), Some(normalise)) => format!("{:.0}%", 100.0 * parser / normalise),
+        _ => "-".to_owned(),
+    };
+    let bytes: usize = records.iter().map(Vec::len).sum();
+    println!(
+        "{name:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        records.len(),
+        bytes / records.len().max(1),
+        time(sonic),
+        time(serde),
+        time(tree),
+        time(split),
+        time(normalise),
+        time(with_rows),
+        time(with_text),
+        share(sonic),
+        share(serde),
+        share(tree),
+        share(split),
+    );
+}
+
+fn slots() -> Slots {
     let mut slots = Slots::default();
     for field in [
         "event.action",
@@ -161,26 +219,5 @@ fn measure(name: &str, records: &[Vec<u8>]) {
     ] {
         slots.add(Field::new(field, FieldType::Keyword));
     }
-    let mut row = Row::default();
-    let rows = rate(records, |record| {
-        for made in normalizer.push(record).documents {
-            row.read_from(&slots, made.document)
-                .expect("documents can be read");
-        }
-        black_box(row.malformed());
-    });
-    let text = rate(records, |record| {
-        for made in normalizer.push(record).documents {
-            black_box(made.document.to_json());
-        }
-    });
-    let bytes: usize = records.iter().map(Vec::len).sum();
-    let share = |rate: f64| 100.0 * normalise / rate;
-    println!(
-        "{name:<18}{:>8}{bytes:>10}{sonic:>9.0}{serde:>9.0}{tree:>9.0}{normalise:>10.0}{rows:>9.0}{text:>9.0}{:>8.0}%{:>8.0}%{:>8.0}%",
-        records.len(),
-        share(sonic),
-        share(serde),
-        share(tree),
-    );
+    slots
 }

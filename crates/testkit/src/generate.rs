@@ -5,8 +5,10 @@
 
 mod endpoint;
 mod random;
+mod records;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use endpoint::{Attack, EndpointOptions, Generated, endpoint};
+pub use records::{GeneratedRecords, RecordKind, records};

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use neph_testkit::generate::{EndpointOptions, endpoint};
+use neph_testkit::generate::{EndpointOptions, RecordKind, endpoint, records};
 
 /// Generate logs.
 #[derive(Debug, clap::Args)]
@@ -28,32 +28,57 @@ enum Kind {
         #[arg(long, default_value_t = EndpointOptions::default().attacks_per_million)]
         attacks: u32,
     },
+    /// Records as a source writes them, one a line, without attacks
+    Records {
+        /// Whose: cloudtrail, kubernetes-audit, auditd-manager or auditd
+        #[arg(value_parser = kind)]
+        kind: RecordKind,
+        /// How much: bytes, or with K, M or G that many of 1,024 bytes and so on
+        #[arg(long, default_value = "1G", value_parser = size)]
+        bytes: u64,
+        /// The same seed gives the same bytes
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 /// Writes the logs to standard output, and what they hold to standard error.
 pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let Kind::Endpoint {
-        bytes,
-        seed,
-        hosts,
-        attacks,
-    } = args.kind;
-    let options = EndpointOptions {
-        bytes,
-        seed,
-        hosts,
-        attacks_per_million: attacks,
-        ..EndpointOptions::default()
-    };
     let mut output = BufWriter::new(std::io::stdout().lock());
-    let generated = endpoint(&mut output, &options).and_then(|generated| output.flush().map(|()| generated));
-    let generated = generated.map_err(|error| format!("cannot write the logs: {error}"))?;
-    let (bytes, events, attacks) = (generated.bytes, generated.events, generated.attacks.len());
-    let _ = writeln!(
-        std::io::stderr(),
-        "{events} events with {attacks} attacks in {bytes} bytes"
-    );
+    let said = match args.kind {
+        Kind::Endpoint {
+            bytes,
+            seed,
+            hosts,
+            attacks,
+        } => {
+            let options = EndpointOptions {
+                bytes,
+                seed,
+                hosts,
+                attacks_per_million: attacks,
+                ..EndpointOptions::default()
+            };
+            endpoint(&mut output, &options).map(|generated| {
+                let (bytes, events, attacks) = (generated.bytes, generated.events, generated.attacks.len());
+                format!("{events} events with {attacks} attacks in {bytes} bytes")
+            })
+        }
+        Kind::Records { kind, bytes, seed } => records(&mut output, kind, bytes, seed)
+            .map(|generated| format!("{} events in {} bytes", generated.events, generated.bytes)),
+    };
+    let said = said.and_then(|said| output.flush().map(|()| said));
+    let said = said.map_err(|error| format!("cannot write the logs: {error}"))?;
+    let _ = writeln!(std::io::stderr(), "{said}");
     Ok(())
+}
+
+fn kind(name: &str) -> Result<RecordKind, String> {
+    let known = RecordKind::ALL.iter().find(|(_, known)| *known == name);
+    known.map(|(kind, _)| *kind).ok_or_else(|| {
+        let names = RecordKind::ALL.map(|(_, name)| name);
+        format!("expected one of {}", names.join(", "))
+    })
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::{EndpointOptions, endpoint};
+use super::{EndpointOptions, RecordKind, endpoint, records};
 
 fn generate(options: &EndpointOptions) -> (Vec<u8>, super::Generated) {
     let mut bytes = Vec::new();
@@ -115,5 +115,54 @@ fn each_attack_is_a_start_and_within_a_second_a_connection_from_the_same_parent(
             |event: &Value| -> jiff::Timestamp { event["@timestamp"].as_str().unwrap().parse().unwrap() };
         let gap = time(network).as_millisecond() - time(process).as_millisecond();
         assert!((1..1000).contains(&gap), "{gap} ms");
+    }
+}
+
+#[test]
+fn records_are_whole_and_those_of_their_source() {
+    for (kind, source) in [
+        (RecordKind::CloudTrail, "aws_cloudtrail"),
+        (RecordKind::KubernetesAudit, "kubernetes_audit"),
+        (RecordKind::AuditdManager, "auditd_manager"),
+        (RecordKind::Auditd, "auditd"),
+    ] {
+        let generate = |seed| {
+            let mut bytes = Vec::new();
+            let generated = records(&mut bytes, kind, 256 << 10, seed).unwrap();
+            assert_eq!(generated.bytes, bytes.len() as u64);
+            (bytes, generated)
+        };
+        let (bytes, generated) = generate(1);
+        assert_eq!(generate(1).0, bytes);
+        assert_ne!(generate(2).0, bytes);
+        let text = std::str::from_utf8(&bytes).unwrap();
+        // What stands in a template between angles is filled in.
+        assert!(!text.contains('<') && !text.contains('>'), "{source}");
+        let mut normalizer = neph_normalize::Normalizer::new(None).unwrap();
+        let mut joiner = neph_normalize::Joiner::new(None);
+        let mut whole: Vec<Vec<u8>> = Vec::new();
+        for line in text.lines() {
+            if !joiner.push(line.as_bytes(), ()) {
+                whole.push(line.as_bytes().to_vec());
+            }
+        }
+        joiner.finish();
+        whole.extend(std::iter::from_fn(|| {
+            joiner.next_joined().map(|joined| joined.record)
+        }));
+        assert_eq!(whole.len() as u64, generated.events, "{source}");
+        for record in &whole {
+            let outcome = normalizer.push(record);
+            assert!(
+                outcome.refused.is_empty(),
+                "{source}: {}",
+                String::from_utf8_lossy(record)
+            );
+            assert!(
+                outcome.documents.iter().all(|made| made.source.name == source),
+                "{source}"
+            );
+        }
+        assert_eq!(normalizer.counts().documents.get(source), Some(&generated.events));
     }
 }
