@@ -302,10 +302,13 @@ struct StepOf {
 }
 
 /// The id of the alert of a match: the first 128 bits of the SHA-256 of the rule's id and the ids of the events in
-/// order, each with its length in front, in hexadecimal. Of new terms and thresholds not the events count, but the end of the
+/// order, each with its length in front, in hexadecimal; a word tells Sigma's rules, which may share ids with others. Of new terms and thresholds not the events count, but the end of the
 /// run and the values of the fields.
 pub fn alert_id(rule: &Rule, found: &Match) -> String {
     let mut parts = vec![rule.id.as_str()];
+    if rule.kind.is_sigma() {
+        parts.push("sigma");
+    }
     if let Some(window) = &found.window {
         let identity = windows::identity(found, window);
         parts.push("window");

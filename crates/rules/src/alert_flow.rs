@@ -223,9 +223,9 @@ impl AlertFlow {
 /// Rules of two sets whose state goes on: their ids are the same, and so is what their plans and schedules ask for.
 /// Exceptions, severity and the like are no part of a plan: changing them makes no rule forget.
 pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIndex)> {
-    let by_id: HashMap<&str, (u32, &Arc<Rule>)> = (0_u32..)
+    let by_id: HashMap<_, (u32, &Arc<Rule>)> = (0_u32..)
         .zip(old)
-        .map(|(number, rule)| (rule.id.as_str(), (number, rule)))
+        .map(|(number, rule)| ((rule.kind.is_sigma(), rule.id.as_str()), (number, rule)))
         .collect();
     let same = |old: &Rule, new: &Rule| {
         old.schedule.interval_nanos == new.schedule.interval_nanos
@@ -235,7 +235,7 @@ pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIn
     (0_u32..)
         .zip(new)
         .filter_map(|(number, rule)| {
-            let (before, old) = by_id.get(rule.id.as_str())?;
+            let (before, old) = by_id.get(&(rule.kind.is_sigma(), rule.id.as_str()))?;
             same(old, rule).then_some((RuleIndex(*before), RuleIndex(number)))
         })
         .collect()

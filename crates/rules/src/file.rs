@@ -167,26 +167,50 @@ fn json(path: &Path, text: &str) -> Result<Contents, String> {
             if json_document::parse(first, 0).is_ok() {
                 return ndjson(path, text);
             }
+            if let Some(documents) = several(text) {
+                return documents_of(path, text, &documents);
+            }
             return Ok(Contents {
                 rules: vec![broken(*error)],
                 ..Contents::default()
             });
         }
     };
-    let lines = LineIndex::new(text);
     let items = if root.as_table().is_some() {
         std::slice::from_ref(&root)
     } else {
         root.items()
     };
+    documents_of(path, text, items)
+}
+
+/// The values of a text that is several JSON values, one behind the other over any number of lines, as tools that
+/// print indented events write them.
+fn several(text: &str) -> Option<Vec<Node>> {
+    let mut documents = Vec::new();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
+    loop {
+        match values.next() {
+            None => return Some(documents),
+            Some(value) => {
+                let body = value.ok()?.get();
+                let base = values.byte_offset() - body.len();
+                documents.push(json_document::parse(body, base).ok()?);
+            }
+        }
+    }
+}
+
+fn documents_of(path: &Path, text: &str, documents: &[Node]) -> Result<Contents, String> {
+    let lines = LineIndex::new(text);
     let mut export = Export {
         path,
         text,
         contents: Contents::default(),
         stated: None,
     };
-    for item in items {
-        export.take(item, lines.position(item.span.start as usize).line);
+    for document in documents {
+        export.take(document, lines.position(document.span.start as usize).line);
     }
     export.finish()
 }

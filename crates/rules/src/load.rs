@@ -21,7 +21,7 @@ use crate::indicators::Indicators;
 use crate::lists::{self, Lists};
 use crate::overlay::{self, Overlay};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleKind};
 use crate::rule_tests;
 use crate::sigma::{self, SigmaFile};
 use crate::threat_match;
@@ -127,7 +127,7 @@ struct Loader {
     /// The time by which expiries count.
     now: Instant,
     /// Ids of the rules read so far, and the path of their files.
-    ids: BTreeMap<String, PathBuf>,
+    ids: BTreeMap<(bool, String), PathBuf>,
     /// For each rule of the set its place in the report, and the way from its query's offsets to its file's.
     running: Vec<(usize, Option<Embedded>)>,
     /// What rules of type `threat_match` compare events with.
@@ -334,7 +334,9 @@ impl Loader {
             diagnostics: reading.diagnostics,
         };
         if let Some(id) = &report.id {
-            if let Some(first) = self.ids.get(id) {
+            // Sigma's rules are numbered apart from Elastic's, and some of both sets share an id.
+            let key = (reading.kind.is_some_and(RuleKind::is_sigma), id.clone());
+            if let Some(first) = self.ids.get(&key) {
                 let message = format!(
                     "the `rule_id` `{id}` belongs to a rule of `{}` already",
                     first.display()
@@ -345,7 +347,7 @@ impl Loader {
                     .push(duplicate.with_help("give this rule an id of its own; `uuidgen` makes one"));
                 return report;
             }
-            self.ids.insert(id.clone(), path.to_owned());
+            self.ids.insert(key, path.to_owned());
         }
         let place = self.set.report.rules.len();
         let Some(rule) = reading.rule else {

@@ -160,6 +160,11 @@ pub enum RuleKind {
 }
 
 impl RuleKind {
+    /// Whether it is one of Sigma's.
+    pub fn is_sigma(self) -> bool {
+        matches!(self, Self::Sigma | Self::SigmaCorrelation)
+    }
+
     /// All types that Elastic has.
     pub const ALL: [Self; 8] = [
         Self::Eql,

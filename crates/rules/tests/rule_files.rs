@@ -470,6 +470,29 @@ fn json_may_be_one_rule_or_a_list_or_saved_objects() {
     assert_eq!(load_text(Path::new("a.json"), saved).rules.len(), 1);
     let lines = format!("{}\n{}\n", exported(IDS[0], ""), exported(IDS[1], ""));
     assert_eq!(load_text(Path::new("a.json"), lines).rules.len(), 2);
+    let indented = "{\n \"Event\": {}\n}\n{\n \"Event\": {}\n}\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("events.json"), indented).unwrap();
+    let counts = load(&[folder.path()]).report.counts();
+    assert_eq!(
+        (counts.files_ignored, counts.rejected),
+        (1, 0),
+        "events are no broken rules"
+    );
+    let one_more = format!("{{\n}}\n{}", exported(IDS[0], ""));
+    assert_eq!(load_text(Path::new("a.json"), one_more).rules.len(), 1);
+}
+
+#[test]
+fn sigma_and_elastic_number_their_rules_apart() {
+    let sigma = "title: Curl\nid: 0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a11\nlogsource: {product: linux, category: process_creation}\n\
+                 detection: {s: {Image|endswith: /curl}, condition: s}\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("elastic.toml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("sigma.yml"), sigma).unwrap();
+    let set = load(&[folder.path()]);
+    assert_eq!(set.report.counts().active, 2, "{}", shown(&set.report));
+    assert_eq!(set.rules[0].id, set.rules[1].id);
 }
 
 #[test]
