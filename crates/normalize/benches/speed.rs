@@ -109,6 +109,9 @@ const ROUNDS: u32 = 10;
 /// How long a turn takes at least: the system brings the time of a thread up to date every few milliseconds only.
 const TURN: Duration = Duration::from_millis(100);
 
+/// Whether it applies to the records, and what is done to each.
+type Work<'w> = (bool, &'w mut dyn FnMut(&[u8]));
+
 /// CPU time of one pass over all records.
 fn turn(records: &[Vec<u8>], work: &mut dyn FnMut(&[u8])) -> Duration {
     let (start, mut passes) = (cpu_time(), 0);
@@ -157,7 +160,7 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
             black_box(made.document.to_json());
         }
     };
-    let mut work: [(bool, &mut dyn FnMut(&[u8])); 7] = [
+    let mut work: [Work<'_>; 7] = [
         (!is_text, &mut sonic),
         (!is_text, &mut serde),
         (!is_text, &mut tree),

@@ -94,9 +94,48 @@ pub(crate) fn parse_instant(text: &str) -> Option<Instant> {
 }
 
 fn instant<'a>(instant: Instant, at: &Map<'a>) -> Option<&'a str> {
-    let mut out = String::with_capacity(24);
-    write!(out, "{}", instant.truncated_to_millis()).ok()?;
-    Some(at.text(&out))
+    let instant = instant.truncated_to_millis();
+    let mut out = at.text_writer(24);
+    let (days, second) = (
+        instant.seconds.div_euclid(86_400),
+        instant.seconds.rem_euclid(86_400),
+    );
+    match civil(days) {
+        Some((year, month, day)) => {
+            let mut put = |digits: u32, number: i64, behind: char| {
+                for place in (0..digits).rev() {
+                    let digit = number / 10_i64.pow(place) % 10;
+                    out.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
+                }
+                out.push(behind);
+            };
+            put(4, year, '-');
+            put(2, month, '-');
+            put(2, day, 'T');
+            put(2, second / 3600, ':');
+            put(2, second / 60 % 60, ':');
+            put(2, second % 60, '.');
+            put(3, i64::from(instant.nanos / 1_000_000), 'Z');
+        }
+        None => write!(out, "{instant}").ok()?,
+    }
+    Some(out.into_bump_str())
+}
+
+/// Year, month and day of a day since the epoch, for the years from 1970 to 9998, beyond which calendars end.
+/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
+fn civil(days: i64) -> Option<(i64, i64, i64)> {
+    // Years begin in March here, so that the odd day comes last.
+    let days = Some(days).filter(|days| (0..2_932_532).contains(days))? + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (
+        day - (153 * month + 2) / 5 + 1,
+        if month < 10 { month + 3 } else { month - 9 },
+    );
+    Some((400 * era + year + i64::from(month <= 2), month, day))
 }
 
 pub(crate) fn digits(text: Option<&str>) -> bool {
@@ -164,5 +203,25 @@ pub(crate) fn java_double(number: f64) -> String {
         Some((mantissa, exponent)) if mantissa.contains('.') => format!("{mantissa}E{exponent}"),
         Some((mantissa, exponent)) => format!("{mantissa}.0E{exponent}"),
         None => scientific,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, instant};
+    use crate::tree::Arena;
+
+    #[test]
+    fn instants_are_written_as_the_calendar_has_them() {
+        let days = (-800_000..3_000_000_i64).step_by(97);
+        let edges = [
+            -1, 0, 58, 59, 60, 11_016, 47_540, 47_541, 2_932_531, 2_932_532, 2_932_896, 2_932_897,
+        ];
+        for day in days.chain(edges) {
+            let millis = day * 86_400_000 + day.rem_euclid(86_400_000);
+            let time = Instant::from_millis(millis);
+            let arena = Arena::default();
+            assert_eq!(instant(time, arena.map()), Some(&*time.to_string()), "{day}");
+        }
     }
 }

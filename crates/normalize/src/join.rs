@@ -59,7 +59,7 @@ pub struct Joining {
 }
 
 /// Ends what an earlier record says of a record, in front of it; see [`Context`].
-pub(crate) const CONTEXT_END: &str = "\u{1e}";
+pub(crate) const CONTEXT_END: char = '\u{1e}';
 
 /// What the earlier records of an input say of later ones, for sources whose events are not told whole by one record: the
 /// records of a process name its parent by number only. It is asked in the order of the input, before workers, which

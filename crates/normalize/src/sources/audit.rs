@@ -55,7 +55,7 @@ fn paths<'a>(paths: &[Fields<'a>], document: &'a Map<'a>) -> Value<'a> {
     let objects: Vec<Value<'a>> = paths
         .iter()
         .map(|path| {
-            let object = document.new_map();
+            let object = document.with_room(path.len());
             path.iter()
                 .for_each(|(key, value)| object.add(key, Value::Text(value)));
             Value::Map(object)

@@ -112,6 +112,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let Some(document) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
+    let filled = document.is_filled();
     underscore_keys(document);
     let looks = MOVED.look(document);
     for (number, row) in MOVES.iter().enumerate() {
@@ -127,7 +128,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             && !lines.is_empty()
         {
             let lines: Vec<&str> = lines.iter().filter_map(|line| line.as_text()).collect();
-            document.put_text(text, document.text(&lines.join("\n")));
+            if !lines.is_empty() {
+                document.put_text(text, document.text(&lines.join("\n")));
+            }
         }
     }
     if document.text_at("event.outcome") == Some("fail") {
@@ -135,14 +138,33 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     }
     numbers(document);
     arguments(document);
-    document.prune();
+    if filled {
+        // Only what values were moved out of can be blank.
+        for (number, row) in MOVES.iter().enumerate() {
+            if looks.get(number).is_some() {
+                remove_emptied(row.from, document);
+            }
+        }
+    } else {
+        document.prune();
+    }
     Ok(document)
+}
+
+/// Removes the objects on the way to `path` that are empty, from the inside out.
+fn remove_emptied(path: &str, document: &Map<'_>) {
+    let mut path = path;
+    while let Some((parent, _)) = path.rsplit_once('.')
+        && document.map_at(parent).is_some_and(Map::is_empty)
+    {
+        document.take(parent);
+        path = parent;
+    }
 }
 
 /// `ecs-version` and its like: keys use underscores, as deep as objects go.
 fn underscore_keys<'a>(map: &'a Map<'a>) {
-    let dashed = |key: &str| key.bytes().any(|byte| byte == b'-');
-    map.rename_keys(|key| dashed(key).then(|| map.text(&key.replace('-', "_"))));
+    map.rename_keys(|key| map.underscored(key, b'-'));
     for (_, value) in map.iter() {
         if let Value::Map(inner) = value {
             underscore_keys(inner);
@@ -195,8 +217,8 @@ fn arguments<'a>(document: &'a Map<'a>) {
         .iter()
         .filter_map(|argument| argument.as_text())
         .collect();
-    document.put_new(
-        "process.command_line",
-        Value::Text(document.text(&words.join(" "))),
-    );
+    let line = words.join(" ");
+    if !line.is_empty() {
+        document.put_new("process.command_line", Value::Text(document.text(&line)));
+    }
 }

@@ -347,10 +347,7 @@ fn classify<'a>(looks: Looks<'a>, event: &'a Map<'a>) {
             Some("forbid") => outcome = Some("failure"),
             _ => {}
         }
-        annotations.rename_keys(|key| {
-            key.contains('.')
-                .then(|| annotations.text(&key.replace('.', "_")))
-        });
+        annotations.rename_keys(|key| annotations.underscored(key, b'.'));
     }
     if let Some(outcome) = outcome {
         event.set("outcome", Value::Text(outcome));

@@ -33,8 +33,24 @@ fn ends(text: &[u8]) -> (u64, u64) {
 
 /// Whether two keys are equal. Most keys have at most sixteen bytes, and are compared without a call.
 #[inline(always)]
-pub(super) fn same_key(a: &str, b: &str) -> bool {
+pub(crate) fn same_key(a: &str, b: &str) -> bool {
     a.len() == b.len() && ends(a.as_bytes()) == ends(b.as_bytes()) && (a.len() <= 16 || a == b)
+}
+
+/// Whether a key holds a byte, which is not zero.
+#[inline(always)]
+pub(crate) fn has_byte(key: &str, byte: u8) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    if key.len() > 16 {
+        return memchr::memchr(byte, key.as_bytes()).is_some();
+    }
+    // A byte of the difference is zero where the byte stands, and only by it can a high bit appear.
+    let stands_in = |word: u64| {
+        let difference = word ^ (ONES * u64::from(byte));
+        difference.wrapping_sub(ONES) & !difference & (ONES << 7) != 0
+    };
+    let (head, tail) = ends(key.as_bytes());
+    stands_in(head) || stands_in(tail)
 }
 
 /// Numbers keys that are known from the start. Small, for it lies in the way of every record: the bytes that are
@@ -93,7 +109,7 @@ impl KeyTable {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyTable, same_key};
+    use super::{KeyTable, has_byte, same_key};
 
     const KEYS: &[&str] = &[
         "",
@@ -122,6 +138,19 @@ mod tests {
                 // Another place in memory than that of `a`.
                 let b = &String::from(*b);
                 assert_eq!(same_key(a, b), a == b, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_keys_are_found() {
+        for key in KEYS {
+            for byte in b"-_abhipqz\xbc\x01" {
+                assert_eq!(
+                    has_byte(key, *byte),
+                    key.as_bytes().contains(byte),
+                    "{key} {byte}"
+                );
             }
         }
     }

@@ -6,7 +6,7 @@ use ahash::AHashSet;
 use bumpalo::Bump;
 
 use super::Value;
-use super::key::{same_key, split_path};
+use super::key::{has_byte, same_key, split_path};
 
 /// A key and its value. In a cell, so that objects can be shared while they are filled.
 type Entry<'a> = Cell<(&'a str, Value<'a>)>;
@@ -414,6 +414,26 @@ impl<'a> Map<'a> {
                 entry.set((key, value));
             }
         }
+    }
+
+    /// Whether it is known that nothing inside was blank when it was read, and that nothing was set here since.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.get()
+    }
+
+    /// `key` with underscores in place of a character of ASCII; nothing where it has none.
+    pub(crate) fn underscored(&self, key: &str, character: u8) -> Option<&'a str> {
+        if !has_byte(key, character) {
+            return None;
+        }
+        let mut out = self.text_writer(key.len());
+        for (position, part) in key.split(char::from(character)).enumerate() {
+            if position > 0 {
+                out.push('_');
+            }
+            out.push_str(part);
+        }
+        Some(out.into_bump_str())
     }
 
     /// Removes nulls, empty strings, empty arrays and empty objects, from the inside out.

@@ -96,12 +96,25 @@ pub(super) fn groups(text: &str) -> Vec<Vec<Line<'_>>> {
     let mut groups: Vec<Vec<Line<'_>>> = Vec::new();
     let mut places: AHashMap<(Option<&str>, i64, u64), usize> = AHashMap::new();
     for line in text.lines().filter_map(line::parse) {
+        let stamp = |line: &Line<'_>| (line.millis, line.serial);
+        if let Some(group) = groups.last_mut()
+            && let Some(last) = group.last()
+            && stamp(last) == stamp(&line)
+            && last.node == line.node
+        {
+            group.push(line);
+            continue;
+        }
         let place = *places
             .entry((line.node, line.millis, line.serial))
             .or_insert(groups.len());
         match groups.get_mut(place) {
             Some(group) => group.push(line),
-            None => groups.push(vec![line]),
+            None => {
+                let mut group = Vec::with_capacity(8);
+                group.push(line);
+                groups.push(group);
+            }
         }
     }
     groups
@@ -176,11 +189,11 @@ fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>) {
             continue;
         }
         if key.ends_with("uid") || key.ends_with("gid") {
-            event.ids.set(key, value);
+            event.ids.add(key, value);
         } else if let Some(label) = key.strip_prefix("subj_") {
-            event.selinux.set(label, value);
+            event.selinux.add(label, value);
         } else {
-            event.data.set(key, value);
+            event.data.add(key, value);
         }
     }
 }
@@ -301,7 +314,7 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     for (number, piece, value) in raw.arguments {
         let text = match line::unhex(value) {
             Some(text) => at.text(text.split('\0').next().unwrap_or("")),
-            None => value.trim_matches(['\'', '"', ' ']),
+            None => line::bare(value),
         };
         record.arguments.push((number, piece, text));
     }
@@ -309,6 +322,19 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     enrich(line.kind, &raw.quoted, reading, &mut record, at);
     record
 }
+
+/// Fields whose values may be hexadecimal, which they are not where they have quotes.
+const MAY_BE_HEX: [&str; 9] = [
+    "key",
+    "cwd",
+    "exe",
+    "comm",
+    "proctitle",
+    "cmd",
+    "data",
+    "name",
+    "acct",
+];
 
 #[derive(Default)]
 struct RawFields<'a> {
@@ -343,7 +369,9 @@ fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut R
             continue;
         }
         out.said.set(key, said);
-        out.quoted.set(key, value);
+        if MAY_BE_HEX.contains(&key) {
+            out.quoted.set(key, value);
+        }
     }
 }
 

@@ -147,7 +147,7 @@ pub(super) const DERIVED: &[Derived] = &[
 ];
 
 fn detect(record: &Record<'_>) -> Confidence {
-    if record.object.is_some() || !record.text.contains("audit(") {
+    if record.object.is_some() {
         return Confidence::No;
     }
     let first = record.text.lines().next().unwrap_or("");
@@ -167,7 +167,7 @@ fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), 
             for lines in coalesce::groups(context) {
                 let document = record.document();
                 if let Some(event) = coalesce::event(&lines, Reading::Lenient, document) {
-                    fill(&event, document, &mut lineage);
+                    learn(&event, document, &mut lineage);
                 }
             }
             text.trim_start_matches(['\r', '\n'])
@@ -177,13 +177,13 @@ fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), 
     if groups.is_empty() {
         return Err(Dropped::Malformed("it has no record of the audit log"));
     }
-    for lines in &groups {
+    for (position, lines) in groups.iter().enumerate() {
         if lines.iter().all(|line| line.kind == "EOE") {
             continue;
         }
         let document = record.document();
         if let Some(event) = coalesce::event(lines, Reading::Lenient, document) {
-            fill(&event, document, &mut lineage);
+            fill(&event, document, &mut lineage, position + 1 < groups.len());
             if text.len() < record.text.len() {
                 document.put_new("event.original", Value::Text(text));
             }
@@ -204,8 +204,20 @@ impl Source for Events {
     }
 }
 
-/// Makes the document of an event.
-pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
+/// Room for what stands beneath the root of most documents.
+const USUAL_ENTRIES: usize = 16;
+
+/// Keeps what an event says of its process; the document is used up on the way.
+fn learn<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
+    if let Some(node) = event.node {
+        document.put_new("host.name", Value::Text(node));
+    }
+    process(event, document, lineage, true);
+}
+
+/// Makes the document of an event; with `teaches`, later events ask what this one says of its process.
+pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, teaches: bool) {
+    document.make_room(USUAL_ENTRIES);
     if let Some(node) = event.node {
         document.put_new("host.name", Value::Text(node));
     }
@@ -215,17 +227,25 @@ pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut L
     document.put_text("service.type", "auditd");
     name(event, document);
     summary(event, document);
-    let data = process(event, document, lineage);
+    let data = process(event, document, lineage, teaches);
     people(event, document);
     file(event, document);
     ends(event, document);
-    for (key, value) in data.iter() {
-        let (object, key) = match key.strip_prefix("socket_") {
-            Some(key) => ("auditd.data.socket", key),
-            None => ("auditd.data", key),
-        };
-        if let Some(object) = super::object_at(object, document) {
-            object.set(underscored(key, document), Value::Text(value));
+    if !data.is_empty()
+        && let Some(object) = super::object_at("auditd.data", document)
+    {
+        if object.is_empty() {
+            object.make_room(data.len() + 1);
+        }
+        for (key, value) in data.iter() {
+            match key.strip_prefix("socket_") {
+                Some(key) => {
+                    if let Some(socket) = object.child("socket") {
+                        socket.set(underscored(key, document), Value::Text(value));
+                    }
+                }
+                None => object.set(underscored(key, document), Value::Text(value)),
+            }
         }
     }
     if let Some(id) = data.get("id") {
@@ -256,11 +276,7 @@ fn raw<'a>(event: &Event<'a>, document: &'a Map<'a>) {
 
 /// Keys are written with underscores alone.
 fn underscored<'a>(key: &'a str, at: &Map<'a>) -> &'a str {
-    if key.contains('-') {
-        at.text(&key.replace('-', "_"))
-    } else {
-        key
-    }
+    at.underscored(key, b'-').unwrap_or(key)
 }
 
 /// What happened.
@@ -340,7 +356,12 @@ fn summary<'a>(event: &Event<'a>, document: &'a Map<'a>) {
 }
 
 /// The process and its parent; gives the fields that are left.
-fn process<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) -> line::Fields<'a> {
+fn process<'a>(
+    event: &Event<'a>,
+    document: &'a Map<'a>,
+    lineage: &mut Lineage,
+    teaches: bool,
+) -> line::Fields<'a> {
     let mut data = event.data.clone();
     for row in PROCESS {
         let Some(value) = data.remove(row.from) else {
@@ -389,7 +410,7 @@ fn process<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) 
             program.put("process.parent", document);
         }
     }
-    if let Some(pid) = pid {
+    if let Some(pid) = pid.filter(|_| teaches) {
         remember(event, document, lineage, host, pid);
     }
     data
@@ -431,8 +452,13 @@ fn entity<'a>(host: &str, pid: i64, at: &Map<'a>) -> &'a str {
         .chain_update([0])
         .chain_update(pid.to_be_bytes())
         .finalize();
-    let id: String = digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-    at.text(&id)
+    let mut id = at.text_writer(20);
+    for byte in digest.iter().take(10) {
+        for half in [byte >> 4, byte & 15] {
+            id.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
+        }
+    }
+    id.into_bump_str()
 }
 
 /// Users and groups.

@@ -99,7 +99,7 @@ impl Source for Laurel {
         }
         parent_words(document);
         // LAUREL says itself what the parent was.
-        events::fill(&event, document, &mut Lineage::default());
+        events::fill(&event, document, &mut Lineage::default(), false);
         out.push(document);
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! One record of the audit log, taken apart: where it begins, its stamp, its fields.
 
+use memchr::memchr;
+
 use super::kinds;
+use crate::tree::same_key;
 
 /// Where a record came from, and what stands behind its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,9 @@ pub(super) struct Line<'a> {
 /// Takes a line apart: `node=h type=T msg=audit(TIME.MILLIS:SERIAL): …`, behind whatever a log daemon put before it.
 /// Kernel messages have no `msg=` and their type as a number: `audit: type=1400 audit(TIME.MILLIS:SERIAL): …`.
 pub(super) fn parse(line: &str) -> Option<Line<'_>> {
+    if let Some(line) = parse_plain(line) {
+        return Some(line);
+    }
     let start = line.find("audit(")?;
     let (head, rest) = (line.get(..start)?, line.get(start + "audit(".len()..)?);
     let (stamp, behind) = rest.split_once(')')?;
@@ -48,6 +54,24 @@ pub(super) fn parse(line: &str) -> Option<Line<'_>> {
     })
 }
 
+/// A line with nothing before its type, which is a name: nearly all are so.
+fn parse_plain(line: &str) -> Option<Line<'_>> {
+    let rest = line.strip_prefix("type=")?;
+    let name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+    let (kind, rest) = rest.split_at_checked(rest.bytes().take_while(name).count())?;
+    let rest = rest.strip_prefix(" msg=audit(")?;
+    let (time, rest) = rest.split_once(':')?;
+    let (serial, body) = rest.split_once(')')?;
+    (!kind.is_empty() && !time.contains(')')).then_some(())?;
+    Some(Line {
+        node: None,
+        kind,
+        millis: millis(time)?,
+        serial: serial.parse().ok()?,
+        body: body.strip_prefix(':').unwrap_or(body),
+    })
+}
+
 /// Seconds with milliseconds behind a dot.
 pub(super) fn millis(time: &str) -> Option<i64> {
     let (seconds, part) = time.split_once('.')?;
@@ -59,6 +83,9 @@ pub(super) fn millis(time: &str) -> Option<i64> {
 /// How many different fields a record may have; what comes later is left out, except arguments, which are kept apart.
 const MOST_FIELDS: usize = 512;
 
+/// Room for the fields of most records.
+const USUAL_FIELDS: usize = 16;
+
 /// Fields in the order in which they came. A field that comes again replaces the one before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields<'a> {
@@ -69,27 +96,40 @@ impl<'a> Fields<'a> {
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.entries
             .iter()
-            .find(|(known, _)| *known == key)
+            .find(|(known, _)| same_key(known, key))
             .map(|(_, value)| *value)
     }
 
     pub(super) fn set(&mut self, key: &'a str, value: &'a str) {
-        if let Some(entry) = self.entries.iter_mut().find(|(known, _)| *known == key) {
-            entry.1 = value;
-        } else if self.entries.len() < MOST_FIELDS {
-            self.entries.push((key, value));
+        match self.entries.iter_mut().find(|(known, _)| same_key(known, key)) {
+            Some(entry) => entry.1 = value,
+            None => self.add(key, value),
         }
     }
 
     /// Sets a field that is not there yet.
     pub(super) fn set_new(&mut self, key: &'a str, value: &'a str) {
         if self.get(key).is_none() {
-            self.set(key, value);
+            self.add(key, value);
         }
     }
 
+    /// Adds a field that is known not to be there.
+    pub(super) fn add(&mut self, key: &'a str, value: &'a str) {
+        if self.entries.is_empty() {
+            self.entries.reserve(USUAL_FIELDS);
+        }
+        if self.entries.len() < MOST_FIELDS {
+            self.entries.push((key, value));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn remove(&mut self, key: &str) -> Option<&'a str> {
-        let position = self.entries.iter().position(|(known, _)| *known == key)?;
+        let position = self.entries.iter().position(|(known, _)| same_key(known, key))?;
         Some(self.entries.remove(position).1)
     }
 
@@ -112,8 +152,19 @@ pub(super) struct Raw<'a> {
 impl<'a> Raw<'a> {
     /// The value without quotes and blanks round it; nothing for what stands for nothing.
     pub(super) fn said(&self) -> Option<&'a str> {
-        let value = self.value.trim_matches(['\'', '"', ' ']);
+        let value = bare(self.value);
         (!matches!(value, "" | "?" | "?," | "(null)")).then_some(value)
+    }
+}
+
+/// A value without quotes and blanks round it.
+pub(super) fn bare(value: &str) -> &str {
+    let round = |byte: Option<&u8>| matches!(byte, Some(b'\'' | b'"' | b' '));
+    let bytes = value.as_bytes();
+    if round(bytes.first()) || round(bytes.last()) {
+        value.trim_matches(['\'', '"', ' '])
+    } else {
+        value
     }
 }
 
@@ -122,9 +173,10 @@ pub(super) fn fields(text: &str, letters: Letters) -> impl Iterator<Item = Raw<'
     let mut rest = text;
     std::iter::from_fn(move || {
         loop {
-            let equals = rest.find('=')?;
+            let equals = memchr(b'=', rest.as_bytes())?;
             let before = rest.get(..equals)?;
-            let key = before.get(before.trim_end_matches(|letter| letters.has(letter)).len()..)?;
+            let letters = before.bytes().rev().take_while(|letter| letters.has(*letter));
+            let key = before.get(equals - letters.count()..)?;
             rest = rest.get(equals + 1..)?;
             let length = value_length(rest);
             if key.is_empty() || length == 0 {
@@ -146,27 +198,26 @@ pub(super) enum Letters {
 }
 
 impl Letters {
-    fn has(self, letter: char) -> bool {
+    fn has(self, letter: u8) -> bool {
         let right = match self {
             Self::Small => letter.is_ascii_lowercase(),
-            Self::All => letter.is_ascii_alphabetic() || matches!(letter, '[' | ']'),
+            Self::All => letter.is_ascii_alphabetic() || matches!(letter, b'[' | b']'),
         };
-        right || letter.is_ascii_digit() || matches!(letter, '_' | '-')
+        right || letter.is_ascii_digit() || matches!(letter, b'_' | b'-')
     }
 }
 
 fn value_length(text: &str) -> usize {
-    let Some(quote @ ('\'' | '"')) = text.chars().next() else {
-        return text
-            .find(['\'', '"', ' ', '\t', '\n', '\r', '\u{c}'])
-            .unwrap_or(text.len());
+    let Some(quote @ (b'\'' | b'"')) = text.bytes().next() else {
+        let ends = |byte: u8| matches!(byte, b'\'' | b'"' | b' ' | b'\t' | b'\n' | b'\r' | b'\x0c');
+        return text.bytes().position(ends).unwrap_or(text.len());
     };
     let mut escaped = false;
-    for (position, letter) in text.char_indices().skip(1) {
-        if letter == quote && !escaped {
+    for (position, byte) in text.bytes().enumerate().skip(1) {
+        if byte == quote && !escaped {
             return position + 1;
         }
-        escaped = letter == '\\' && !escaped;
+        escaped = byte == b'\\' && !escaped;
     }
     0
 }
@@ -181,11 +232,13 @@ pub(super) fn unhex(text: &str) -> Option<String> {
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     };
-    let pairs = text.as_bytes().chunks_exact(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
-    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+    // Most of what is asked about is no such text.
+    digit(*text.as_bytes().first()?)?;
+    let mut bytes: Vec<u8> = Vec::with_capacity(text.len() / 2);
+    for pair in text.as_bytes().chunks_exact(2) {
+        let [high, low] = pair else { return None };
+        bytes.push(digit(*high)? << 4 | digit(*low)?);
+    }
     Some(match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),

@@ -88,6 +88,9 @@ pub(super) struct Lineage {
 impl Lineage {
     /// What is known of a process.
     pub(super) fn get(&mut self, host: &str, pid: i64) -> Option<&Program> {
+        if self.recent.is_empty() && self.older.is_empty() {
+            return None;
+        }
         let key = (Box::from(host), pid);
         if let Some(program) = self.older.remove(&key) {
             self.insert(key.clone(), program);
