@@ -22,8 +22,9 @@ const SHOWN_PROBLEMS: u64 = 5;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
-    /// Files, folders, patterns such as `logs/**/*.json.gz`, or `-` for standard input. Compression (gzip, zstd, xz, zip)
-    /// and framing (NDJSON, JSON arrays, Elasticsearch exports) are recognised by content.
+    /// Files, folders, patterns such as `logs/**/*.json.gz`, or `-` for standard input; where the build has the feature
+    /// `object-store`, also URLs of objects or prefixes: `s3://BUCKET/PREFIX/`, `gs://…`, `az://CONTAINER/…`. Compression
+    /// (gzip, zstd, xz, zip) and framing (NDJSON, JSON arrays, Elasticsearch exports) are recognised by content.
     #[arg(value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Threads that read and match records; results do not depend on it. [default: one for each core]

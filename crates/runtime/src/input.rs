@@ -2,7 +2,8 @@
 //!
 //! An argument is a file, a folder (read recursively; names that start with a dot are skipped and counted, links are
 //! followed, loops reported), a pattern (`logs/**/*.json.gz`) or `-` for standard input. The same file named twice is
-//! read once.
+//! read once. With the feature `object-store` it is also the URL of an object or of what objects lie below
+//! (`s3://bucket/prefix/`, `gs://…`, `az://…`), or a pattern of such; these are read in the order of their names.
 //!
 //! What a file holds is told by its bytes, never by its name:
 //!
@@ -35,6 +36,8 @@ mod follow;
 mod framer;
 mod layers;
 mod lines;
+#[cfg(feature = "object-store")]
+mod objects;
 mod problem;
 mod reader;
 mod record;

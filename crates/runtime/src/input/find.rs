@@ -23,6 +23,53 @@ pub(crate) struct Found {
     pub(crate) repeated: u64,
     seen: HashSet<PathBuf>,
     stdin: bool,
+    #[cfg(feature = "object-store")]
+    buckets: super::objects::Buckets,
+}
+
+/// The kinds of object stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scheme {
+    /// Amazon S3, and what speaks its protocol.
+    S3,
+    /// Google Cloud Storage.
+    Gs,
+    /// Azure Blob Storage; its account is named by the environment.
+    Az,
+}
+
+impl Scheme {
+    const ALL: [Self; 3] = [Self::S3, Self::Gs, Self::Az];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gs => "gs",
+            Self::Az => "az",
+        }
+    }
+}
+
+/// `s3://bucket/key`, taken apart. Keys stand as they are, without percent encoding, as the tools of the clouds take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "object-store"),
+    expect(dead_code, reason = "only that it is one is asked")
+)]
+pub(crate) struct StoreUrl<'a> {
+    pub(crate) scheme: Scheme,
+    pub(crate) bucket: &'a str,
+    /// Empty for the whole bucket.
+    pub(crate) key: &'a str,
+}
+
+impl<'a> StoreUrl<'a> {
+    pub(crate) fn of(argument: &'a Path) -> Option<Self> {
+        let (scheme, rest) = argument.to_str()?.split_once("://")?;
+        let scheme = Scheme::ALL.into_iter().find(|known| known.as_str() == scheme)?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        Some(Self { scheme, bucket, key })
+    }
 }
 
 /// Finds the inputs that `arguments` name.
@@ -36,6 +83,10 @@ pub(crate) fn find(arguments: &[PathBuf]) -> Found {
 
 impl Found {
     fn argument(&mut self, path: &Path) {
+        if let Some(url) = StoreUrl::of(path) {
+            self.objects(path, &url);
+            return;
+        }
         let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[', '{']));
         if path == Path::new("-") {
             if self.stdin {
@@ -52,6 +103,32 @@ impl Found {
             (Err(_), Some(pattern)) if path.symlink_metadata().is_err() => self.pattern(pattern),
             (Err(error), _) => self.refused(path, &error),
         }
+    }
+
+    #[cfg(feature = "object-store")]
+    fn objects(&mut self, argument: &Path, url: &StoreUrl<'_>) {
+        let listing = self.buckets.find(url);
+        for (name, object) in listing.objects {
+            if self.seen.insert(PathBuf::from(&name)) {
+                self.places.push((name, Place::Object(object)));
+            } else {
+                self.repeated += 1;
+            }
+        }
+        if let Some((kind, message)) = listing.problem {
+            self.problems
+                .push((argument.display().to_string(), kind, message));
+        }
+    }
+
+    #[cfg(not(feature = "object-store"))]
+    fn objects(&mut self, argument: &Path, _: &StoreUrl<'_>) {
+        let message = "object stores are not read by this build; the feature `object-store` adds them";
+        self.problems.push((
+            argument.display().to_string(),
+            ProblemKind::Unsupported,
+            message.to_owned(),
+        ));
     }
 
     fn pattern(&mut self, pattern: &str) {

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::find::StoreUrl;
+
 /// How often followed folders and names are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -136,12 +138,17 @@ impl Following {
     pub(crate) fn new(arguments: &[PathBuf]) -> Self {
         let may_change = |path: &PathBuf| {
             path != Path::new("-")
+                && StoreUrl::of(path).is_none()
                 && path
                     .metadata()
                     .map_or(true, |metadata| metadata.is_dir() || metadata.is_file())
         };
         Self {
-            arguments: arguments.to_vec(),
+            arguments: arguments
+                .iter()
+                .filter(|path| StoreUrl::of(path).is_none())
+                .cloned()
+                .collect(),
             files: HashMap::new(),
             past: VecDeque::new(),
             looked: Instant::now(),

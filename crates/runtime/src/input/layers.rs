@@ -1,4 +1,4 @@
-//! Opening an input: from a file, an archive's entry or standard input to decompressed bytes.
+//! Opening an input: from a file, an archive's entry, an object or standard input to decompressed bytes.
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -12,6 +12,8 @@ use super::ProblemKind;
 use super::event_log::{self, EventExport, EventLog};
 use super::follow::{Followed, Known};
 use super::framer::read_some;
+#[cfg(feature = "object-store")]
+use super::objects::Object;
 use super::problem::Refusal;
 
 /// Bytes read ahead to tell what a stream holds.
@@ -38,6 +40,33 @@ pub(crate) enum Place {
     File(PathBuf),
     /// An entry of a zip archive.
     Entry(Arc<Entry>),
+    /// An object of cloud storage.
+    #[cfg(feature = "object-store")]
+    Object(Arc<Object>),
+}
+
+impl Place {
+    /// Bytes as they are stored, if that is known.
+    pub(crate) fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(path) => path
+                .metadata()
+                .ok()
+                .filter(std::fs::Metadata::is_file)
+                .map(|file| file.len()),
+            #[cfg(feature = "object-store")]
+            Self::Object(object) => Some(object.size()),
+            Self::Stdin | Self::Entry(_) => None,
+        }
+    }
+
+    /// Begins to fetch what will be opened soon, where that takes a while.
+    pub(crate) fn prepare(&self) {
+        #[cfg(feature = "object-store")]
+        if let Self::Object(object) = self {
+            object.prepare();
+        }
+    }
 }
 
 /// An entry of a zip archive, found by its central directory.
@@ -95,8 +124,14 @@ pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> 
             }
         }
         Place::Entry(entry) => (entry.open(opening)?, entry.layers),
+        #[cfg(feature = "object-store")]
+        Place::Object(object) => (counted(object.reader(), opening), 0),
     };
-    let mut cost = 0;
+    let mut cost = match place {
+        #[cfg(feature = "object-store")]
+        Place::Object(object) => object.cost(),
+        _ => 0,
+    };
     loop {
         let peeked = peek(stream, opening.live).map_err(explained)?;
         let Some(compression) = Compression::of(&peeked.head) else {
@@ -153,6 +188,10 @@ pub(crate) fn is_regular(path: &Path) -> bool {
 
 /// Says what an error while reading means for the input.
 pub(crate) fn explain(error: &io::Error) -> Refusal {
+    #[cfg(feature = "object-store")]
+    if let Some(refusal) = super::objects::unfetched(error) {
+        return refusal;
+    }
     match error.kind() {
         io::ErrorKind::NotFound => (ProblemKind::Missing, "no such file".to_owned()),
         io::ErrorKind::UnexpectedEof => (

@@ -8,7 +8,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// There is no such file.
+    /// There is no such file or object.
     Missing,
     /// A pattern fits no file.
     NoMatch,
@@ -16,7 +16,7 @@ pub enum ProblemKind {
     Loop,
     /// Neither a file nor a folder: a socket, a device, a pipe inside a folder.
     NotAFile,
-    /// The operating system refuses to open or to read it.
+    /// The operating system or the object store refuses to open or to read it.
     Unreadable,
     /// Nothing is in it.
     Empty,

@@ -1,7 +1,7 @@
 //! Reads all inputs of a run, chunk by chunk.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs::Metadata;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use crate::{RunError, Skipped};
 
 /// How long a growing file that holds nothing new is left alone.
 const REST: Duration = Duration::from_millis(100);
+
+/// So many of the inputs that come next are fetched meanwhile, where that takes a while.
+const PREPARED: usize = 16;
 
 /// Archives within archives deeper than this are refused.
 const DEEPEST_ARCHIVE: usize = 4;
@@ -108,7 +111,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Finds the inputs that `arguments` name (files, folders, patterns, `-`) and looks at the beginning of each.
+    /// Finds the inputs that `arguments` name (files, folders, patterns, URLs, `-`) and looks at the beginning of each.
     /// What cannot be read is in [`Reader::take_problems`].
     ///
     /// # Errors
@@ -126,14 +129,7 @@ impl Reader {
         if options.live && stdin && places.len() > 1 {
             return Err(RunError::LiveStdin);
         }
-        let sizes = places.iter().map(|(_, place)| match place {
-            Place::File(path) => path
-                .metadata()
-                .ok()
-                .filter(Metadata::is_file)
-                .map(|file| file.len()),
-            _ => None,
-        });
+        let sizes = places.iter().map(|(_, place)| place.size());
         let mut reader = Self {
             total_bytes: sizes.sum(),
             options,
@@ -163,7 +159,11 @@ impl Reader {
         };
         reader.following = reader.options.live.then(|| Following::new(arguments));
         let mut budget = reader.options.open_inputs;
-        for (name, place) in places {
+        let mut places = VecDeque::from(places);
+        while let Some((name, place)) = places.pop_front() {
+            for (_, next) in places.iter().take(PREPARED) {
+                next.prepare();
+            }
             reader.look_at(name, place, 0, &mut budget, false);
         }
         reader.inputs = reader.waiting.len() as u64;
@@ -362,6 +362,10 @@ impl Reader {
 
     /// Opens an input to read it.
     fn start(&mut self, mut waiting: Waiting) {
+        let next = self.waiting.iter().rev().take(PREPARED);
+        for next in next.filter(|next| next.open.is_none()) {
+            next.place.prepare();
+        }
         let opened = match waiting.open.take() {
             Some(open) => Ok(open),
             None => {
@@ -433,6 +437,8 @@ impl Reader {
             Place::Stdin => false,
             Place::File(path) => is_regular(path),
             Place::Entry(_) => true,
+            #[cfg(feature = "object-store")]
+            Place::Object(_) => true,
         };
         // An input that will be opened again counts its bytes then.
         let keep = !reopens || *budget > 0;
