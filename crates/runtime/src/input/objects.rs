@@ -206,8 +206,8 @@ impl Bucket {
             match self.runtime.block_on(stream.next()) {
                 Some(Ok(meta)) => found.push(meta),
                 Some(Err(error)) => {
-                    let (kind, message) = refusal_of(&error);
-                    break Some((kind, format!("cannot be listed to its end: {message}")));
+                    let (kind, _) = refusal_of(&error);
+                    break Some((kind, format!("cannot be listed to its end: {}", words(&error))));
                 }
                 None => break None,
             }
