@@ -52,10 +52,6 @@ impl Scheme {
 
 /// `s3://bucket/key`, taken apart. Keys stand as they are, without percent encoding, as the tools of the clouds take them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "object-store"),
-    expect(dead_code, reason = "only that it is one is asked")
-)]
 pub(crate) struct StoreUrl<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) bucket: &'a str,
