@@ -319,6 +319,7 @@ fn related<'a>(looks: Looks<'a>, document: &'a Map<'a>) {
         }
     }
     match document.at("source.ip") {
+        Some(Value::List([ip])) => document.append_new("related.ip", *ip),
         Some(Value::List(list)) => document.extend_new("related.ip", list.iter().copied()),
         Some(ip) => document.append_new("related.ip", ip),
         None => {}

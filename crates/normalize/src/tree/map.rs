@@ -407,6 +407,7 @@ impl<'a> Map<'a> {
     }
 
     /// Gives entries other keys, where `rename` has one for them.
+    #[inline]
     pub fn rename_keys(&self, rename: impl Fn(&'a str) -> Option<&'a str>) {
         for entry in self.entries() {
             let (old, value) = entry.get();
@@ -422,10 +423,13 @@ impl<'a> Map<'a> {
     }
 
     /// `key` with underscores in place of a character of ASCII; nothing where it has none.
+    #[inline(always)]
     pub(crate) fn underscored(&self, key: &str, character: u8) -> Option<&'a str> {
-        if !has_byte(key, character) {
-            return None;
-        }
+        has_byte(key, character).then(|| self.with_underscores(key, character))
+    }
+
+    #[inline(never)]
+    fn with_underscores(&self, key: &str, character: u8) -> &'a str {
         let mut out = self.text_writer(key.len());
         for (position, part) in key.split(char::from(character)).enumerate() {
             if position > 0 {
@@ -433,7 +437,7 @@ impl<'a> Map<'a> {
             }
             out.push_str(part);
         }
-        Some(out.into_bump_str())
+        out.into_bump_str()
     }
 
     /// Removes nulls, empty strings, empty arrays and empty objects, from the inside out.
