@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use neph_engine::Match;
-use neph_rules::{Alert, AlertBuilder, RuleSet, RuleState, load, load_text};
+use neph_rules::{Alert, AlertBuilder, RuleKind, RuleSet, RuleState, export, load, load_text};
 
 mod support;
 
@@ -129,6 +129,63 @@ fn events_are_counted_by_group_in_a_window_that_slides() {
         &logons(&flood, 4625, "bob"),
         &[("bob", &[1, 2, 3]), ("bob", &(4..=34).collect::<Vec<u64>>())],
     );
+}
+
+/// The one correlation of a text as a rule of Elastic.
+fn converted(text: &str) -> Result<RuleSet, String> {
+    let set = loaded(text);
+    let (report, rule) = set
+        .all()
+        .into_iter()
+        .find_map(|(report, rule)| Some((report, rule.filter(|rule| rule.name == "Correlated")?)))
+        .expect("the correlation is there");
+    let rule = export::to_api(rule, report, &set.report)?;
+    Ok(load_text(
+        Path::new("rule.json"),
+        serde_json::to_string(&rule).expect("JSON"),
+    ))
+}
+
+#[test]
+fn what_a_sequence_can_say_becomes_one() {
+    let body = |kind: &str, more: &str| {
+        correlation(&format!(
+            "  type: {kind}\n  rules: [failed, logon]\n  group-by: [TargetUserName]\n  timespan: 5m\n{more}"
+        ))
+    };
+    let counted = body("event_count", "  condition: {gt: 2}\n");
+    let ordered = body("temporal_ordered", "");
+    let mut events = logons(&[0, 10], 4625, "bob");
+    events.extend(logons(&[20, 900], 4624, "bob"));
+    events.extend(logons(&[15, 901], 4625, "eve"));
+    for (text, lines) in [(&counted, vec![1, 2, 3]), (&ordered, vec![2, 3])] {
+        let elastic = converted(text).expect("it is a sequence");
+        assert_eq!(elastic.rules[0].kind, RuleKind::Eql);
+        assert_eq!(elastic.rules[0].schedule.from, "now-660s");
+        let told: Vec<Vec<u64>> = support::matches(&elastic.rules, &events, None)
+            .iter()
+            .map(|found| {
+                let events = found.events.iter();
+                events
+                    .filter_map(|(_, event)| Some(event.as_ref()?.origin().line))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(told, [lines], "{}", elastic.rules[0].query);
+        check(text, &events, &[("bob", told[0].as_slice())]);
+    }
+    for (text, reason) in [
+        (body("temporal", ""), "any order"),
+        (body("event_count", "  condition: {lt: 2}\n"), "few events"),
+        (body("event_count", "  condition: {gte: 1}\n"), "2 to 100"),
+        (
+            body("value_count", "  condition: {gte: 2, field: IpAddress}\n"),
+            "measures",
+        ),
+    ] {
+        let refused = converted(&text).map(|set| set.report.counts()).expect_err(&text);
+        assert!(refused.contains(reason), "{refused}");
+    }
 }
 
 #[test]
