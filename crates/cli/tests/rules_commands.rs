@@ -231,11 +231,12 @@ fn sigma_becomes_eql_or_has_a_reason() {
             .lines()
             .map(|line| {
                 let alert: Value = serde_json::from_str(line).expect("JSON");
-                alert["kibana.alert.uuid"].to_string()
+                alert["kibana.alert.ancestors"].to_string()
             })
             .collect()
     };
     let (before, after) = (alerts(&rules), alerts(&converted));
     assert_eq!(before.len(), 2, "{before:?}");
+    assert!(before.iter().all(|events| events.contains("\"id\"")), "{before:?}");
     assert_eq!(before, after);
 }
