@@ -237,6 +237,9 @@ fn sigma_becomes_eql_or_has_a_reason() {
     };
     let (before, after) = (alerts(&rules), alerts(&converted));
     assert_eq!(before.len(), 2, "{before:?}");
-    assert!(before.iter().all(|events| events.contains("\"id\"")), "{before:?}");
+    assert!(
+        before.iter().all(|events| events.contains("\"id\"")),
+        "{before:?}"
+    );
     assert_eq!(before, after);
 }
