@@ -30,6 +30,7 @@ enum Format {
 /// The codes of all crates.
 pub(crate) fn registry() -> Registry {
     Registry::new(&[
+        neph_plan::codes::CODES,
         neph_eql::CODES,
         neph_kql::CODES,
         neph_sigma::CODES,

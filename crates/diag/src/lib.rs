@@ -98,6 +98,28 @@ pub struct Code {
     pub explanation: &'static str,
 }
 
+/// Declares codes as statics, `NAME = Severity "name": "summary";`, each with its page in `codes/NAME.md` beside the file, or
+/// behind the summary (`"summary", "page";`), and a static `CODES` of them all, in their order.
+#[macro_export]
+macro_rules! codes {
+    ($($constant:ident = $severity:ident $name:literal: $summary:literal $(, $page:literal)?;)*) => {
+        $(
+            #[doc = $summary]
+            pub static $constant: $crate::Code = $crate::Code {
+                name: $name,
+                severity: $crate::Severity::$severity,
+                summary: $summary,
+                explanation: $crate::codes!(@page $name $($page)?),
+            };
+        )*
+
+        /// The codes that are declared here.
+        pub static CODES: &[&$crate::Code] = &[$(&$constant),*];
+    };
+    (@page $name:literal) => { include_str!(concat!("codes/", $name, ".md")) };
+    (@page $name:literal $page:literal) => { $page };
+}
+
 impl PartialEq for Code {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

@@ -1,36 +1,8 @@
 //! The kinds of problems of EQL, with a page for each.
 
-use neph_diag::{Code, Severity};
 pub use neph_plan::codes::*;
 
-macro_rules! codes {
-    ($($constant:ident = $severity:ident $name:literal: $summary:literal;)*) => {
-        $(
-            #[doc = $summary]
-            pub static $constant: Code = Code {
-                name: $name,
-                severity: Severity::$severity,
-                summary: $summary,
-                explanation: include_str!(concat!("codes/", $name, ".md")),
-            };
-        )*
-
-        /// All codes of this crate.
-        pub static CODES: &[&Code] = &[
-            $(&$constant,)*
-            &QUERY_TOO_LARGE,
-            &UNKNOWN_COLUMN,
-            &UNSUPPORTED_TYPE,
-            &UNKNOWN_FIELD,
-            &FIELD_WITHOUT_SOURCE,
-            &AND_OR_MIXED,
-            &LITERAL_WILDCARD,
-            &TYPE_NEVER_MATCHES,
-        ];
-    };
-}
-
-codes! {
+neph_diag::codes! {
     SYNTAX_ERROR = Error "syntax-error": "the text does not follow the grammar of EQL";
     UNTERMINATED_STRING = Error "unterminated-string": "a string or a name in backquotes has no end on its line";
     INVALID_ESCAPE = Error "invalid-escape": "a backslash in a string starts no escape";
@@ -65,32 +37,4 @@ codes! {
     REGEX_LITERAL = Warning "regex-literal": "a regular expression has characters that are no operators here";
     DUPLICATE_VALUE = Warning "duplicate-value": "a list has a value twice";
     REDUNDANT_LIKE = Warning "redundant-like": "`like` has a pattern without wildcard";
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_kebab_case_and_pages_say_something() {
-        let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
-        for code in CODES {
-            assert!(
-                code.name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
-                "{}",
-                code.name
-            );
-            assert!(
-                code.explanation.len() > 150,
-                "the page of {} is too short",
-                code.name
-            );
-            assert!(!code.summary.ends_with('.'));
-        }
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), CODES.len());
-    }
 }

@@ -24,33 +24,9 @@ pub(crate) fn check(query: &Expr, fields: &Fields<'_>, dialect: Dialect, diagnos
 
 /// Reports the `and`s among the parts of an `or`. The tree of a group is a node of its own, so they have no parentheses.
 fn mixed(parts: &[Expr]) -> Option<Diagnostic> {
-    let ands: Vec<&Expr> = parts
-        .iter()
-        .filter(|part| matches!(part.kind, ExprKind::And(_)))
-        .collect();
-    let first = ands.first()?;
-    let insert = |at: u32, text: &str| Edit {
-        span: Span { start: at, end: at },
-        replacement: text.to_owned(),
-    };
-    let edits = ands
-        .iter()
-        .flat_map(|part| [insert(part.span.start, "("), insert(part.span.end, ")")])
-        .collect();
-    let mut diagnostic = Diagnostic::new(
-        &codes::AND_OR_MIXED,
-        first.span,
-        "`and` and `or` are mixed without parentheses",
-    )
-    .with_label("this `and` is one side of the `or`");
-    for part in ands.iter().skip(1) {
-        diagnostic = diagnostic.with_secondary(part.span, "and so is this one");
-    }
-    Some(
-        diagnostic
-            .with_help("`and` binds tighter than `or`: a condition joined by `or` need not meet what stands before the `and`")
-            .with_fix("put parentheses round the `and`, which keeps the meaning", edits, Applicability::Sure),
-    )
+    let ands = parts.iter().filter(|part| matches!(part.kind, ExprKind::And(_)));
+    let places: Vec<Span> = ands.map(|part| part.span).collect();
+    codes::and_or_mixed(&places)
 }
 
 /// Reports a `*` in quotes, which never expands. A single `*` is a value of its own in permissions: any verb.

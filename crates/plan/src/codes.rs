@@ -1,24 +1,10 @@
 //! The kinds of problems that query languages have in common, with a page for each: names and types of fields mean the
 //! same in all of them.
 
-use neph_diag::{Applicability, Code, Diagnostic, Edit, Severity, Span};
+use neph_diag::{Applicability, Diagnostic, Edit, Span};
 use neph_event::{FieldType, Schema};
 
-macro_rules! codes {
-    ($($constant:ident = $severity:ident $name:literal: $summary:literal;)*) => {
-        $(
-            #[doc = $summary]
-            pub static $constant: Code = Code {
-                name: $name,
-                severity: Severity::$severity,
-                summary: $summary,
-                explanation: include_str!(concat!("codes/", $name, ".md")),
-            };
-        )*
-    };
-}
-
-codes! {
+neph_diag::codes! {
     QUERY_TOO_LARGE = Error "query-too-large": "the query is longer or nested deeper than is read";
     UNKNOWN_COLUMN = Error "unknown-column": "the mapping has no such field";
     UNSUPPORTED_TYPE = Error "unsupported-type": "a field is of a type that queries cannot read";
@@ -50,6 +36,34 @@ pub fn unknown_field(schema: &Schema, name: &str, span: Span) -> Diagnostic {
     diagnostic
         .with_help(format!("did you mean {}?", names.join(" or ")))
         .with_fix(format!("write `{first}`"), vec![edit], Applicability::Maybe)
+}
+
+/// Reports the `and`s, at these places, that are parts of one `or` without parentheses of their own. The fix keeps what the
+/// query means and makes it visible.
+pub fn and_or_mixed(ands: &[Span]) -> Option<Diagnostic> {
+    let (first, others) = ands.split_first()?;
+    let insert = |at: u32, text: &str| Edit {
+        span: Span { start: at, end: at },
+        replacement: text.to_owned(),
+    };
+    let edits = ands
+        .iter()
+        .flat_map(|span| [insert(span.start, "("), insert(span.end, ")")])
+        .collect();
+    let mut diagnostic = Diagnostic::new(
+        &AND_OR_MIXED,
+        *first,
+        "`and` and `or` are mixed without parentheses",
+    )
+    .with_label("this `and` is one side of the `or`");
+    for span in others {
+        diagnostic = diagnostic.with_secondary(*span, "and so is this one");
+    }
+    Some(
+        diagnostic
+            .with_help("`and` binds tighter than `or`: a condition joined by `or` need not meet what stands before the `and`")
+            .with_fix("put parentheses round the `and`, which keeps the meaning", edits, Applicability::Sure),
+    )
 }
 
 /// Reports a field that the schema describes and that nobody is known to fill.

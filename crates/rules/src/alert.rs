@@ -250,10 +250,9 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
         {
             why = own;
         }
-        let query = &self.rule.query;
         let mut matched = Vec::new();
         why::collect_matched(why, &mut matched);
-        (why::json_of(why, query), matched)
+        (why::json_of(why, &self.rule), matched)
     }
 
     fn name(&self, lifted: &Value) -> String {

@@ -1,25 +1,6 @@
 //! The kinds of problems that a Sigma file can have.
 
-use neph_diag::{Code, Severity};
-
-macro_rules! codes {
-    ($($constant:ident = $severity:ident $name:literal: $summary:literal, $explanation:literal;)*) => {
-        $(
-            #[doc = $summary]
-            pub static $constant: Code = Code {
-                name: $name,
-                severity: Severity::$severity,
-                summary: $summary,
-                explanation: $explanation,
-            };
-        )*
-
-        /// All codes of this crate.
-        pub static CODES: &[&Code] = &[$(&$constant),*];
-    };
-}
-
-codes! {
+neph_diag::codes! {
     YAML = Error "sigma-yaml": "the file is not valid YAML",
 "A Sigma file is YAML 1.2, with one document or several between lines of `---`. Reading goes on with the next document, so \
 that one run shows every document that is at fault.

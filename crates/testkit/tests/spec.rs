@@ -89,8 +89,9 @@ fn shown_diagnostics(suite: &Suite) -> impl Iterator<Item = String> {
 fn every_code_is_shown(shown: &str) -> Result<(), Failed> {
     // A query of that size would fill the chapter.
     let unshowable = ["query-too-large"];
-    let missing: Vec<&str> = neph_eql::CODES
+    let missing: Vec<&str> = neph_plan::codes::CODES
         .iter()
+        .chain(neph_eql::CODES)
         .chain(neph_kql::CODES)
         .map(|code| code.name)
         .filter(|name| !unshowable.contains(name) && !shown.contains(&format!("[{name}]")))

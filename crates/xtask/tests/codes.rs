@@ -4,6 +4,7 @@ use neph_diag::{Code, Registry};
 
 fn all() -> Vec<&'static Code> {
     [
+        neph_plan::codes::CODES,
         neph_eql::CODES,
         neph_kql::CODES,
         neph_sigma::CODES,

@@ -3,7 +3,7 @@
 //! `a and b or c` is `(a and b) or c`; who wrote it often meant `a and (b or c)`, and the rule then matches far too much.
 //! The fix keeps today's meaning and makes it visible.
 
-use neph_diag::{Applicability, Diagnostic, Edit, Span};
+use neph_diag::{Diagnostic, Span};
 
 use super::Checked;
 use crate::ast::{Expr, ExprKind};
@@ -21,33 +21,9 @@ pub(super) fn check(checked: &Checked<'_, '_>, diagnostics: &mut Vec<Diagnostic>
 
 /// Reports the `and`s among the parts of an `or`.
 fn mixed(parts: &[Expr]) -> Option<Diagnostic> {
-    let ands: Vec<&Expr> = parts
-        .iter()
-        .filter(|part| matches!(part.kind, ExprKind::And(_)))
-        .collect();
-    let first = ands.first()?;
-    let insert = |at: u32, text: &str| Edit {
-        span: Span { start: at, end: at },
-        replacement: text.to_owned(),
-    };
-    let edits = ands
-        .iter()
-        .flat_map(|part| [insert(part.span.start, "("), insert(part.span.end, ")")])
-        .collect();
-    let mut diagnostic = Diagnostic::new(
-        &codes::AND_OR_MIXED,
-        first.span,
-        "`and` and `or` are mixed without parentheses",
-    )
-    .with_label("this `and` is one side of the `or`");
-    for part in ands.iter().skip(1) {
-        diagnostic = diagnostic.with_secondary(part.span, "and so is this one");
-    }
-    Some(
-        diagnostic
-            .with_help("`and` binds tighter than `or`: a condition joined by `or` need not meet what stands before the `and`")
-            .with_fix("put parentheses round the `and`, which keeps the meaning", edits, Applicability::Sure),
-    )
+    let ands = parts.iter().filter(|part| matches!(part.kind, ExprKind::And(_)));
+    let places: Vec<Span> = ands.map(|part| part.span).collect();
+    codes::and_or_mixed(&places)
 }
 
 #[cfg(test)]

@@ -293,7 +293,7 @@ impl Writer<'_> {
                     (None, Some(span)) => span.text(&self.rule.query),
                     (None, None) => self.rule.query.as_str(),
                 };
-                insert(&mut object, "query", why::one_line(text));
+                insert(&mut object, "query", why::shown(self.rule, text));
                 objects.push((step.stage, object, Vec::new()));
             }
             let Some((_, object, events)) = objects.last_mut() else {

@@ -3,7 +3,7 @@
 use neph_engine::{Explainer, Why, WhyNode, WhyTest};
 use neph_plan::{Query, Stage};
 
-use super::why::one_line;
+use super::why::shown;
 use crate::rule::Rule;
 
 /// How a step of a rule fared.
@@ -53,7 +53,7 @@ pub fn steps_fared(rule: &Rule, documents: &[&[u8]]) -> Vec<StepFared> {
                 }
                 // The fewest tests failed, and of equals the most that hold.
                 let mut failed = Vec::new();
-                collect_failed(why, false, &rule.query, &mut failed);
+                collect_failed(why, false, rule, &mut failed);
                 let holding = usize::MAX - tests_that_hold(why);
                 if fared.nearest.is_none() || (failed.len(), holding) < best {
                     best = (failed.len(), holding);
@@ -80,12 +80,12 @@ fn number_of_steps(query: &Query) -> u16 {
 }
 
 /// The tests that make a part false, or true below a `not`. Of alternatives only the one that lacks least is told.
-fn collect_failed(why: &Why, is_negated: bool, query: &str, out: &mut Vec<FailedTest>) {
+fn collect_failed(why: &Why, is_negated: bool, rule: &Rule, out: &mut Vec<FailedTest>) {
     match &why.node {
         WhyNode::Constant => {}
-        WhyNode::Not(inner) => collect_failed(inner, !is_negated, query, out),
+        WhyNode::Not(inner) => collect_failed(inner, !is_negated, rule, out),
         WhyNode::Test(test) => {
-            let failed = failed_test(test, is_negated, query);
+            let failed = failed_test(test, is_negated, rule);
             if !out.contains(&failed) {
                 out.push(failed);
             }
@@ -94,13 +94,13 @@ fn collect_failed(why: &Why, is_negated: bool, query: &str, out: &mut Vec<Failed
             let all_count = matches!(why.node, WhyNode::All(_)) != why.holds;
             let deciding = parts.iter().filter(|part| part.holds == why.holds);
             if all_count {
-                deciding.for_each(|part| collect_failed(part, is_negated, query, out));
+                deciding.for_each(|part| collect_failed(part, is_negated, rule, out));
                 return;
             }
             let least = deciding
                 .map(|part| {
                     let mut failed = Vec::new();
-                    collect_failed(part, is_negated, query, &mut failed);
+                    collect_failed(part, is_negated, rule, &mut failed);
                     failed
                 })
                 .min_by_key(Vec::len);
@@ -118,8 +118,8 @@ fn tests_that_hold(why: &Why) -> usize {
     }
 }
 
-fn failed_test(test: &WhyTest, is_negated: bool, query: &str) -> FailedTest {
-    let text = one_line(test.span.text(query));
+fn failed_test(test: &WhyTest, is_negated: bool, rule: &Rule) -> FailedTest {
+    let text = shown(rule, test.span.text(&rule.query));
     FailedTest {
         test: if text.is_empty() {
             "the rule's scope (`index` or log source)".to_owned()

@@ -4,6 +4,8 @@ use neph_engine::{Why, WhyNode, WhyTest};
 use neph_event::Value;
 use serde_json::{Value as Json, json};
 
+use crate::rule::Rule;
+
 /// A part of the condition with its truth. Tests carry their text from the query and the values that they looked at:
 ///
 /// ```json
@@ -11,17 +13,17 @@ use serde_json::{Value as Json, json};
 ///   {"holds": true, "test": "process.name : \"curl\"", "values": [{"field": "process.name", "value": "curl", "met": "curl"}]}
 /// ]}
 /// ```
-pub(crate) fn json_of(why: &Why, query: &str) -> Json {
-    let list = |parts: &[Why]| Json::Array(parts.iter().map(|part| json_of(part, query)).collect());
+pub(crate) fn json_of(why: &Why, rule: &Rule) -> Json {
+    let list = |parts: &[Why]| Json::Array(parts.iter().map(|part| json_of(part, rule)).collect());
     match &why.node {
         WhyNode::Constant => json!({"holds": why.holds, "constant": why.holds}),
         WhyNode::All(parts) => json!({"holds": why.holds, "all": list(parts)}),
         WhyNode::Any(parts) => match merged(parts).as_slice() {
-            [one] if parts.len() > 1 => json_of(one, query),
+            [one] if parts.len() > 1 => json_of(one, rule),
             parts => json!({"holds": why.holds, "any": list(parts)}),
         },
-        WhyNode::Not(part) => json!({"holds": why.holds, "not": json_of(part, query)}),
-        WhyNode::Test(test) => test_json(why.holds, test, query),
+        WhyNode::Not(part) => json!({"holds": why.holds, "not": json_of(part, rule)}),
+        WhyNode::Test(test) => test_json(why.holds, test, rule),
     }
 }
 
@@ -45,7 +47,7 @@ fn merged(parts: &[Why]) -> Vec<Why> {
     out
 }
 
-fn test_json(holds: bool, test: &WhyTest, query: &str) -> Json {
+fn test_json(holds: bool, test: &WhyTest, rule: &Rule) -> Json {
     let values: Vec<Json> = test
         .findings
         .iter()
@@ -57,7 +59,7 @@ fn test_json(holds: bool, test: &WhyTest, query: &str) -> Json {
             value
         })
         .collect();
-    let mut out = json!({"holds": holds, "test": one_line(test.span.text(query)), "values": values});
+    let mut out = json!({"holds": holds, "test": shown(rule, test.span.text(&rule.query)), "values": values});
     if test.unlisted > 0
         && let Json::Object(map) = &mut out
     {
@@ -89,14 +91,19 @@ pub(crate) fn collect_matched(why: &Why, matched: &mut Vec<(String, String)>) {
     }
 }
 
-/// A piece of a query on one line: comments are left out and every run of white space outside strings is one space.
-pub(crate) fn one_line(text: &str) -> String {
+/// A piece of a rule's query on one line. Of the languages only EQL has comments: `//` is a part of many addresses.
+pub(crate) fn shown(rule: &Rule, text: &str) -> String {
+    one_line(text, rule.language == "eql")
+}
+
+/// A text on one line: comments, where there are any, are left out and every run of white space outside strings is one space.
+fn one_line(text: &str, has_comments: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
+        let length = if has_comments && rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
+        } else if has_comments && rest.starts_with("/*") {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
         } else if first.is_whitespace() {
             first.len_utf8()
@@ -154,11 +161,15 @@ mod tests {
     fn queries_on_one_line_lose_comments_and_keep_strings() {
         let text = "process.name : (\n  \"a  //b\", // tools\n  \"\"\"c /* \"d\"\"\"  /* folders\n*/ , `x // y`\n  \"e\\\"  //f\"\n)";
         assert_eq!(
-            one_line(text),
+            one_line(text, true),
             "process.name : ( \"a  //b\", \"\"\"c /* \"d\"\"\" , `x // y` \"e\\\"  //f\" )"
         );
-        assert_eq!(one_line("a // no end"), "a");
-        assert_eq!(one_line("\"open"), "\"open");
-        assert_eq!(one_line("/* open"), "");
+        assert_eq!(one_line("a // no end", true), "a");
+        assert_eq!(one_line("\"open", true), "\"open");
+        assert_eq!(one_line("/* open", true), "");
+        assert_eq!(
+            one_line("url: http://a/*\n and b: c", false),
+            "url: http://a/* and b: c"
+        );
     }
 }
