@@ -28,9 +28,9 @@ enum Kind {
         #[arg(long, default_value_t = EndpointOptions::default().attacks_per_million)]
         attacks: u32,
     },
-    /// Records as a source writes them, one a line, without attacks
+    /// Records as a source writes them, one a line, a few of them of attacks
     Records {
-        /// Whose: cloudtrail, kubernetes-audit, auditd-manager or auditd
+        /// Whose: cloudtrail, kubernetes-audit, auditd-manager, auditd, sysmon, sysmon-agent, sysmon-flat, linux, linux-flat
         #[arg(value_parser = kind)]
         kind: RecordKind,
         /// How much: bytes, or with K, M or G that many of 1,024 bytes and so on

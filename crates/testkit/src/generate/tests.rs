@@ -125,6 +125,11 @@ fn records_are_whole_and_those_of_their_source() {
         (RecordKind::KubernetesAudit, "kubernetes_audit"),
         (RecordKind::AuditdManager, "auditd_manager"),
         (RecordKind::Auditd, "auditd"),
+        (RecordKind::Sysmon, "ecs"),
+        (RecordKind::SysmonAgent, "windows_sysmon"),
+        (RecordKind::SysmonFlat, "windows_sysmon"),
+        (RecordKind::Linux, "ecs"),
+        (RecordKind::LinuxFlat, "sysmon_linux"),
     ] {
         let generate = |seed| {
             let mut bytes = Vec::new();
@@ -158,11 +163,88 @@ fn records_are_whole_and_those_of_their_source() {
                 "{source}: {}",
                 String::from_utf8_lossy(record)
             );
-            assert!(
-                outcome.documents.iter().all(|made| made.source.name == source),
-                "{source}"
-            );
+            for made in &outcome.documents {
+                assert_eq!(made.source.name, source);
+            }
         }
         assert_eq!(normalizer.counts().documents.get(source), Some(&generated.events));
     }
+}
+
+fn lines(kind: RecordKind, bytes: u64) -> Vec<Value> {
+    let mut text = Vec::new();
+    records(&mut text, kind, bytes, 1).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// What is measured over one form is to hold for the others.
+#[test]
+fn every_form_of_the_events_of_hosts_says_the_same() {
+    let (documents, agent, flat) = (
+        lines(RecordKind::Sysmon, 2 << 20),
+        lines(RecordKind::SysmonAgent, 2 << 20),
+        lines(RecordKind::SysmonFlat, 2 << 20),
+    );
+    let mut kinds = HashMap::<String, u64>::new();
+    for ((document, agent), flat) in documents.iter().zip(&agent).zip(&flat) {
+        let data = &agent["winlog"]["event_data"];
+        assert_eq!(agent["winlog"]["event_id"], document["event"]["code"]);
+        assert_eq!(
+            flat["EventID"].to_string(),
+            agent["winlog"]["event_id"].as_str().unwrap()
+        );
+        let image = flat.get("Image").unwrap_or(&flat["SourceImage"]);
+        assert_eq!(document["process"]["executable"], *image);
+        assert_eq!(
+            document["process"]["command_line"],
+            flat.get("CommandLine").cloned().unwrap_or_default()
+        );
+        for (name, value) in data.as_object().unwrap() {
+            let known = flat[name].as_str().map_or(flat[name].to_string(), str::to_owned);
+            assert_eq!(value.as_str(), Some(&*known), "{name}");
+        }
+        *kinds.entry(flat["EventID"].to_string()).or_default() += 1;
+    }
+    assert!(kinds.len() >= 7 && kinds["1"] > 100, "{kinds:?}");
+    let average = (2 << 20) / documents.len();
+    assert!((1900..=3000).contains(&average), "{average} bytes an event");
+
+    let (documents, flat) = (
+        lines(RecordKind::Linux, 2 << 20),
+        lines(RecordKind::LinuxFlat, 2 << 20),
+    );
+    for (document, flat) in documents.iter().zip(&flat) {
+        let process = &document["process"];
+        assert_eq!(process["command_line"], flat["CommandLine"]);
+        let words: Vec<&str> = process["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        if !words.iter().any(|word| word.contains(' ')) {
+            assert_eq!(words.join(" "), flat["CommandLine"].as_str().unwrap());
+        }
+        assert_eq!(process["parent"]["executable"], flat["ParentImage"]);
+    }
+    let average = (2 << 20) / documents.len();
+    assert!((650..=850).contains(&average), "{average} bytes an event");
+}
+
+#[test]
+fn a_few_processes_are_those_of_attacks() {
+    let all = lines(RecordKind::Linux, 16 << 20);
+    let shells = all.iter().filter(|event| {
+        let line = event["process"]["command_line"].as_str().unwrap();
+        line.contains("/dev/tcp/") || line.contains("base64 -d") || line.contains("/etc/shadow")
+    });
+    let shells = shells.count();
+    assert!(
+        shells >= 2 && shells * 1000 < all.len(),
+        "{shells} of {}",
+        all.len()
+    );
 }

@@ -38,6 +38,8 @@ pub(super) fn is_linux(record: &Record<'_>) -> bool {
             named("winlog.channel")
                 || named("winlog.provider_name")
                 || named("winlog.event_data.provider_name")
+                || named("Channel")
+                || named("ProviderName")
         }
         None => xml(record.text).is_some_and(|xml| xml.contains(NAME)),
     }
