@@ -2,6 +2,7 @@
 
 mod check;
 mod generate;
+mod own_fields;
 mod schema;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ struct Cli {
 enum Task {
     Check(check::Args),
     Generate(generate::Args),
+    OwnFields(own_fields::Args),
     RefreshSchema(schema::Args),
 }
 
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Check(args) => check::run(&args),
         Task::Generate(args) => generate::run(&args),
+        Task::OwnFields(args) => own_fields::run(&args),
         Task::RefreshSchema(args) => schema::run(&args),
     };
     match outcome {

@@ -9,6 +9,10 @@ use crate::FieldType;
 
 const TABLE: &str = include_str!("../../data/schema.tsv");
 
+/// What our own sources fill beyond it: `field⇥type⇥datasets`, with the type `ecs` for a field that the table has.
+/// `cargo xtask own-fields` makes it.
+const OWN: &str = include_str!("../../data/own.tsv");
+
 /// Reads the table. Its lines are `=⇥version`, `+⇥source⇥version` and `field⇥type⇥sources`, where sources are positions
 /// in the list of sources before. The type is `[sub] TYPE [normalized] [keys=TYPE]`: `sub` for a multi-field, which
 /// reads the path of its parent.
@@ -54,7 +58,33 @@ pub(super) fn read() -> Schema {
     }
     // The table is sorted; this makes sure of it, and costs one look at each row.
     schema.fields.sort_by(|a, b| a.name.cmp(&b.name));
+    add_own(&mut schema.fields);
     schema
+}
+
+fn add_own(fields: &mut Vec<FieldDef>) {
+    for line in OWN.lines().filter(|line| !line.starts_with('#')) {
+        let mut columns = line.split('\t');
+        let (Some(name), Some(words), Some(datasets)) = (columns.next(), columns.next(), columns.next())
+        else {
+            continue;
+        };
+        let sources: Arc<[&'static str]> = datasets.split(',').collect();
+        match fields.binary_search_by(|def| (*def.name).cmp(name)) {
+            Ok(position) => {
+                if let Some(def) = fields.get_mut(position) {
+                    def.sources = sources;
+                }
+            }
+            Err(position) => {
+                let mut def = definition(words);
+                def.name = name.into();
+                def.field.path = name.into();
+                def.sources = sources;
+                fields.insert(position, def);
+            }
+        }
+    }
 }
 
 /// Begins the type of a multi-field.
