@@ -18,7 +18,7 @@ use neph_runtime::{Detection, Reloads, Said, detect_reloading, parse, prepare};
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
-use crate::rules::{BesideArgs, report_load};
+use crate::rules::{BUILTIN, BesideArgs, LangArgs, report_load, rule_path};
 use crate::terminal::Terminal;
 use print::Printer;
 use save::Saver;
@@ -28,14 +28,16 @@ use watch::{Watch, watched};
 /// Run rules over logs and print the alerts
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph detect --rules rules logs/\n  zcat events.ndjson.gz | neph detect --rules imds.toml --format ndjson -\n  neph detect --rules rules --fail-on=high logs/   # exit code 1 if an alert is at least high"
+    after_help = "Examples:\n  neph detect logs/                                # the built-in rules\n  neph detect --rules builtin --rules own/ logs/   # and your own\n  zcat events.ndjson.gz | neph detect --rules imds.toml --format ndjson -\n  neph detect --fail-on=high logs/                 # exit code 1 if an alert is at least high"
 )]
 pub(crate) struct Args {
-    /// Rule files or folders of them; may be given several times.
-    #[arg(long, value_name = "PATH", required_unless_present = "parse_only")]
+    /// Rule files or folders of them, or `builtin` for the rules that the binary carries; may be given several times.
+    #[arg(long, value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     rules: Vec<PathBuf>,
     #[command(flatten)]
     beside: BesideArgs,
+    #[command(flatten)]
+    lang: LangArgs,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -135,7 +137,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
                 &args.rule,
                 &active.rules,
                 &args.rules,
-                args.beside.options(),
+                args.beside.options(&args.rules, args.lang.lang()),
             )
         }),
     };
@@ -206,7 +208,7 @@ struct Active {
 
 impl Active {
     fn load(args: &Args) -> (Self, Arc<Program>) {
-        let set: RuleSet = args.beside.load(&args.rules);
+        let set: RuleSet = args.beside.load(&args.rules, args.lang.lang());
         let active = Self {
             rules: set.rules.into_iter().map(Arc::new).collect(),
             report: set.report,

@@ -27,7 +27,7 @@ use crate::terminal::{Colour, Terminal};
     version,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 nothing found or no --fail-on given, 1 alerts found (with --fail-on), 2 usage or rule errors.\n\
-                  Example:    neph detect --rules rules logs/"
+                  Example:    neph detect logs/"
 )]
 struct Cli {
     #[command(subcommand)]

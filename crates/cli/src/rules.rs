@@ -8,15 +8,16 @@ mod pick;
 mod show;
 mod stats;
 mod test;
+mod unpack;
 
-pub(crate) use beside::BesideArgs;
+pub(crate) use beside::{BUILTIN, BesideArgs, LangArgs, rule_path};
 use neph_diag::{Diagnostic, Severity, has_errors};
 use neph_rules::{LoadReport, RuleState};
 
 use crate::exit::{Exit, Failure};
 use crate::terminal::Terminal;
 
-/// Check, test, list, show, count and convert rules
+/// Check, test, list, show, count, convert and unpack rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -31,6 +32,7 @@ enum Command {
     Show(show::Args),
     Stats(stats::Args),
     Test(test::Args),
+    Unpack(unpack::Args),
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::List(args) => list::run(args, terminal),
         Command::Show(args) => show::run(args, terminal),
         Command::Stats(args) => stats::run(args, terminal),
+        Command::Unpack(args) => unpack::run(args, terminal),
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use neph_normalize::{SourceInfo, sources};
+use neph_rules::Lang;
 use neph_runtime::coverage::{Coverage, coverage};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
-use crate::rules::BesideArgs;
+use crate::rules::{BesideArgs, rule_path};
 use crate::table::table;
 use crate::terminal::Terminal;
 
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Rule files or folders: say which rules each source serves, and which fields they read that nothing fills.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = rule_path)]
     rules: Vec<PathBuf>,
     #[command(flatten)]
     beside: BesideArgs,
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let found = if args.rules.is_empty() {
         None
     } else {
-        let set = args.beside.load(&args.rules);
+        let set = args.beside.load(&args.rules, Lang::English);
         terminal.note_plain(&set.report.counts().to_string());
         Some(coverage(&set.rules))
     };

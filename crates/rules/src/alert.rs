@@ -18,9 +18,10 @@ mod document;
 mod enrichments;
 pub(crate) mod fields;
 mod miss;
+pub(crate) mod phrases;
 mod reason;
 pub(crate) mod why;
-mod windows;
+pub(crate) mod windows;
 
 pub use miss::{FailedTest, StepFared, steps_fared};
 
@@ -158,11 +159,12 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
                 matched: &step.matched,
             })
             .collect();
-        let mut reason = reason::sentence(&told);
+        let lang = self.rule.texts.lang;
+        let mut reason = reason::sentence(lang, &told);
         if let Some(window) = &found.window {
-            reason = windows::sentence(plan, found, window, &reason);
+            reason = windows::sentence(lang, plan, found, window, &reason);
         } else if let Some(correlation) = correlation {
-            reason = windows::together(correlation, plan, found, &reason);
+            reason = windows::together(lang, correlation, plan, found, &reason);
         }
         let last_step = steps.iter().rev().find(|step| step.document.is_some());
         let last = found

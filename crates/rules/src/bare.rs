@@ -10,6 +10,7 @@ use crate::compile::{self, Overrides};
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Tuning};
 use crate::schedule::Schedule;
+use crate::texts::Texts;
 use crate::windows::Condition;
 
 /// Reads the query and compiles it.
@@ -52,6 +53,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         metadata: Metadata::default(),
         enabled: true,
         tuning: Tuning::default(),
+        texts: Texts::default(),
         origin,
         plan: Some(plan),
     });

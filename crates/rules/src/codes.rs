@@ -30,6 +30,7 @@ pub const CODES: &[&Code] = &[
     &EXCEPTIONS_MISSING,
     &OVERLAY_UNFIT,
     &OVERLAY_TWICE,
+    &TEXTS_WITHOUT_RULE,
 ];
 
 /// The file cannot be read as TOML or JSON.
@@ -334,4 +335,21 @@ pub(crate) static REGEX_IMPOSSIBLE: Code = Code {
     explanation: "The expression contradicts itself, so that it is found in no text: something must stand before the beginning \
 (`a^b`) or behind the end (`a$b`), or a class has no character (`[^\\s\\S]`). Often a `^` or `$` was meant as a character: \
 `\\^`, `\\$`.",
+};
+
+/// Texts of no rule.
+pub(crate) static TEXTS_WITHOUT_RULE: Code = Code {
+    name: "texts-without-rule",
+    severity: Severity::Warning,
+    summary: "texts in another language belong to no rule",
+    explanation: "A file `NAME.texts.yaml` holds the texts of the rule beside it, `NAME.toml` or `NAME.yml`, in other languages. Where the \
+file beside has several rules, the texts stand under `rules`, by the ids of the rules.
+
+```yaml
+rules:
+  4f855297-c8e0-4097-9d97-d653f7e471c4:
+    ru: {name: Снимок диска сделан общедоступным}
+```
+
+Texts whose rule is not found are shown nowhere.",
 };

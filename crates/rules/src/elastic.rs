@@ -20,6 +20,7 @@ use crate::rule::{Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, SeverityMa
 use crate::schedule::{Schedule, parse_date_math, parse_interval};
 use crate::scope::IndexScope;
 use crate::suppression;
+use crate::texts::Texts;
 use crate::threat;
 use crate::threat_match::{self, ThreatMatch};
 use crate::windows::{self, Condition, Settings};
@@ -249,6 +250,7 @@ impl<'a> Reader<'a> {
             metadata: self.metadata(),
             enabled: table.boolean("enabled").unwrap_or(true),
             tuning,
+            texts: Texts::default(),
             origin: self.source.origin.clone(),
             plan,
         };

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use walkdir::WalkDir;
 
+use crate::builtin;
 use crate::report::Failure;
 
 /// Files larger than this are not read: the largest export of all of Elastic's rules is a tenth of it.
@@ -32,6 +33,9 @@ pub(crate) fn find<P: AsRef<Path>>(paths: &[P]) -> Found {
 
 impl Found {
     fn look(&mut self, path: &Path) {
+        if let Some(inside) = builtin::inside(path) {
+            return self.look_builtin(path, &inside);
+        }
         let is_file = match std::fs::metadata(path) {
             Ok(metadata) => metadata.is_file(),
             Err(error) => return self.fail(path, error.to_string()),
@@ -58,6 +62,17 @@ impl Found {
                     self.fail(&place, reason);
                 }
             }
+        }
+    }
+
+    fn look_builtin(&mut self, path: &Path, inside: &str) {
+        let mut is_there = false;
+        for (path, given) in builtin::find(inside) {
+            is_there = true;
+            self.add(&path, given);
+        }
+        if !is_there {
+            self.fail(path, "the built-in rules have no such file or folder".into());
         }
     }
 
@@ -95,6 +110,10 @@ impl Snapshot {
 
 /// The text of a file, or why there is none.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
+    if let Some(inside) = builtin::inside(path) {
+        let text = builtin::text(&inside).map(str::to_owned);
+        return text.ok_or_else(|| "the built-in rules have no such file".into());
+    }
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
             return Err(format!("it is larger than {} MiB", MAX_FILE_BYTES / 1024 / 1024));
@@ -109,6 +128,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, String> {
             let at = error.utf8_error().valid_up_to();
             Err(format!("it is not UTF-8 text: byte {at} cannot be read"))
         }
+    }
+}
+
+/// Whether there is a file.
+pub(crate) fn is_file(path: &Path) -> bool {
+    match builtin::inside(path) {
+        Some(inside) => builtin::text(&inside).is_some(),
+        None => path.is_file(),
     }
 }
 

@@ -18,6 +18,8 @@ use neph_engine::RuleIndex;
 use neph_event::Instant;
 use serde_json::{Map, Value, json};
 
+use crate::alert::phrases;
+use crate::alert::windows::number;
 use crate::alert::{Alert, hash_of};
 use crate::rule::{Rule, RuleSeverity};
 
@@ -190,15 +192,10 @@ impl Overflow {
         let interval = i128::from(rule.schedule.interval_nanos);
         let start = (end != i128::MAX).then(|| Instant::from_nanos(end - interval).to_string());
         let id = hash_of(&[&rule.id, "max_signals", start.as_deref().unwrap_or("")]);
-        let more = if self.count == 1 {
-            "1 more match".to_owned()
-        } else {
-            format!("{} more matches", self.count)
-        };
-        let reason = format!(
-            "{more} of `{}` in one run, beyond its {} single alerts; the first: {}",
-            rule.name, rule.max_signals, self.example
-        );
+        let lang = rule.texts.lang;
+        let more = number(lang, self.count, phrases::ONE_MORE, phrases::MORE);
+        let single = rule.max_signals.to_string();
+        let reason = phrases::GROUPED.tell(lang, &[&more, &rule.name, &single, &self.example]);
         let document = self.document(rule, &id, &reason, start, end);
         Alert {
             id,

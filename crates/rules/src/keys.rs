@@ -343,6 +343,25 @@ pub(crate) const CASE_EXPECT: &[Key] = &[
     key("fields", Any, Honoured),
 ];
 
+/// The top of a file of texts in other languages.
+pub(crate) const TEXTS: &[Key] = &[
+    key("ru", Table(TEXT), Honoured),
+    key("zh", Table(TEXT), Honoured),
+    // By ids of rules; the inside is checked where it is read.
+    key("rules", AnyTable, Honoured),
+];
+
+/// The texts of one of several rules.
+pub(crate) const TEXTS_OF_RULE: &[Key] =
+    &[key("ru", Table(TEXT), Honoured), key("zh", Table(TEXT), Honoured)];
+
+const TEXT: &[Key] = &[
+    key("name", Text, Honoured),
+    key("description", Text, Honoured),
+    key("false_positives", Texts, Honoured),
+    key("note", Text, Honoured),
+];
+
 /// An overlay.
 pub(crate) const OVERLAY: &[Key] = &[
     key("name", Text, Honoured),

@@ -15,6 +15,7 @@
 pub mod alert;
 mod alert_flow;
 mod bare;
+mod builtin;
 pub mod catalogue;
 mod check;
 mod codes;
@@ -47,6 +48,7 @@ mod scope;
 mod sigma;
 mod suppression;
 mod suppressor;
+mod texts;
 mod threat;
 mod threat_match;
 mod to_eql;
@@ -58,6 +60,7 @@ mod yaml_document;
 
 pub use alert::{Alert, AlertBuilder, alert_id};
 pub use alert_flow::{AlertFlow, Suppressed, Told, unchanged};
+pub use builtin::{BUILTIN, BUILTIN_DEMO, BUILTIN_LISTS, BUILTIN_RULES, builtin_files, is_builtin};
 pub use codes::CODES;
 pub use exceptions::{ExceptionListRef, ExceptionSource, RuleException};
 pub use files::Snapshot;
@@ -74,6 +77,7 @@ pub use rule::{
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::IndexScope;
 pub use suppression::{GroupField, Suppression};
+pub use texts::{Lang, RuleText, Texts};
 pub use threat_match::{ThreatEntry, ThreatGroup, ThreatMatch};
 pub use upkeep::Upkeep;
 pub use windows::{Cardinality, Condition, NewTerms, Threshold};

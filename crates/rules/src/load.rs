@@ -9,6 +9,7 @@ use neph_engine::{CompileError, Exception, Program, RuleIndex};
 use neph_event::Instant;
 use neph_sigma::Mappings;
 
+use crate::builtin::is_builtin;
 use crate::codes;
 use crate::compile::now;
 use crate::elastic::Reading;
@@ -24,6 +25,7 @@ use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleRepo
 use crate::rule::{Rule, RuleKind};
 use crate::rule_tests;
 use crate::sigma::{self, SigmaFile};
+use crate::texts::{self, Lang};
 use crate::threat_match;
 
 /// The rules that can run, and what became of all that were found.
@@ -86,6 +88,9 @@ pub struct LoadOptions {
     pub indicators: Vec<PathBuf>,
     /// The time by which expiries count; the clock's where none is given.
     pub now: Option<Instant>,
+    /// The language of names, descriptions and guides, as far as texts in it stand beside the rules, and of the reasons of
+    /// alerts.
+    pub lang: Lang,
 }
 
 /// [`load_with`] without anything beside the rules.
@@ -101,7 +106,9 @@ pub fn load_with<P: AsRef<Path>>(paths: &[P], options: &LoadOptions) -> RuleSet 
     let mut loader = Loader::new(options);
     let found = files::find(paths);
     loader.set.report.failures.extend(found.failures);
-    for (path, given) in found.files {
+    // What is built in comes last, so that the user's rules of the same ids stand in its place.
+    let (builtin, own): (Vec<_>, Vec<_>) = found.files.into_iter().partition(|(path, _)| is_builtin(path));
+    for (path, given) in own.into_iter().chain(builtin) {
         loader.read(&path, given);
     }
     loader.finish()
@@ -136,6 +143,9 @@ struct Loader {
     overlays: Vec<(Place, Overlay)>,
     /// Exception lists and their items, with their files.
     raw: Vec<(Place, Raw)>,
+    lang: Lang,
+    /// Files of texts, by the paths of their rule files without the ending.
+    texts: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A file of the report.
@@ -159,6 +169,8 @@ impl Loader {
             indicators: Indicators::default(),
             overlays: Vec::new(),
             raw: Vec::new(),
+            lang: options.lang,
+            texts: BTreeMap::new(),
         };
         loader.read_lists(&options.lists);
         loader.read_mappings(&options.mappings);
@@ -202,6 +214,10 @@ impl Loader {
             let mut read = lists::read(path, text, loader.now)?;
             for (list, place) in read.lists {
                 if let Err(list) = loader.set.lists.insert(list) {
+                    // The user's list of the same name, which was read before, stands in place of a built-in one.
+                    if is_builtin(path) {
+                        continue;
+                    }
                     let first = loader
                         .set
                         .lists
@@ -247,6 +263,14 @@ impl Loader {
     }
 
     fn read(&mut self, path: &Path, given: bool) {
+        if let Some(rules) = texts::rules_of(path) {
+            self.texts.insert(rules, path.to_owned());
+            return;
+        }
+        // Whoever names a rule file means its texts too, as a folder does.
+        if given && let Some(beside) = texts::beside(path).find(|beside| files::is_file(beside)) {
+            self.texts.insert(path.with_extension(""), beside);
+        }
         if rule_tests::is_test_file(path) {
             return self.ignore(
                 path,
@@ -303,13 +327,52 @@ impl Loader {
         for (path, text, contents) in read {
             self.keep(&path, text, contents);
         }
+        for path in std::mem::take(&mut self.texts).into_values() {
+            self.ignore(
+                &path,
+                "it holds texts of rules, but no rule file stands beside it".into(),
+            );
+        }
     }
 
-    fn keep(&mut self, path: &Path, text: String, contents: Contents) {
+    /// Gives the rules of a file the texts that stand beside it, and puts all into the language that is wanted.
+    fn translate(&mut self, path: &Path, rules: &mut [Reading]) {
+        if let Some(beside) = self.texts.remove(&path.with_extension("")) {
+            match files::read_text(&beside) {
+                Ok(text) => {
+                    let diagnostics = texts::give(&text, rules);
+                    self.set.report.beside.push(RuleFile {
+                        name: beside.display().to_string(),
+                        path: beside,
+                        text,
+                        diagnostics,
+                        other_objects: 0,
+                    });
+                }
+                Err(reason) => self.fail(&beside, reason),
+            }
+        }
+        for reading in rules {
+            if let Some(rule) = &mut reading.rule {
+                rule.speak(self.lang);
+                reading.name = Some(rule.name.clone());
+            }
+        }
+    }
+
+    fn keep(&mut self, path: &Path, text: String, mut contents: Contents) {
+        self.translate(path, &mut contents.rules);
         let file = self.set.report.files.len();
         let exceptions = contents.exceptions.into_iter();
         self.raw.extend(exceptions.map(|raw| (Place::Rules(file), raw)));
         for reading in contents.rules {
+            if let Some(first) = self.replaced(path, &reading) {
+                self.ignore(
+                    path,
+                    format!("the rule of the same id in `{first}` stands in its place"),
+                );
+                continue;
+            }
             let report = self.judge(path, file, reading);
             self.set.report.rules.push(report);
         }
@@ -320,6 +383,13 @@ impl Loader {
             diagnostics: contents.diagnostics,
             other_objects: contents.other_objects,
         });
+    }
+
+    /// The file of the user's rule that stands in place of a built-in one.
+    fn replaced(&self, path: &Path, reading: &Reading) -> Option<String> {
+        let key = (reading.kind.is_some_and(RuleKind::is_sigma), reading.id.clone()?);
+        let first = self.ids.get(&key)?;
+        (is_builtin(path) && !is_builtin(first)).then(|| first.display().to_string())
     }
 
     /// Decides the state of a rule, and takes it in if it runs.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::exceptions::ExceptionListRef;
 use crate::schedule::Schedule;
 use crate::suppression::Suppression;
+use crate::texts::Texts;
 use crate::windows::Condition;
 
 /// A detection rule: what its file says, and the plan that its query became.
@@ -80,6 +81,8 @@ pub struct Rule {
     pub enabled: bool,
     /// What its alerts and events are tuned by: the file's own keys, and overlays.
     pub tuning: Tuning,
+    /// Its texts in other languages, and which of them it has now.
+    pub texts: Texts,
     /// Where it was read.
     pub origin: RuleOrigin,
     /// The plan, where the query compiled.

@@ -159,7 +159,7 @@ pub fn find_test_files<P: AsRef<Path>>(paths: &[P]) -> (Vec<PathBuf>, Vec<Failur
             let beside: Vec<PathBuf> = ENDINGS
                 .iter()
                 .map(|ending| sibling(&path, ending))
-                .filter(|beside| beside.is_file())
+                .filter(|beside| files::is_file(beside))
                 .collect();
             if beside.is_empty() {
                 failures.push(Failure {

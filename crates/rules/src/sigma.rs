@@ -18,6 +18,7 @@ use crate::rule::{
     Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique, Threat, ThreatItem, Tuning,
 };
 use crate::schedule::Schedule;
+use crate::texts::Texts;
 use crate::windows;
 
 /// A file of Sigma, before its documents are compiled.
@@ -284,6 +285,7 @@ fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOri
         },
         enabled: true,
         tuning: Tuning::default(),
+        texts: Texts::default(),
         origin,
         plan: Some(plan),
     }

@@ -138,6 +138,7 @@ impl TestRunner {
             mappings: setting.mappings.clone(),
             indicators: setting.indicators.clone(),
             now: Some(now),
+            ..LoadOptions::default()
         };
         let loaded = Arc::new(Loaded::new(load_with(&setting.rules, &options)));
         self.loaded.push((setting.clone(), now, Arc::clone(&loaded)));

@@ -42,7 +42,7 @@ impl<'a> Watch<'a> {
         reloads: &Reloads<Active>,
         terminal: Terminal,
     ) -> Self {
-        let options = args.beside.options();
+        let options = args.beside.options(&args.rules, args.lang.lang());
         let paths = [
             &args.rules,
             &options.overlays,

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use neph_diag::render::{self, FileReport};
 use neph_diag::{SourceFile, fix, has_errors};
-use neph_rules::{LoadReport, RuleKind, RuleState};
+use neph_rules::{Lang, LoadReport, RuleKind, RuleState};
 
 use crate::exit::{Exit, Failure};
 use crate::explain::registry;
 use crate::query::QueryArgs;
-use crate::rules::BesideArgs;
+use crate::rules::{BUILTIN, BesideArgs, rule_path};
 use crate::terminal::Terminal;
 
 /// A fix may uncover the next one; after so many rounds a file is left as it is.
@@ -22,8 +22,8 @@ const ROUNDS: usize = 8;
     after_help = "Examples:\n  neph rules check rules/\n  neph rules check --fix my-rule.toml\n  neph rules check --lang eql --query 'process where process.name == \"*.exe\"'\n  neph rules check --lang kql --query 'source.ip: 10.*'\n\nExit code 2 if a rule is rejected or the query is refused. Without --mapping or --strict a query is not refused\nfor the types of its names and arguments, which a mapping says; such problems are shown all the same."
 )]
 pub(crate) struct Args {
-    /// Rule files or folders of them.
-    #[arg(value_name = "PATH", required_unless_present = "query")]
+    /// Rule files or folders of them; `builtin` stands for the rules that the binary carries.
+    #[arg(value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     paths: Vec<PathBuf>,
     /// Check this query instead of files.
     #[arg(long, value_name = "QUERY", conflicts_with = "paths")]
@@ -55,9 +55,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if let Some(query) = &args.query {
         return check_query(query, args, terminal);
     }
-    let mut report = args.beside.load(&args.paths).report;
+    let mut report = args.beside.load(&args.paths, Lang::English).report;
     if args.fix && apply_fixes(&report, terminal)? {
-        report = args.beside.load(&args.paths).report;
+        report = args.beside.load(&args.paths, Lang::English).report;
     }
     let files = report.file_reports();
     let mut out = std::io::stdout().lock();

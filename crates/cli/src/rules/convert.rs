@@ -36,7 +36,7 @@ enum To {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let set = args.pick.beside.load(&args.pick.paths);
+    let set = args.pick.load();
     for failure in &set.report.failures {
         terminal.error(&format!(
             "cannot read `{}`: {}",

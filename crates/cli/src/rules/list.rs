@@ -33,7 +33,7 @@ pub(crate) enum Format {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let set = args.pick.beside.load(&args.pick.paths);
+    let set = args.pick.load();
     for failure in &set.report.failures {
         terminal.error(&format!(
             "cannot read `{}`: {}",

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use neph_rules::catalogue::Filter;
-use neph_rules::{RuleSeverity, RuleState};
+use neph_rules::{RuleSet, RuleSeverity, RuleState};
 
-use super::BesideArgs;
+use super::{BUILTIN, BesideArgs, LangArgs, rule_path};
 
 /// Which rules.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PickArgs {
-    /// Rule files or folders of them.
-    #[arg(value_name = "PATH", required = true)]
+    /// Rule files or folders of them; `builtin` stands for the rules that the binary carries.
+    #[arg(value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     pub(crate) paths: Vec<PathBuf>,
     /// Only rules in this state; may be given several times, as all of these.
     #[arg(long, value_enum, value_name = "STATE")]
@@ -39,6 +39,8 @@ pub(crate) struct PickArgs {
     search: Vec<String>,
     #[command(flatten)]
     pub(crate) beside: BesideArgs,
+    #[command(flatten)]
+    pub(crate) lang: LangArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -57,6 +59,11 @@ enum Severity {
 }
 
 impl PickArgs {
+    /// Loads the rules to choose from.
+    pub(crate) fn load(&self) -> RuleSet {
+        self.beside.load(&self.paths, self.lang.lang())
+    }
+
     pub(crate) fn filter(&self) -> Filter {
         let state = |state: &State| match state {
             State::Active => RuleState::Active,

@@ -7,8 +7,8 @@ use neph_rules::catalogue::{Entry, entries, related};
 use neph_rules::{Rule, describe};
 use serde_json::{Value, json};
 
-use super::BesideArgs;
 use super::list::{Format, state};
+use super::{BUILTIN, BesideArgs, LangArgs, rule_path};
 use crate::exit::{Exit, Failure};
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;
@@ -25,18 +25,20 @@ pub(crate) struct Args {
     /// The rule's id, its name, or a part of the name that no other rule has.
     #[arg(value_name = "RULE")]
     rule: String,
-    /// Rule files or folders of them.
-    #[arg(value_name = "PATH", required = true)]
+    /// Rule files or folders of them; `builtin` stands for the rules that the binary carries.
+    #[arg(value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     beside: BesideArgs,
+    #[command(flatten)]
+    lang: LangArgs,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
-    let set = args.beside.load(&args.paths);
+    let set = args.beside.load(&args.paths, args.lang.lang());
     let all = entries(&set);
     let position = position(&all, &args.rule)?;
     let Some((entry, (_, rule))) = all.get(position).zip(set.all().get(position).copied()) else {

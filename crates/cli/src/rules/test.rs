@@ -12,6 +12,7 @@ use neph_rules::rule_tests::{TestFile, find_test_files, read_test_file};
 use neph_runtime::rule_tests::{CaseReport, TestRunner};
 use serde_json::json;
 
+use super::{BUILTIN, rule_path};
 use crate::exit::{Exit, Failure};
 use crate::table::harmless;
 use crate::terminal::{Terminal, paint};
@@ -22,8 +23,8 @@ use crate::terminal::{Terminal, paint};
     after_help = "Examples:\n  neph rules test rules/\n  neph rules test rules/linux/curl.toml --name 'benign*'\n  neph rules test --junit report.xml rules/\n\nExit code 0 if all cases pass, 1 if one fails, 2 if a file cannot be read or there is no case."
 )]
 pub(crate) struct Args {
-    /// Test files, rule files with tests beside them, or folders.
-    #[arg(value_name = "PATH", required = true)]
+    /// Test files, rule files with tests beside them, or folders; `builtin` stands for those that the binary carries.
+    #[arg(value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     paths: Vec<PathBuf>,
     /// Run the cases of this name only; `*` stands for any text. May be given several times.
     #[arg(long, value_name = "NAME")]

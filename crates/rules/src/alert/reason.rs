@@ -8,6 +8,8 @@ use neph_event::Instant;
 use serde_json::Value;
 
 use super::fields::{has, text};
+use super::phrases::{self, Phrase};
+use crate::texts::Lang;
 
 /// Values longer than this many characters are cut.
 const MAX_VALUE: usize = 160;
@@ -25,8 +27,11 @@ pub(crate) struct Step<'a> {
 }
 
 /// The sentence for all steps, in order.
-pub(crate) fn sentence(steps: &[Step<'_>]) -> String {
-    let places: Vec<String> = steps.iter().filter_map(|step| step.document.map(place)).collect();
+pub(crate) fn sentence(lang: Lang, steps: &[Step<'_>]) -> String {
+    let places: Vec<String> = steps
+        .iter()
+        .filter_map(|step| step.document.map(|event| place(lang, event)))
+        .collect();
     let common = places
         .first()
         .filter(|first| !first.is_empty() && places.iter().all(|place| place == *first));
@@ -39,55 +44,49 @@ pub(crate) fn sentence(steps: &[Step<'_>]) -> String {
         match step.document {
             Some(document) => {
                 if !sentence.is_empty() {
-                    sentence.push_str(&later(before, step.time));
+                    sentence.push_str(&later(lang, before, step.time));
                 }
-                let mut clause = clause(document);
+                let mut clause = clause(lang, document);
                 if common.is_none() {
-                    clause.push_str(&place(document));
+                    clause.push_str(&place(lang, document));
                 }
                 clause.push_str(&extras(&clause, step.matched));
                 sentence.push_str(&clause);
                 before = step.time.or(before);
             }
-            None if sentence.is_empty() => sentence.push_str("without what should come before"),
-            None => sentence.push_str("and what should follow did not happen"),
+            None if sentence.is_empty() => sentence.push_str(phrases::NOT_BEFORE.word(lang)),
+            None => sentence.push_str(phrases::NOT_BEHIND.word(lang)),
         }
     }
     match common {
-        Some(place) => {
-            let place = place.trim_start();
-            let mut characters = place.chars();
-            let head: String = characters
-                .next()
-                .into_iter()
-                .flat_map(char::to_uppercase)
-                .collect();
-            format!("{head}{}: {sentence}", characters.as_str())
-        }
-        None => {
-            let mut characters = sentence.chars();
-            let head: String = characters
-                .next()
-                .into_iter()
-                .flat_map(char::to_uppercase)
-                .collect();
-            format!("{head}{}", characters.as_str())
-        }
+        Some(place) => format!("{}: {sentence}", capitalised(place.trim_start())),
+        None => capitalised(&sentence),
     }
 }
 
-fn later(before: Option<Instant>, now: Option<Instant>) -> String {
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    let head: String = characters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
+    format!("{head}{}", characters.as_str())
+}
+
+fn later(lang: Lang, before: Option<Instant>, now: Option<Instant>) -> String {
     let Some((before, now)) = before.zip(now) else {
-        return "then ".into();
+        return phrases::THEN.word(lang).into();
     };
     let millis = now.as_millis().saturating_sub(before.as_millis());
-    match millis {
-        ..=0 => "at the same time ".into(),
-        1..1000 => format!("{millis} ms later "),
-        1000..120_000 => format!("{} s later ", millis / 1000),
-        120_000..7_200_000 => format!("{} min later ", millis / 60_000),
-        _ => format!("{} h later ", millis / 3_600_000),
-    }
+    let (phrase, number) = match millis {
+        ..=0 => (phrases::SAME_TIME, 0),
+        1..1000 => (phrases::MILLIS_LATER, millis),
+        1000..120_000 => (phrases::SECONDS_LATER, millis / 1000),
+        120_000..7_200_000 => (phrases::MINUTES_LATER, millis / 60_000),
+        _ => (phrases::HOURS_LATER, millis / 3_600_000),
+    };
+    phrase.tell(lang, &[&number.to_string()])
 }
 
 /// Matched values that the clause does not show, but for those that only tell kinds of events apart.
@@ -110,72 +109,66 @@ fn extras(clause: &str, matched: &[(String, String)]) -> String {
 }
 
 /// Who did what.
-fn clause(event: &Value) -> String {
+fn clause(lang: Lang, event: &Value) -> String {
     let category = |word| has(event, "event.category", word);
     if category("process") && (has(event, "event.type", "start") || has(event, "event.action", "exec")) {
-        return process_start(event);
+        return process_start(lang, event);
     }
     if category("authentication") {
-        return authentication(event);
+        return authentication(lang, event);
     }
     if text(event, "dns.question.name").is_some() || category("dns") {
-        return object(event, "looked up", &["dns.question.name"]);
+        return object(lang, event, phrases::LOOKED_UP, &["dns.question.name"]);
     }
     if category("file") {
-        return object(event, file_verb(event), &["file.path", "file.name"]);
+        return object(lang, event, file_phrase(event), &["file.path", "file.name"]);
     }
     if category("registry") {
-        return object(
-            event,
-            "changed the registry at",
-            &["registry.path", "registry.key"],
-        );
+        let fields = ["registry.path", "registry.key"];
+        return object(lang, event, phrases::REGISTRY_CHANGED, &fields);
     }
     if category("library") || category("driver") {
-        return object(
-            event,
-            "loaded",
-            &["dll.path", "driver.path", "file.path", "dll.name"],
-        );
+        let fields = ["dll.path", "driver.path", "file.path", "dll.name"];
+        return object(lang, event, phrases::LOADED, &fields);
     }
     if text(event, "process.name").is_some() && category("network") {
-        return connection(event);
+        return connection(lang, event);
     }
-    if let Some(request) = request(event) {
+    if let Some(request) = request(lang, event) {
         return request;
     }
     if category("network") {
-        return connection(event);
+        return connection(lang, event);
     }
-    call(event)
+    call(lang, event)
 }
 
-fn process_start(event: &Value) -> String {
+fn process_start(lang: Lang, event: &Value) -> String {
     let name = text(event, "process.name").or_else(|| text(event, "process.executable"));
-    let started = name.map_or_else(|| "a process".to_owned(), |name| quoted(&name));
+    let started = name.map_or_else(|| phrases::A_PROCESS.word(lang).to_owned(), |name| quoted(&name));
     let mut out = match who(event) {
-        Some(user) => format!("{user} started {started}"),
-        None => format!("{started} was started"),
+        Some(user) => phrases::STARTED_BY.tell(lang, &[&user, &started]),
+        None => phrases::WAS_STARTED.tell(lang, &[&started]),
     };
     if let Some(line) = text(event, "process.command_line") {
-        out.push_str(&format!(" as {}", quoted(&line)));
+        out.push_str(&phrases::AS_COMMAND.tell(lang, &[&quoted(&line)]));
     }
     if let Some(parent) =
         text(event, "process.parent.name").or_else(|| text(event, "process.parent.executable"))
     {
-        out.push_str(&format!(" from {}", quoted(&parent)));
+        out.push_str(&phrases::FROM_PARENT.tell(lang, &[&quoted(&parent)]));
     }
     out
 }
 
-fn connection(event: &Value) -> String {
+fn connection(lang: Lang, event: &Value) -> String {
     let action = text(event, "event.action").unwrap_or_default();
-    let verb = match action.as_str() {
-        "connection_attempted" => "tried to connect to",
-        "connection_accepted" => "accepted a connection from",
-        "disconnect_received" | "connection_closed" | "end" => "ended a connection to",
-        _ if has(event, "event.type", "denied") => "was denied a connection to",
-        _ => "connected to",
+    let phrase = match action.as_str() {
+        "connection_attempted" => phrases::TRIED_TO_CONNECT,
+        "connection_accepted" => phrases::ACCEPTED,
+        "disconnect_received" | "connection_closed" | "end" => phrases::ENDED,
+        _ if has(event, "event.type", "denied") => phrases::WAS_DENIED,
+        _ => phrases::CONNECTED,
     };
     let side = if action == "connection_accepted" {
         "source"
@@ -185,7 +178,7 @@ fn connection(event: &Value) -> String {
     let address = ["ip", "address", "domain"]
         .iter()
         .find_map(|part| text(event, &format!("{side}.{part}")));
-    let mut target = address.unwrap_or_else(|| "an address".to_owned());
+    let mut target = address.unwrap_or_else(|| phrases::AN_ADDRESS.word(lang).to_owned());
     if let Some(port) = text(event, &format!("{side}.port")) {
         target = if target.contains(':') {
             format!("[{target}]:{port}")
@@ -193,98 +186,101 @@ fn connection(event: &Value) -> String {
             format!("{target}:{port}")
         };
     }
-    format!("{} {verb} {}", actor(event), quoted(&target))
+    phrase.tell(lang, &[&actor(lang, event), &quoted(&target)])
 }
 
-fn authentication(event: &Value) -> String {
-    let verb = match (
+fn authentication(lang: Lang, event: &Value) -> String {
+    let phrase = match (
         has(event, "event.outcome", "failure"),
         has(event, "event.outcome", "success"),
     ) {
-        (true, _) => "failed to log in",
-        (_, true) => "logged in",
-        _ => "tried to log in",
+        (true, _) => phrases::LOGIN_FAILED,
+        (_, true) => phrases::LOGGED_IN,
+        _ => phrases::TRIED_TO_LOG_IN,
     };
-    let mut out = format!("{} {verb}", who(event).unwrap_or_else(|| "somebody".into()));
-    out.push_str(&from(event));
-    out
+    let who = who(event).unwrap_or_else(|| phrases::SOMEBODY.word(lang).into());
+    phrase.tell(lang, &[&who]) + &from(lang, event)
 }
 
-fn file_verb(event: &Value) -> &'static str {
+fn file_phrase(event: &Value) -> Phrase {
     let kind = |word| has(event, "event.type", word);
     let action = text(event, "event.action").unwrap_or_default();
     match action.as_str() {
-        "rename" => "renamed a file to",
-        "open" | "read" => "opened",
-        "overwrite" | "modification" => "changed",
-        _ if kind("creation") => "created",
-        _ if kind("deletion") => "deleted",
-        _ if kind("change") => "changed",
-        _ => "accessed",
+        "rename" => phrases::RENAMED,
+        "open" | "read" => phrases::OPENED,
+        "overwrite" | "modification" => phrases::CHANGED,
+        _ if kind("creation") => phrases::CREATED,
+        _ if kind("deletion") => phrases::DELETED,
+        _ if kind("change") => phrases::CHANGED,
+        _ => phrases::ACCESSED,
     }
 }
 
-fn object(event: &Value, verb: &str, fields: &[&str]) -> String {
+fn object(lang: Lang, event: &Value, phrase: Phrase, fields: &[&str]) -> String {
     let object = fields.iter().find_map(|field| text(event, field));
-    let object = object.map_or_else(|| "something".to_owned(), |object| quoted(&object));
-    format!("{} {verb} {object}", actor(event))
+    let object = object.map_or_else(
+        || phrases::SOMETHING.word(lang).to_owned(),
+        |object| quoted(&object),
+    );
+    phrase.tell(lang, &[&actor(lang, event), &object])
 }
 
 /// A request of a web server's log.
-fn request(event: &Value) -> Option<String> {
+fn request(lang: Lang, event: &Value) -> Option<String> {
     let url = ["url.original", "url.full", "url.path"]
         .iter()
         .find_map(|field| text(event, field))?;
     let method =
         text(event, "http.request.method").map_or_else(String::new, |method| format!("{} ", shown(&method)));
-    let mut out = match text(event, "source.ip").or_else(|| text(event, "client.ip")) {
-        Some(address) => format!("{} requested {method}{}", quoted(&address), quoted(&url)),
-        None => format!("{} requested {method}{}", actor(event), quoted(&url)),
-    };
+    let client = text(event, "source.ip").or_else(|| text(event, "client.ip"));
+    let client = client.map_or_else(|| actor(lang, event), |address| quoted(&address));
+    let mut out = phrases::REQUESTED.tell(lang, &[&client, &method, &quoted(&url)]);
     if let Some(status) = text(event, "http.response.status_code") {
-        out.push_str(&format!(", answered {}", shown(&status)));
+        out.push_str(&phrases::ANSWERED.tell(lang, &[&shown(&status)]));
     }
     Some(out)
 }
 
 /// A call of an interface, or whatever else the event calls an action.
-fn call(event: &Value) -> String {
+fn call(lang: Lang, event: &Value) -> String {
     let action = text(event, "event.action").or_else(|| text(event, "event.code"));
     let mut out = match (
         &action,
         text(event, "event.provider").or_else(|| text(event, "event.dataset")),
     ) {
         (Some(action), Some(provider)) => {
-            format!("{} did {} ({})", actor(event), quoted(action), shown(&provider))
+            phrases::DID_IN.tell(lang, &[&actor(lang, event), &quoted(action), &shown(&provider)])
         }
-        (Some(action), None) => format!("{} did {}", actor(event), quoted(action)),
-        (None, Some(provider)) => format!("an event of {}", quoted(&provider)),
+        (Some(action), None) => phrases::DID.tell(lang, &[&actor(lang, event), &quoted(action)]),
+        (None, Some(provider)) => phrases::AN_EVENT_OF.tell(lang, &[&quoted(&provider)]),
         (None, None) => match text(event, "event.category") {
-            Some(category) => format!("an event of the category {}", quoted(&category)),
-            None => "an event".to_owned(),
+            Some(category) => phrases::AN_EVENT_OF_CATEGORY.tell(lang, &[&quoted(&category)]),
+            None => phrases::AN_EVENT.word(lang).to_owned(),
         },
     };
     if has(event, "event.outcome", "failure") {
-        out.push_str(" without success");
+        out.push_str(phrases::WITHOUT_SUCCESS.word(lang));
     }
-    out.push_str(&from(event));
+    out.push_str(&from(lang, event));
     out
 }
 
-fn from(event: &Value) -> String {
+fn from(lang: Lang, event: &Value) -> String {
     let address = ["source.ip", "source.address", "client.ip"]
         .iter()
         .find_map(|field| text(event, field));
-    address.map_or_else(String::new, |address| format!(" from {}", quoted(&address)))
+    address.map_or_else(String::new, |address| {
+        phrases::FROM_ADDRESS.tell(lang, &[&quoted(&address)])
+    })
 }
 
 /// The process, with its user; else the user.
-fn actor(event: &Value) -> String {
+fn actor(lang: Lang, event: &Value) -> String {
     match (text(event, "process.name"), who(event)) {
-        (Some(process), Some(user)) => format!("{} of {user}", quoted(&process)),
+        (Some(process), Some(user)) => phrases::OF_USER.tell(lang, &[&quoted(&process), &user]),
         (Some(process), None) => quoted(&process),
         (None, Some(user)) => user,
-        (None, None) => "somebody".into(),
+        (None, None) => phrases::SOMEBODY.word(lang).into(),
     }
 }
 
@@ -305,7 +301,7 @@ fn who(event: &Value) -> Option<String> {
 }
 
 /// Where, with a space in front; empty where the event does not say.
-fn place(event: &Value) -> String {
+fn place(lang: Lang, event: &Value) -> String {
     let host = ["host.name", "host.hostname", "host.id"]
         .iter()
         .find_map(|field| text(event, field));
@@ -314,17 +310,14 @@ fn place(event: &Value) -> String {
     let account = text(event, "cloud.account.id");
     let mut out = String::new();
     if let Some(container) = &container {
-        out.push_str(&format!(" in container {}", quoted(container)));
+        out.push_str(&phrases::IN_CONTAINER.tell(lang, &[&quoted(container)]));
     }
     if let Some(host) = &host {
-        out.push_str(&format!(" on {}", quoted(host)));
-    }
-    if host.is_none() {
-        if let Some(cluster) = cluster {
-            out.push_str(&format!(" in cluster {}", quoted(&cluster)));
-        } else if let Some(account) = account {
-            out.push_str(&format!(" in account {}", quoted(&account)));
-        }
+        out.push_str(&phrases::ON_HOST.tell(lang, &[&quoted(host)]));
+    } else if let Some(cluster) = cluster {
+        out.push_str(&phrases::IN_CLUSTER.tell(lang, &[&quoted(&cluster)]));
+    } else if let Some(account) = account {
+        out.push_str(&phrases::IN_ACCOUNT.tell(lang, &[&quoted(&account)]));
     }
     out
 }
@@ -352,11 +345,14 @@ mod tests {
     use super::*;
 
     fn one(document: Value) -> String {
-        sentence(&[Step {
-            document: Some(&document),
-            time: None,
-            matched: &[],
-        }])
+        sentence(
+            Lang::English,
+            &[Step {
+                document: Some(&document),
+                time: None,
+                matched: &[],
+            }],
+        )
     }
 
     #[test]
@@ -404,6 +400,26 @@ mod tests {
     }
 
     #[test]
+    fn a_clause_in_each_language() {
+        let event = json!({"event": {"category": ["process"], "type": ["start"]}, "process": {"name": "curl",
+            "command_line": "curl x"}, "user": {"name": "www"}, "host": {"name": "web-1"}});
+        let step = Step {
+            document: Some(&event),
+            time: None,
+            matched: &[],
+        };
+        let told = Lang::ALL.map(|lang| sentence(lang, std::slice::from_ref(&step)));
+        assert_eq!(
+            told,
+            [
+                "On `web-1`: `www` started `curl` as `curl x`",
+                "На узле `web-1`: `www` запустил `curl` командой `curl x`",
+                "主机 `web-1`: `www` 启动了 `curl`，命令行 `curl x`"
+            ]
+        );
+    }
+
+    #[test]
     fn values_cannot_steer_a_terminal_and_are_cut() {
         let long = "x".repeat(1000);
         let text = one(json!({"event": {"action": format!("\u{1b}[31m{long}\n")}}));
@@ -440,7 +456,7 @@ mod tests {
             },
         ];
         assert_eq!(
-            sentence(&steps),
+            sentence(Lang::English, &steps),
             "On `web-1`: `curl` was started (process.working_directory `/tmp`), 12 ms later `curl` tried to connect to \
              `169.254.169.254:80`, and what should follow did not happen"
         );

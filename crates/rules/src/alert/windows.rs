@@ -5,8 +5,10 @@ use neph_event::Instant;
 use neph_plan::{Asked, Correlation, Key, Measure, Plan, Query};
 use serde_json::{Map, Value, json};
 
+use super::phrases::{self, Phrase};
 use super::reason::quoted;
 use super::why::json_value;
+use crate::texts::Lang;
 use crate::windows::Condition;
 
 const SECOND: u64 = 1_000_000_000;
@@ -60,49 +62,59 @@ fn terms(plan: Option<&Plan>, found: &Match) -> String {
 }
 
 /// The reason: `example` is the sentence for the first of its events.
-pub(super) fn sentence(plan: Option<&Plan>, found: &Match, window: &Window, example: &str) -> String {
+pub(super) fn sentence(
+    lang: Lang,
+    plan: Option<&Plan>,
+    found: &Match,
+    window: &Window,
+    example: &str,
+) -> String {
     match (plan.map(|plan| &plan.query), window.tally) {
         (Some(Query::FirstSeen(query)), _) => {
-            let terms = terms(plan, found);
-            format!(
-                "{example}; for the first time in {}: {terms}",
-                span(query.history)
-            )
+            phrases::FIRST_TIME.tell(lang, &[example, &span(lang, query.history), &terms(plan, found)])
         }
         (Some(Query::Aggregate(query)), Some(tally)) => {
-            let terms = with_terms(plan, found);
             let values = match (&query.distinct, tally.distinct) {
                 (Some(distinct), Some(values)) => {
-                    let least = if values.is_exact { "" } else { "more than " };
-                    let plural = if values.count == 1 { "value" } else { "values" };
-                    format!(" and {least}{} {plural} of {}", values.count, distinct.field.name)
+                    let least = if values.is_exact {
+                        ""
+                    } else {
+                        phrases::MORE_THAN.word(lang)
+                    };
+                    distinct_values(lang, least, values.count, &distinct.field.name)
                 }
                 _ => String::new(),
             };
-            let plural = if tally.count == 1 { "event" } else { "events" };
-            format!(
-                "{} {plural}{terms}{values} within {}; the first: {example}",
-                tally.count,
-                length(query.lookback, window)
-            )
+            let events = number(lang, tally.count, phrases::ONE_EVENT, phrases::EVENTS);
+            let length = length(lang, query.lookback, window);
+            let terms = with_terms(lang, plan, found);
+            phrases::COUNTED.tell(lang, &[&events, &terms, &values, &length, example])
         }
         (Some(Query::Correlation(query)), Some(tally)) => {
             let names: Vec<&str> = query.sources.iter().map(|source| &*source.name).collect();
-            format!(
-                "{}{}{} within {}: {}; the first: {example}",
-                plural(tally.count, "match"),
-                with_terms(plan, found),
-                measured(query, &tally),
-                length(query.timespan, window),
-                names.join(", ")
-            )
+            let matches = number(lang, tally.count, phrases::ONE_MATCH, phrases::MATCHES);
+            let values = [
+                matches,
+                with_terms(lang, plan, found),
+                measured(lang, query, &tally),
+                length(lang, query.timespan, window),
+                names.join(", "),
+                example.to_owned(),
+            ];
+            phrases::COUNTED_MATCHES.tell(lang, &values.each_ref().map(String::as_str))
         }
         _ => example.to_owned(),
     }
 }
 
 /// The reason of a correlation that asks which rules match together.
-pub(super) fn together(query: &Correlation, plan: Option<&Plan>, found: &Match, example: &str) -> String {
+pub(super) fn together(
+    lang: Lang,
+    query: &Correlation,
+    plan: Option<&Plan>,
+    found: &Match,
+    example: &str,
+) -> String {
     let events = query.named_events();
     let mut names: Vec<&str> = Vec::new();
     for (step, _) in &found.events {
@@ -112,73 +124,82 @@ pub(super) fn together(query: &Correlation, plan: Option<&Plan>, found: &Match, 
             names.push(name);
         }
     }
-    let terms = with_terms(plan, found);
-    format!(
-        "{}{terms} within {}: {example}",
-        names.join(", "),
-        span(query.timespan)
+    let terms = with_terms(lang, plan, found);
+    phrases::TOGETHER.tell(
+        lang,
+        &[&names.join(", "), &terms, &span(lang, query.timespan), example],
     )
 }
 
 /// What is measured, and what it came to.
-fn measured(query: &Correlation, tally: &Tally) -> String {
+fn measured(lang: Lang, query: &Correlation, tally: &Tally) -> String {
     let Asked::Number { measure, fields, .. } = &query.asked else {
         return String::new();
     };
-    let fields = fields.join(" and ");
+    let fields = fields.join(phrases::AND.word(lang));
+    let told = |phrase: Phrase, number: f64| phrase.tell(lang, &[&number.to_string(), &fields]);
     match (measure, tally.distinct, tally.measured) {
-        (Measure::Distinct, Some(distinct), _) => {
-            format!(" and {} of {fields}", plural(distinct.count, "value"))
-        }
-        (Measure::Sum, _, Some(number)) => format!(" and {number} as the sum of {fields}"),
-        (Measure::Average, _, Some(number)) => format!(" and {number} as the average of {fields}"),
+        (Measure::Distinct, Some(distinct), _) => distinct_values(lang, "", distinct.count, &fields),
+        (Measure::Sum, _, Some(number)) => told(phrases::SUM, number),
+        (Measure::Average, _, Some(number)) => told(phrases::AVERAGE, number),
         (Measure::Percentile(part), _, Some(number)) => {
-            format!(" and {number} as the {part}th percentile of {fields}")
+            phrases::PERCENTILE.tell(lang, &[&number.to_string(), &fields, &part.to_string()])
         }
         _ => String::new(),
     }
 }
 
-fn plural(count: u64, noun: &str) -> String {
-    match (count, noun) {
-        (1, noun) => format!("1 {noun}"),
-        (_, "match") => format!("{count} matches"),
-        _ => format!("{count} {noun}s"),
-    }
+fn distinct_values(lang: Lang, least: &str, count: u64, field: &str) -> String {
+    let phrase = if count == 1 {
+        phrases::ONE_VALUE
+    } else {
+        phrases::VALUES
+    };
+    phrase.tell(lang, &[least, &count.to_string(), field])
 }
 
-fn with_terms(plan: Option<&Plan>, found: &Match) -> String {
+/// A number of things.
+pub(crate) fn number(lang: Lang, count: u64, one: Phrase, many: Phrase) -> String {
+    let phrase = if count == 1 { one } else { many };
+    phrase.tell(lang, &[&count.to_string()])
+}
+
+fn with_terms(lang: Lang, plan: Option<&Plan>, found: &Match) -> String {
     match terms(plan, found) {
         terms if terms.is_empty() => terms,
-        terms => format!(" with {terms}"),
+        terms => phrases::WITH.tell(lang, &[&terms]),
     }
 }
 
 /// How long the window is of which the events were counted.
-fn length(longest: u64, window: &Window) -> String {
+fn length(lang: Lang, longest: u64, window: &Window) -> String {
     let nanos = window.to.nanos_since(window.from);
     // Of events of one moment the time in which they were looked for says more.
-    span(
-        u64::try_from(nanos)
-            .ok()
-            .filter(|nanos| *nanos >= SECOND)
-            .unwrap_or(longest),
-    )
+    let told = u64::try_from(nanos)
+        .ok()
+        .filter(|nanos| *nanos >= SECOND)
+        .unwrap_or(longest);
+    span(lang, told)
 }
 
 /// A length of time in its largest whole unit.
-fn span(nanos: u64) -> String {
+fn span(lang: Lang, nanos: u64) -> String {
     let seconds = nanos / SECOND;
-    let units = [(86_400, "days"), (3_600, "h"), (60, "min")];
+    let units = [
+        (86_400, phrases::DAYS),
+        (3_600, phrases::HOURS),
+        (60, phrases::MINUTES),
+    ];
     let unit = units
         .iter()
         .find(|(length, _)| seconds >= 2 * length && seconds.is_multiple_of(*length));
-    match unit {
-        Some((length, unit)) => format!("{} {unit}", seconds / length),
-        None if seconds == 86_400 => "24 h".into(),
-        None if seconds == 3_600 => "60 min".into(),
-        None => format!("{seconds} s"),
-    }
+    let (number, phrase) = match unit {
+        Some((length, phrase)) => (seconds / length, *phrase),
+        None if seconds == 86_400 => (24, phrases::HOURS),
+        None if seconds == 3_600 => (60, phrases::MINUTES),
+        None => (seconds, phrases::SECONDS),
+    };
+    phrase.tell(lang, &[&number.to_string()])
 }
 
 /// Kibana's keys of such alerts, without `kibana.alert.`.
@@ -273,8 +294,8 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_their_largest_whole_unit() {
-        let told =
-            [30, 60, 120, 540, 3_600, 7_200, 5_400, 86_400, 604_800].map(|seconds| span(seconds * SECOND));
+        let told = [30, 60, 120, 540, 3_600, 7_200, 5_400, 86_400, 604_800]
+            .map(|seconds| span(Lang::English, seconds * SECOND));
         assert_eq!(
             told,
             [

@@ -11,6 +11,7 @@ use super::{Count, Expected, Form, Given, Setting, TestCase};
 use crate::check::Findings;
 use crate::codes;
 use crate::document::{Data, Node, Table};
+use crate::files;
 use crate::keys::{CASE_EVENT, CASE_EXPECT, TESTS};
 use crate::yaml_document::{self, written};
 
@@ -157,7 +158,7 @@ impl Reader<'_> {
         RULE_ENDINGS
             .iter()
             .map(|ending| self.path.with_file_name(format!("{stem}.{ending}")))
-            .find(|path| path.is_file())
+            .find(|path| files::is_file(path))
     }
 
     fn date(&mut self, node: &Node) -> Option<Instant> {

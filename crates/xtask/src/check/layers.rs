@@ -11,6 +11,7 @@ const ALL: &[&str] = &["*"];
 const LAYERS: &[(&str, &[&str])] = &[
     ("diag", &[]),
     ("attack", &[]),
+    ("pack", &[]),
     ("event", &["diag"]),
     ("plan", &["event", "diag"]),
     ("eql", &["plan", "event", "diag"]),
@@ -23,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "attack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "diag",
+            "attack", "pack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "diag",
         ],
     ),
     ("runtime", ALL),
