@@ -36,7 +36,14 @@ fn without_rules_the_built_in_ones_run() {
     std::fs::write(folder.path().join("events.ndjson"), CURL).expect("a file");
     let detect = |more: &[&str]| {
         let arguments = [&["detect", "--format", "json"], more, &["events.ndjson"]].concat();
-        json(&neph(folder.path(), &arguments))
+        let output = neph(folder.path(), &arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        json(&output)
     };
     let plain = detect(&[]);
     let alerts = plain["alerts"].as_array().expect("alerts");

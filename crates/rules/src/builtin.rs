@@ -49,6 +49,13 @@ pub(crate) fn inside(path: &Path) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// Whether there is such a file or folder; the folders of the pack are there though they may be empty.
+pub(crate) fn is_there(inside: &str) -> bool {
+    let folders = [BUILTIN_RULES, BUILTIN_LISTS, BUILTIN_DEMO];
+    let is_folder = |folder: &str| folder.rsplit('/').next() == Some(inside);
+    inside.is_empty() || folders.iter().any(|folder| is_folder(folder)) || find(inside).next().is_some()
+}
+
 /// The files at or below a path, and whether it is the file itself.
 pub(crate) fn find(inside: &str) -> impl Iterator<Item = (PathBuf, bool)> {
     neph_pack::FILES

@@ -66,12 +66,10 @@ impl Found {
     }
 
     fn look_builtin(&mut self, path: &Path, inside: &str) {
-        let mut is_there = false;
         for (path, given) in builtin::find(inside) {
-            is_there = true;
             self.add(&path, given);
         }
-        if !is_there {
+        if !builtin::is_there(inside) {
             self.fail(path, "the built-in rules have no such file or folder".into());
         }
     }
