@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// Folders of the repository that make the pack.
 const FOLDERS: [&str; 3] = ["demo", "lists", "rules"];
 
-/// What in them belongs to it: rules, texts, tests, lists, scenarios. Samples are inputs, not rules.
-const ENDINGS: [&str; 5] = ["toml", "yml", "yaml", "csv", "txt"];
+/// What in them belongs to it: rules, exceptions, texts, tests, lists, scenarios. Samples are inputs, not rules.
+const ENDINGS: [&str; 6] = ["toml", "yml", "yaml", "json", "csv", "txt"];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../..");

@@ -345,6 +345,8 @@ pub(crate) const CASE_EXPECT: &[Key] = &[
 
 /// The top of a file of texts in other languages.
 pub(crate) const TEXTS: &[Key] = &[
+    // A rule of Sigma has no place for a guide but this.
+    key("en", Table(TEXT), Honoured),
     key("ru", Table(TEXT), Honoured),
     key("zh", Table(TEXT), Honoured),
     // By ids of rules; the inside is checked where it is read.
@@ -352,8 +354,11 @@ pub(crate) const TEXTS: &[Key] = &[
 ];
 
 /// The texts of one of several rules.
-pub(crate) const TEXTS_OF_RULE: &[Key] =
-    &[key("ru", Table(TEXT), Honoured), key("zh", Table(TEXT), Honoured)];
+pub(crate) const TEXTS_OF_RULE: &[Key] = &[
+    key("en", Table(TEXT), Honoured),
+    key("ru", Table(TEXT), Honoured),
+    key("zh", Table(TEXT), Honoured),
+];
 
 const TEXT: &[Key] = &[
     key("name", Text, Honoured),

@@ -237,10 +237,15 @@ fn flat<'a>(object: &Map<'a>, document: &'a Map<'a>) {
     let path = uri.map_or("", |uri| uri.split_once('?').map_or(uri, |(path, _)| path));
     let is_id =
         |part: &str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    // `/v3/PROJECT` names no resource; `/volumes/ID` does.
+    let is_version = |part: &str| {
+        part.strip_prefix('v')
+            .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+    };
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     while let Some(kind) = parts.next() {
         if let Some(id) = parts.peek().copied().filter(|id| is_id(id) && !is_id(kind))
-            && !kind.starts_with('v')
+            && !is_version(kind)
         {
             document.put_text("vkcloud.resource.type", kind);
             document.put_text("vkcloud.resource.id", id);
