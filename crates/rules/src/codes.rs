@@ -163,7 +163,10 @@ pub(crate) static THREAT: Code = Code {
     severity: Severity::Warning,
     summary: "the ATT&CK mapping does not fit together",
     explanation: "Tactics are `TA` and four digits, techniques `T` and four digits, sub-techniques their technique's id, a dot \
-and three digits; the `reference` is the page of that id. The rule runs; alerts carry the mapping as it is written.
+and three digits; the `reference` is the page of that id. Ids and names are compared with the version of ATT&CK that is built in: \
+whether it has them, whether they are still in use, and whether the technique serves the tactic it stands under. So are tags such as \
+`Mitigation: M1047`, `Data Component: Snapshot Creation` and `Detection Strategy: DET0423`. The rule runs; alerts carry the mapping as \
+it is written.
 
 ```toml
 [[rule.threat]]

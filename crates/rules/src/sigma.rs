@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use neph_attack::attack;
 use neph_diag::{Diagnostic, Span};
 use neph_plan::{Condition, Plan, Query};
 use neph_sigma::ast::{About, Level};
@@ -312,23 +313,12 @@ fn move_spans(condition: &mut Condition, document: Span, place: usize) {
     }
 }
 
-/// The tactics of ATT&CK by the words that tags use. <https://attack.mitre.org/tactics/enterprise/>
-const TACTICS: &[(&str, &str, &str)] = &[
-    ("reconnaissance", "TA0043", "Reconnaissance"),
-    ("resource-development", "TA0042", "Resource Development"),
-    ("initial-access", "TA0001", "Initial Access"),
-    ("execution", "TA0002", "Execution"),
-    ("persistence", "TA0003", "Persistence"),
-    ("privilege-escalation", "TA0004", "Privilege Escalation"),
-    ("defense-evasion", "TA0005", "Defense Evasion"),
-    ("credential-access", "TA0006", "Credential Access"),
-    ("discovery", "TA0007", "Discovery"),
-    ("lateral-movement", "TA0008", "Lateral Movement"),
-    ("collection", "TA0009", "Collection"),
-    ("exfiltration", "TA0010", "Exfiltration"),
-    ("command-and-control", "TA0011", "Command and Control"),
-    ("impact", "TA0040", "Impact"),
-];
+/// The name of a technique; empty for one that ATT&CK does not have.
+fn technique_name(id: &str) -> String {
+    attack()
+        .technique(id)
+        .map_or_else(String::new, |technique| technique.name.to_owned())
+}
 
 /// The ATT&CK mapping of tags such as `attack.execution` and `attack.t1059.001`. Tags do not say which technique belongs to
 /// which tactic: with one tactic all do, otherwise they stand apart.
@@ -337,11 +327,11 @@ fn threat(tags: &[String]) -> Vec<Threat> {
     let mut techniques: Vec<Technique> = Vec::new();
     for tag in tags.iter().filter_map(|tag| tag.strip_prefix("attack.")) {
         let word = tag.to_lowercase().replace('_', "-");
-        if let Some((_, id, name)) = TACTICS.iter().find(|(known, ..)| *known == word) {
+        if let Some(tactic) = attack().tactics().iter().find(|tactic| tactic.short_name == word) {
             tactics.push(ThreatItem {
-                id: (*id).into(),
-                name: (*name).into(),
-                reference: format!("https://attack.mitre.org/tactics/{id}/"),
+                id: tactic.id.into(),
+                name: tactic.name.into(),
+                reference: format!("https://attack.mitre.org/tactics/{}/", tactic.id),
             });
             continue;
         }
@@ -359,7 +349,7 @@ fn threat(tags: &[String]) -> Vec<Threat> {
             techniques.push(Technique {
                 technique: ThreatItem {
                     id: main.into(),
-                    name: String::new(),
+                    name: technique_name(main),
                     reference: format!("https://attack.mitre.org/techniques/{main}/"),
                 },
                 subtechniques: Vec::new(),
@@ -368,8 +358,8 @@ fn threat(tags: &[String]) -> Vec<Threat> {
         });
         if let (Some(sub), Some(technique)) = (sub, techniques.get_mut(place)) {
             technique.subtechniques.push(ThreatItem {
+                name: technique_name(&id),
                 id: id.clone(),
-                name: String::new(),
                 reference: format!("https://attack.mitre.org/techniques/{main}/{sub}/"),
             });
         }

@@ -1,13 +1,17 @@
 //! The ATT&CK mapping of a rule: reading it, and whether it fits together.
 
+use neph_attack::{State, Tactic, attack};
 use neph_diag::{Diagnostic, Span};
 
 use crate::codes;
-use crate::document::Table;
+use crate::document::{Node, Table};
 use crate::rule::{Technique, Threat, ThreatItem};
 
 /// The framework whose ids have a known form.
 const MITRE: &str = "MITRE ATT&CK";
+
+/// A name less alike than this is not suggested (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.85;
 
 /// Reads `threat` of a rule's table.
 pub(crate) fn read(rule: &Table, diagnostics: &mut Vec<Diagnostic>) -> Vec<Threat> {
@@ -29,6 +33,7 @@ pub(crate) fn read(rule: &Table, diagnostics: &mut Vec<Diagnostic>) -> Vec<Threa
         }
         threats.push(threat);
     }
+    check_tags(rule, &threats, diagnostics);
     threats
 }
 
@@ -63,8 +68,10 @@ fn check(threat: &Threat, table: &Table, place: Span, diagnostics: &mut Vec<Diag
         let page = format!("https://attack.mitre.org/tactics/{}", threat.tactic.id);
         checker.item("tactic", tactic, place, is_id(&threat.tactic.id, "TA"), &page);
     }
+    let tactic = attack().tactic(&threat.tactic.id);
     for (technique, place) in table.tables("technique") {
         let id = technique.trimmed("id");
+        checker.serves(tactic, technique, place);
         let page = format!("https://attack.mitre.org/techniques/{id}");
         checker.item("technique", technique, place, is_id(&id, "T"), &page);
         for (sub, place) in technique.tables("subtechnique") {
@@ -73,6 +80,7 @@ fn check(threat: &Threat, table: &Table, place: Span, diagnostics: &mut Vec<Diag
             let form = is_id(parent, "T") && is_digits(number, 3);
             let page = format!("https://attack.mitre.org/techniques/{parent}/{number}");
             checker.item("sub-technique", sub, place, form, &page);
+            checker.serves(tactic, sub, place);
             if form && parent != id {
                 let message = format!(
                     "the sub-technique `{sub_id}` stands under the technique `{id}`, not under its own"
@@ -106,6 +114,9 @@ impl Checker<'_> {
                 .push(Diagnostic::new(&codes::THREAT, at, message).with_help(format!("it is {wanted}")));
             return;
         }
+        if !id.is_empty() {
+            self.known(what, table, place, &id);
+        }
         let reference = table.trimmed("reference");
         if !reference.is_empty() && !id.is_empty() && reference.trim_end_matches('/') != page {
             let at = table.get("reference").map_or(place, |node| node.span);
@@ -114,6 +125,133 @@ impl Checker<'_> {
                 .push(Diagnostic::new(&codes::THREAT, at, message).with_help(format!("it is `{page}/`")));
         }
     }
+
+    /// Whether ATT&CK has it, and under this name.
+    fn known(&mut self, what: &str, table: &Table, place: Span, id: &str) {
+        let version = attack().version();
+        let at = item_place(table, "id", place);
+        let mut say = |message: String, help: &str| {
+            let found = Diagnostic::new(&codes::THREAT, at, message);
+            self.diagnostics.push(match help {
+                "" => found,
+                help => found.with_help(help.to_owned()),
+            });
+        };
+        let name = match (attack().tactic(id), attack().technique(id)) {
+            (Some(tactic), _) => tactic.name,
+            (None, Some(technique)) => {
+                match technique.state {
+                    State::Current => {}
+                    State::Deprecated => say(format!("ATT&CK {version} has given `{id}` up"), ""),
+                    State::Revoked(None) => say(format!("ATT&CK {version} has taken `{id}` back"), ""),
+                    State::Revoked(Some(by)) => say(
+                        format!("ATT&CK {version} has taken `{id}` back"),
+                        &format!("`{by}` took its place"),
+                    ),
+                }
+                technique.name
+            }
+            (None, None) => {
+                say(
+                    format!("ATT&CK {version} has no {what} `{id}`"),
+                    "look the id up, or see whether the rule follows another version",
+                );
+                return;
+            }
+        };
+        let written = table.trimmed("name");
+        if let Some(node) = table.get("name")
+            && !written.is_empty()
+            && written != name
+        {
+            let message = format!("the {what} `{id}` is called `{name}`");
+            self.diagnostics
+                .push(Diagnostic::new(&codes::THREAT, node.span, message));
+        }
+    }
+
+    /// Whether a technique serves the tactic that it stands under.
+    fn serves(&mut self, tactic: Option<&Tactic>, table: &Table, place: Span) {
+        let id = table.trimmed("id");
+        let (Some(tactic), Some(technique)) = (tactic, attack().technique(&id)) else {
+            return;
+        };
+        if technique.state != State::Current || technique.tactics.contains(&tactic.short_name) {
+            return;
+        }
+        let its: Vec<&str> = attack()
+            .tactics()
+            .iter()
+            .filter(|tactic| technique.tactics.contains(&tactic.short_name))
+            .map(|tactic| tactic.name)
+            .collect();
+        let message = format!("`{id}` is no technique of the tactic `{}`", tactic.name);
+        self.diagnostics.push(
+            Diagnostic::new(&codes::THREAT, item_place(table, "id", place), message)
+                .with_help(format!("it is one of {}", its.join(", "))),
+        );
+    }
+}
+
+/// Tags that name something of ATT&CK, by what stands before the colon.
+const TAGS: [&str; 4] = [
+    "Mitigation",
+    "Data Component",
+    "Data Source ID",
+    "Detection Strategy",
+];
+
+/// Says which tags name what ATT&CK does not have, or what belongs to none of the rule's techniques.
+fn check_tags(rule: &Table, threats: &[Threat], diagnostics: &mut Vec<Diagnostic>) {
+    let techniques: Vec<&str> = threats
+        .iter()
+        .flat_map(|threat| &threat.techniques)
+        .flat_map(|technique| std::iter::once(&technique.technique).chain(&technique.subtechniques))
+        .map(|item| item.id.as_str())
+        .collect();
+    for node in rule.get("tags").map_or(&[][..], Node::items) {
+        let Some((kind, value)) = node.as_text().and_then(|tag| tag.split_once(": ")) else {
+            continue;
+        };
+        if !TAGS.contains(&kind) {
+            continue;
+        }
+        let value = value.trim();
+        let version = attack().version();
+        let unknown = format!("ATT&CK {version} has no {} `{value}`", kind.to_lowercase());
+        let found = match kind {
+            "Mitigation" => attack().mitigation(value).is_some(),
+            "Data Source ID" => attack().source(value).is_some(),
+            "Data Component" => attack().component(value).is_some(),
+            _ => attack().strategy(value).is_some(),
+        };
+        let mut diagnostic = None;
+        if !found {
+            let similar = (kind == "Data Component")
+                .then(|| similar_component(value))
+                .flatten();
+            let said = Diagnostic::new(&codes::THREAT, node.span, unknown);
+            diagnostic = Some(match similar {
+                Some(name) => said.with_help(format!("did you mean `{name}`?")),
+                None => said,
+            });
+        } else if let Some(strategy) = attack().strategy(value).filter(|_| kind == "Detection Strategy")
+            && !strategy.techniques.iter().any(|id| techniques.contains(id))
+        {
+            let message = format!("`{value}` detects none of the rule's techniques");
+            let help = format!("it detects {}", strategy.techniques.join(", "));
+            diagnostic = Some(Diagnostic::new(&codes::THREAT, node.span, message).with_help(help));
+        }
+        diagnostics.extend(diagnostic);
+    }
+}
+
+fn similar_component(name: &str) -> Option<&'static str> {
+    let scored = attack()
+        .components()
+        .map(|known| (strsim::jaro_winkler(known, name), known))
+        .filter(|(score, _)| *score > ALIKE);
+    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }
 
 fn item_place(table: &Table, key: &str, place: Span) -> Span {

@@ -1,5 +1,6 @@
 //! Development tasks, one file a task: `cargo xtask TASK`.
 
+mod attack;
 mod check;
 mod generate;
 mod own_fields;
@@ -22,6 +23,7 @@ enum Task {
     Check(check::Args),
     Generate(generate::Args),
     OwnFields(own_fields::Args),
+    RefreshAttack(attack::Args),
     RefreshSchema(schema::Args),
 }
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Task::Check(args) => check::run(&args),
         Task::Generate(args) => generate::run(&args),
         Task::OwnFields(args) => own_fields::run(&args),
+        Task::RefreshAttack(args) => attack::run(&args),
         Task::RefreshSchema(args) => schema::run(&args),
     };
     match outcome {

@@ -17,7 +17,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use self::read::Repository;
+pub(crate) use self::read::Repository;
 use self::table::Table;
 
 const FOLDER: &str = "crates/event/data";

@@ -87,14 +87,14 @@ const TYPES: &[&str] = &[
 
 /// A clone, at one revision.
 #[derive(Debug)]
-pub(super) struct Repository {
+pub(crate) struct Repository {
     path: String,
     revision: String,
     files: Vec<String>,
 }
 
 impl Repository {
-    pub(super) fn open(argument: &str) -> Result<Self, String> {
+    pub(crate) fn open(argument: &str) -> Result<Self, String> {
         let (path, revision) = argument.rsplit_once('@').unwrap_or((argument, "HEAD"));
         let git = |arguments: &[&str]| -> Result<String, String> {
             let output = Command::new("git").arg("-C").arg(path).args(arguments).output();
@@ -122,7 +122,7 @@ impl Repository {
     }
 
     /// The contents of the files, in their order.
-    fn read(&self, files: &[&str]) -> Result<Vec<Vec<u8>>, String> {
+    pub(crate) fn read(&self, files: &[&str]) -> Result<Vec<Vec<u8>>, String> {
         let problem = |what: &str| format!("{}: {what}", self.path);
         let mut git = Command::new("git")
             .args(["-C", &self.path, "cat-file", "--batch"])
@@ -162,6 +162,12 @@ impl Repository {
         drop(input);
         git.wait().map_err(|error| problem(&error.to_string()))?;
         Ok(contents)
+    }
+
+    /// The files below a folder, given with a slash at its end.
+    pub(crate) fn files_below(&self, folder: &str) -> Vec<&str> {
+        let files = self.files.iter().map(String::as_str);
+        files.filter(|file| file.starts_with(folder)).collect()
     }
 
     fn read_one(&self, file: &str) -> Result<Vec<u8>, String> {
