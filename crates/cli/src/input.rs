@@ -126,6 +126,7 @@ impl InputArgs {
             source: self.source.clone(),
             clock: self.clock(),
             enrichment: self.enrichment(terminal)?,
+            profile: false,
         })
     }
 

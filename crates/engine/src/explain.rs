@@ -331,7 +331,7 @@ fn finding(slots: &Slots, slot: Slot, value: Option<ValueRef<'_>>, met: Option<B
 }
 
 /// The test with each of its alternatives alone, and the alternative's text.
-fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
+pub(crate) fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
     fn each<T: Clone>(
         list: &[T],
         text: impl Fn(&T) -> Box<str>,

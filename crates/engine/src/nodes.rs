@@ -126,6 +126,18 @@ impl NodesBuilder {
         self.nodes.get(id.0 as usize)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The tests, their field ids being slots.
+    pub(crate) fn into_tests(self) -> impl Iterator<Item = (NodeId, Test)> {
+        self.by_key.into_iter().filter_map(|(key, id)| match key {
+            Key::Test(test) => Some((id, test)),
+            _ => None,
+        })
+    }
+
     /// The node of a condition whose field ids `map` turns into slots.
     pub(crate) fn add(
         &mut self,

@@ -97,8 +97,7 @@ impl Program {
         exceptions: &[Exception<'_>],
     ) -> (Self, Vec<CompileError>, Vec<(usize, ConditionError)>) {
         let mut slots = Slots::default();
-        let id = slots.add(Field::new("_id", FieldType::Keyword));
-        let index = slots.add(Field::new("_index", FieldType::Keyword));
+        let (id, index) = reserved(&mut slots);
         let mut nodes = NodesBuilder::default();
         let mut stages = Vec::new();
         let mut rules: Vec<CompiledRule> = Vec::new();
@@ -183,6 +182,12 @@ impl Program {
     pub fn tests(&self) -> usize {
         self.nodes.tests()
     }
+}
+
+/// The fields that every program reads: `_id` and `_index`.
+pub(crate) fn reserved(slots: &mut Slots) -> (Slot, Slot) {
+    let mut add = |path| slots.add(Field::new(path, FieldType::Keyword));
+    (add("_id"), add("_index"))
 }
 
 fn compile_stages(

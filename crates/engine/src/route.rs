@@ -87,6 +87,11 @@ impl Router {
         router
     }
 
+    /// The stages without a guard.
+    pub(crate) fn always(&self) -> &[u32] {
+        &self.always
+    }
+
     /// Calls `wake` with every stage that the row may satisfy; with some of them more than once.
     pub(crate) fn route(&self, row: &Row, scratch: &mut Scratch, mut wake: impl FnMut(u32)) {
         self.always.iter().copied().for_each(&mut wake);

@@ -4,9 +4,12 @@
 //! matter; the operators' memory limits bound what is held. **Live** (the reader follows its inputs): after every chunk
 //! the watermark moves to the greatest event time seen, and the operators allow each rule its own lateness.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant as Clock;
 
-use neph_engine::{Matcher, Operators, Outcome as Told, Program, RuleIndex, RuleStatistics, Statistics};
+use neph_engine::{
+    Matcher, Operators, Outcome as Told, Profile, Program, RuleIndex, RuleStatistics, Statistics,
+};
 use neph_normalize::UnknownSource;
 
 use crate::events::{EventReader, Found};
@@ -27,6 +30,21 @@ pub struct Detection {
     pub rules: Vec<RuleStatistics>,
     /// For each exception of the program, by its position, how many events it kept from rules.
     pub excepted: Vec<u64>,
+    /// What the rules cost, if the options ask for it; of rules that changed meanwhile, since they last did.
+    pub profile: Option<RunProfile>,
+}
+
+/// Where the time of a run went.
+#[derive(Clone, Debug)]
+pub struct RunProfile {
+    /// What conditions and tests cost, on all threads together.
+    pub matching: Profile,
+    /// Nanoseconds of all threads that read records and match them, the matching included.
+    pub work_nanos: u64,
+    /// Nanoseconds that each rule's operator took for what it was given, by [`RuleIndex`].
+    pub operators: Vec<u64>,
+    /// Nanoseconds that operators took beside: when time went on, and at the end.
+    pub telling_nanos: u64,
 }
 
 /// Runs the program's rules over the inputs. The program must come from [`prepare`](crate::prepare()), and `operators` be
@@ -70,7 +88,9 @@ pub fn detect_reloading<T: Send>(
     reader.follow_generation(reloads.generation());
     let worker = || -> Result<MatchWorker, UnknownSource> {
         Ok(MatchWorker {
-            matcher: Matcher::new(Arc::clone(program)),
+            matcher: matcher(Arc::clone(program), options.profile),
+            profiles: options.profile,
+            work_nanos: 0,
             reader: EventReader::new(options)?,
             live,
             programs: reloads.programs.clone(),
@@ -92,6 +112,8 @@ pub fn detect_reloading<T: Send>(
     let mut watermark = None;
     let mut generation = 0;
     let mut excepted: Vec<u64> = Vec::new();
+    let mut spent = options.profile.then(|| vec![0_u64; operators.rules()]);
+    let mut telling_nanos = 0;
     let mut summary = drive(reader, &mut workers, options, progress, |found: Found| {
         let mut matches = 0;
         while generation < found.generation {
@@ -115,20 +137,51 @@ pub fn detect_reloading<T: Send>(
             *sum += count;
         }
         for step in found.steps {
+            let rule = step.rule.0 as usize;
+            let began = spent.as_ref().map(|_| nanos());
             operators.push(step, &mut told);
+            if let (Some(spent), Some(began)) = (&mut spent, began)
+                && let Some(spent) = spent.get_mut(rule)
+            {
+                *spent += nanos() - began;
+            }
         }
         watermark = watermark.max(found.latest);
         if let Some(watermark) = watermark {
+            let began = nanos();
             operators.advance(watermark, &mut told);
+            telling_nanos += nanos() - began;
         }
         matches + give(&mut told, sink)
     })?;
+    let began = nanos();
     operators.finish(&mut told);
+    telling_nanos += nanos() - began;
     summary.matches += give(&mut told, sink);
     let mut matching = Statistics::default();
     for worker in &workers {
         matching += worker.past;
         matching += worker.matcher.statistics();
+    }
+    let mut profile: Option<RunProfile> = None;
+    for worker in &workers {
+        let Some(counted) = worker.matcher.profile() else {
+            continue;
+        };
+        match &mut profile {
+            Some(profile) => {
+                profile.matching.add(counted);
+                profile.work_nanos += worker.work_nanos;
+            }
+            None => {
+                profile = Some(RunProfile {
+                    matching: counted.clone(),
+                    work_nanos: worker.work_nanos,
+                    operators: spent.take().unwrap_or_default(),
+                    telling_nanos,
+                });
+            }
+        }
     }
     let rules = (0..operators.rules()).map(|rule| RuleIndex(u32::try_from(rule).unwrap_or(u32::MAX)));
     let rules = rules.map(|rule| operators.statistics(rule)).collect();
@@ -137,11 +190,28 @@ pub fn detect_reloading<T: Send>(
         matching,
         rules,
         excepted,
+        profile,
     })
+}
+
+fn matcher(program: Arc<Program>, profiles: bool) -> Matcher {
+    match profiles {
+        true => Matcher::profiling(program, nanos),
+        false => Matcher::new(program),
+    }
+}
+
+/// Nanoseconds since the first call.
+fn nanos() -> u64 {
+    static START: OnceLock<Clock> = OnceLock::new();
+    let start = START.get_or_init(Clock::now);
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 struct MatchWorker {
     matcher: Matcher,
+    profiles: bool,
+    work_nanos: u64,
     reader: EventReader,
     live: bool,
     programs: Programs,
@@ -159,9 +229,10 @@ impl Worker for MatchWorker {
             && let Some(program) = self.programs.get(chunk.generation)
         {
             self.past += self.matcher.statistics();
-            self.matcher = Matcher::new(program);
+            self.matcher = matcher(program, self.profiles);
             self.generation = chunk.generation;
         }
+        let began = nanos();
         let mut tally = Tally::default();
         let mut found = Found {
             wants_time: self.live,
@@ -177,6 +248,7 @@ impl Worker for MatchWorker {
             }
         }
         found.excepted = self.matcher.take_excepted();
+        self.work_nanos += nanos() - began;
         Outcome { tally, found }
     }
 }

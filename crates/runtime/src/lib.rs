@@ -18,14 +18,16 @@ mod events;
 pub mod input;
 mod parse;
 pub mod pipeline;
+mod profile;
 mod reload;
 pub mod rule_tests;
 mod run;
 mod summary;
 
-pub use detect::{Detection, detect, detect_reloading};
+pub use detect::{Detection, RunProfile, detect, detect_reloading};
 pub use events::prepare;
 pub use parse::parse;
+pub use profile::{ProfileReport, ProfiledRule, ProfiledTest, ProfiledTime, profile_report};
 pub use reload::{NewRules, Reloads, Said};
 pub use run::RunOptions;
 pub use summary::{Progress, RunError, Skipped, Summary};

@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub clock: neph_normalize::Clock,
     /// What is added to events, if anything is.
     pub enrichment: Option<Arc<Enrichment>>,
+    /// Count what rules cost, which makes the run slower.
+    pub profile: bool,
 }
 
 impl Default for RunOptions {
@@ -39,6 +41,7 @@ impl Default for RunOptions {
             source: None,
             clock: neph_normalize::Clock::default(),
             enrichment: None,
+            profile: false,
         }
     }
 }

@@ -1,0 +1,224 @@
+//! Thousands of rules at once through the binary: the same bytes on any number of threads, and what each rule costs.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "clippy exempts test functions, but not the functions that they share"
+)]
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use neph_testkit::generate::{EndpointOptions, endpoint};
+use serde_json::Value;
+
+fn neph(arguments: &[&str], paths: &[&Path]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_neph"))
+        .args(arguments)
+        .args(paths)
+        .output()
+        .expect("the binary starts")
+}
+
+/// Sigma rules that ask for names, ends of paths, parts of command lines and regular expressions, of which some hold often
+/// and most never do, and sequences over the same events.
+fn rules(folder: &Path, number: usize) {
+    let mut text = String::new();
+    let programs = [
+        "ls",
+        "grep",
+        "cat",
+        "git",
+        "curl",
+        "python3.11",
+        "kubectl",
+        "nosuch",
+    ];
+    for rule in 0..number {
+        let program = programs[rule % programs.len()];
+        let condition = match rule % 5 {
+            0 => format!("Image|endswith: '/{program}'\n    CommandLine|contains: 'v{rule}'"),
+            1 => format!("CommandLine|contains: ['--flag-{rule}', 'token-{rule}']"),
+            2 => format!("ParentImage|startswith: '/opt/tool-{rule}/'"),
+            3 if rule % 50 == 3 => format!("CommandLine|re: '^{program} .*-x{rule}'"),
+            _ if rule % 100 == 4 => format!("Image|endswith: '/{program}'"),
+            _ => format!("User: 'user-{rule}'\n    Image|contains: 'bin'"),
+        };
+        write!(
+            text,
+            "title: rule {rule}\nid: 00000000-0000-4000-8000-{rule:012}\nstatus: test\nlogsource:\n  product: linux\n  \
+             category: process_creation\ndetection:\n  selection:\n    {condition}\n  condition: selection\nlevel: low\n---\n"
+        )
+        .expect("a string takes text");
+    }
+    std::fs::write(folder.join("events.yml"), text.trim_end_matches("---\n")).expect("written");
+    for (number, program) in programs.iter().enumerate() {
+        let query = format!(
+            "sequence by host.id with maxspan={}s [process where process.name == \"{program}\"] [network where true]",
+            number + 1
+        );
+        std::fs::write(folder.join(format!("sequence-{number}.eql")), query).expect("written");
+    }
+}
+
+fn events(folder: &Path, bytes: u64) -> PathBuf {
+    let path = folder.join("events.ndjson");
+    let mut out = BufWriter::new(File::create(&path).expect("a file"));
+    let options = EndpointOptions {
+        bytes,
+        hosts: 50,
+        ..EndpointOptions::default()
+    };
+    endpoint(&mut out, &options).expect("written");
+    path
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules_folder = folder.path().join("rules");
+    std::fs::create_dir(&rules_folder).expect("a folder");
+    rules(&rules_folder, 2000);
+    let input = events(folder.path(), 9 << 18);
+    let run = |threads: &str| {
+        let rules = rules_folder.display().to_string();
+        let arguments = [
+            "detect",
+            "--format",
+            "ndjson",
+            "--threads",
+            threads,
+            "--rules",
+            &rules,
+        ];
+        let output = neph(&arguments, &[&input]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output.stdout
+    };
+    let one = run("1");
+    let alerts = one.iter().filter(|byte| **byte == b'\n').count();
+    assert!(alerts > 200, "{alerts}");
+    for threads in ["2", "4"] {
+        let other = run(threads);
+        assert!(
+            other == one,
+            "{threads} threads: {} bytes against {}",
+            other.len(),
+            one.len()
+        );
+    }
+}
+
+fn rule<'r>(report: &'r Value, name: &str) -> &'r Value {
+    let rules = report["rules"].as_array().expect("rules");
+    rules
+        .iter()
+        .find(|rule| rule["name"] == name)
+        .expect("the rule is listed")
+}
+
+#[test]
+fn the_profile_counts_and_names_what_is_costly() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).expect("a folder");
+    let write = |name: &str, query: &str| std::fs::write(rules.join(name), query).expect("written");
+    write(
+        "slow.eql",
+        r#"process where process.command_line regex~ ".*[a-z].*[0-9].*[a-z][a-z0-9]*never""#,
+    );
+    write(
+        "gated.eql",
+        r#"process where process.name == "no-such-program" and process.command_line : "*zz*""#,
+    );
+    write("often.eql", r#"process where process.name == "ls""#);
+    write(
+        "pair.eql",
+        r#"sequence by host.id [process where event.type == "start"] [network where false and true]"#,
+    );
+    let input = events(folder.path(), 1 << 20);
+    let path = rules.display().to_string();
+    let arguments = ["rules", "profile", "--threads", "2", "--rules", &path];
+    let output = neph(&[&arguments[..], &["--format", "json"]].concat(), &[&input]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+
+    // The counts are those of the events.
+    let text = std::fs::read_to_string(&input).expect("text");
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let of = |category: &'static str| {
+        events
+            .iter()
+            .filter(move |event| event["event"]["category"][0] == category)
+    };
+    assert_eq!(report["events"], events.len());
+    let listings = of("process")
+        .filter(|event| event["process"]["name"] == "ls")
+        .count();
+    let often = rule(&report, "often");
+    assert_eq!(
+        (&often["matches"], &often["step_matches"]),
+        (&listings.into(), &listings.into())
+    );
+    let slow = rule(&report, "slow");
+    assert_eq!(
+        (&slow["evaluations"], &slow["matches"]),
+        (&of("process").count().into(), &0.into())
+    );
+    assert_eq!(rule(&report, "gated")["evaluations"], 0);
+    let starts = of("process")
+        .filter(|event| event["event"]["type"][0] == "start")
+        .count();
+    let pair = rule(&report, "pair");
+    assert_eq!(pair["step_matches"], starts);
+    assert!(pair["state_bytes"].as_u64() > Some(1000), "{pair}");
+
+    // The expression is the costly one, and says why.
+    let reasons = slow["reasons"].to_string();
+    assert!(
+        reasons.contains("regular expression on process.command_line"),
+        "{reasons}"
+    );
+    let first = &report["tests"][0];
+    assert!(
+        first["test"]
+            .as_str()
+            .expect("a text")
+            .starts_with("process.command_line matches `"),
+        "{first}"
+    );
+    assert_eq!(first["named_rules"][0], "slow");
+    let shares: f64 = ["reading", "routing", "conditions", "state"]
+        .iter()
+        .map(|part| {
+            report["time"][format!("{part}_seconds")]
+                .as_f64()
+                .expect("a number")
+        })
+        .sum();
+    assert!((shares - report["time"]["total_seconds"].as_f64().expect("a number")).abs() < 1e-6);
+
+    let table = neph(&[&arguments[..], &["--top", "2"]].concat(), &[&input]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.lines().all(|line| line.chars().count() <= 160), "{table}");
+    assert!(
+        table.contains("2 more rules") && table.contains("slow"),
+        "{table}"
+    );
+}
