@@ -10,7 +10,7 @@ use neph_rules::Rule;
 use neph_runtime::{ProfileReport, RunOptions, detect, prepare, profile_report};
 
 use super::list::Format;
-use super::{BesideArgs, report_load};
+use super::{BUILTIN, BesideArgs, LangArgs, report_load, rule_path};
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
 use crate::table::{harmless, table};
@@ -24,11 +24,13 @@ use crate::terminal::Terminal;
     after_help = "Examples:\n  neph rules profile --rules rules logs/\n  neph rules profile --rules rules --top 50 events.ndjson\n  neph rules profile --rules rules --format json events.ndjson | jq '.rules[] | select(.reasons != [])'"
 )]
 pub(crate) struct Args {
-    /// Rule files or folders of them; may be given several times.
-    #[arg(long, value_name = "PATH", required = true)]
+    /// Rule files or folders of them, or `builtin` for the rules that the binary carries; may be given several times.
+    #[arg(long, value_name = "PATH", default_value = BUILTIN, value_parser = rule_path)]
     rules: Vec<PathBuf>,
     #[command(flatten)]
     beside: BesideArgs,
+    #[command(flatten)]
+    lang: LangArgs,
     /// Rules and tests that the tables show; JSON has all.
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     top: usize,
@@ -40,7 +42,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let set = args.beside.load(&args.rules);
+    let set = args.beside.load(&args.rules, args.lang.lang());
     let broken = report_load(&set.report, terminal);
     let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
     if rules.is_empty() {
