@@ -6,27 +6,50 @@ use serde::de::{Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, Serializer};
 
+use crate::mapping::Laid;
 use crate::tree::{Map, Value};
 
 /// An ECS document; it lives until the next record is pushed.
 #[derive(Clone, Copy, Debug)]
 pub struct Document<'a> {
-    root: &'a Map<'a>,
+    form: Form<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form<'a> {
+    Tree(&'a Map<'a>),
+    Laid(Laid<'a>),
+}
+
+impl<'a> From<&'a Map<'a>> for Document<'a> {
+    fn from(root: &'a Map<'a>) -> Self {
+        let form = Form::Tree(root);
+        Self { form }
+    }
+}
+
+impl<'a> From<Laid<'a>> for Document<'a> {
+    fn from(laid: Laid<'a>) -> Self {
+        let form = Form::Laid(laid);
+        Self { form }
+    }
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn new(root: &'a Map<'a>) -> Self {
-        Self { root }
-    }
-
     /// The value at a dotted path.
     pub fn at(&self, path: &str) -> Option<Value<'a>> {
-        self.root.at(path)
+        match &self.form {
+            Form::Tree(root) => root.at(path),
+            Form::Laid(laid) => laid.at(path),
+        }
     }
 
-    /// The document as an object.
+    /// The document as an object, which may have to be made for this.
     pub fn root(&self) -> &'a Map<'a> {
-        self.root
+        match &self.form {
+            Form::Tree(root) => root,
+            Form::Laid(laid) => laid.root(),
+        }
     }
 
     /// Its JSON text, on one line.
@@ -39,7 +62,10 @@ impl<'a> Document<'a> {
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.root.serialize(serializer)
+        match &self.form {
+            Form::Tree(root) => root.serialize(serializer),
+            Form::Laid(laid) => laid.serialize(serializer),
+        }
     }
 }
 
@@ -47,7 +73,10 @@ impl<'de> Deserializer<'de> for Document<'de> {
     type Error = serde::de::value::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        Value::Map(self.root).deserialize_any(visitor)
+        match self.form {
+            Form::Tree(root) => Value::Map(root).deserialize_any(visitor),
+            Form::Laid(laid) => laid.deserialize_any(visitor),
+        }
     }
 
     forward_to_deserialize_any! {

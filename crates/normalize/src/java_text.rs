@@ -9,14 +9,49 @@ use bumpalo::collections::String;
 use smallvec::SmallVec;
 
 use crate::convert::java_double;
-use crate::tree::{Map, Value};
+use crate::tree::{Arena, Map, Value};
 
-/// The text of `value`, written into the arena of `at`.
-pub(crate) fn of<'a>(value: Value<'a>, at: &Map<'a>) -> &'a str {
-    let mut out = at.text_writer(128);
-    write(&mut out, value);
+/// The text of `value`, behind what `out` has.
+pub(crate) fn write<'a>(value: Value<'_>, mut out: String<'a>) -> &'a str {
+    append(&mut out, value);
     out.shrink_to_fit();
     out.into_bump_str()
+}
+
+/// Texts of this many UTF-16 units and more go without their flattened twin, as in Elastic's integrations: it is the
+/// length that a keyword of Elasticsearch can have.
+const FLATTENED_LIMIT: usize = 32_766;
+
+/// Whether the text of `value` is so long that the integrations keep nothing beside it.
+pub(crate) fn is_very_long(value: Value<'_>, at: &Arena) -> bool {
+    let mut room = FLATTENED_LIMIT;
+    // Nearly all are short by far, which is seen without writing them.
+    if fits(value, &mut room) {
+        return false;
+    }
+    let text = write(value, at.text_writer());
+    text.len() >= FLATTENED_LIMIT && text.encode_utf16().count() >= FLATTENED_LIMIT
+}
+
+/// Whether the text of `value` is sure to be shorter than `room`, which is lowered by what it may take.
+fn fits(value: Value<'_>, room: &mut usize) -> bool {
+    /// Brackets, and what stands round the entries of an object.
+    const BETWEEN: usize = 3;
+    /// The longest scalar that is no text.
+    const SCALAR: usize = 32;
+    let (bytes, inside): (usize, &mut dyn FnMut(&mut usize) -> bool) = match value {
+        Value::Text(text) => (text.len(), &mut |_| true),
+        Value::List(list) => (BETWEEN * (list.len() + 1), &mut |room| {
+            list.iter().all(|element| fits(*element, room))
+        }),
+        Value::Map(map) => (BETWEEN * (map.len() + 1), &mut |room| {
+            map.iter()
+                .all(|(key, element)| fits(Value::Text(key), room) && fits(element, room))
+        }),
+        _ => (SCALAR, &mut |_| true),
+    };
+    *room = room.saturating_sub(bytes);
+    *room > 0 && inside(room)
 }
 
 /// `String.hashCode`, spread as `HashMap` does before it picks a bucket.
@@ -66,7 +101,7 @@ fn by_bucket<'a>(map: &Map<'a>) -> SmallVec<[Bucketed<'a>; 12]> {
 }
 
 /// Appends the text of `value` to `out`.
-fn write(out: &mut String<'_>, value: Value<'_>) {
+fn append(out: &mut String<'_>, value: Value<'_>) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -81,7 +116,7 @@ fn write(out: &mut String<'_>, value: Value<'_>) {
                 if position > 0 {
                     out.push_str(", ");
                 }
-                write(out, *element);
+                append(out, *element);
             }
             out.push(']');
         }
@@ -106,5 +141,5 @@ fn write(out: &mut String<'_>, value: Value<'_>) {
 fn write_entry(out: &mut String<'_>, key: &str, value: Value<'_>) {
     out.push_str(key);
     out.push('=');
-    write(out, value);
+    append(out, value);
 }

@@ -3,12 +3,19 @@
 //! A table is plain data, shown by `--explain` and in the list of fields. To apply it, it is compiled into a
 //! [`Plan`], so that a record is walked once, whatever the number of rows, and no path is taken apart at run time.
 
+mod draft;
+mod layout;
+
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use crate::convert;
 use crate::tree::{KeyTable, Map, Value};
+
+use draft::{COMPLETED, Completed};
+pub(crate) use draft::{Draft, Laid};
+use layout::{Layout, Onto};
 
 /// One row of a mapping table.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +41,8 @@ pub enum How {
     Date,
     /// Left out where it is no IP address.
     Ip,
+    /// Written as Java's `Map.toString` would.
+    JavaText,
 }
 
 /// A row that keeps the value.
@@ -56,26 +65,34 @@ pub(crate) struct Plan {
     /// What to look for in the record's objects; the first is the record itself.
     sources: Vec<Source>,
     rows: Vec<Row>,
-    /// The document's objects, children before parents; the last is the document itself.
-    objects: Vec<Object>,
-    /// The document's fields, object by object.
-    fields: Vec<Target>,
+    layout: Layout,
     /// Number of looks.
     looks: usize,
-    /// Whether the tables have a field and an object of one name, so that the one stands in the way of the other.
-    tangled: bool,
+    /// Numbers of the fields that code sets.
+    sets: Vec<usize>,
+    /// Numbers and values of the constants.
+    constants: Vec<(usize, &'static str)>,
+    completed: Completed,
 }
 
 /// What a plan met at the paths that it was told to look at.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Looks<'a>(&'a [Found<'a>]);
+pub(crate) struct Looks<'a>(&'a [Value<'a>]);
 
 impl<'a> Looks<'a> {
     /// The value at a path, by the path's number; nothing where it is blank or missing.
     #[inline]
     pub(crate) fn get(self, number: usize) -> Option<Value<'a>> {
-        let found = self.0.get(number)?;
-        (found.number != MISSING).then_some(found.value)
+        present(*self.0.get(number)?)
+    }
+}
+
+/// A value, unless it stands for none.
+#[inline]
+fn present(value: Value<'_>) -> Option<Value<'_>> {
+    match value {
+        Value::Null => None,
+        value => Some(value),
     }
 }
 
@@ -105,90 +122,77 @@ struct Row {
     how: How,
 }
 
-/// An object of the document.
-#[derive(Debug, Default)]
-struct Object {
-    /// The fields of it, by number.
-    fields: Range<usize>,
-    /// Objects inside, by number.
-    children: Vec<(&'static str, usize)>,
-    /// How many entries it may have, and some that code adds later.
-    room: usize,
-}
-
-/// A field.
-#[derive(Debug)]
-struct Target {
-    path: &'static str,
-    key: &'static str,
-    /// The value, if it is always the same.
-    constant: Option<&'static str>,
-}
-
-/// What was found for a field, and the number of the row that found it.
-#[derive(Clone, Copy, Debug)]
-struct Found<'a> {
-    value: Value<'a>,
-    number: u16,
+/// What a plan is made of beside its tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extras<'t> {
+    /// Fields and their values, whatever stands there.
+    pub(crate) constants: &'t [(&'static str, &'static str)],
+    /// Paths of the record to look at on the way.
+    pub(crate) looks: &'t [&'static str],
+    /// Fields that code sets.
+    pub(crate) sets: &'t [&'static str],
+    /// Which of these are lists that go on where one stands in the document already.
+    pub(crate) lists: &'t [&'static str],
+    /// Whether it drafts documents, so that what every document has needs its place.
+    pub(crate) drafts: bool,
 }
 
 /// No row found anything.
 const MISSING: u16 = u16::MAX;
 
-/// Of an object with so many entries it is likely that code adds some more.
-const LARGE: usize = 4;
-
-/// Places for what code adds to a large object after its plan was applied.
-const SPARE: usize = 8;
-
 impl Plan {
     /// Compiles tables, in their order.
     pub(crate) fn of(tables: &[&'static [Mapping]]) -> Self {
-        Self::with(tables, &[], &[])
+        Self::with(tables, Extras::default())
     }
 
-    /// Compiles tables, constants (a field and its value, whatever stands there) and paths to look at on the way.
-    pub(crate) fn with(
-        tables: &[&'static [Mapping]],
-        constants: &[(&'static str, &'static str)],
-        looks: &[&'static str],
-    ) -> Self {
+    /// Compiles tables and what comes with them.
+    pub(crate) fn with(tables: &[&'static [Mapping]], extras: Extras<'_>) -> Self {
+        let table = || tables.iter().copied().flatten();
+        let mut layout = Layout::of(
+            table()
+                .map(|row| row.to)
+                .chain(extras.constants.iter().map(|(field, _)| *field))
+                .chain(extras.sets.iter().copied())
+                .chain(COMPLETED.into_iter().filter(|_| extras.drafts)),
+        );
+        for (field, _) in extras.constants {
+            layout.set_onto(field, Onto::Replace);
+        }
+        for row in table().filter(|row| row.how == How::JavaText) {
+            layout.set_late(row.to);
+        }
+        for field in extras.sets {
+            if table().all(|row| row.to != *field) {
+                layout.set_onto(field, Onto::Replace);
+            }
+        }
+        for field in extras.lists {
+            layout.set_onto(field, Onto::Append);
+        }
+        // All of them have a place.
+        let number = |field: &str| layout.number(field).unwrap_or(usize::MAX);
+        let constants = extras.constants.iter();
         let mut plan = Self {
             sources: vec![Source::default()],
             rows: Vec::new(),
-            objects: Vec::new(),
-            fields: Vec::new(),
-            looks: looks.len(),
-            tangled: false,
+            looks: extras.looks.len(),
+            sets: extras.sets.iter().map(|field| number(field)).collect(),
+            constants: constants.map(|(field, value)| (number(field), *value)).collect(),
+            completed: COMPLETED.map(number),
+            layout,
         };
-        let table = || tables.iter().copied().flatten();
-        let mut paths: Vec<&'static str> = Vec::new();
-        for path in table()
-            .map(|row| row.to)
-            .chain(constants.iter().map(|(field, _)| *field))
-        {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-        plan.lay_out(&paths, "");
-        for (field, value) in constants {
-            for target in plan.fields.iter_mut().filter(|target| target.path == *field) {
-                target.constant = Some(value);
-            }
-        }
         // The rows of one path stand together.
         let mut rows: Vec<(&'static str, Row)> = Vec::new();
         for (number, row) in (0..).zip(table()) {
-            let field = (0..).zip(&plan.fields).find(|(_, field)| field.path == row.to);
-            if let Some((field, _)) = field {
-                let how = row.how;
+            if let Some(field) = plan.layout.number(row.to) {
+                let (field, how) = (small(field), row.how);
                 rows.push((row.from, Row { field, number, how }));
             }
         }
-        for (field, path) in looks.iter().enumerate() {
+        for (number, path) in extras.looks.iter().enumerate() {
             let row = Row {
-                field: small(plan.fields.len() + field),
+                field: small(plan.layout.len() + number),
                 number: 0,
                 how: How::Keep,
             };
@@ -206,40 +210,6 @@ impl Plan {
             }
         }
         plan
-    }
-
-    /// Numbers the fields and objects beneath a prefix, which is empty or ends with a dot, and gives the number of its
-    /// own object.
-    fn lay_out(&mut self, paths: &[&'static str], prefix: &str) -> usize {
-        let (mut keys, mut inner): (Vec<&'static str>, Vec<&'static str>) = (Vec::new(), Vec::new());
-        for path in paths {
-            match path.strip_prefix(prefix).map(|rest| (rest, rest.split_once('.'))) {
-                Some((_, Some((key, _)))) if !inner.contains(&key) => inner.push(key),
-                Some((key, None)) => keys.push(key),
-                _ => {}
-            }
-        }
-        self.tangled |= keys.iter().any(|key| inner.contains(key));
-        let children: Vec<_> = inner
-            .into_iter()
-            .map(|key| (key, self.lay_out(paths, &format!("{prefix}{key}."))))
-            .collect();
-        let first = self.fields.len();
-        for path in paths {
-            if let Some(key) = path.strip_prefix(prefix)
-                && keys.contains(&key)
-            {
-                let constant = None;
-                self.fields.push(Target { path, key, constant });
-            }
-        }
-        let entries = children.len() + self.fields.len() - first;
-        self.objects.push(Object {
-            fields: first..self.fields.len(),
-            children,
-            room: entries + if entries >= LARGE { SPARE } else { 1 },
-        });
-        self.objects.len() - 1
     }
 
     /// The place of what is wanted of a path, made where there is none.
@@ -260,40 +230,29 @@ impl Plan {
     /// Copies what the tables name from `record` to `document`. What is null or empty is not copied, what stands in
     /// the document already is not replaced; of two rows for one field the first that has a value counts.
     pub(crate) fn apply<'a>(&self, record: &Map<'a>, document: &'a Map<'a>) -> Looks<'a> {
-        let found = self.found(record, document);
-        let (found, looks) = found.split_at_checked(self.fields.len()).unwrap_or((found, &[]));
-        if document.is_empty() && !self.tangled {
-            self.build(found, document);
-        } else {
-            for (field, found) in self.fields.iter().zip(found) {
-                if let Some(value) = field.constant {
-                    document.put_text(field.path, value);
-                } else if found.number != MISSING {
-                    document.put_new(field.path, found.value);
-                }
+        let (values, looks) = self.values(record, document).split_at_mut(self.layout.len());
+        for (number, text) in &self.constants {
+            if let Some(place) = values.get_mut(*number) {
+                *place = Value::Text(text);
             }
         }
+        self.layout.build(values, document);
         Looks(looks)
     }
 
-    /// Looks at what it was told to look at, and copies nothing.
-    pub(crate) fn look<'a>(&self, record: &'a Map<'a>) -> Looks<'a> {
-        let found = self.found(record, record);
-        Looks(found.get(self.fields.len()..).unwrap_or(&[]))
-    }
-
-    /// What the record has for each field and look.
-    fn found<'a>(&self, record: &Map<'a>, at: &Map<'a>) -> &'a [Found<'a>] {
-        let nothing = Found {
-            value: Value::Null,
-            number: MISSING,
+    /// What the record has for each field and look; null where it has nothing.
+    fn values<'a>(&self, record: &Map<'a>, at: &Map<'a>) -> &'a mut [Value<'a>] {
+        let count = self.layout.len() + self.looks;
+        let values = at.places(count, Value::Null);
+        let mut found = Found {
+            values,
+            numbers: SmallVec::from_elem(MISSING, count),
         };
-        let found = at.places(self.fields.len() + self.looks, nothing);
-        self.collect(record, 0, found, at);
-        found
+        self.collect(record, 0, &mut found, at);
+        found.values
     }
 
-    fn collect<'a>(&self, object: &Map<'a>, source: usize, found: &mut [Found<'a>], at: &Map<'a>) {
+    fn collect<'a>(&self, object: &Map<'a>, source: usize, found: &mut Found<'a>, at: &Map<'a>) {
         let Some(source) = self.sources.get(source) else {
             return;
         };
@@ -306,12 +265,20 @@ impl Plan {
             }
             let rows = usize::from(wanted.rows.start)..usize::from(wanted.rows.end);
             for row in self.rows.get(rows).unwrap_or(&[]) {
-                if let Some(found) = found.get_mut(usize::from(row.field))
-                    && row.number <= found.number
-                    && let Some(value) = converted(row.how, value, at)
+                let field = usize::from(row.field);
+                if let (Some(place), Some(number)) =
+                    (found.values.get_mut(field), found.numbers.get_mut(field))
+                    && row.number <= *number
                 {
-                    found.value = value;
-                    found.number = row.number;
+                    // Most values stay as they are; they go the short way, in registers.
+                    match row.how {
+                        How::Keep | How::JavaText => *place = value,
+                        how => match converted(how, value, at) {
+                            Some(value) => *place = value,
+                            None => continue,
+                        },
+                    }
+                    *number = row.number;
                 }
             }
             // The walk goes no deeper than the longest path of the tables.
@@ -320,36 +287,12 @@ impl Plan {
             }
         }
     }
+}
 
-    /// Fills an empty document, objects inside before those round them.
-    fn build<'a>(&self, found: &[Found<'a>], document: &'a Map<'a>) {
-        let mut built: SmallVec<[Option<&'a Map<'a>>; 16]> = SmallVec::new();
-        for (number, object) in self.objects.iter().enumerate() {
-            let mut here: Option<&'a Map<'a>> = None;
-            if number + 1 == self.objects.len() {
-                document.make_room(object.room);
-                here = Some(document);
-            }
-            let fields = self.fields.get(object.fields.clone()).unwrap_or(&[]);
-            let found = found.get(object.fields.clone()).unwrap_or(&[]);
-            for (field, found) in fields.iter().zip(found) {
-                let value = match field.constant {
-                    None if found.number == MISSING => continue,
-                    None => found.value,
-                    Some(text) => Value::Text(text),
-                };
-                here.get_or_insert_with(|| document.with_room(object.room))
-                    .add(field.key, value);
-            }
-            for (key, child) in &object.children {
-                if let Some(map) = built.get(*child).copied().flatten() {
-                    here.get_or_insert_with(|| document.with_room(object.room))
-                        .add(key, Value::Map(map));
-                }
-            }
-            built.push(here);
-        }
-    }
+/// What was found for each field, and the number of the row that found it.
+struct Found<'a> {
+    values: &'a mut [Value<'a>],
+    numbers: SmallVec<[u16; 128]>,
 }
 
 impl Source {
@@ -368,11 +311,11 @@ fn small(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(MISSING)
 }
 
-/// A value as a row of a table would have it.
-#[inline]
+/// A value as a row of a table would have it. What becomes a text of Java does so where the document is written.
+#[inline(never)]
 pub(crate) fn converted<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<Value<'a>> {
     match how {
-        How::Keep => Some(value),
+        How::Keep | How::JavaText => Some(value),
         How::Text => Some(Value::Text(convert::text(value, at)?)),
         How::Long => value.to_int().map(Value::Int),
         How::Date => convert::date(value, at).map(Value::Text),

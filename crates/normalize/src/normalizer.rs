@@ -377,7 +377,24 @@ impl<'n> Work<'_, 'n> {
         let paths = self
             .explain
             .then(|| record.object.map_or_else(Paths::of_text, Paths::of));
-        if let Err(reason) = source.normalize(record, &mut self.made) {
+        let refused = match source.draft(record) {
+            Some(Ok(draft)) => {
+                let laid = draft.complete(info, record, self.keep_original);
+                if !self.explain && self.enricher.is_none() {
+                    return self.outcome.documents.push(Normalised {
+                        source: info,
+                        document: laid.into(),
+                        explanations: Vec::new(),
+                        is_record: false,
+                    });
+                }
+                self.made.push(laid.root());
+                None
+            }
+            Some(Err(reason)) => Some(reason),
+            None => source.normalize(record, &mut self.made).err(),
+        };
+        if let Some(reason) = refused {
             let source_name = info.name;
             return self
                 .outcome
@@ -395,7 +412,7 @@ impl<'n> Work<'_, 'n> {
             }
             self.outcome.documents.push(Normalised {
                 source: info,
-                document: Document::new(root),
+                document: root.into(),
                 explanations,
                 is_record: index == ECS
                     && self.enricher.is_none()
@@ -421,7 +438,7 @@ impl<'n> Work<'_, 'n> {
                 if let Some(enricher) = self.enricher {
                     enricher.enrich(root);
                 }
-                let document = Document::new(root);
+                let document = root.into();
                 self.outcome.documents.push(Normalised {
                     source: info,
                     document,

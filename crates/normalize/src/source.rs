@@ -1,6 +1,6 @@
 //! What a source is: how its records are recognised, and how they become documents.
 
-use crate::mapping::Mapping;
+use crate::mapping::{Draft, Mapping};
 use crate::record::Record;
 use crate::tree::{Arena, Map};
 
@@ -78,6 +78,12 @@ pub trait Source: Send {
     /// Why the record becomes no document.
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped>;
 
+    /// Drafts the one document of `record`, where the source can; if not, [`normalize`](Self::normalize) is asked.
+    #[expect(private_interfaces, reason = "drafts are made and read in this crate alone")]
+    fn draft<'a>(&mut self, _record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+        None
+    }
+
     /// Adds the documents of records that are still held back, when no more records come.
     fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Vec<&'a Map<'a>>) {}
 }
@@ -89,6 +95,21 @@ impl Source for Stateless {
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
         out.push((self.0)(record)?);
         Ok(())
+    }
+}
+
+/// A source without state whose documents have fixed places.
+pub(crate) struct Drafted(pub(crate) for<'a> fn(&Record<'a>) -> Result<Draft<'a>, Dropped>);
+
+impl Source for Drafted {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+        out.push((self.0)(record)?.onto(record.document()));
+        Ok(())
+    }
+
+    fn draft<'a>(&mut self, record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+        // What an agent said is a document already.
+        record.agent.is_none().then(|| (self.0)(record))
     }
 }
 

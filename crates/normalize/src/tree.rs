@@ -51,6 +51,19 @@ impl Arena {
         Value::List(self.slice(values))
     }
 
+    /// A list of texts.
+    pub(crate) fn texts<'a>(&'a self, texts: &[&'a str]) -> Value<'a> {
+        Value::List(
+            self.bump
+                .alloc_slice_fill_iter(texts.iter().map(|text| Value::Text(text))),
+        )
+    }
+
+    /// A text that is written in place.
+    pub(crate) fn text_writer(&self) -> bumpalo::collections::String<'_> {
+        bumpalo::collections::String::with_capacity_in(128, &self.bump)
+    }
+
     /// A copy of `values`.
     #[inline]
     pub(crate) fn slice<'a>(&'a self, values: &[Value<'a>]) -> &'a [Value<'a>] {

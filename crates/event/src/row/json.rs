@@ -209,7 +209,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<bool, Stop> {
         self.string()?;
         match self.next() {

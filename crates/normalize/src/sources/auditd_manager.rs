@@ -5,10 +5,12 @@
 
 use std::sync::LazyLock;
 
-use crate::mapping::{Mapping, Plan, keep};
+use smallvec::SmallVec;
+
+use crate::mapping::{Mapping, keep};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
-use crate::tree::{Map, Value};
+use crate::tree::{Map, Value, same_key};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "auditd_manager",
@@ -40,9 +42,33 @@ const MOVES: &[Mapping] = &[
     keep("process.ppid", "process.parent.pid"),
 ];
 
-static MOVED: LazyLock<Plan> = LazyLock::new(|| {
-    let paths: Vec<&str> = MOVES.iter().map(|row| row.from).collect();
-    Plan::with(&[], &[], &paths)
+/// The moves out of one object.
+struct Moves {
+    /// The path of the object.
+    object: &'static str,
+    /// The key inside of it, and the path, object and key that it goes to.
+    keys: Vec<(&'static str, &'static Mapping, &'static str, &'static str)>,
+}
+
+/// [`MOVES`] by object.
+static MOVED: LazyLock<Vec<Moves>> = LazyLock::new(|| {
+    let mut moved: Vec<Moves> = Vec::new();
+    for row in MOVES {
+        let (Some((object, key)), Some((target, name))) =
+            (row.from.rsplit_once('.'), row.to.rsplit_once('.'))
+        else {
+            continue;
+        };
+        let moves = (key, row, target, name);
+        match moved.iter_mut().find(|moves| moves.object == object) {
+            Some(known) => known.keys.push(moves),
+            None => moved.push(Moves {
+                object,
+                keys: vec![moves],
+            }),
+        }
+    }
+    moved
 });
 
 const DERIVED: &[Derived] = &[
@@ -114,12 +140,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     };
     let filled = document.is_filled();
     underscore_keys(document);
-    let looks = MOVED.look(document);
-    for (number, row) in MOVES.iter().enumerate() {
-        if looks.get(number).is_some() {
-            document.rename(row.from, row.to);
-        }
-    }
+    move_values(filled, document);
     for (list, text) in [
         ("auditd.messages", "event.original"),
         ("auditd.warnings", "error.message"),
@@ -138,17 +159,50 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     }
     numbers(document);
     arguments(document);
-    if filled {
-        // Only what values were moved out of can be blank.
-        for (number, row) in MOVES.iter().enumerate() {
-            if looks.get(number).is_some() {
-                remove_emptied(row.from, document);
-            }
-        }
-    } else {
+    if !filled {
         document.prune();
     }
     Ok(document)
+}
+
+/// Moves what is no ECS to its place. Objects that lose all they have go too, if nothing else was blank.
+fn move_values<'a>(filled: bool, document: &'a Map<'a>) {
+    let mut moved: SmallVec<[(&'static Mapping, &'static str, &'static str, Value<'a>); 16]> =
+        SmallVec::new();
+    for moves in MOVED.iter() {
+        let Some(object) = document.map_at(moves.object) else {
+            continue;
+        };
+        object.take_out(|key, value| {
+            let row = moves.keys.iter().find(|(known, ..)| same_key(known, key));
+            match row {
+                Some((_, row, target, name)) if !value.is_blank() => {
+                    moved.push((row, target, name, value));
+                    true
+                }
+                _ => false,
+            }
+        });
+    }
+    // Many go to one object.
+    let mut last: Option<(&'static str, &'a Map<'a>)> = None;
+    for (row, target, name, value) in &moved {
+        let known = last.filter(|(known, _)| known == target).map(|(_, map)| map);
+        let map = known.or_else(|| document.child_at(target));
+        last = map.map(|map| (*target, map));
+        match map {
+            Some(map) if map.get(name).is_none() => map.add(name, *value),
+            // It stays where it was.
+            _ => {
+                document.put(row.from, *value);
+            }
+        }
+    }
+    if filled {
+        for (row, ..) in &moved {
+            remove_emptied(row.from, document);
+        }
+    }
 }
 
 /// Removes the objects on the way to `path` that are empty, from the inside out.

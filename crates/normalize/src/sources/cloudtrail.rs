@@ -10,10 +10,10 @@ use ahash::AHashMap;
 
 use crate::convert;
 use crate::java_text;
-use crate::mapping::{How, Mapping, Plan, keep, to};
+use crate::mapping::{Draft, Extras, How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
-use crate::tree::{Map, Value};
+use crate::source::{Confidence, Derived, Drafted, Dropped, SourceInfo, Stateless, derived};
+use crate::tree::{Arena, Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "aws_cloudtrail",
@@ -22,10 +22,10 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     module: "aws",
     dataset: "aws.cloudtrail",
     os: None,
-    mappings: &[ROOT, CLOUDTRAIL, IDENTITY, DIGEST],
+    mappings: &[ROOT, CLOUDTRAIL, PARTS, IDENTITY, DIGEST],
     derived: &[DERIVED],
     detect,
-    start: || Box::new(Stateless(normalize)),
+    start: || Box::new(Drafted(draft)),
 };
 
 /// Digest files lie beside log files and hold no events, so that they are skipped, unless CloudTrail was asked for by
@@ -52,15 +52,21 @@ fn is_digest(object: &Map<'_>) -> bool {
         .all(|key| object.get(key).is_some())
 }
 
-static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-    let paths: Vec<&str> = LOOKS.iter().map(|(_, path)| *path).collect();
+static PLAN: LazyLock<Plan> = LazyLock::new(|| plan(&[ROOT, CLOUDTRAIL, PARTS, IDENTITY]));
+static DIGEST_PLAN: LazyLock<Plan> = LazyLock::new(|| plan(&[ROOT, CLOUDTRAIL, PARTS, IDENTITY, DIGEST]));
+
+fn plan(tables: &[&'static [Mapping]]) -> Plan {
     Plan::with(
-        &[ROOT, CLOUDTRAIL, IDENTITY],
-        &[("cloud.provider", "aws"), ("event.kind", "event")],
-        &paths,
+        tables,
+        Extras {
+            constants: &[("cloud.provider", "aws"), ("event.kind", "event")],
+            looks: &LOOKS.map(|(_, path)| path),
+            sets: &SETS.map(|(_, field)| field),
+            lists: &["related.user", "related.ip", "related.hash"],
+            drafts: true,
+        },
     )
-});
-static DIGEST_PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[DIGEST]));
+}
 
 /// What code looks at, in the order of [`LOOKS`].
 #[derive(Clone, Copy)]
@@ -73,7 +79,6 @@ enum Look {
     Request,
     Response,
     Additional,
-    Service,
     Resources,
     EventName,
     EventSource,
@@ -82,7 +87,7 @@ enum Look {
     InsightSource,
 }
 
-const LOOKS: &[(Look, &str)] = &[
+const LOOKS: [(Look, &str); 14] = [
     (Look::ErrorCode, "errorCode"),
     (Look::ErrorMessage, "errorMessage"),
     (Look::UserName, "userIdentity.userName"),
@@ -91,13 +96,84 @@ const LOOKS: &[(Look, &str)] = &[
     (Look::Request, "requestParameters"),
     (Look::Response, "responseElements"),
     (Look::Additional, "additionalEventData"),
-    (Look::Service, "serviceEventDetails"),
     (Look::Resources, "resources"),
     (Look::EventName, "eventName"),
     (Look::EventSource, "eventSource"),
     (Look::DigestEnd, "digestEndTime"),
     (Look::InsightName, "insightDetails.eventName"),
     (Look::InsightSource, "insightDetails.eventSource"),
+];
+
+/// What code sets, in the order of [`SETS`].
+#[derive(Clone, Copy)]
+enum Set {
+    Action,
+    Provider,
+    Category,
+    Type,
+    Outcome,
+    RelatedUser,
+    RelatedIp,
+    RelatedHash,
+    FileHash,
+    TargetName,
+    TargetId,
+    ChangedName,
+    GroupName,
+    GroupId,
+    TlsVersion,
+    TlsProtocol,
+    SourceIp,
+    UserName,
+    Resources,
+    FlatRequest,
+    FlatResponse,
+    FlatAdditional,
+    FlatService,
+    MobileVersion,
+    MfaUsed,
+    LoginTo,
+}
+
+const SETS: [(Set, &str); 26] = [
+    (Set::Action, "event.action"),
+    (Set::Provider, "event.provider"),
+    (Set::Category, "event.category"),
+    (Set::Type, "event.type"),
+    (Set::Outcome, "event.outcome"),
+    (Set::RelatedUser, "related.user"),
+    (Set::RelatedIp, "related.ip"),
+    (Set::RelatedHash, "related.hash"),
+    (Set::FileHash, "file.hash.sha256"),
+    (Set::TargetName, "user.target.name"),
+    (Set::TargetId, "user.target.id"),
+    (Set::ChangedName, "user.changes.name"),
+    (Set::GroupName, "group.name"),
+    (Set::GroupId, "group.id"),
+    (Set::TlsVersion, "tls.version"),
+    (Set::TlsProtocol, "tls.version_protocol"),
+    (Set::SourceIp, "source.ip"),
+    (Set::UserName, "user.name"),
+    (Set::Resources, "aws.cloudtrail.resources"),
+    (Set::FlatRequest, "aws.cloudtrail.flattened.request_parameters"),
+    (Set::FlatResponse, "aws.cloudtrail.flattened.response_elements"),
+    (
+        Set::FlatAdditional,
+        "aws.cloudtrail.flattened.additional_eventdata",
+    ),
+    (Set::FlatService, "aws.cloudtrail.flattened.service_event_details"),
+    (
+        Set::MobileVersion,
+        "aws.cloudtrail.console_login.additional_eventdata.mobile_version",
+    ),
+    (
+        Set::MfaUsed,
+        "aws.cloudtrail.console_login.additional_eventdata.mfa_used",
+    ),
+    (
+        Set::LoginTo,
+        "aws.cloudtrail.console_login.additional_eventdata.login_to",
+    ),
 ];
 
 /// Beneath the document's root.
@@ -143,6 +219,40 @@ const CLOUDTRAIL: &[Mapping] = &[
         "aws.cloudtrail.session_credential_from_console",
     ),
     keep("insightDetails", "aws.cloudtrail.flattened.insight_details"),
+];
+
+/// The parts of an event that vary by call: each as Java text and, unless very long, as an object.
+const PARTS: &[Mapping] = &[
+    to(
+        How::JavaText,
+        "requestParameters",
+        "aws.cloudtrail.request_parameters",
+    ),
+    to(
+        How::JavaText,
+        "responseElements",
+        "aws.cloudtrail.response_elements",
+    ),
+    to(
+        How::JavaText,
+        "additionalEventData",
+        "aws.cloudtrail.additional_eventdata",
+    ),
+    to(
+        How::JavaText,
+        "serviceEventDetails",
+        "aws.cloudtrail.service_event_details",
+    ),
+    keep("requestParameters", "aws.cloudtrail.flattened.request_parameters"),
+    keep("responseElements", "aws.cloudtrail.flattened.response_elements"),
+    keep(
+        "additionalEventData",
+        "aws.cloudtrail.flattened.additional_eventdata",
+    ),
+    keep(
+        "serviceEventDetails",
+        "aws.cloudtrail.flattened.service_event_details",
+    ),
 ];
 
 /// Beneath `aws.cloudtrail.user_identity`.
@@ -259,10 +369,6 @@ const DERIVED: &[Derived] = &[
     derived("user.changes.name", &["requestParameters.newUserName"]),
     derived("tls.version", &["tlsDetails.tlsVersion"]),
     derived("tls.version_protocol", &["tlsDetails.tlsVersion"]),
-    derived("aws.cloudtrail.request_parameters", &["requestParameters"]),
-    derived("aws.cloudtrail.response_elements", &["responseElements"]),
-    derived("aws.cloudtrail.additional_eventdata", &["additionalEventData"]),
-    derived("aws.cloudtrail.service_event_details", &["serviceEventDetails"]),
     derived(
         "aws.cloudtrail.flattened.request_parameters.*",
         &["requestParameters"],
@@ -310,81 +416,72 @@ fn detect(record: &Record<'_>) -> Confidence {
     }
 }
 
-fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+fn draft<'a>(record: &Record<'a>) -> Result<Draft<'a>, Dropped> {
     let Some(event) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    let document = record.document();
     event.prune_as_read();
-    let looks = PLAN.apply(event, document);
+    let mut draft = PLAN.draft(event, record.arena);
+    if draft.looks().get(Look::DigestEnd as usize).is_some() {
+        draft = DIGEST_PLAN.draft(event, record.arena);
+        digest_hash(event, &mut draft);
+    }
+    let looks = draft.looks();
     let look = |look: Look| looks.get(look as usize);
-    if let Some(cloudtrail) = document.child("aws").and_then(|aws| aws.child("cloudtrail")) {
-        if look(Look::DigestEnd).is_some() {
-            DIGEST_PLAN.apply(event, document);
-            digest_hash(event, document);
-        }
-        let part = |place: Look, name: &'static str| render(look(place)?, name, cloudtrail);
-        let parts = Parts {
-            request: part(Look::Request, "request_parameters"),
-            response: part(Look::Response, "response_elements"),
-            additional: part(Look::Additional, "additional_eventdata"),
-        };
-        part(Look::Service, "service_event_details");
-        if let Some(resources) = look(Look::Resources) {
-            cloudtrail.set("resources", unique_resources(resources, event));
-        }
-        identities(look(Look::UserName), &parts, document);
-        if let Some(arn) = look(Look::UserArn).and_then(Value::as_text)
-            && document.at("user.name").is_none()
-            && let Some(name) = named_in_arn(arn)
-        {
-            document.put_text("user.name", name);
-        }
-        if look(Look::EventName).and_then(Value::as_text) == Some("ConsoleLogin") {
-            console_login(&parts, cloudtrail);
-        }
-        let failed = look(Look::ErrorCode).or(look(Look::ErrorMessage)).is_some();
-        let provider = look(Look::EventSource).and_then(Value::as_text).unwrap_or("");
-        categorize(failed, provider, &parts, document);
-        for (place, key) in [(Look::InsightName, "action"), (Look::InsightSource, "provider")] {
-            if let Some(value @ Value::Text(_)) = look(place)
-                && let Some(event) = document.child("event").filter(|event| event.get(key).is_none())
-            {
-                event.add(key, value);
-            }
-        }
-        if cloudtrail.is_empty() {
-            document.remove("aws");
+    let parts = Parts {
+        request: part(Set::FlatRequest, &mut draft),
+        response: part(Set::FlatResponse, &mut draft),
+        additional: part(Set::FlatAdditional, &mut draft),
+    };
+    part(Set::FlatService, &mut draft);
+    if let Some(resources) = look(Look::Resources) {
+        draft.set(Set::Resources as usize, unique_resources(resources, event));
+    }
+    identities(look(Look::UserName), &parts, &mut draft, event);
+    if draft.get(Set::UserName as usize).is_none()
+        && let Some(name) = look(Look::UserArn)
+            .and_then(Value::as_text)
+            .and_then(named_in_arn)
+    {
+        draft.set(Set::UserName as usize, Value::Text(name));
+    }
+    if look(Look::EventName).and_then(Value::as_text) == Some("ConsoleLogin") {
+        console_login(&parts, &mut draft);
+    }
+    let failed = look(Look::ErrorCode).or(look(Look::ErrorMessage)).is_some();
+    let provider = look(Look::EventSource).and_then(Value::as_text).unwrap_or("");
+    categorize(failed, provider, &parts, &mut draft);
+    for (place, field) in [
+        (Look::InsightName, Set::Action),
+        (Look::InsightSource, Set::Provider),
+    ] {
+        if let Some(value @ Value::Text(_)) = look(place) {
+            draft.fill(field as usize, value);
         }
     }
     if let Some(version) = look(Look::TlsVersion).and_then(Value::as_text) {
-        tls_version(version, document);
+        tls_version(version, &mut draft);
     }
-    if let Some(address) = document.child("source").and_then(|source| source.get("ip")) {
-        document.append_new("related.ip", address);
+    if let Some(address) = draft.get(Set::SourceIp as usize) {
+        draft.set(Set::RelatedIp as usize, record.arena.list(&[address]));
     }
-    Ok(document)
+    Ok(draft)
 }
 
-/// The parts of an event that vary by call; each is kept as Java text and, unless very long, as an object.
+/// The parts of an event that vary by call, where they are objects and not very long.
 struct Parts<'a> {
     request: Option<&'a Map<'a>>,
     response: Option<&'a Map<'a>>,
     additional: Option<&'a Map<'a>>,
 }
 
-/// Texts of this many UTF-16 units and more go without their flattened twin, as in the integration: it is the length
-/// that a keyword of Elasticsearch can have.
-const FLATTENED_LIMIT: usize = 32_766;
-
-/// Writes a part as Java text and, unless very long, as an object, which is given back.
-fn render<'a>(value: Value<'a>, name: &'static str, cloudtrail: &'a Map<'a>) -> Option<&'a Map<'a>> {
-    let text = java_text::of(value, cloudtrail);
-    cloudtrail.add(name, Value::Text(text));
-    if text.len() >= FLATTENED_LIMIT && text.encode_utf16().count() >= FLATTENED_LIMIT {
+/// The object of a part; one whose text is very long is taken away.
+fn part<'a>(set: Set, draft: &mut Draft<'a>) -> Option<&'a Map<'a>> {
+    let value = draft.get(set as usize)?;
+    if java_text::is_very_long(value, draft.arena()) {
+        draft.set(set as usize, Value::Null);
         return None;
     }
-    cloudtrail.child("flattened")?.set(name, value);
     value.as_map()
 }
 
@@ -432,29 +529,28 @@ fn unique_resources<'a>(resources: Value<'a>, at: &Map<'a>) -> Value<'a> {
 }
 
 /// Users and groups that the call is about.
-fn identities<'a>(caller: Option<Value<'a>>, parts: &Parts<'a>, document: &'a Map<'a>) {
+fn identities<'a>(caller: Option<Value<'a>>, parts: &Parts<'a>, draft: &mut Draft<'a>, at: &Map<'a>) {
     let text = |map: Option<&'a Map<'a>>, path: &str| -> Option<Value<'a>> {
-        let value = convert::text(map?.at(path)?, document)?;
+        let value = convert::text(map?.at(path)?, at)?;
         (!value.is_empty()).then_some(Value::Text(value))
     };
     let user = text(parts.request, "userName");
     let new_user = text(parts.request, "newUserName");
-    let caller = caller
-        .and_then(|value| convert::text(value, document))
-        .map(Value::Text);
-    for name in [caller, user, new_user].into_iter().flatten() {
-        document.append_new("related.user", name);
-    }
+    let caller = caller.and_then(|value| convert::text(value, at)).map(Value::Text);
+    draft.extend_new(
+        Set::RelatedUser as usize,
+        [caller, user, new_user].into_iter().flatten(),
+    );
     let fields = [
-        ("user.target.name", user),
-        ("user.changes.name", new_user),
-        ("group.name", text(parts.request, "groupName")),
-        ("group.id", text(parts.response, "group.groupId")),
-        ("user.target.id", text(parts.response, "user.userId")),
+        (Set::TargetName, user),
+        (Set::ChangedName, new_user),
+        (Set::GroupName, text(parts.request, "groupName")),
+        (Set::GroupId, text(parts.response, "group.groupId")),
+        (Set::TargetId, text(parts.response, "user.userId")),
     ];
     for (field, value) in fields {
         if let Some(value) = value {
-            document.put(field, value);
+            draft.set(field as usize, value);
         }
     }
 }
@@ -477,84 +573,73 @@ fn named_in_arn(arn: &str) -> Option<&str> {
     name.filter(|name| !name.is_empty())
 }
 
-fn console_login<'a>(parts: &Parts<'a>, cloudtrail: &'a Map<'a>) {
+fn console_login<'a>(parts: &Parts<'a>, draft: &mut Draft<'a>) {
     let Some(additional) = parts.additional else {
         return;
     };
-    let target = || cloudtrail.child("console_login")?.child("additional_eventdata");
-    for (from, name) in [("MobileVersion", "mobile_version"), ("MFAUsed", "mfa_used")] {
-        if let (Some(value), Some(target)) =
-            (additional.get(from), additional.get(from).and_then(|_| target()))
-        {
-            target.set(name, Value::Bool(value.as_text() != Some("No")));
+    for (from, field) in [("MobileVersion", Set::MobileVersion), ("MFAUsed", Set::MfaUsed)] {
+        if let Some(value) = additional.get(from) {
+            draft.set(field as usize, Value::Bool(value.as_text() != Some("No")));
         }
     }
-    if let (Some(value), Some(target)) = (
-        additional.get("LoginTo"),
-        additional.get("LoginTo").and_then(|_| target()),
-    ) {
-        target.set("login_to", value);
+    if let Some(value) = additional.get("LoginTo") {
+        draft.set(Set::LoginTo as usize, value);
     }
 }
 
-fn digest_hash<'a>(event: &Map<'a>, document: &'a Map<'a>) {
+fn digest_hash<'a>(event: &Map<'a>, draft: &mut Draft<'a>) {
     if event.text_at("previousDigestHashAlgorithm") == Some("SHA-256")
         && let Some(hash) = event.get("previousDigestSignature")
     {
-        document.put("file.hash.sha256", hash);
-        document.append_new("related.hash", hash);
+        draft.set(Set::FileHash as usize, hash);
+        draft.extend_new(Set::RelatedHash as usize, [hash]);
     }
 }
 
 /// `TLSv1.2` is version `1.2` of protocol `tls`.
-fn tls_version<'a>(text: &'a str, document: &'a Map<'a>) {
-    if let Some((protocol, version)) = text.split_once('v')
-        && let Some(tls) = document.child("tls")
-    {
-        tls.set("version_protocol", Value::Text(lowercase(protocol, tls)));
-        tls.set("version", Value::Text(version));
+fn tls_version<'a>(text: &'a str, draft: &mut Draft<'a>) {
+    if let Some((protocol, version)) = text.split_once('v') {
+        let protocol = lowercase(protocol, draft.arena());
+        draft.set(Set::TlsProtocol as usize, Value::Text(protocol));
+        draft.set(Set::TlsVersion as usize, Value::Text(version));
     }
 }
 
-fn lowercase<'a>(text: &'a str, at: &Map<'a>) -> &'a str {
+fn lowercase<'a>(text: &'a str, arena: &'a Arena) -> &'a str {
     match text {
         "TLS" => "tls",
         "Success" => "success",
         "Failure" => "failure",
-        other => at.text(&other.to_lowercase()),
+        other => arena.text(&other.to_lowercase()),
     }
 }
 
 /// Category, type and outcome.
-fn categorize<'a>(failed: bool, provider: &str, parts: &Parts<'a>, document: &'a Map<'a>) {
-    let Some(target) = document.child("event") else {
-        return;
-    };
+fn categorize<'a>(failed: bool, provider: &str, parts: &Parts<'a>, draft: &mut Draft<'a>) {
     let mut outcome = if failed { "failure" } else { "success" };
-    let action = target.get("action").and_then(Value::as_filled_text);
+    let action = draft.get(Set::Action as usize).and_then(Value::as_filled_text);
     if action == Some("ConsoleLogin")
         && let Some(login) = parts
             .response
             .and_then(|response| response.text_at("ConsoleLogin"))
     {
-        outcome = lowercase(login, target);
+        outcome = lowercase(login, draft.arena());
     }
-    target.set("outcome", Value::Text(outcome));
+    draft.set(Set::Outcome as usize, Value::Text(outcome));
     let Some(action) = action else {
-        target.set("type", Value::List(&[Value::Text("info")]));
-        return;
+        return draft.set_texts(Set::Type as usize, &["info"]);
     };
     match class_of(action) {
         Some((category, types)) => {
-            target.put_texts("category", &[category]);
-            target.put_texts("type", types);
+            draft.set_texts(Set::Category as usize, &[category]);
+            draft.set_texts(Set::Type as usize, types);
         }
         None => {
-            target.put_texts("category", &[category_of_unlisted(provider)]);
+            draft.set_texts(Set::Category as usize, &[category_of_unlisted(provider)]);
             match type_of_unlisted(action) {
-                Some(kind) => target.put_texts("type", &["info", kind]),
-                None => target.put_texts("type", &["info"]),
-            };
+                Some(kind) => draft.set_texts(Set::Type as usize, &["info", kind]),
+                None => draft.set_texts(Set::Type as usize, &["info"]),
+            }
         }
     }
 }

@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 use super::azure::{self, platform};
 use crate::convert;
 use crate::json;
-use crate::mapping::{How, Looks, Mapping, Plan, keep, to};
+use crate::mapping::{Draft, Extras, How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, Stateless, derived};
+use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
 use crate::tree::{Map, Value};
 
 /// Audit events of AKS inside of its platform logs. Rules ask for them under both names, so that each becomes two
@@ -63,15 +63,33 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     mappings: &[FIELDS],
     derived: &[DERIVED],
     detect,
-    start: || Box::new(Stateless(normalize)),
+    start: || Box::new(Audit),
 };
 
+struct Audit;
+
+impl Source for Audit {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+        out.push(normalize(record)?);
+        Ok(())
+    }
+
+    fn draft<'a>(&mut self, record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+        let is_new = record.agent.is_none() && read_already(record).is_none();
+        is_new.then(|| draft(record))
+    }
+}
+
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
-    let paths: Vec<&str> = LOOKS.iter().map(|(_, path)| *path).collect();
     Plan::with(
         &[FIELDS],
-        &[("orchestrator.type", "kubernetes"), ("event.kind", "event")],
-        &paths,
+        Extras {
+            constants: &[("orchestrator.type", "kubernetes"), ("event.kind", "event")],
+            looks: &LOOKS.map(|(_, path)| path),
+            sets: &SETS.map(|(_, field)| field),
+            lists: &["related.user", "related.ip", "container.image.name"],
+            drafts: true,
+        },
     )
 });
 
@@ -91,7 +109,7 @@ enum Look {
     Extra,
 }
 
-const LOOKS: &[(Look, &str)] = &[
+const LOOKS: [(Look, &str); 11] = [
     (Look::Verb, "verb"),
     (Look::Code, "responseStatus.code"),
     (Look::Annotations, "annotations"),
@@ -103,6 +121,36 @@ const LOOKS: &[(Look, &str)] = &[
     (Look::Response, "responseObject"),
     (Look::Uri, "requestURI"),
     (Look::Extra, "user.extra"),
+];
+
+/// What code sets, in the order of [`SETS`].
+#[derive(Clone, Copy)]
+enum Set {
+    Time,
+    Category,
+    Type,
+    Outcome,
+    Audit,
+    Path,
+    Provider,
+    RelatedUser,
+    RelatedIp,
+    Image,
+    SourceIp,
+}
+
+const SETS: [(Set, &str); 11] = [
+    (Set::Time, "@timestamp"),
+    (Set::Category, "event.category"),
+    (Set::Type, "event.type"),
+    (Set::Outcome, "event.outcome"),
+    (Set::Audit, "kubernetes.audit"),
+    (Set::Path, "url.path"),
+    (Set::Provider, "cloud.provider"),
+    (Set::RelatedUser, "related.user"),
+    (Set::RelatedIp, "related.ip"),
+    (Set::Image, "container.image.name"),
+    (Set::SourceIp, "source.ip"),
 ];
 
 const FIELDS: &[Mapping] = &[
@@ -198,59 +246,68 @@ fn aks_log<'a>(object: &Map<'a>) -> Option<Value<'a>> {
         .then(|| object.at("properties.log"))?
 }
 
+/// The event that an agent read into its place already.
+fn read_already<'a>(record: &Record<'a>) -> Option<&'a Map<'a>> {
+    record.object?.map_at("kubernetes.audit")
+}
+
 pub(super) fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
+    let document = match record.object {
+        Some(object) if read_already(record).is_some() => object,
+        _ => record.document(),
+    };
+    Ok(draft(record)?.onto(document))
+}
+
+fn draft<'a>(record: &Record<'a>) -> Result<Draft<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    let (document, audit) = match object.map_at("kubernetes.audit") {
-        // The agent read the event into its place already.
-        Some(audit) => (object, audit),
-        None => {
-            let document = record.document();
-            let audit = match aks_log(object) {
-                Some(log) => unwrap_aks(record, object, log, document)?,
-                None => object,
-            };
-            (document, audit)
-        }
+    let around = match aks_log(object) {
+        Some(log) if read_already(record).is_none() => Some(unwrap_aks(record, object, log)?),
+        _ => None,
     };
+    let audit = around.or_else(|| read_already(record)).unwrap_or(object);
     audit.prune_as_read();
-    unwrap_gke(audit, document);
-    let looks = PLAN.apply(audit, document);
+    let from_gke = unwrap_gke(audit);
+    let mut draft = PLAN.draft(audit, record.arena);
+    let looks = draft.looks();
     for part in [Look::Request, Look::Response] {
         if let Some(part) = looks.get(part as usize).and_then(Value::as_map) {
             part.remove("metadata");
         }
     }
-    if let Some(kubernetes) = document.child("kubernetes") {
-        kubernetes.set("audit", Value::Map(audit));
+    draft.set(Set::Audit as usize, Value::Map(audit));
+    if around.is_some()
+        && let Some(time) = object.get("time").and_then(|time| convert::date(time, object))
+    {
+        draft.set(Set::Time as usize, Value::Text(time));
     }
     if let Some(uri) = looks.get(Look::Uri as usize).and_then(Value::as_filled_text) {
-        let path = uri.split_once('?').map_or(uri, |(path, _)| path);
-        document.put_text("url.path", path);
+        let query = memchr::memchr(b'?', uri.as_bytes());
+        let path = query.and_then(|query| uri.get(..query)).unwrap_or(uri);
+        draft.set(Set::Path as usize, Value::Text(path));
     }
     // The authenticator of EKS says which role of AWS a user is.
-    if let Some(extra) = looks.get(Look::Extra as usize).and_then(Value::as_map)
-        && ["arn", "canonicalArn", "accessKeyId"]
-            .iter()
-            .any(|key| extra.get(key).is_some())
-    {
-        document.put_text("cloud.provider", "aws");
+    let from_eks = looks
+        .get(Look::Extra as usize)
+        .and_then(Value::as_map)
+        .is_some_and(|extra| {
+            extra
+                .iter()
+                .any(|(key, _)| matches!(key, "arn" | "canonicalArn" | "accessKeyId"))
+        });
+    let providers = [(from_eks, "aws"), (from_gke, "gcp"), (around.is_some(), "azure")];
+    if let Some((_, provider)) = providers.iter().find(|(holds, _)| *holds) {
+        draft.set(Set::Provider as usize, Value::Text(provider));
     }
-    related(looks, document);
-    if let Some(event) = document.child("event") {
-        classify(looks, event);
-    }
-    Ok(document)
+    related(&mut draft);
+    classify(&mut draft);
+    Ok(draft)
 }
 
 /// AKS: the event is JSON text in `properties.log`; what is round it is kept beside the event.
-fn unwrap_aks<'a>(
-    record: &Record<'a>,
-    object: &'a Map<'a>,
-    log: Value<'a>,
-    document: &'a Map<'a>,
-) -> Result<&'a Map<'a>, Dropped> {
+fn unwrap_aks<'a>(record: &Record<'a>, object: &'a Map<'a>, log: Value<'a>) -> Result<&'a Map<'a>, Dropped> {
     let audit = match log {
         Value::Text(text) => json::parse(record.arena, text).ok().and_then(Value::as_map),
         other => other.as_map(),
@@ -264,9 +321,6 @@ fn unwrap_aks<'a>(
         rest.remove("log");
         around.set("properties", Value::Map(rest));
     }
-    if let Some(time) = around.get("time").and_then(|time| convert::date(time, document)) {
-        document.put_text("@timestamp", time);
-    }
     for (from, to) in [
         ("operationName", "operation_name"),
         ("resourceId", "resource_id"),
@@ -278,17 +332,16 @@ fn unwrap_aks<'a>(
         around.rename(from, to);
     }
     audit.set("aks_metadata", Value::Map(around));
-    document.put_text("cloud.provider", "azure");
     Ok(audit)
 }
 
-/// GKE: a log entry of Google Cloud, whose parts get the names that they have in an audit event.
-fn unwrap_gke<'a>(audit: &'a Map<'a>, document: &'a Map<'a>) {
+/// GKE: a log entry of Google Cloud, whose parts get the names that they have in an audit event. Whether it is one.
+fn unwrap_gke<'a>(audit: &'a Map<'a>) -> bool {
     if !audit
         .iter()
         .any(|(key, _)| matches!(key, "protoPayload" | "insertId" | "receiveTimestamp" | "labels"))
     {
-        return;
+        return false;
     }
     let entry = audit.map_at("protoPayload").is_some();
     for (from, to) in [
@@ -308,32 +361,31 @@ fn unwrap_gke<'a>(audit: &'a Map<'a>, document: &'a Map<'a>) {
         {
             payload.remove("status");
         }
-        document.put_text("cloud.provider", "gcp");
     }
+    entry
 }
 
-fn related<'a>(looks: Looks<'a>, document: &'a Map<'a>) {
-    for look in [Look::UserId, Look::UserName, Look::Impersonated] {
-        if let Some(user @ Value::Text(_)) = looks.get(look as usize) {
-            document.append_new("related.user", user);
-        }
-    }
-    match document.at("source.ip") {
-        Some(Value::List([ip])) => document.append_new("related.ip", *ip),
-        Some(Value::List(list)) => document.extend_new("related.ip", list.iter().copied()),
-        Some(ip) => document.append_new("related.ip", ip),
+fn related<'a>(draft: &mut Draft<'a>) {
+    let looks = draft.looks();
+    let users = [Look::UserId, Look::UserName, Look::Impersonated];
+    let users = users.iter().filter_map(|look| looks.get(*look as usize));
+    draft.extend_new(
+        Set::RelatedUser as usize,
+        users.filter(|user| user.as_text().is_some()),
+    );
+    match draft.get(Set::SourceIp as usize) {
+        Some(Value::List(list)) => draft.extend_new(Set::RelatedIp as usize, list.iter().copied()),
+        Some(ip) => draft.extend_new(Set::RelatedIp as usize, [ip]),
         None => {}
     }
-    let Some(containers) = looks.get(Look::Containers as usize).and_then(Value::as_list) else {
-        return;
-    };
-    let images = containers
-        .iter()
-        .filter_map(|container| container.as_map()?.get("image"));
-    document.extend_new("container.image.name", images);
+    if let Some(containers) = looks.get(Look::Containers as usize).and_then(Value::as_list) {
+        let image = |container: &Value<'a>| container.as_map()?.get("image");
+        draft.extend_new(Set::Image as usize, containers.iter().filter_map(image));
+    }
 }
 
-fn classify<'a>(looks: Looks<'a>, event: &'a Map<'a>) {
+fn classify(draft: &mut Draft<'_>) {
+    let looks = draft.looks();
     let code = looks.get(Look::Code as usize).and_then(Value::to_int);
     let mut outcome = code.map(|code| {
         if matches!(code, 0 | 100..400) {
@@ -351,12 +403,12 @@ fn classify<'a>(looks: Looks<'a>, event: &'a Map<'a>) {
         annotations.rename_keys(|key| annotations.underscored(key, b'.'));
     }
     if let Some(outcome) = outcome {
-        event.set("outcome", Value::Text(outcome));
+        draft.set(Set::Outcome as usize, Value::Text(outcome));
     }
     if let Some(verb) = looks.get(Look::Verb as usize).and_then(Value::as_text) {
-        event.put_texts("category", &["configuration"]);
-        event.put_texts(
-            "type",
+        draft.set_texts(Set::Category as usize, &["configuration"]);
+        draft.set_texts(
+            Set::Type as usize,
             match verb {
                 "get" | "list" | "watch" | "proxy" => &["access"],
                 "create" | "connect" => &["creation"],

@@ -53,28 +53,47 @@ pub(crate) fn has_byte(key: &str, byte: u8) -> bool {
     stands_in(head) || stands_in(tail)
 }
 
-/// Numbers keys that are known from the start. Small, for it lies in the way of every record: the bytes that are
-/// searched fit a few lines of cache.
+/// Numbers keys that are known from the start. It lies in the way of every record: one look tells whether a key is
+/// there, for no two of the known keys share a place.
 #[derive(Debug, Default)]
 pub(crate) struct KeyTable {
-    /// Number of a key and one, or zero; as long as a power of two, at most a quarter full.
-    slots: Vec<u16>,
+    /// As long as a power of two.
+    places: Vec<Place>,
+    /// What the hash is mixed with, chosen so that no two keys collide.
+    seed: u64,
     keys: Vec<&'static str>,
 }
 
+/// A key, as far as it can be told without looking at its text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    head: u64,
+    tail: u64,
+    /// No text is as long as that of a place that is not taken.
+    len: u32,
+    number: u32,
+}
+
+const VACANT: Place = Place {
+    head: 0,
+    tail: 0,
+    len: u32::MAX,
+    number: 0,
+};
+
 impl KeyTable {
     /// The number of `key`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, key: &str) -> Option<usize> {
-        let mask = self.slots.len().wrapping_sub(1);
-        let mut place = Self::hash(key);
-        loop {
-            let number = usize::from(*self.slots.get(place & mask)?).checked_sub(1)?;
-            if self.keys.get(number).is_some_and(|known| same_key(known, key)) {
-                return Some(number);
-            }
-            place = place.wrapping_add(1);
-        }
+        let (head, tail) = marks(key.as_bytes());
+        let hash = Self::hash(self.seed, head, tail, key.len());
+        let place = self.places.get(hash & self.places.len().wrapping_sub(1))?;
+        let number = place.number as usize;
+        let is_same = place.len as usize == key.len()
+            && place.head == head
+            && place.tail == tail
+            && (key.len() <= 16 || self.keys.get(number).is_some_and(|known| *known == key));
+        is_same.then_some(number)
     }
 
     /// The number of `key`; keys are numbered as they come.
@@ -83,29 +102,63 @@ impl KeyTable {
             return known;
         }
         self.keys.push(key);
-        self.slots = vec![0; (self.keys.len() * 4).next_power_of_two()];
-        for (number, key) in (1..).zip(&self.keys) {
-            let mut place = Self::hash(key);
-            loop {
-                let mask = self.slots.len() - 1;
-                match self.slots.get_mut(place & mask) {
-                    Some(slot) if *slot == 0 => break *slot = number,
-                    _ => place = place.wrapping_add(1),
-                }
-            }
+        let mut size = (self.keys.len() * 2).next_power_of_two();
+        // The more places there are, the sooner a seed is found.
+        while size <= MOST_PLACES
+            && !(1..=SEEDS).any(|seed| self.lay_out(size, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
+        {
+            size *= 2;
         }
         self.keys.len() - 1
     }
 
-    /// Where the search for a key begins. Keys in records may be chosen to collide, but only with the fixed keys of
-    /// the table, which are few.
+    /// Lays the keys out; whether each has a place of its own.
+    fn lay_out(&mut self, size: usize, seed: u64) -> bool {
+        self.seed = seed;
+        self.places.clear();
+        self.places.resize(size, VACANT);
+        for (number, key) in (0..).zip(&self.keys) {
+            let (head, tail) = marks(key.as_bytes());
+            let hash = Self::hash(seed, head, tail, key.len());
+            match (self.places.get_mut(hash & (size - 1)), u32::try_from(key.len())) {
+                (Some(place), Ok(len)) if place.len == VACANT.len => {
+                    *place = Place {
+                        head,
+                        tail,
+                        len,
+                        number,
+                    };
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Where a key stands. Keys in records may be chosen to collide, but only with the one key of the table that is
+    /// there.
     #[inline(always)]
-    fn hash(key: &str) -> usize {
-        let (head, tail) = ends(key.as_bytes());
-        let mixed = (head ^ tail.rotate_left(23) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    fn hash(seed: u64, head: u64, tail: u64, len: usize) -> usize {
+        let mixed = (head ^ tail.rotate_left(23) ^ len as u64).wrapping_mul(seed);
         (mixed >> 40) as usize
     }
 }
+
+/// What tells keys apart: all of a key of up to sixteen bytes, and three parts of a longer one.
+#[inline(always)]
+fn marks(key: &[u8]) -> (u64, u64) {
+    let (head, tail) = ends(key);
+    match key.get(key.len() / 2..).and_then(<[u8]>::first_chunk) {
+        Some(middle) if key.len() > 16 => (head, tail ^ u64::from_le_bytes(*middle).rotate_left(7)),
+        _ => (head, tail),
+    }
+}
+
+/// A table of so many places has room for all keys that people write, unless two of them have the same marks.
+const MOST_PLACES: usize = 1 << 14;
+
+/// So many seeds are tried before a table gets more places.
+const SEEDS: u64 = 500;
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +218,16 @@ mod tests {
         for (number, key) in known.iter().enumerate() {
             assert_eq!(table.get(key), Some(number), "{key}");
             assert_eq!(table.number(key), number, "{key}");
+        }
+        let mut many = KeyTable::default();
+        let names: Vec<&'static str> = (0..300)
+            .map(|number| &*format!("aLongNameOfAKeyWith{number}InIt").leak())
+            .collect();
+        for (number, name) in names.iter().enumerate() {
+            assert_eq!(many.number(name), number);
+        }
+        for (number, name) in names.iter().enumerate() {
+            assert_eq!(many.get(name), Some(number));
         }
         assert!(unknown.iter().all(|key| table.get(key).is_none()));
         assert_eq!(KeyTable::default().get("a"), None);

@@ -221,6 +221,15 @@ impl<'a> Map<'a> {
         Some((here?, head))
     }
 
+    /// The object at a path, made where there is none; nothing where another kind of value stands in the way.
+    pub(crate) fn child_at(&self, path: &'a str) -> Option<&'a Map<'a>> {
+        match self.parent_of(path) {
+            Some((map, key)) => map.child(key),
+            None if split_path(path).1.is_none() => self.child(path),
+            None => None,
+        }
+    }
+
     /// Sets the value at a path, making objects on the way. Gives false, and does nothing, where a step of the
     /// path holds something else than an object.
     pub fn put(&self, path: &'a str, value: Value<'a>) -> bool {
@@ -406,6 +415,25 @@ impl<'a> Map<'a> {
         self.len.set(len);
     }
 
+    /// Takes out the entries for which `take` holds.
+    pub(crate) fn take_out(&self, mut take: impl FnMut(&'a str, Value<'a>) -> bool) {
+        let entries = self.entries();
+        let mut len = 0;
+        for (position, entry) in entries.iter().enumerate() {
+            let (key, value) = entry.get();
+            if take(key, value) {
+                continue;
+            }
+            if len < position
+                && let Some(place) = entries.get(len)
+            {
+                place.set((key, value));
+            }
+            len += 1;
+        }
+        self.len.set(len);
+    }
+
     /// Gives entries other keys, where `rename` has one for them.
     #[inline]
     pub fn rename_keys(&self, rename: impl Fn(&'a str) -> Option<&'a str>) {
@@ -430,14 +458,11 @@ impl<'a> Map<'a> {
 
     #[inline(never)]
     fn with_underscores(&self, key: &str, character: u8) -> &'a str {
-        let mut out = self.text_writer(key.len());
-        for (position, part) in key.split(char::from(character)).enumerate() {
-            if position > 0 {
-                out.push('_');
-            }
-            out.push_str(part);
-        }
-        out.into_bump_str()
+        let bytes = key.bytes();
+        let bytes = bytes.map(|byte| if byte == character { b'_' } else { byte });
+        let bytes = self.bump.alloc_slice_fill_iter(bytes);
+        // One character of ASCII in place of another leaves the text one.
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 
     /// Removes nulls, empty strings, empty arrays and empty objects, from the inside out.
@@ -465,16 +490,42 @@ impl<'a> Map<'a> {
                 return;
             }
         }
-        let bump = self.bump;
-        self.retain(|_, value| prune(bump, value, false));
+        self.prune_entries(false);
+    }
+
+    /// Removes the entries that are blank when they are pruned, and writes only where something changes.
+    fn prune_entries(&self, as_read: bool) {
+        let entries = self.entries();
+        let mut kept = entries.iter();
+        let mut len = 0;
+        for entry in entries {
+            let is_here = |place: &Entry<'a>| std::ptr::eq(place, entry);
+            match entry.get() {
+                (_, Value::Null) => continue,
+                (_, Value::Text("")) => continue,
+                (key, value @ (Value::Map(_) | Value::List(_))) => {
+                    let Some(pruned) = prune(self.bump, value, as_read) else {
+                        continue;
+                    };
+                    if let Some(place) = kept.next() {
+                        place.set((key, pruned));
+                    }
+                }
+                _ => match kept.next() {
+                    Some(place) if !is_here(place) => place.set(entry.get()),
+                    _ => {}
+                },
+            }
+            len += 1;
+        }
+        self.len.set(len);
     }
 
     /// Like [`prune`](Self::prune), of an object that is as it was read: parts in which reading met nothing blank are
     /// not looked through.
     pub(crate) fn prune_as_read(&self) {
         if !self.filled.get() {
-            let bump = self.bump;
-            self.retain(|_, value| prune(bump, value, true));
+            self.prune_entries(true);
         }
     }
 
