@@ -1,8 +1,9 @@
 //! AWS CloudTrail events, Insights events and digests.
 //!
 //! Record: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>.
-//! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, what an Insights event is about, and a category (with a type beside
-//! `info` for snapshots and images) for the calls that it leaves without one.
+//! Beyond what Elastic's integration sets: `cloud.provider`, `related.ip`, how an instance got its role's credentials
+//! (`ec2_role_delivery`), what a service gave credentials to (`in_scope_of`), what an Insights event is about, and a
+//! category (with a type beside `info` for snapshots and images) for the calls that it leaves without one.
 
 use std::sync::LazyLock;
 
@@ -291,6 +292,18 @@ const IDENTITY: &[Mapping] = &[
     keep(
         "userIdentity.sessionContext.sessionIssuer.accountId",
         "aws.cloudtrail.user_identity.session_context.session_issuer.account_id",
+    ),
+    keep(
+        "userIdentity.sessionContext.ec2RoleDelivery",
+        "aws.cloudtrail.user_identity.session_context.ec2_role_delivery",
+    ),
+    keep(
+        "userIdentity.inScopeOf.issuerType",
+        "aws.cloudtrail.user_identity.in_scope_of.issuer_type",
+    ),
+    keep(
+        "userIdentity.inScopeOf.credentialsIssuedTo",
+        "aws.cloudtrail.user_identity.in_scope_of.credentials_issued_to",
     ),
 ];
 

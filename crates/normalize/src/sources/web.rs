@@ -6,6 +6,7 @@
 //! table like any other record.
 
 pub(super) mod access;
+mod asked;
 pub(super) mod aws;
 pub(super) mod envoy;
 pub(super) mod squid;
@@ -36,6 +37,8 @@ pub(super) const DERIVED: &[Derived] = &[
     derived("url.port", &["request"]),
     derived("url.username", &["request"]),
     derived("url.password", &["request"]),
+    derived("neph.url.decoded", &["request"]),
+    derived("neph.url.hosts", &["request"]),
     derived("source.address", &["client"]),
     derived("source.ip", &["client"]),
     derived("source.port", &["client"]),
@@ -81,6 +84,7 @@ pub(super) fn target<'a>(document: &'a Map<'a>, asked: &'a str) {
         return;
     }
     document.put_text("url.original", asked);
+    asked::set(document, asked);
     if document.at("http.request.method").and_then(Value::as_text) == Some("CONNECT") {
         return authority(document, asked);
     }

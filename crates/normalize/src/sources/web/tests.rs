@@ -37,6 +37,11 @@ fn combined_and_common_logs_are_read() {
         &[
             SSRF,
             ("@timestamp", "2026-11-21T18:36:56.000Z"),
+            (
+                "neph.url.decoded",
+                "/fetch?url=http://169.254.169.254/latest/meta-data/",
+            ),
+            ("neph.url.hosts", "[\"169.254.169.254\"]"),
             ("url.path", "/fetch"),
             (
                 "url.query",
