@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use neph_rules::{Alert, AlertBuilder, RuleSet, load};
+use neph_rules::{Alert, AlertBuilder, LoadOptions, RuleSet, load_with};
 use serde_json::Value;
 
 mod support;
@@ -18,8 +18,24 @@ fn pack() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rules")
 }
 
+/// The rules that the samples are of, and the lists of those whom they leave alone.
+const RULES: [&str; 7] = [
+    "linux/credential_access_metadata_service_unusual_process.toml",
+    "cross-platform/credential_access_metadata_service_command_line.toml",
+    "cross-platform/defense_evasion_metadata_service_address_disguised.toml",
+    "cross-platform/exfiltration_metadata_service_answer_exported.toml",
+    "cross-platform/discovery_container_listing.toml",
+    "windows/discovery_msol_user_listing.toml",
+    "exceptions/metadata_and_discovery.json",
+];
+
 fn load_pack() -> RuleSet {
-    let set = load(&[pack()]);
+    let files = RULES.map(|name| pack().join(name));
+    let options = LoadOptions {
+        lists: vec![pack().join("../lists")],
+        ..LoadOptions::default()
+    };
+    let set = load_with(&files, &options);
     for rule in &set.report.rules {
         assert_eq!(rule.state, neph_rules::RuleState::Active, "{rule:#?}");
         let loud = rule
@@ -29,7 +45,7 @@ fn load_pack() -> RuleSet {
         assert_eq!(loud.count(), 0, "{:#?}", rule.diagnostics);
     }
     assert_eq!(set.report.counts().files_failed, 0);
-    assert_eq!(set.rules.len(), 4);
+    assert_eq!(set.rules.len(), RULES.len() - 1);
     set
 }
 
@@ -65,7 +81,9 @@ fn told(alerts: &[Alert], sample: &str) -> Vec<String> {
 }
 
 const UNUSUAL: &str = "Metadata Service Contacted by an Unusual Process";
-const COMMAND_LINE: &str = "Command Line Requests the Instance Metadata Service";
+const COMMAND_LINE: &str = "Command Line Requests Credentials from the Metadata Service";
+const DISGUISED: &str = "Command Line Disguises the Address of the Metadata Service";
+const EXPORTED: &str = "Answer of the Metadata Service Exported";
 const CONTAINERS: &str = "Containers Listed or Inspected from the Command Line";
 const MSOL: &str = "Azure AD Users Listed with Get-MsolUser";
 
@@ -79,6 +97,7 @@ fn each_sample_gives_exactly_its_alerts() {
         (
             "metadata-service-linux",
             vec![
+                format!("{EXPORTED}: 01"),
                 format!("{COMMAND_LINE}: 01"),
                 format!("{UNUSUAL}: 01 02"),
                 format!("{UNUSUAL}: 04 03"),
@@ -86,22 +105,25 @@ fn each_sample_gives_exactly_its_alerts() {
                 format!("{UNUSUAL}: 07 08"),
             ],
         ),
-        ("metadata-service-command-lines", lines(COMMAND_LINE, 1..=9)),
+        (
+            "metadata-service-command-lines",
+            [
+                lines(EXPORTED, 8..=9),
+                lines(DISGUISED, 1..=2),
+                lines(DISGUISED, 5..=6),
+                lines(COMMAND_LINE, 3..=4),
+                lines(COMMAND_LINE, 7..=8),
+            ]
+            .concat(),
+        ),
         ("container-listing", lines(CONTAINERS, 1..=9)),
         ("azure-ad-users-powershell", lines(MSOL, 1..=3)),
     ];
     let mut files: Vec<String> = std::fs::read_dir(pack().join("samples"))
         .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        })
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "ndjson"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     files.sort();
     let mut named: Vec<&str> = expected.iter().map(|(file, _)| *file).collect();
