@@ -31,6 +31,7 @@ pub const CODES: &[&Code] = &[
     &OVERLAY_UNFIT,
     &OVERLAY_TWICE,
     &TEXTS_WITHOUT_RULE,
+    &MUTANT_SURVIVES,
 ];
 
 /// The file cannot be read as TOML or JSON.
@@ -355,4 +356,18 @@ rules:
 ```
 
 Texts whose rule is not found are shown nowhere.",
+};
+
+/// A part of a rule that no test needs.
+pub(crate) static MUTANT_SURVIVES: Code = Code {
+    name: "mutant-survives",
+    severity: Severity::Warning,
+    summary: "the tests of a rule pass without a part of it",
+    explanation: "`neph rules test --mutate` takes parts out of a rule, one at a time, and runs its tests: a condition, an alternative, one of \
+several values, a field of the new terms; and moves limits by one. Where all tests still pass, nobody would notice if that part were lost or \
+had never worked.
+
+Add a case that needs it: for a condition an event that satisfies all others and must raise no alert; for an alternative or a value an event \
+that raises an alert by it alone; for a threshold of 5 a case with 4 events and one with 5. Or take the part out of the rule, if it does \
+nothing.",
 };

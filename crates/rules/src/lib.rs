@@ -39,6 +39,7 @@ mod keys;
 mod kuery;
 pub mod lists;
 mod load;
+mod mutants;
 mod overlay;
 mod report;
 mod rule;
@@ -68,6 +69,7 @@ pub use grouping::Grouping;
 pub use indicators::{IndicatorFile, Indicators};
 pub use lists::{List, ListKind, Lists};
 pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
+pub use mutants::{Mutant, mutants};
 pub use overlay::OverlayReport;
 pub use report::{Counts, Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 pub use rule::{

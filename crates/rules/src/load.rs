@@ -7,6 +7,7 @@ use std::sync::Arc;
 use neph_diag::{Diagnostic, Span};
 use neph_engine::{CompileError, Exception, Program, RuleIndex};
 use neph_event::Instant;
+use neph_plan::Plan;
 use neph_sigma::Mappings;
 
 use crate::builtin::is_builtin;
@@ -43,11 +44,43 @@ pub struct RuleSet {
     pub report: LoadReport,
     /// For each of `rules` its place in the report.
     places: Vec<usize>,
+    /// For each of `rules` the way from its query's offsets to its file's.
+    maps: Vec<Option<Embedded>>,
     /// Rules that do not run, as far as they could be read, with their places in the report.
     idle: BTreeMap<usize, Rule>,
 }
 
 impl RuleSet {
+    /// What is said of a rule's query, as it is said of the file; with the file. `rule` is a position in `rules`.
+    pub fn in_file(&self, rule: usize, diagnostic: Diagnostic) -> Option<(&RuleFile, Diagnostic)> {
+        let report = self.report.rules.get(*self.places.get(rule)?)?;
+        let file = self.report.files.get(report.file)?;
+        let of = self.rules.get(rule)?;
+        let placed = match self.maps.get(rule) {
+            _ if diagnostic.span.is_empty() => diagnostic,
+            _ if of.kind.is_sigma() => {
+                let moved = |span| sigma::in_file(&of.query, &file.text, span);
+                diagnostic.map_spans(moved, |span| Some(moved(span)))
+            }
+            Some(Some(map)) => map.place(diagnostic),
+            _ => diagnostic,
+        };
+        Some((file, placed))
+    }
+
+    /// The program of these rules, where the one at a position has another plan.
+    pub fn program_with(&self, position: usize, plan: &Plan) -> Program {
+        let plans = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter_map(|(place, rule)| match place == position {
+                true => Some(plan),
+                false => rule.plan.as_ref(),
+            });
+        Program::compile_excepting(plans, &excepting(&self.exceptions)).0
+    }
+
     /// Everything that was found, each with the rule as far as it could be read: also rules that are switched off, rejected or
     /// of a type that is not supported.
     pub fn all(&self) -> Vec<(&RuleReport, Option<&Rule>)> {
@@ -70,6 +103,7 @@ impl Default for RuleSet {
             program: Program::compile(&[]).0,
             report: LoadReport::default(),
             places: Vec::new(),
+            maps: Vec::new(),
             idle: BTreeMap::new(),
         }
     }
@@ -606,19 +640,9 @@ impl Loader {
         Vec<CompileError>,
         Vec<(usize, neph_engine::ConditionError)>,
     ) {
-        let exceptions: Vec<Exception<'_>> = self
-            .set
-            .exceptions
-            .iter()
-            .map(|exception| Exception {
-                fields: &exception.fields,
-                condition: &exception.condition,
-                rules: &exception.rules,
-            })
-            .collect();
         Program::compile_excepting(
             self.set.rules.iter().filter_map(|rule| rule.plan.as_ref()),
-            &exceptions,
+            &excepting(&self.set.exceptions),
         )
     }
 
@@ -682,7 +706,7 @@ impl Loader {
             }
         }
         self.set.program = program;
-        self.set.places = self.running.iter().map(|(place, _)| *place).collect();
+        (self.set.places, self.set.maps) = std::mem::take(&mut self.running).into_iter().unzip();
         let LoadReport {
             rules, files, beside, ..
         } = &mut self.set.report;
@@ -724,6 +748,18 @@ impl Loader {
         }
         self.remove(&gone);
     }
+}
+
+/// The exceptions as the engine takes them.
+fn excepting(exceptions: &[RuleException]) -> Vec<Exception<'_>> {
+    exceptions
+        .iter()
+        .map(|exception| Exception {
+            fields: &exception.fields,
+            condition: &exception.condition,
+            rules: &exception.rules,
+        })
+        .collect()
 }
 
 fn reasons(rule: &Rule, not_honoured: &[(&'static str, &'static str)], unfilled: Vec<String>) -> Vec<Reason> {

@@ -207,7 +207,7 @@ impl Linking<'_, '_> {
                 continue;
             };
             if !query.is_empty() {
-                query.push_str("\n---\n");
+                query.push_str(BETWEEN);
             }
             places.push((id, query.len()));
             query.push_str(document.span.text(file.text).trim_end());
@@ -238,6 +238,25 @@ impl Linking<'_, '_> {
             move_spans(&mut events.condition, span, place);
         }
     }
+}
+
+/// What stands between the documents of a rule's text.
+const BETWEEN: &str = "\n---\n";
+
+/// Where a place in the text of a rule stands in its file; what stands in another file has no place there.
+pub(crate) fn in_file(query: &str, file: &str, span: Span) -> Span {
+    let mut start = 0;
+    for document in query.split(BETWEEN) {
+        let end = start + document.len();
+        if (start..=end).contains(&(span.start as usize))
+            && let Some(place) = file.find(document)
+        {
+            let from = place + (span.start as usize).saturating_sub(start);
+            return Span::new(from, from + span.len());
+        }
+        start = end + BETWEEN.len();
+    }
+    Span::default()
 }
 
 fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOrigin, plan: Plan) -> Rule {

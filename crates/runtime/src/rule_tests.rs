@@ -6,6 +6,7 @@
 
 mod events;
 mod judge;
+mod mutate;
 mod save;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ use neph_rules::alert::Alert;
 use neph_rules::rule_tests::{Setting, TestCase, TestFile};
 use neph_rules::{AlertFlow, LoadOptions, Rule, RuleSet, RuleState, Told, load_with};
 
+pub use mutate::{MutatedRule, Survivor};
 pub use save::{SavedTest, file_name, save};
 
 /// How a case went.
@@ -61,6 +63,7 @@ pub struct TestRunner {
 struct Loaded {
     rules: Vec<Arc<Rule>>,
     program: Arc<Program>,
+    set: RuleSet,
     /// What is wrong with the rules.
     problems: Vec<String>,
 }
@@ -114,7 +117,7 @@ impl TestRunner {
         }
         // What is missing from the events would only make more failures that tell less.
         if report.failures.is_empty() {
-            let alerts = loaded.alerts(path, &events);
+            let alerts = alerts(&loaded.rules, &loaded.program, path, &events);
             let counted = judge::counted(case, &loaded.rules, alerts);
             report.alerts = counted.len();
             report.failures = judge::judge(case, &loaded.rules, &events, &counted);
@@ -147,7 +150,7 @@ impl TestRunner {
 }
 
 impl Loaded {
-    fn new(set: RuleSet) -> Self {
+    fn new(mut set: RuleSet) -> Self {
         let report = &set.report;
         let mut problems: Vec<String> = report
             .failures
@@ -174,47 +177,48 @@ impl Loaded {
             ));
         }
         Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
-            program: Arc::new(set.program),
+            rules: set.rules.iter().cloned().map(Arc::new).collect(),
+            program: Arc::new(std::mem::replace(&mut set.program, Program::compile(&[]).0)),
+            set,
             problems,
         }
     }
+}
 
-    /// The alerts of all rules with what they are made of, in the order in which a run over a file would print them.
-    fn alerts(&self, path: &Path, events: &[Event]) -> Vec<Alert> {
-        let plans: Vec<&Plan> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
-        let mut operators = Operators::new(&plans, &OperatorConfig::default());
-        let mut matcher = Matcher::new(Arc::clone(&self.program));
-        let source: Arc<str> = path.display().to_string().into();
-        let mut told = Vec::new();
-        for (position, event) in (0_u64..).zip(events) {
-            if matcher.read(&event.document).is_err() {
-                continue;
-            }
-            let origin = Origin {
-                source: Arc::clone(&source),
-                line: event.line,
-            };
-            let record = Record {
-                document: &event.document,
-                id: None,
-                index: None,
-                position,
-                origin: &origin,
-            };
-            matcher.matches(&record, |step| operators.push(step, &mut told));
+/// The alerts of all rules with what they are made of, in the order in which a run over a file would print them.
+fn alerts(rules: &[Arc<Rule>], program: &Arc<Program>, path: &Path, events: &[Event]) -> Vec<Alert> {
+    let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
+    let mut operators = Operators::new(&plans, &OperatorConfig::default());
+    let mut matcher = Matcher::new(Arc::clone(program));
+    let source: Arc<str> = path.display().to_string().into();
+    let mut told = Vec::new();
+    for (position, event) in (0_u64..).zip(events) {
+        if matcher.read(&event.document).is_err() {
+            continue;
         }
-        operators.finish(&mut told);
-        let mut flow = AlertFlow::new(self.rules.clone(), false);
-        let mut raised = Vec::new();
-        for outcome in told {
-            flow.take(outcome, &mut raised);
-        }
-        flow.finish(&mut raised);
-        let alerts = raised.into_iter().filter_map(|told| match told {
-            Told::Raised(alert) | Told::Updated(alert) => Some(alert),
-            Told::Retracted(_) => None,
-        });
-        alerts.collect()
+        let origin = Origin {
+            source: Arc::clone(&source),
+            line: event.line,
+        };
+        let record = Record {
+            document: &event.document,
+            id: None,
+            index: None,
+            position,
+            origin: &origin,
+        };
+        matcher.matches(&record, |step| operators.push(step, &mut told));
     }
+    operators.finish(&mut told);
+    let mut flow = AlertFlow::new(rules.to_vec(), false);
+    let mut raised = Vec::new();
+    for outcome in told {
+        flow.take(outcome, &mut raised);
+    }
+    flow.finish(&mut raised);
+    let alerts = raised.into_iter().filter_map(|told| match told {
+        Told::Raised(alert) | Told::Updated(alert) => Some(alert),
+        Told::Retracted(_) => None,
+    });
+    alerts.collect()
 }

@@ -1,5 +1,7 @@
 //! `neph rules test`: the tests beside rules.
 
+mod mutate;
+
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use crate::terminal::{Terminal, paint};
 /// Run the tests beside rules, `NAME.test.yaml`
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph rules test rules/\n  neph rules test rules/linux/curl.toml --name 'benign*'\n  neph rules test --junit report.xml rules/\n\nExit code 0 if all cases pass, 1 if one fails, 2 if a file cannot be read or there is no case."
+    after_help = "Examples:\n  neph rules test rules/\n  neph rules test rules/linux/curl.toml --name 'benign*'\n  neph rules test --mutate rules/\n  neph rules test --junit report.xml rules/\n\nExit code 0 if all cases pass (with --mutate: if every part is needed), 1 if one fails, 2 if a file cannot be read or there is no case."
 )]
 pub(crate) struct Args {
     /// Test files, rule files with tests beside them, or folders; `builtin` stands for those that the binary carries.
@@ -29,6 +31,10 @@ pub(crate) struct Args {
     /// Run the cases of this name only; `*` stands for any text. May be given several times.
     #[arg(long, value_name = "NAME")]
     name: Vec<String>,
+    /// Take parts out of the rules, one at a time, and show those that no test needs: conditions, alternatives, values, fields of new
+    /// terms, limits.
+    #[arg(long, conflicts_with_all = ["name", "junit"])]
+    mutate: bool,
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -58,6 +64,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         .iter()
         .map(|failure| format!("`{}`: {}", failure.path.display(), failure.reason))
         .collect();
+    if args.mutate {
+        return mutate::run(&paths, &unreadable, args.format, terminal);
+    }
     let mut runner = TestRunner::default();
     let mut ran = Vec::new();
     for path in paths {
