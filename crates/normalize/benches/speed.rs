@@ -10,6 +10,7 @@
     reason = "a bench prints its figures and may fail loudly"
 )]
 
+use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -29,13 +30,14 @@ fn main() {
         "Nanoseconds of CPU a record, best of rounds that take turns; shares are of the speed of each parser alone."
     );
     println!(
-        "{:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        "{:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
         "kind",
         "records",
         "bytes",
         "sonic",
         "serde",
         "tree",
+        "words",
         "split",
         "normalise",
         "+rows",
@@ -77,14 +79,79 @@ fn generated(kind: RecordKind) -> Vec<Vec<u8>> {
     records
 }
 
-/// Splits a record into its lines and these into words, keys and values: the least that anybody does with such a text.
-fn split(record: &[u8]) -> usize {
+/// Cuts the lines of a record at blanks and these words at equals signs: less than any reader of the log does.
+fn words(record: &[u8]) -> usize {
     let text = std::str::from_utf8(record).unwrap_or_default();
     let mut pairs: Vec<(&str, &str)> = Vec::with_capacity(128);
     for line in text.split('\n') {
         pairs.extend(line.split(' ').filter_map(|word| word.split_once('=')));
     }
     black_box(&pairs).len()
+}
+
+/// Splits a record of the audit log into the key-value pairs of its lines, those of one serial together. This is what
+/// has to be done to know what the log says: values end at their quotes, which go; the message inside of a record has
+/// pairs of its own; arguments, names and titles without quotes are hexadecimal. Nothing is named, typed or sorted out.
+fn split(record: &[u8]) -> usize {
+    let text = std::str::from_utf8(record).unwrap_or_default();
+    let mut events: Vec<(&str, Vec<Pair<'_>>)> = Vec::with_capacity(1);
+    for line in text.split('\n') {
+        let Some((kind, rest)) = line.split_once(" msg=audit(") else {
+            continue;
+        };
+        let Some((stamp, body)) = rest.split_once("):") else {
+            continue;
+        };
+        if events.last().is_none_or(|(last, _)| *last != stamp) {
+            events.push((stamp, Vec::with_capacity(96)));
+        }
+        if let Some((_, pairs)) = events.last_mut() {
+            pairs.push(("type", Cow::Borrowed(kind)));
+            split_pairs(body, kind.ends_with("EXECVE"), pairs);
+        }
+    }
+    black_box(&events).iter().map(|(_, pairs)| pairs.len()).sum()
+}
+
+type Pair<'t> = (&'t str, Cow<'t, str>);
+
+fn split_pairs<'t>(text: &'t str, has_arguments: bool, pairs: &mut Vec<Pair<'t>>) {
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once('=') {
+        let key = before.rsplit([' ', '\u{1d}']).next().unwrap_or(before);
+        let quote = behind.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let value;
+        (value, rest) = match quote {
+            Some(quote) => behind
+                .get(1..)
+                .and_then(|inner| inner.split_once(quote))
+                .unwrap_or((behind, "")),
+            None => behind
+                .find([' ', '\u{1d}'])
+                .map_or((behind, ""), |end| behind.split_at(end)),
+        };
+        match key {
+            "msg" if quote.is_some() => split_pairs(value, false, pairs),
+            "proctitle" | "comm" | "exe" | "name" | "cwd" | "cmd" | "acct" | "data" | "key" | "saddr"
+                if quote.is_none() =>
+            {
+                pairs.push((key, unhex(value)));
+            }
+            _ if has_arguments && quote.is_none() => pairs.push((key, unhex(value))),
+            _ => pairs.push((key, Cow::Borrowed(value))),
+        }
+    }
+}
+
+/// Hexadecimal text as what it stands for; other text as it is.
+fn unhex(text: &str) -> Cow<'_, str> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let pair = |pair: &[u8]| Some((digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?) as u8);
+    let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(pair).collect();
+    match bytes.map(String::from_utf8) {
+        Some(Ok(text)) => Cow::Owned(text),
+        _ => Cow::Borrowed(text),
+    }
 }
 
 fn normalise(normalizer: &mut Normalizer, records: &[Vec<u8>]) {
@@ -142,6 +209,9 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         let text = std::str::from_utf8(record).unwrap_or_default();
         black_box(parse(&arena, text).is_ok());
     };
+    let mut words = |record: &[u8]| {
+        black_box(words(record));
+    };
     let mut split = |record: &[u8]| {
         black_box(split(record));
     };
@@ -160,16 +230,17 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
             black_box(made.document.to_json());
         }
     };
-    let mut work: [Work<'_>; 7] = [
+    let mut work: [Work<'_>; 8] = [
         (!is_text, &mut sonic),
         (!is_text, &mut serde),
         (!is_text, &mut tree),
+        (is_text, &mut words),
         (is_text, &mut split),
         (true, &mut normalise),
         (true, &mut with_rows),
         (true, &mut with_text),
     ];
-    let mut best = [None::<Duration>; 7];
+    let mut best = [None::<Duration>; 8];
     for _ in 0..ROUNDS {
         for ((applies, work), best) in work.iter_mut().zip(&mut best) {
             if *applies {
@@ -179,7 +250,7 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         }
     }
     let each = best.map(|took| took.map(|took| took.as_nanos() as f64 / records.len() as f64));
-    let [sonic, serde, tree, split, normalise, with_rows, with_text] = each;
+    let [sonic, serde, tree, words, split, normalise, with_rows, with_text] = each;
     let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"));
     let share = |parser: Option<f64>| match (parser, normalise) {
         (Some(parser), Some(normalise)) => format!("{:.0}%", 100.0 * parser / normalise),
@@ -187,12 +258,13 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
     };
     let bytes: usize = records.iter().map(Vec::len).sum();
     println!(
-        "{name:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        "{name:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
         records.len(),
         bytes / records.len().max(1),
         time(sonic),
         time(serde),
         time(tree),
+        time(words),
         time(split),
         time(normalise),
         time(with_rows),

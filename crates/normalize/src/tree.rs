@@ -10,7 +10,7 @@ mod map;
 
 use bumpalo::Bump;
 
-pub(crate) use key::{KeyTable, same_key};
+pub(crate) use key::{KeyTable, has_byte, same_key};
 pub use map::Map;
 
 /// The memory of one record and of what it becomes.

@@ -12,8 +12,11 @@ pub(super) mod libaudit;
 mod line;
 mod lineage;
 pub(super) mod log;
+mod moves;
 mod norms;
 pub(super) mod programs;
+
+use smallvec::SmallVec;
 
 use self::coalesce::Event;
 use self::line::Fields;
@@ -38,6 +41,42 @@ fn object_at<'a>(path: &'a str, document: &'a Map<'a>) -> Option<&'a Map<'a>> {
     document.map_at(path)
 }
 
+/// An object of the document while it is filled.
+#[derive(Clone, Copy)]
+struct Filling<'a> {
+    map: &'a Map<'a>,
+    /// Whether it was made for the purpose: then each key comes once.
+    is_new: bool,
+}
+
+impl<'a> Filling<'a> {
+    /// The object under a key, made with room for so many entries where there is none; nothing where another kind of
+    /// value stands there.
+    fn of(key: &'a str, room: usize, parent: &'a Map<'a>) -> Option<Self> {
+        match parent.get(key) {
+            Some(Value::Map(map)) => Some(Self { map, is_new: false }),
+            None | Some(Value::Null) => {
+                let map = parent.with_room(room);
+                parent.set(key, Value::Map(map));
+                Some(Self { map, is_new: true })
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn set(self, key: &'a str, value: Value<'a>) {
+        if self.is_new {
+            self.map.add(key, value);
+        } else {
+            self.map.set(key, value);
+        }
+    }
+
+    fn text(self, key: &'a str, text: &'a str) {
+        self.set(key, Value::Text(text));
+    }
+}
+
 /// Fields as an object.
 fn put_fields<'a>(path: &'a str, fields: &Fields<'a>, document: &'a Map<'a>) {
     if fields.is_empty() {
@@ -50,30 +89,29 @@ fn put_fields<'a>(path: &'a str, fields: &Fields<'a>, document: &'a Map<'a>) {
     }
 }
 
-/// The file names of an event as objects.
+/// The file names of an event as objects. They are the fields themselves, which change no more.
 fn paths<'a>(paths: &[Fields<'a>], document: &'a Map<'a>) -> Value<'a> {
-    let objects: Vec<Value<'a>> = paths
-        .iter()
-        .map(|path| {
-            let object = document.with_room(path.len());
-            path.iter()
-                .for_each(|(key, value)| object.add(key, Value::Text(value)));
-            Value::Map(object)
-        })
-        .collect();
+    let objects: SmallVec<[Value<'a>; 4]> = paths.iter().map(|path| Value::Map(path.into_map())).collect();
     document.list(&objects)
 }
 
 /// The permission bits of a file mode, in octal.
 fn permissions<'a>(mode: &str, at: &Map<'a>) -> Option<&'a str> {
     let mode = u32::from_str_radix(mode, 8).ok()?;
-    Some(at.text(&format!("{:04o}", mode & 0o7777)))
+    let mut out = at.text_writer(4);
+    for shift in [9, 6, 3, 0] {
+        out.push(char::from_digit(mode >> shift & 7, 8)?);
+    }
+    Some(out.into_bump_str())
 }
 
+/// A few words.
+type Words = SmallVec<[&'static str; 4]>;
+
 /// `event.category` and `event.type`: of the event, and of the system call that it came with.
-fn classes(event: &Event<'_>) -> (Vec<&'static str>, Vec<&'static str>) {
+fn classes(event: &Event<'_>) -> (Words, Words) {
     let Some(norm) = event.norm else {
-        return (Vec::new(), Vec::new());
+        return (Words::new(), Words::new());
     };
     let call = event.call.filter(|call| !std::ptr::eq(*call, norm));
     let all = |own: &[&'static str], of_call: &[&'static str]| own.iter().chain(of_call).copied().collect();

@@ -188,6 +188,16 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Gives an entry another key and value. Gives whether there was one.
+    pub(crate) fn replace(&self, from: &str, key: &'a str, value: Value<'a>) -> bool {
+        let entry = self.entry(from);
+        if let Some(entry) = entry {
+            entry.set((key, value));
+            self.filled.set(false);
+        }
+        entry.is_some()
+    }
+
     /// The object under `key`, made where there is none; nothing where another kind of value stands there.
     pub fn child(&self, key: &'a str) -> Option<&'a Map<'a>> {
         match self.entry(key).map(|entry| (entry, entry.get().1)) {

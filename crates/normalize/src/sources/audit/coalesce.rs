@@ -3,9 +3,10 @@
 //! <https://github.com/elastic/go-libaudit>
 
 use ahash::AHashMap;
+use smallvec::SmallVec;
 
 use super::kinds;
-use super::line::{self, Fields, Letters, Line, Raw};
+use super::line::{self, Fields, Letters, Line, Raw, bit};
 use super::norms::{self, Norm, Role, Whose};
 use crate::tree::Map;
 
@@ -29,18 +30,18 @@ pub(super) enum Reading {
 }
 
 /// One event of the audit log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Event<'a> {
     pub(super) node: Option<&'a str>,
     pub(super) millis: i64,
     pub(super) serial: u64,
     pub(super) kind: &'a str,
     /// The types of all its records, each once.
-    pub(super) kinds: Vec<&'a str>,
+    pub(super) kinds: SmallVec<[&'a str; 8]>,
     pub(super) category: &'static str,
     pub(super) result: Option<&'static str>,
     pub(super) session: Option<&'a str>,
-    pub(super) tags: Vec<&'a str>,
+    pub(super) tags: SmallVec<[&'a str; 2]>,
     pub(super) summary: Summary<'a>,
     /// `auid`, `uid`, `euid` … of the process.
     pub(super) ids: Fields<'a>,
@@ -50,7 +51,7 @@ pub(super) struct Event<'a> {
     /// Everything else of the records.
     pub(super) data: Fields<'a>,
     pub(super) arguments: Option<Vec<&'a str>>,
-    pub(super) paths: Vec<Fields<'a>>,
+    pub(super) paths: SmallVec<[Fields<'a>; 4]>,
     /// Which of the paths the event is about.
     pub(super) file: Option<usize>,
     pub(super) source: Option<Address<'a>>,
@@ -58,7 +59,38 @@ pub(super) struct Event<'a> {
     pub(super) direction: Option<&'static str>,
     pub(super) norm: Option<&'static Norm>,
     pub(super) call: Option<&'static Norm>,
-    pub(super) people: Vec<(Role, &'a str)>,
+    pub(super) people: SmallVec<[(Role, &'a str); 4]>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of which only the stamp is known.
+    pub(super) fn new(node: Option<&'a str>, millis: i64, serial: u64, at: &Map<'a>) -> Self {
+        Self {
+            node,
+            millis,
+            serial,
+            kind: "",
+            kinds: SmallVec::new(),
+            category: "",
+            result: None,
+            session: None,
+            tags: SmallVec::new(),
+            summary: Summary::default(),
+            ids: Fields::with_room(0, at),
+            names: Fields::with_room(0, at),
+            selinux: Fields::with_room(0, at),
+            data: Fields::with_room(0, at),
+            arguments: None,
+            paths: SmallVec::new(),
+            file: None,
+            source: None,
+            destination: None,
+            direction: None,
+            norm: None,
+            call: None,
+            people: SmallVec::new(),
+        }
+    }
 }
 
 /// Who did what to what.
@@ -81,40 +113,63 @@ pub(super) struct Address<'a> {
 }
 
 /// A record with its fields decoded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) fields: Fields<'a>,
     /// What the daemon interpreted, by keys in capitals.
     pub(super) names: Fields<'a>,
-    pub(super) tags: Vec<&'a str>,
+    pub(super) tags: SmallVec<[&'a str; 2]>,
     /// Number, piece and text of the arguments of a program.
     pub(super) arguments: Vec<(usize, Option<usize>, &'a str)>,
+    /// Which of the fields that may be hexadecimal stood there without quotes, as bits; see [`hex_bit`].
+    unquoted: u16,
 }
 
+impl<'a> Record<'a> {
+    /// A record without fields, with room for so many.
+    pub(super) fn with_room(room: usize, at: &Map<'a>) -> Self {
+        Self {
+            fields: Fields::with_room(room, at),
+            names: Fields::with_room(0, at),
+            tags: SmallVec::new(),
+            arguments: Vec::new(),
+            unquoted: 0,
+        }
+    }
+}
+
+/// The records of an event.
+pub(super) type Group<'a> = SmallVec<[Line<'a>; 8]>;
+
 /// The audit records of a text, those of one host and stamp together. Lines that are none are passed over.
-pub(super) fn groups(text: &str) -> Vec<Vec<Line<'_>>> {
-    let mut groups: Vec<Vec<Line<'_>>> = Vec::new();
+pub(super) fn groups(text: &str) -> SmallVec<[Group<'_>; 1]> {
+    let mut groups: SmallVec<[Group<'_>; 1]> = SmallVec::new();
     let mut places: AHashMap<(Option<&str>, i64, u64), usize> = AHashMap::new();
-    for line in text.lines().filter_map(line::parse) {
-        let stamp = |line: &Line<'_>| (line.millis, line.serial);
+    let key = |line: &Line<'_>| (line.millis, line.serial);
+    for line in line::lines(text).filter_map(line::parse) {
         if let Some(group) = groups.last_mut()
             && let Some(last) = group.last()
-            && stamp(last) == stamp(&line)
+            && key(last) == key(&line)
             && last.node == line.node
         {
             group.push(line);
             continue;
         }
-        let place = *places
-            .entry((line.node, line.millis, line.serial))
-            .or_insert(groups.len());
+        // Nearly all texts are of one event, and need no table.
+        if let [first] = groups.as_slice()
+            && let Some(line) = first.first()
+        {
+            places.insert((line.node, line.millis, line.serial), 0);
+        }
+        let place = match groups.as_slice() {
+            [] => 0,
+            others => *places
+                .entry((line.node, line.millis, line.serial))
+                .or_insert(others.len()),
+        };
         match groups.get_mut(place) {
             Some(group) => group.push(line),
-            None => {
-                let mut group = Vec::with_capacity(8);
-                group.push(line);
-                groups.push(group);
-            }
+            None => groups.push(SmallVec::from_iter([line])),
         }
     }
     groups
@@ -123,57 +178,70 @@ pub(super) fn groups(text: &str) -> Vec<Vec<Line<'_>>> {
 /// Makes one event of its records.
 pub(super) fn event<'a>(lines: &[Line<'a>], reading: Reading, at: &Map<'a>) -> Option<Event<'a>> {
     let first = lines.first()?;
-    let stamp = Event {
-        node: first.node,
-        millis: first.millis,
-        serial: first.serial,
-        ..Event::default()
-    };
-    let records = lines.iter().map(|line| (line.kind, decode(line, reading, at)));
-    assemble(stamp, records.collect(), reading, at)
+    let stamp = Event::new(first.node, first.millis, first.serial, at);
+    let kinds: Kinds<'a> = lines.iter().map(|line| line.kind).collect();
+    let record = |position: usize| lines.get(position).map(|line| decode(line, reading, at));
+    assemble(stamp, &kinds, record, reading, at)
 }
 
-/// Makes one event of records that are decoded already; `event` has its stamp.
+/// The types of the records of an event.
+pub(super) type Kinds<'a> = SmallVec<[&'a str; 8]>;
+
+/// Makes one event of records, of which it is known what types they are; each is asked for once. `event` has its stamp.
 pub(super) fn assemble<'a>(
     mut event: Event<'a>,
-    mut records: Vec<(&'a str, Record<'a>)>,
+    kinds: &[&'a str],
+    mut record: impl FnMut(usize) -> Option<Record<'a>>,
     reading: Reading,
     at: &Map<'a>,
 ) -> Option<Event<'a>> {
-    records.retain(|(kind, _)| *kind != "EOE");
-    let call = records.iter().position(|(kind, _)| *kind == "SYSCALL");
-    if reading == Reading::Exact && records.len() > 1 && call.is_none() {
+    let said = |kind: &&str| *kind != "EOE";
+    let count = kinds.iter().filter(|kind| said(kind)).count();
+    let call = kinds.iter().position(|kind| *kind == "SYSCALL");
+    if reading == Reading::Exact && count > 1 && call.is_none() {
         return None;
     }
-    let alone = records.len() == 1;
-    let base = call.unwrap_or(0);
-    event.kind = records.first()?.0;
+    let alone = count == 1;
+    let first = kinds.iter().position(said)?;
+    let base = call.unwrap_or(first);
+    event.kind = kinds.get(first)?;
     event.category = kinds::record_number(event.kind).map_or("unknown", kinds::category);
-    begin(&mut event, &records.get(base)?.1);
-    for (position, (kind, record)) in records.into_iter().enumerate() {
-        if event.kinds.len() < MOST_KINDS && !event.kinds.contains(&kind) {
+    let mut base_record = Some(record(base)?);
+    if let Some(record) = &base_record {
+        begin(&mut event, record, at);
+    }
+    for (position, kind) in kinds.iter().enumerate().filter(|(_, kind)| said(kind)) {
+        if event.kinds.len() < MOST_KINDS && !event.kinds.contains(kind) {
             event.kinds.push(kind);
         }
-        match kind {
+        let of_base = (position == base).then(|| base_record.take()).flatten();
+        let this = || of_base.or_else(|| record(position));
+        match *kind {
             "SYSCALL" if alone => {}
             "SYSCALL" => {
                 event.data.remove("items");
             }
             _ if alone && reading == Reading::Exact => {}
-            "PATH" => path(record, &mut event),
-            "SOCKADDR" => address(&record.fields, &mut event, at),
-            "EXECVE" => arguments(record, &mut event, reading, at),
+            "PATH" => path(this()?, &mut event),
+            "SOCKADDR" => address(&this()?.fields, &mut event, at),
+            "EXECVE" => arguments(this()?, &mut event, reading, at),
             _ if position == base => {}
-            _ => add(record, &mut event, reading),
+            _ => add(this()?, &mut event, reading),
         }
     }
     finish(&mut event);
     Some(event)
 }
 
+/// Room for the users and groups of a system call.
+const USUAL_IDS: usize = 9;
+
 /// The event as the record of the system call says or, where there is none, the only one.
-fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>) {
+fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>, at: &Map<'a>) {
     let fields = &record.fields;
+    // What other records add comes behind.
+    event.data = Fields::with_room(fields.len() + 4, at);
+    event.ids = Fields::with_room(USUAL_IDS, at);
     event.result = Some(match fields.get("result") {
         Some("success") => "success",
         Some(_) => "fail",
@@ -183,12 +251,12 @@ fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>) {
     event.summary.actor = fields.get("auid");
     event.summary.actor_as = fields.get("uid");
     event.tags.clone_from(&record.tags);
-    event.names.clone_from(&record.names);
+    event.names = record.names;
     for (key, value) in fields.iter() {
         if matches!(key, "result" | "ses") {
             continue;
         }
-        if key.ends_with("uid") || key.ends_with("gid") {
+        if key.ends_with("id") && (key.ends_with("uid") || key.ends_with("gid")) {
             event.ids.add(key, value);
         } else if let Some(label) = key.strip_prefix("subj_") {
             event.selinux.add(label, value);
@@ -264,7 +332,14 @@ fn address<'a>(socket: &Fields<'a>, event: &mut Event<'a>, at: &Map<'a>) {
         return;
     };
     for (key, value) in socket.iter() {
-        event.data.set(at.text(&["socket_", key].concat()), value);
+        let key = match key {
+            "family" => "socket_family",
+            "addr" => "socket_addr",
+            "port" => "socket_port",
+            "path" => "socket_path",
+            other => at.text(&["socket_", other].concat()),
+        };
+        event.data.set(key, value);
     }
     let end = Address {
         ip: socket.get("addr"),
@@ -285,14 +360,30 @@ fn address<'a>(socket: &Fields<'a>, event: &mut Event<'a>, at: &Map<'a>) {
     }
 }
 
+/// A record has about one field for so many bytes.
+const BYTES_OF_FIELD: usize = 10;
+
+/// Room is made for at most so many fields before they are there.
+const MOST_ROOM: usize = 40;
+
 /// The fields of a record, decoded as its type asks.
 fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
-    let mut record = Record::default();
     let mut body = line.body;
-    if reading == Reading::Lenient
-        && let Some((raw, interpreted)) = body.split_once('\u{1d}')
-    {
-        body = raw;
+    let interpreted = match memchr::memchr(b'\x1d', body.as_bytes()) {
+        Some(end) if reading == Reading::Lenient => {
+            let interpreted = body.get(end + 1..).unwrap_or_default();
+            body = body.get(..end).unwrap_or_default();
+            interpreted
+        }
+        _ => "",
+    };
+    let room = match line.kind {
+        "CWD" | "EXECVE" | "PROCTITLE" | "SOCKADDR" => 4,
+        _ => (body.len() / BYTES_OF_FIELD + 2).min(MOST_ROOM),
+    };
+    let mut record = Record::with_room(room, at);
+    if !interpreted.is_empty() {
+        record.names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
         for field in line::fields(interpreted, Letters::All) {
             if let Some(value) = field.said() {
                 record.names.set(field.key, value);
@@ -309,44 +400,49 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
         Reading::Lenient if line.kind == "EXECVE" => Letters::All,
         Reading::Lenient => Letters::Small,
     };
-    let mut raw = RawFields::default();
-    collect(body, letters, line.kind == "EXECVE", &mut raw, true);
-    for (number, piece, value) in raw.arguments {
-        let text = match line::unhex(value) {
-            Some(text) => at.text(text.split('\0').next().unwrap_or("")),
+    collect(body, letters, line.kind == "EXECVE", &mut record, true);
+    for (_, _, value) in &mut record.arguments {
+        *value = match line::unhex(value, 0, at) {
+            Some(text) => text.split('\0').next().unwrap_or(""),
             None => line::bare(value),
         };
-        record.arguments.push((number, piece, text));
     }
-    record.fields = raw.said;
-    enrich(line.kind, &raw.quoted, reading, &mut record, at);
+    enrich(line.kind, reading, &mut record, at);
     record
 }
 
-/// Fields whose values may be hexadecimal, which they are not where they have quotes.
-const MAY_BE_HEX: [&str; 9] = [
-    "key",
-    "cwd",
-    "exe",
-    "comm",
-    "proctitle",
-    "cmd",
-    "data",
-    "name",
-    "acct",
-];
-
-#[derive(Default)]
-struct RawFields<'a> {
-    /// Values without their quotes.
-    said: Fields<'a>,
-    /// Values with their quotes, for those that may be hexadecimal.
-    quoted: Fields<'a>,
-    arguments: Vec<(usize, Option<usize>, &'a str)>,
+/// The bit of a field whose value may be hexadecimal, which it is not where it has quotes; 0 for other fields.
+#[inline]
+fn hex_bit(key: &str) -> u16 {
+    const BITS: u64 = bit("key")
+        | bit("cwd")
+        | bit("exe")
+        | bit("comm")
+        | bit("proctitle")
+        | bit("cmd")
+        | bit("data")
+        | bit("name")
+        | bit("acct");
+    // Most keys are none of them, and need no further look.
+    if bit(key) & BITS == 0 {
+        return 0;
+    }
+    match key {
+        "key" => 1,
+        "cwd" => 1 << 1,
+        "exe" => 1 << 2,
+        "comm" => 1 << 3,
+        "proctitle" => 1 << 4,
+        "cmd" => 1 << 5,
+        "data" => 1 << 6,
+        "name" => 1 << 7,
+        "acct" => 1 << 8,
+        _ => 0,
+    }
 }
 
 /// The fields of a text, and those inside of its `msg='…'`.
-fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut RawFields<'a>, nested: bool) {
+fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut Record<'a>, nested: bool) {
     for Raw { key, value } in line::fields(text, letters) {
         let Some(said) = (Raw { key, value }).said() else {
             // An empty argument is one.
@@ -358,7 +454,7 @@ fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut R
             }
             continue;
         };
-        if key == "msg" && nested {
+        if nested && key == "msg" {
             collect(said, letters, false, out, false);
             continue;
         }
@@ -368,9 +464,12 @@ fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut R
             }
             continue;
         }
-        out.said.set(key, said);
-        if MAY_BE_HEX.contains(&key) {
-            out.quoted.set(key, value);
+        out.fields.set(key, said);
+        let bit = hex_bit(key);
+        if said.len() == value.len() {
+            out.unquoted |= bit;
+        } else {
+            out.unquoted &= !bit;
         }
     }
 }
@@ -398,25 +497,28 @@ fn rewrite(kind: &str, body: &str) -> Option<String> {
     }
 }
 
-/// Gives the fields of a record their meaning; `quoted` has those whose values may be hexadecimal, as they stood.
-pub(super) fn enrich<'a>(
-    kind: &str,
-    quoted: &Fields<'a>,
-    reading: Reading,
-    record: &mut Record<'a>,
-    at: &Map<'a>,
-) {
+/// Gives the fields of a record their meaning.
+pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, at: &Map<'a>) {
+    let unquoted = record.unquoted;
     let fields = &mut record.fields;
     for key in ["auid", "old-auid", "ses"] {
         if matches!(fields.get(key), Some("4294967295" | "-1")) {
             fields.set(key, "unset");
         }
     }
-    selinux("subj", fields, at);
-    if let Some(result) = fields.remove("success").or_else(|| fields.remove("res")) {
-        let lower = result.to_ascii_lowercase();
-        let good = lower == "yes" || lower == "1" || lower.starts_with("suc");
-        fields.set("result", if good { "success" } else { "fail" });
+    selinux("subj", SUBJECT, fields);
+    if let Some((key, result)) = ["success", "res"]
+        .iter()
+        .find_map(|key| Some((key, fields.get(key)?)))
+    {
+        let is = |word: &str| result.eq_ignore_ascii_case(word);
+        let begins = |word: &str| {
+            result
+                .get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word))
+        };
+        let good = is("yes") || result == "1" || begins("suc");
+        fields.replace(key, "result", if good { "success" } else { "fail" });
     }
     if let Some(name) = fields
         .get("exit")
@@ -425,15 +527,20 @@ pub(super) fn enrich<'a>(
     {
         fields.set("exit", name);
     }
+    let hex = |key: &str, value: &str, zero: u8| {
+        (unquoted & hex_bit(key) != 0).then(|| line::unhex(value, zero, at))?
+    };
     if let Some(key) = fields.remove("key") {
-        record.tags = match quoted.get("key").and_then(line::unhex) {
-            Some(keys) => keys.split('\u{1}').map(|key| at.text(key)).collect(),
-            None => vec![key.split_once('=').map_or(key, |(_, key)| key)],
+        record.tags = match hex("key", key, 0) {
+            Some(keys) => keys.split('\u{1}').collect(),
+            None => SmallVec::from_iter([key.split_once('=').map_or(key, |(_, key)| key)]),
         };
     }
-    let unhex = |key: &'a str, fields: &mut Fields<'a>| {
-        if let Some(text) = quoted.get(key).and_then(line::unhex) {
-            fields.set(key, at.text(&text.replace('\0', " ")));
+    let unhex = |key: &'static str, fields: &mut Fields<'a>| {
+        if let Some(value) = fields.get(key)
+            && let Some(text) = hex(key, value, b' ')
+        {
+            fields.set(key, text);
         }
     };
     unhex("cwd", fields);
@@ -463,7 +570,7 @@ pub(super) fn enrich<'a>(
         "USER_CMD" => unhex("cmd", fields),
         "TTY" | "USER_TTY" => unhex("data", fields),
         "PATH" => {
-            selinux("obj", fields, at);
+            selinux("obj", OBJECT, fields);
             unhex("name", fields);
         }
         "USER_LOGIN" => unhex("acct", fields),
@@ -471,12 +578,21 @@ pub(super) fn enrich<'a>(
     }
 }
 
+/// What the parts of the security context of a process and of a file are called.
+const SUBJECT: [&str; 5] = [
+    "subj_user",
+    "subj_role",
+    "subj_domain",
+    "subj_level",
+    "subj_category",
+];
+const OBJECT: [&str; 5] = ["obj_user", "obj_role", "obj_domain", "obj_level", "obj_category"];
+
 /// A security context as its parts.
-fn selinux<'a>(key: &'a str, fields: &mut Fields<'a>, at: &Map<'a>) {
+fn selinux<'a>(key: &str, names: [&'static str; 5], fields: &mut Fields<'a>) {
     let Some(context) = fields.remove(key) else { return };
-    let parts = ["_user", "_role", "_domain", "_level", "_category"];
-    for (name, part) in parts.iter().zip(context.splitn(parts.len(), ':')) {
-        fields.set(at.text(&[key, name].concat()), part);
+    for (name, part) in names.iter().zip(context.splitn(names.len(), ':')) {
+        fields.set(name, part);
     }
 }
 
@@ -491,34 +607,49 @@ fn socket<'a>(fields: &mut Fields<'a>, at: &Map<'a>) {
     let port = pair(2);
     let (family, address) = match u16::from_le_bytes([low, high]) {
         1 => {
-            let path = text.get(4..).and_then(line::unhex).unwrap_or_default();
+            let path = text.get(4..).and_then(|path| line::unhex(path, 0, at));
             fields.remove("saddr");
             fields.set("family", "unix");
-            fields.set("path", at.text(path.split('\0').next().unwrap_or("")));
+            fields.set(
+                "path",
+                path.and_then(|path| path.split('\0').next()).unwrap_or(""),
+            );
             return;
         }
         2 => {
-            let bytes: Option<Vec<u8>> = (4..8).map(byte).collect();
-            let bytes = bytes.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+            let bytes: Option<SmallVec<[u8; 4]>> = (4..8).map(byte).collect();
+            let bytes = bytes.and_then(|bytes| bytes.into_inner().ok());
             ("ipv4", bytes.map(std::net::IpAddr::from))
         }
         10 => {
-            let bytes: Option<Vec<u8>> = (8..24).map(byte).collect();
-            let bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+            let bytes: Option<SmallVec<[u8; 16]>> = (8..24).map(byte).collect();
+            let bytes = bytes.and_then(|bytes| bytes.into_inner().ok());
             let address = bytes.map(|bytes| std::net::IpAddr::from(bytes).to_canonical());
             ("ipv6", address)
         }
         16 => return fields.set("family", "netlink"),
-        other => return fields.set("family", at.text(&other.to_string())),
+        other => return fields.set("family", written(other, at)),
     };
     let (Some(address), Some(port)) = (address, port) else {
         return;
     };
     fields.remove("saddr");
     fields.set("family", family);
-    fields.set("addr", at.text(&address.to_string()));
-    fields.set("port", at.text(&port.to_string()));
+    fields.set("addr", written(address, at));
+    fields.set("port", written(port, at));
 }
+
+/// A value as text in the arena.
+fn written<'a>(value: impl std::fmt::Display, at: &Map<'a>) -> &'a str {
+    use std::fmt::Write as _;
+    let mut out = at.text_writer(LONGEST_ADDRESS);
+    // Writing into memory cannot fail.
+    let _ = write!(out, "{value}");
+    out.into_bump_str()
+}
+
+/// Room for any address as text.
+const LONGEST_ADDRESS: usize = 46;
 
 /// What the event means.
 fn finish(event: &mut Event<'_>) {

@@ -8,19 +8,22 @@
 //! not say when a process began, and what the same text gives must not depend on what was read before it. A process id
 //! that is given out anew within the span of one sequence is taken for the same process.
 
+use std::sync::LazyLock;
+
 use sha1::{Digest, Sha1};
+use smallvec::SmallVec;
 
 use super::coalesce::{self, Event, Reading};
-use super::kinds;
-use super::line;
 use super::lineage::{Lineage, Program};
+use super::moves::Moves;
 use super::norms::Role;
+use super::{Filling, kinds, line};
 use crate::convert;
 use crate::join::{CONTEXT_END, Joining, Part};
 use crate::mapping::{Mapping, keep};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
-use crate::tree::{Map, Value};
+use crate::tree::{Map, Value, has_byte};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
     name: "auditd",
@@ -97,6 +100,9 @@ const IDS: &[Mapping] = &[
     keep("FSGID", "auditd.user.filesystem.group.name"),
 ];
 
+/// Both, ready to be applied.
+static MOVES: LazyLock<Moves> = LazyLock::new(|| Moves::of(&[PROCESS, IDS]));
+
 /// What code derives.
 pub(super) const DERIVED: &[Derived] = &[
     derived("@timestamp", &[]),
@@ -161,7 +167,8 @@ fn detect(record: &Record<'_>) -> Confidence {
 /// [`super::programs`].
 fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
     let mut lineage = Lineage::default();
-    let text = match record.text.split_once(CONTEXT_END) {
+    let end = memchr::memchr(CONTEXT_END as u8, record.text.as_bytes());
+    let text = match end.and_then(|end| Some((record.text.get(..end)?, record.text.get(end + 1..)?))) {
         None => record.text,
         Some((context, text)) => {
             for lines in coalesce::groups(context) {
@@ -209,6 +216,7 @@ const USUAL_ENTRIES: usize = 16;
 
 /// Keeps what an event says of its process; the document is used up on the way.
 fn learn<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
+    moves(event, document);
     if let Some(node) = event.node {
         document.put_new("host.name", Value::Text(node));
     }
@@ -218,42 +226,82 @@ fn learn<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
 /// Makes the document of an event; with `teaches`, later events ask what this one says of its process.
 pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, teaches: bool) {
     document.make_room(USUAL_ENTRIES);
+    moves(event, document);
     if let Some(node) = event.node {
         document.put_new("host.name", Value::Text(node));
     }
     if let Some(time) = super::stamp(event.millis, document) {
-        document.put_text("@timestamp", time);
+        document.set("@timestamp", Value::Text(time));
     }
     document.put_text("service.type", "auditd");
-    name(event, document);
-    summary(event, document);
-    let data = process(event, document, lineage, teaches);
+    let auditd = Filling::of("auditd", 8, document);
+    name(event, document, auditd);
+    if let Some(auditd) = auditd {
+        summary(event, auditd.map);
+    }
+    process(event, document, lineage, teaches);
     people(event, document);
     file(event, document);
     ends(event, document);
-    if !data.is_empty()
-        && let Some(object) = super::object_at("auditd.data", document)
-    {
-        if object.is_empty() {
-            object.make_room(data.len() + 1);
+    if let Some(auditd) = auditd {
+        raw(event, auditd.map);
+        if !event.paths.is_empty() {
+            auditd.set("paths", super::paths(&event.paths, document));
         }
-        for (key, value) in data.iter() {
-            match key.strip_prefix("socket_") {
-                Some(key) => {
-                    if let Some(socket) = object.child("socket") {
-                        socket.set(underscored(key, document), Value::Text(value));
-                    }
+        data(event, auditd.map);
+    }
+}
+
+/// Puts the fields where the tables say. Those of the process are taken out of the data; those of a socket are put into
+/// an object of their own there.
+fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) {
+    let moves = &*MOVES;
+    let mut objects = moves.start();
+    for (key, value) in event.names.iter().chain(event.ids.iter()) {
+        if !matches!(value, "unset" | "4294967295")
+            && let Some(number) = moves.number(key).filter(|number| *number >= PROCESS.len())
+        {
+            moves.put(number, Value::Text(value), &mut objects, document);
+        }
+    }
+    let data = event.data.into_map();
+    let mut socket: Option<&'a Map<'a>> = None;
+    data.retain(|key, value| {
+        // The tables name the fields of the process first.
+        if let Some(number) = moves.number(key).filter(|number| *number < PROCESS.len()) {
+            let id = value.as_text().filter(|_| key.ends_with("pid"));
+            let id = id.and_then(|id| id.parse().ok()).map(Value::Int);
+            moves.put(number, id.unwrap_or(value), &mut objects, document);
+            return None;
+        }
+        if let Some(key) = key.strip_prefix("socket_") {
+            let socket = socket.get_or_insert_with(|| data.with_room(4));
+            socket.set(underscored(key, data), value);
+            return None;
+        }
+        Some(value)
+    });
+    if let Some(socket) = socket {
+        data.add("socket", Value::Map(socket));
+    }
+}
+
+/// What is left of the fields, as an object. It is that of the event, which is used up.
+fn data<'a>(event: &Event<'a>, auditd: &'a Map<'a>) {
+    let data = event.data.into_map();
+    if data.is_empty() {
+        return;
+    }
+    let has_dashes = data.iter().any(|(key, _)| has_byte(key, b'-'));
+    match auditd.get("data") {
+        None | Some(Value::Null) if !has_dashes => auditd.set("data", Value::Map(data)),
+        _ => {
+            if let Some(known) = auditd.child("data") {
+                for (key, value) in data.iter() {
+                    known.set(underscored(key, data), value);
                 }
-                None => object.set(underscored(key, document), Value::Text(value)),
             }
         }
-    }
-    if let Some(id) = data.get("id") {
-        document.put_text("event.id", id);
-    }
-    raw(event, document);
-    if !event.paths.is_empty() {
-        document.put("auditd.paths", super::paths(&event.paths, document));
     }
 }
 
@@ -264,13 +312,15 @@ const NUMBERED: [&str; 16] = [
 
 /// What rules for raw records ask for: the types of all records, and the arguments of a program by their numbers, which
 /// those of the system call have under `auditd.data`.
-fn raw<'a>(event: &Event<'a>, document: &'a Map<'a>) {
-    document.put_texts("auditd.log.record_type", &event.kinds);
-    let Some(log) = document.map_at("auditd.log") else {
+fn raw<'a>(event: &Event<'a>, auditd: &'a Map<'a>) {
+    let arguments = event.arguments.as_deref().unwrap_or_default();
+    let Some(log) = Filling::of("log", 1 + arguments.len().min(NUMBERED.len()), auditd) else {
         return;
     };
-    for (name, argument) in NUMBERED.iter().zip(event.arguments.iter().flatten()) {
-        log.set(name, Value::Text(argument));
+    let kinds: SmallVec<[Value<'a>; 8]> = event.kinds.iter().map(|kind| Value::Text(kind)).collect();
+    log.set("record_type", auditd.list(&kinds));
+    for (name, argument) in NUMBERED.iter().zip(arguments) {
+        log.text(name, argument);
     }
 }
 
@@ -280,49 +330,69 @@ fn underscored<'a>(key: &'a str, at: &Map<'a>) -> &'a str {
 }
 
 /// What happened.
-fn name<'a>(event: &Event<'a>, document: &'a Map<'a>) {
-    let alert = event.norm.is_some_and(|norm| norm.alert);
-    document.put_text("event.kind", if alert { "alert" } else { "event" });
-    document.put("event.sequence", super::number(event.serial));
-    let action = event.norm.map_or("", |norm| norm.action);
-    let kind = document.text(&event.kind.to_ascii_lowercase());
-    // What has no name of its own goes by its system call, or by its record type.
-    let call = event.data.get("syscall").filter(|_| event.kind == "SYSCALL");
-    document.put_text(
-        "event.action",
-        if action.is_empty() {
-            call.unwrap_or(kind)
-        } else {
-            action
-        },
-    );
-    let (category, types) = super::classes(event);
-    for (field, words) in [("event.category", category), ("event.type", types)] {
-        let list = document.list(&distinct(&words));
-        if !words.is_empty() {
-            document.put(field, list);
+fn name<'a>(event: &Event<'a>, document: &'a Map<'a>, auditd: Option<Filling<'a>>) {
+    let kind = match event.kind {
+        "SYSCALL" => "syscall",
+        other => document.text(&other.to_ascii_lowercase()),
+    };
+    if let Some(out) = Filling::of("event", 12, document) {
+        let alert = event.norm.is_some_and(|norm| norm.alert);
+        out.text("kind", if alert { "alert" } else { "event" });
+        out.set("sequence", super::number(event.serial));
+        let action = event.norm.map_or("", |norm| norm.action);
+        // What has no name of its own goes by its system call, or by its record type.
+        let call = event.data.get("syscall").filter(|_| event.kind == "SYSCALL");
+        out.text(
+            "action",
+            if action.is_empty() {
+                call.unwrap_or(kind)
+            } else {
+                action
+            },
+        );
+        let (category, types) = super::classes(event);
+        for (field, words) in [("category", category), ("type", types)] {
+            if !words.is_empty() {
+                out.set(field, document.list(&distinct(words)));
+            }
+        }
+        let outcome = match event.result {
+            Some("success") => "success",
+            Some("fail") => "failure",
+            _ => "unknown",
+        };
+        out.text("outcome", outcome);
+        if let Some(id) = event.data.get("id") {
+            out.text("id", id);
         }
     }
-    let outcome = match event.result {
-        Some("success") => "success",
-        Some("fail") => "failure",
-        _ => "unknown",
-    };
-    document.put_text("event.outcome", outcome);
-    document.put_text("auditd.message_type", kind);
-    if let Some(result) = event.result {
-        document.put_text("auditd.result", result);
+    if let Some(auditd) = auditd {
+        auditd.text("message_type", kind);
+        if let Some(result) = event.result {
+            auditd.text("result", result);
+        }
+        if let Some(session) = event.session {
+            auditd.text("session", session);
+        }
     }
-    if let Some(session) = event.session {
-        document.put_text("auditd.session", session);
+    append_new(document, "tags", event.tags.iter().copied());
+}
+
+/// Adds texts to the list under a key, each once.
+fn append_new<'a>(object: &'a Map<'a>, key: &'a str, texts: impl Iterator<Item = &'a str>) {
+    let words = distinct(texts);
+    if words.is_empty() {
+        return;
     }
-    for tag in &event.tags {
-        document.append_new("tags", Value::Text(tag));
+    if object.get(key).is_none() {
+        object.add(key, object.list(&words));
+    } else {
+        words.iter().for_each(|word| object.append_new(key, *word));
     }
 }
 
-fn distinct<'a>(words: &[&'a str]) -> Vec<Value<'a>> {
-    let mut out: Vec<Value<'a>> = Vec::new();
+fn distinct<'a, 'w: 'a>(words: impl IntoIterator<Item = &'w str>) -> SmallVec<[Value<'a>; 4]> {
+    let mut out: SmallVec<[Value<'a>; 4]> = SmallVec::new();
     for word in words {
         if !out.iter().any(|known| known.same(Value::Text(word))) {
             out.push(Value::Text(word));
@@ -332,7 +402,7 @@ fn distinct<'a>(words: &[&'a str]) -> Vec<Value<'a>> {
 }
 
 /// Who did what to what, in the words of the audit user space. Names stand for ids where they are known.
-fn summary<'a>(event: &Event<'a>, document: &'a Map<'a>) {
+fn summary<'a>(event: &Event<'a>, auditd: &'a Map<'a>) {
     let named = |id: Option<&'a str>, name: &str| {
         let name = event.names.get(name);
         match (id, name) {
@@ -340,80 +410,104 @@ fn summary<'a>(event: &Event<'a>, document: &'a Map<'a>) {
             (id, _) => id,
         }
     };
-    let summary = &event.summary;
-    for (field, value) in [
-        ("auditd.summary.actor.primary", named(summary.actor, "AUID")),
-        ("auditd.summary.actor.secondary", named(summary.actor_as, "UID")),
-        ("auditd.summary.object.type", Some(summary.object)),
-        ("auditd.summary.object.primary", summary.primary),
-        ("auditd.summary.object.secondary", summary.secondary),
-        ("auditd.summary.how", summary.how),
-    ] {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            document.put_text(field, value);
-        }
+    let filled = |value: Option<&'a str>| value.filter(|value| !value.is_empty());
+    let said = &event.summary;
+    let actor = [
+        ("primary", filled(named(said.actor, "AUID"))),
+        ("secondary", filled(named(said.actor_as, "UID"))),
+    ];
+    let object = [
+        ("type", filled(Some(said.object))),
+        ("primary", filled(said.primary)),
+        ("secondary", filled(said.secondary)),
+    ];
+    let how = filled(said.how);
+    let is_said = |parts: &[(&str, Option<&str>)]| parts.iter().any(|(_, value)| value.is_some());
+    if !is_said(&actor) && !is_said(&object) && how.is_none() {
+        return;
     }
-}
-
-/// The process and its parent; gives the fields that are left.
-fn process<'a>(
-    event: &Event<'a>,
-    document: &'a Map<'a>,
-    lineage: &mut Lineage,
-    teaches: bool,
-) -> line::Fields<'a> {
-    let mut data = event.data.clone();
-    for row in PROCESS {
-        let Some(value) = data.remove(row.from) else {
-            continue;
-        };
-        match value.parse::<i64>() {
-            Ok(number) if row.to.ends_with("pid") => document.put(row.to, Value::Int(number)),
-            _ => document.put_text(row.to, value),
-        };
-    }
-    let executable = document.text_at("process.executable");
-    if let (Some(program), Some(name)) = (executable, document.text_at("process.name"))
-        && let Some(whole) = whole_name(name, program)
-    {
-        document.put_text("process.name", whole);
-    }
-    let title = document.text_at("process.title");
-    match &event.arguments {
-        Some(arguments) => {
-            document.put_texts("process.args", arguments);
-            let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
-            document.put("process.args_count", Value::Int(count));
-            document.put_text("process.command_line", document.text(&arguments.join(" ")));
-        }
-        None => {
-            if let Some(title) = title {
-                document.put_text("process.command_line", title);
+    let Some(summary) = Filling::of("summary", 3, auditd) else {
+        return;
+    };
+    for (key, parts) in [("actor", &actor[..]), ("object", &object[..])] {
+        if is_said(parts)
+            && let Some(inner) = Filling::of(key, parts.len(), summary.map)
+        {
+            for (key, value) in parts {
+                if let Some(value) = value {
+                    inner.text(key, value);
+                }
             }
         }
     }
-    if let Some(container) = data.get("contid") {
+    if let Some(how) = how {
+        summary.text("how", how);
+    }
+}
+
+/// Completes the process and its parent.
+fn process<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, teaches: bool) {
+    if let Some(container) = event.data.get("contid") {
         document.put_new("container.id", Value::Text(container));
+    }
+    let is_said = document.get("process").is_some() || event.arguments.is_some();
+    let Some(process) = is_said.then(|| document.child("process")).flatten() else {
+        return;
+    };
+    let number = |object: &'a Map<'a>| object.get("pid")?.to_int();
+    let pid = number(process);
+    let parent = process.get("parent").and_then(Value::as_map);
+    let parent = parent.and_then(|parent| Some((parent, number(parent)?)));
+    let executable = process.text_at_key("executable");
+    if let (Some(program), Some(name)) = (executable, process.text_at_key("name"))
+        && let Some(whole) = whole_name(name, program)
+    {
+        process.set("name", Value::Text(whole));
+    }
+    match &event.arguments {
+        Some(arguments) => {
+            let list: SmallVec<[Value<'a>; 16]> =
+                arguments.iter().map(|argument| Value::Text(argument)).collect();
+            process.set("args", process.list(&list));
+            let count = i64::try_from(arguments.len()).unwrap_or(i64::MAX);
+            process.set("args_count", Value::Int(count));
+            process.set("command_line", Value::Text(joined(arguments, process)));
+        }
+        None => {
+            if let Some(title) = process.text_at_key("title") {
+                process.set("command_line", Value::Text(title));
+            }
+        }
     }
     let host = ["host.id", "host.name", "agent.id"]
         .iter()
         .find_map(|path| document.text_at(path))
         .unwrap_or("");
-    let pid = document.at("process.pid").and_then(Value::to_int);
-    let parent = document.at("process.parent.pid").and_then(Value::to_int);
     if let Some(pid) = pid {
-        document.put_text("process.entity_id", entity(host, pid, document));
+        process.set("entity_id", Value::Text(entity(host, pid, document)));
     }
-    if let Some(parent) = parent {
-        document.put_text("process.parent.entity_id", entity(host, parent, document));
-        if let Some(program) = lineage.get(host, parent) {
-            program.put("process.parent", document);
+    if let Some((parent, pid)) = parent {
+        parent.set("entity_id", Value::Text(entity(host, pid, document)));
+        if let Some(program) = lineage.get(host, pid) {
+            program.put(parent);
         }
     }
     if let Some(pid) = pid.filter(|_| teaches) {
         remember(event, document, lineage, host, pid);
     }
-    data
+}
+
+/// Words with blanks between them.
+fn joined<'a>(words: &[&str], at: &Map<'a>) -> &'a str {
+    let length = words.iter().map(|word| word.len() + 1).sum();
+    let mut out = at.text_writer(length);
+    for (position, word) in words.iter().enumerate() {
+        if position > 0 {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out.into_bump_str()
 }
 
 /// Keeps what later events of the process and of its children ask for.
@@ -445,31 +539,75 @@ fn whole_name<'a>(name: &str, executable: &'a str) -> Option<&'a str> {
     (name.len() == 15 && last.len() > 15 && last.starts_with(name)).then_some(last)
 }
 
-/// The id of a process on a host.
+/// The id of a process on a host: the first bytes of the SHA-1 of both.
 fn entity<'a>(host: &str, pid: i64, at: &Map<'a>) -> &'a str {
-    let digest = Sha1::new()
-        .chain_update(host.as_bytes())
-        .chain_update([0])
-        .chain_update(pid.to_be_bytes())
-        .finalize();
-    let mut id = at.text_writer(20);
-    for byte in digest.iter().take(10) {
-        for half in [byte >> 4, byte & 15] {
-            id.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
+    let digest = digest(host.as_bytes(), pid);
+    let mut id = [0; 20];
+    for (digits, byte) in id.chunks_exact_mut(2).zip(digest) {
+        for (digit, half) in digits.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = if half < 10 { b'0' + half } else { b'a' + half - 10 };
         }
     }
-    id.into_bump_str()
+    at.text(std::str::from_utf8(&id).unwrap_or_default())
+}
+
+/// The SHA-1 of a host, a zero and a process id. Nearly all fit one block, and the padding is most of the work then.
+/// <https://www.rfc-editor.org/rfc/rfc3174#section-4>
+fn digest(host: &[u8], pid: i64) -> [u8; 20] {
+    let mut block = [0; 64];
+    let text = host.iter().copied().chain([0]).chain(pid.to_be_bytes());
+    let bytes = host.len() + 9;
+    if bytes + 9 > block.len() {
+        return Sha1::digest(text.collect::<Vec<u8>>()).into();
+    }
+    for (to, from) in block.iter_mut().zip(text.chain([0x80])) {
+        *to = from;
+    }
+    if let Some((_, length)) = block.split_last_chunk_mut() {
+        *length = (8 * bytes as u64).to_be_bytes();
+    }
+    let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    sha1::block_api::compress(&mut state, &[block]);
+    let mut out = [0; 20];
+    for (to, word) in out.chunks_exact_mut(4).zip(state) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    out
 }
 
 /// Users and groups.
 fn people<'a>(event: &Event<'a>, document: &'a Map<'a>) {
-    for row in IDS {
-        let value = event.ids.get(row.from).or_else(|| event.names.get(row.from));
-        if let Some(value) = value.filter(|value| !matches!(*value, "unset" | "4294967295")) {
-            document.put_text(row.to, value);
-        }
-    }
     super::put_fields("auditd.user.selinux", &event.selinux, document);
+    if !event.people.is_empty() {
+        roles(event, document);
+    }
+    let map = |object: &'a Map<'a>, key: &str| object.get(key).and_then(Value::as_map);
+    let name = |object: Option<&'a Map<'a>>| object?.text_at_key("name");
+    let user = map(document, "user");
+    let within = |key: &str| user.and_then(|user| map(user, key));
+    let audit = map(document, "auditd")
+        .and_then(|auditd| map(auditd, "user"))
+        .and_then(|user| map(user, "audit"));
+    let names = [
+        name(user),
+        name(within("effective")),
+        name(within("target")),
+        name(audit),
+    ];
+    let names = distinct(names.into_iter().flatten());
+    if !names.is_empty()
+        && let Some(related) = Filling::of("related", 2, document)
+    {
+        append_new(
+            related.map,
+            "user",
+            names.iter().filter_map(|name| name.as_text()),
+        );
+    }
+}
+
+/// Those who the kind of event says something of.
+fn roles<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     let name_of = |role: Role, id: &str| {
         let (ids, names) = match role {
             Role::User => ("auid", "AUID"),
@@ -500,16 +638,6 @@ fn people<'a>(event: &Event<'a>, document: &'a Map<'a>) {
             document.put_text(name_field, name);
         }
     }
-    for field in [
-        "user.name",
-        "user.effective.name",
-        "user.target.name",
-        "auditd.user.audit.name",
-    ] {
-        if let Some(name) = document.text_at(field) {
-            document.append_new("related.user", Value::Text(name));
-        }
-    }
 }
 
 /// The file that the event is about.
@@ -517,24 +645,19 @@ fn file<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     let Some(path) = event.file.and_then(|position| event.paths.get(position)) else {
         return;
     };
-    for (from, to) in [
-        ("rdev", "file.device"),
-        ("inode", "file.inode"),
-        ("ouid", "file.uid"),
-        ("ogid", "file.gid"),
-        ("OUID", "file.owner"),
-        ("OGID", "file.group"),
-    ] {
-        if let Some(value) = path.get(from) {
-            document.put_text(to, value);
-        }
-    }
-    if let Some(mode) = path
+    let mode = path
         .get("mode")
-        .and_then(|mode| super::permissions(mode, document))
-    {
-        document.put_text("file.mode", mode);
-    }
+        .and_then(|mode| super::permissions(mode, document));
+    let fields = [
+        ("rdev", "device"),
+        ("inode", "inode"),
+        ("ouid", "uid"),
+        ("ogid", "gid"),
+        ("OUID", "owner"),
+        ("OGID", "group"),
+    ]
+    .map(|(from, to)| (to, path.get(from)));
+    let name = path.get("name");
     for (key, value) in path.iter() {
         if let Some(label) = key.strip_prefix("obj_")
             && let Some(labels) = super::object_at("auditd.file.selinux", document)
@@ -542,7 +665,18 @@ fn file<'a>(event: &Event<'a>, document: &'a Map<'a>) {
             labels.set(label, Value::Text(value));
         }
     }
-    let Some(name) = path.get("name") else { return };
+    if name.is_none() && mode.is_none() && fields.iter().all(|(_, value)| value.is_none()) {
+        return;
+    }
+    let Some(file) = Filling::of("file", 12, document) else {
+        return;
+    };
+    for (key, value) in fields.into_iter().chain([("mode", mode)]) {
+        if let Some(value) = value {
+            file.text(key, value);
+        }
+    }
+    let Some(name) = name else { return };
     // Names are as the program gave them: those that are not absolute begin at its directory.
     let directory = document.text_at("process.working_directory");
     let whole = match directory {
@@ -552,20 +686,17 @@ fn file<'a>(event: &Event<'a>, document: &'a Map<'a>) {
         }
         _ => name,
     };
-    document.put_text("file.path", whole);
+    file.text("path", whole);
     if let Some((directory, last)) = whole.rsplit_once('/')
         && !last.is_empty()
     {
-        document.put_text("file.name", last);
-        document.put_text(
-            "file.directory",
-            if directory.is_empty() { "/" } else { directory },
-        );
+        file.text("name", last);
+        file.text("directory", if directory.is_empty() { "/" } else { directory });
         if let Some((stem, extension)) = last.rsplit_once('.')
             && !stem.is_empty()
             && !extension.is_empty()
         {
-            document.put_text("file.extension", extension);
+            file.text("extension", extension);
         }
     }
 }
@@ -601,5 +732,24 @@ fn ends<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     }
     if let Some(direction) = event.direction {
         document.put_text("network.direction", direction);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha1::{Digest as _, Sha1};
+
+    use super::digest;
+
+    #[test]
+    fn processes_are_numbered_by_their_digest() {
+        for length in [0, 1, 7, 45, 46, 47, 54, 55, 56, 200] {
+            let host = "h".repeat(length);
+            for pid in [0_i64, 1, -1, 4_194_304, i64::MAX] {
+                let text = [host.as_bytes(), &[0], &pid.to_be_bytes()].concat();
+                let expected: [u8; 20] = Sha1::digest(text).into();
+                assert_eq!(digest(host.as_bytes(), pid), expected, "{length} {pid}");
+            }
+        }
     }
 }

@@ -3,7 +3,9 @@
 //! Record: <https://github.com/threathunters-io/laurel/blob/master/json-format.md>. The document is the same as of raw
 //! lines, see [`super::events`].
 
-use super::coalesce::{self, Event, Reading, Record as Part};
+use smallvec::SmallVec;
+
+use super::coalesce::{self, Event, Kinds, Reading, Record as Part};
 use super::events;
 use super::kinds;
 use super::lineage::Lineage;
@@ -72,6 +74,9 @@ fn stamp(id: &str) -> Option<(i64, u64)> {
     Some((super::line::millis(time)?, serial.parse().ok()?))
 }
 
+/// The records of an event.
+type Parts<'a> = Vec<Option<Part<'a>>>;
+
 struct Laurel;
 
 impl Source for Laurel {
@@ -83,13 +88,13 @@ impl Source for Laurel {
             return Err(Dropped::Malformed("its `ID` is no stamp of an audit event"));
         };
         let document = record.document();
-        let head = Event {
-            node: object.text_at("NODE"),
-            millis,
-            serial,
-            ..Event::default()
-        };
-        let Some(event) = coalesce::assemble(head, parts(object), Reading::Lenient, document) else {
+        let head = Event::new(object.text_at("NODE"), millis, serial, document);
+        let (kinds, mut parts): (Kinds<'a>, Parts<'a>) = parts(object)
+            .into_iter()
+            .map(|(kind, part)| (kind, Some(part)))
+            .unzip();
+        let part = |position: usize| parts.get_mut(position)?.take();
+        let Some(event) = coalesce::assemble(head, &kinds, part, Reading::Lenient, document) else {
             return Err(Dropped::Malformed("it has no record of the audit log"));
         };
         for row in PARENT {
@@ -117,8 +122,8 @@ fn parent_words<'a>(document: &'a Map<'a>) {
 }
 
 /// The records of an event: what is special first, then the system call and what belongs to it.
-fn parts<'a>(object: &'a Map<'a>) -> Vec<(&'a str, Part<'a>)> {
-    let mut parts = Vec::new();
+fn parts<'a>(object: &'a Map<'a>) -> SmallVec<[(&'a str, Part<'a>); 8]> {
+    let mut parts: SmallVec<[(&'a str, Part<'a>); 8]> = SmallVec::new();
     for (kind, value) in object.iter() {
         if kinds::record_number(kind).is_none() {
             continue;
@@ -144,7 +149,7 @@ fn parts<'a>(object: &'a Map<'a>) -> Vec<(&'a str, Part<'a>)> {
 }
 
 fn part<'a>(kind: &str, map: &'a Map<'a>) -> Part<'a> {
-    let mut part = Part::default();
+    let mut part = Part::with_room(map.len(), map);
     for (key, value) in map.iter() {
         let capitals = !key.bytes().any(|byte| byte.is_ascii_lowercase());
         match value {
@@ -214,13 +219,7 @@ fn part<'a>(kind: &str, map: &'a Map<'a>) -> Part<'a> {
     if part.fields.get("addr").is_some() {
         part.fields.remove("saddr");
     }
-    coalesce::enrich(
-        kind,
-        &super::line::Fields::default(),
-        Reading::Lenient,
-        &mut part,
-        map,
-    );
+    coalesce::enrich(kind, Reading::Lenient, &mut part, map);
     part
 }
 

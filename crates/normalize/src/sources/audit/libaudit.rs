@@ -45,7 +45,7 @@ const DERIVED: &[Derived] = &[
 fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let document = record.document();
     let lines: Vec<Line<'a>> = record.text.lines().filter_map(line::parse).collect();
-    let Some(event) = coalesce::event(&lines, Reading::Exact, document) else {
+    let Some(mut event) = coalesce::event(&lines, Reading::Exact, document) else {
         return Err(Dropped::Malformed(
             "it has no record of the audit log, or several without that of a system call",
         ));
@@ -113,7 +113,6 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     if let Some(arguments) = &event.arguments {
         document.put_texts("process.args", arguments);
     }
-    let mut data = event.data.clone();
     for (from, to) in [
         ("pid", "process.pid"),
         ("ppid", "process.ppid"),
@@ -122,9 +121,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         ("exe", "process.exe"),
         ("cwd", "process.cwd"),
     ] {
-        text(to, data.remove(from));
+        text(to, event.data.remove(from));
     }
-    super::put_fields("data", &data, document);
+    super::put_fields("data", &event.data, document);
     if !event.paths.is_empty() {
         document.put("paths", super::paths(&event.paths, document));
     }

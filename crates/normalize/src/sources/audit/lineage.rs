@@ -43,11 +43,8 @@ impl Program {
         }
     }
 
-    /// Puts what is known under `prefix`; what is there already stays.
-    pub(super) fn put<'a>(&self, prefix: &'a str, document: &'a Map<'a>) {
-        let Some(target) = document.map_at(prefix) else {
-            return;
-        };
+    /// Puts what is known into an object; what is there already stays.
+    pub(super) fn put<'a>(&self, target: &'a Map<'a>) {
         let new = |key: &'a str, value: Value<'a>| {
             target.put_new(key, value);
         };

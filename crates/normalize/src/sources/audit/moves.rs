@@ -1,0 +1,130 @@
+//! Where fields go that tables name, one field at a time: most records have a handful of the fields, and these come in one
+//! pass over all fields anyway.
+
+use smallvec::SmallVec;
+
+use crate::mapping::Mapping;
+use crate::tree::{KeyTable, Map, Value};
+
+/// Tables of fields, by the names that the fields have in records.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    keys: KeyTable,
+    /// By number of the key: the object that the field goes to, and its key there.
+    targets: Vec<(usize, &'static str)>,
+    /// The objects beneath the document: the object that each is in, if it is not the document itself, and its key.
+    objects: Vec<(Option<usize>, &'static str)>,
+}
+
+/// The objects of one document, as far as they were needed yet.
+pub(super) type Objects<'a> = SmallVec<[Option<&'a Map<'a>>; 16]>;
+
+/// Room for the entries of most objects.
+const USUAL_ENTRIES: usize = 4;
+
+impl Moves {
+    /// The tables, in their order.
+    pub(super) fn of(tables: &[&'static [Mapping]]) -> Self {
+        let mut moves = Self::default();
+        for row in tables.iter().copied().flatten() {
+            let (path, key) = row.to.rsplit_once('.').unwrap_or(("", row.to));
+            let object = moves.object(path);
+            if moves.keys.number(row.from) == moves.targets.len() {
+                moves.targets.push((object, key));
+            }
+        }
+        moves
+    }
+
+    /// The number of the object at a path.
+    fn object(&mut self, path: &'static str) -> usize {
+        let (parent, key) = match path.rsplit_once('.') {
+            Some((parent, key)) => (Some(self.object(parent)), key),
+            None => (None, path),
+        };
+        let known = self.objects.iter().position(|object| *object == (parent, key));
+        known.unwrap_or_else(|| {
+            self.objects.push((parent, key));
+            self.objects.len() - 1
+        })
+    }
+
+    /// No objects yet.
+    pub(super) fn start<'a>(&self) -> Objects<'a> {
+        SmallVec::from_elem(None, self.objects.len())
+    }
+
+    /// The number of a field, if a table names it.
+    #[inline]
+    pub(super) fn number(&self, key: &str) -> Option<usize> {
+        self.keys.get(key)
+    }
+
+    /// Puts the value of a field where it belongs, replacing what stands there.
+    pub(super) fn put<'a>(
+        &self,
+        number: usize,
+        value: Value<'a>,
+        objects: &mut Objects<'a>,
+        document: &'a Map<'a>,
+    ) {
+        if let Some((object, key)) = self.targets.get(number)
+            && let Some(map) = self.made(*object, objects, document)
+        {
+            map.set(key, value);
+        }
+    }
+
+    /// An object of the document, made where there is none.
+    fn made<'a>(
+        &self,
+        number: usize,
+        objects: &mut Objects<'a>,
+        document: &'a Map<'a>,
+    ) -> Option<&'a Map<'a>> {
+        if let Some(Some(known)) = objects.get(number) {
+            return Some(known);
+        }
+        let (parent, key) = *self.objects.get(number)?;
+        let map = match parent {
+            None => document.child(key)?,
+            Some(parent) => self.made(parent, objects, document)?.child(key)?,
+        };
+        map.make_room(USUAL_ENTRIES);
+        *objects.get_mut(number)? = Some(map);
+        Some(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moves;
+    use crate::json;
+    use crate::mapping::{Mapping, keep};
+    use crate::tree::{Arena, Value};
+
+    const TABLE: &[Mapping] = &[
+        keep("uid", "user.id"),
+        keep("gid", "user.group.id"),
+        keep("ses", "session.id"),
+    ];
+
+    #[test]
+    fn fields_go_where_the_table_says() {
+        let arena = Arena::default();
+        let read = |text| json::parse(&arena, text).unwrap().as_map().unwrap();
+        let document = read(r#"{"user":{"id":"old","name":"u"},"session":7}"#);
+        let moves = Moves::of(&[TABLE]);
+        let mut objects = moves.start();
+        for (key, value) in [("gid", "1"), ("uid", "2"), ("ses", "3"), ("other", "4")] {
+            match moves.number(key) {
+                Some(number) => moves.put(number, Value::Text(value), &mut objects, document),
+                None => assert_eq!(key, "other"),
+            }
+        }
+        assert_eq!(
+            sonic_rs::to_string(document).unwrap(),
+            r#"{"user":{"id":"2","name":"u","group":{"id":"1"}},"session":7}"#
+        );
+    }
+}
