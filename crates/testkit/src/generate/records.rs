@@ -146,7 +146,7 @@ pub fn records(
             Written::Host(system, form) => {
                 scene.process = Process::new(system, &scene, &mut random);
                 match system {
-                    System::Windows => sysmon::sysmon(form, &scene, &mut random, &mut text),
+                    System::Windows => sysmon::sysmon(form, &mut scene, &mut random, &mut text),
                     System::Linux => hosts::linux_process(form, &scene, &mut random, &mut text),
                 }
             }

@@ -170,7 +170,7 @@ pub(super) const CALLS: &[(&str, &[&str])] = &[
 pub(super) const CLOUD_TRAIL: &[(u32, &str)] = &[
     (
         150,
-        r#"{<role>,"eventSource":"ec2.amazonaws.com","eventName":"DescribeInstances",<caller>,"requestParameters":{"filterSet":{"items":[{"name":"instance-state-name","valueSet":{"items":[{"value":"running"}]}},{"name":"tag:team","valueSet":{"items":[{"value":"platform"}]}}]},"instancesSet":{}},"responseElements":null,<ids>,<tls>}"#,
+        r#"{<person>,"eventSource":"ec2.amazonaws.com","eventName":"DescribeInstances",<caller>,"requestParameters":{"filterSet":{"items":[{"name":"instance-state-name","valueSet":{"items":[{"value":"running"}]}},{"name":"tag:team","valueSet":{"items":[{"value":"platform"}]}}]},"instancesSet":{}},"responseElements":null,<ids>,<tls>}"#,
     ),
     (
         20,
@@ -181,32 +181,32 @@ pub(super) const CLOUD_TRAIL: &[(u32, &str)] = &[
         r#"{<person>,"eventSource":"iam.amazonaws.com","eventName":"CreateAccessKey",<caller>,"requestParameters":{"userName":"<user>"},"responseElements":{"accessKey":{"userName":"<user>","accessKeyId":"AKIA<hex 16>","status":"Active","createDate":"Mar 1, 2026 10:00:00 AM"}},<ids>}"#,
     ),
     (
-        10,
+        1,
         r#"{<person>,"eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","awsRegion":"eu-central-1","sourceIPAddress":"<address>","userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/122.0.0.0 Safari/537.36","requestParameters":null,"responseElements":{"ConsoleLogin":"Success"},"additionalEventData":{"LoginTo":"https://console.aws.amazon.com/console/home?state=hashArgs%23&isauthcode=true","MobileVersion":"No","MFAUsed":"No"},"eventID":"<uuid>","readOnly":false,"eventType":"AwsConsoleSignIn","managementEvent":true,"recipientAccountId":"<account>","eventCategory":"Management"}"#,
     ),
     (
         200,
-        r#"{<role>,"eventSource":"kms.amazonaws.com","eventName":"Decrypt",<caller>,"requestParameters":{"encryptionContext":{"aws:s3:arn":"arn:aws:s3:::data-<account>/table/part-<below 9999>.parquet"},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"},"responseElements":null,<ids>,"resources":[{"accountId":"<account>","type":"AWS::KMS::Key","ARN":"arn:aws:kms:eu-central-1:<account>:key/<uuid>"}],<tls>}"#,
+        r#"{<person>,"eventSource":"kms.amazonaws.com","eventName":"Decrypt",<caller>,"requestParameters":{"encryptionContext":{"aws:s3:arn":"arn:aws:s3:::data-<account>/table/part-<below 9999>.parquet"},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"},"responseElements":null,<ids>,"resources":[{"accountId":"<account>","type":"AWS::KMS::Key","ARN":"arn:aws:kms:eu-central-1:<account>:key/<uuid>"}],<tls>}"#,
     ),
     (
         250,
-        r#"{<role>,"eventSource":"s3.amazonaws.com","eventName":"GetObject",<caller>,"requestParameters":{"bucketName":"data-<account>","Host":"data-<account>.s3.eu-central-1.amazonaws.com","key":"table/part-<below 9999>.parquet"},"responseElements":null,"additionalEventData":{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"<hex 64>","bytesTransferredOut":<below 9999999>},"requestID":"<hex 16>","eventID":"<uuid>","readOnly":true,"resources":[{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::data-<account>/table/part-1.parquet"},{"accountId":"<account>","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::data-<account>"}],"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"<account>","eventCategory":"Data",<tls>}"#,
+        r#"{<person>,"eventSource":"s3.amazonaws.com","eventName":"GetObject",<caller>,"requestParameters":{"bucketName":"data-<account>","Host":"data-<account>.s3.eu-central-1.amazonaws.com","key":"table/part-<below 9999>.parquet"},"responseElements":null,"additionalEventData":{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"<hex 64>","bytesTransferredOut":<below 9999999>},"requestID":"<hex 16>","eventID":"<uuid>","readOnly":true,"resources":[{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::data-<account>/table/part-1.parquet"},{"accountId":"<account>","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::data-<account>"}],"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"<account>","eventCategory":"Data",<tls>}"#,
     ),
     (
         150,
         r#"{"eventVersion":"1.08","userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},"eventTime":"<time>","eventSource":"sts.amazonaws.com","eventName":"AssumeRole","awsRegion":"eu-central-1","sourceIPAddress":"ec2.amazonaws.com","userAgent":"ec2.amazonaws.com","requestParameters":{"roleArn":"arn:aws:iam::<account>:role/node","roleSessionName":"i-0<hex 16>"},"responseElements":{"credentials":{"accessKeyId":"ASIA<hex 16>","sessionToken":"<hex 200>","expiration":"Mar 1, 2026, 4:00:00 PM"},"assumedRoleUser":{"assumedRoleId":"AROA3NEPHOEXAMPLE:i-0<hex 16>","arn":"arn:aws:sts::<account>:assumed-role/node/i-0<hex 16>"}},"resources":[{"accountId":"<account>","type":"AWS::IAM::Role","ARN":"arn:aws:iam::<account>:role/node"}],<ids>,"sharedEventID":"<uuid>"}"#,
     ),
     (
-        2,
+        1,
         r#"{<person>,"eventSource":"ec2.amazonaws.com","eventName":"ModifySnapshotAttribute",<caller>,"errorCode":"Client.UnauthorizedOperation","errorMessage":"You are not authorized to perform this operation. User: arn:aws:iam::<account>:user/<user> is not authorized to perform: ec2:ModifySnapshotAttribute","requestParameters":{"snapshotId":"snap-0<hex 16>","createVolumePermission":{"add":{"items":[{"userId":"<below 999999999>"}]}},"attributeType":"CREATE_VOLUME_PERMISSION"},"responseElements":null,<ids>,<tls>}"#,
     ),
     (
         600,
-        r#"{<role>,<read call>,<caller>,"requestParameters":{"maxResults":<below 1000 max>,"filterSet":{},"resource":"<hex 12 resource>"},"responseElements":null,<read ids>,<tls>}"#,
+        r#"{<person>,<read call>,<caller>,"requestParameters":{"maxResults":<below 1000 max>,"filterSet":{},"resource":"<hex 12 resource>"},"responseElements":null,<read ids>,<tls>}"#,
     ),
     (
         40,
-        r#"{<role>,<write call>,<caller>,"requestParameters":{"name":"<hex 12 resource>","resourceName":"app-<below 400 app>","tags":[{"key":"team","value":"platform"},{"key":"cost","value":"<below 90 cost>"}]},"responseElements":{"requestId":"<uuid request>"},<ids>,<tls>}"#,
+        r#"{<person>,<write call>,<caller>,"requestParameters":{"name":"<hex 12 resource>","resourceName":"app-<below 400 app>","tags":[{"key":"team","value":"platform"},{"key":"cost","value":"<below 90 cost>"}]},"responseElements":{"requestId":"<uuid request>"},<ids>,<tls>}"#,
     ),
     (
         1,
@@ -229,7 +229,7 @@ pub(super) const KUBERNETES_AUDIT: &[(u32, &str)] = &[
         r#"{<audit head>,"requestURI":"/api/v1/pods?allowWatchBookmarks=true&watch=true","verb":"watch",<account of service>,"sourceIPs":["10.0.1.<host>"],"userAgent":"kubelet/v1.31.2 (linux/amd64) kubernetes/5864a46","objectRef":{"resource":"pods","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},<audit tail>}"#,
     ),
     (
-        2,
+        1,
         r#"{<audit head>,"requestURI":"/api/v1/namespaces/shop/pods/shop-<hex 5>/exec?command=sh&container=app&stdin=true&stdout=true&tty=true","verb":"create",<person of cluster>,"sourceIPs":["<address>"],"userAgent":"kubectl/v1.31.0 (linux/amd64) kubernetes/9edcffc","objectRef":{"resource":"pods","namespace":"shop","name":"shop-<hex 5>","apiVersion":"v1","subresource":"exec"},"responseStatus":{"metadata":{},"code":101},<audit tail>}"#,
     ),
     (
@@ -237,7 +237,7 @@ pub(super) const KUBERNETES_AUDIT: &[(u32, &str)] = &[
         r#"{<audit head>,"requestURI":"/api/v1/namespaces/shop/pods?fieldManager=kubectl-client-side-apply","verb":"create",<person of cluster>,"sourceIPs":["<address>"],"userAgent":"kubectl/v1.31.0 (linux/amd64) kubernetes/9edcffc","objectRef":{"resource":"pods","namespace":"shop","name":"job-<hex 5>","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":201},"requestObject":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"job-<hex 5>","namespace":"shop","creationTimestamp":null,"labels":{"app":"job"}},"spec":{"volumes":[{"name":"data","emptyDir":{}}],"containers":[{"name":"job","image":"registry.example.com/shop/job:1.4.<below 90>","command":["/bin/job","--once"],"resources":{"limits":{"cpu":"500m","memory":"256Mi"}},"volumeMounts":[{"name":"data","mountPath":"/data"}],"imagePullPolicy":"IfNotPresent","securityContext":{"privileged":false,"runAsUser":1000}}],"restartPolicy":"Never","hostNetwork":false,"serviceAccountName":"job"},"status":{}},"responseObject":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"job-<hex 5>","namespace":"shop","uid":"<uuid>","resourceVersion":"<below 999999>"},"spec":{"containers":[{"name":"job","image":"registry.example.com/shop/job:1.4.1","terminationMessagePath":"/dev/termination-log"}],"restartPolicy":"Never","nodeName":"node-<host>"},"status":{"phase":"Pending","qosClass":"Burstable"}},<audit tail>}"#,
     ),
     (
-        8,
+        1,
         r#"{<audit head>,"requestURI":"/api/v1/namespaces/shop/secrets/database","verb":"get",<account of service>,"sourceIPs":["10.0.1.<host>"],"userAgent":"app/v0.0.0 (linux/amd64) kubernetes/$Format","objectRef":{"resource":"secrets","namespace":"shop","name":"database","apiVersion":"v1"},"responseStatus":{"metadata":{},"status":"Failure","message":"secrets \"database\" is forbidden","reason":"Forbidden","code":403},"requestReceivedTimestamp":"<micros>","stageTimestamp":"<micros>","annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":""}}"#,
     ),
 ];

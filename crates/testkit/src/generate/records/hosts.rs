@@ -1,7 +1,7 @@
 //! Processes of hosts, and the forms in which collectors ship their events. One seed gives the same events in all forms.
 
 use super::Scene;
-use super::programs::{LINUX_ATTACKS, LINUX_PROGRAMS, WINDOWS_ATTACKS, WINDOWS_PROGRAMS};
+use super::programs::{LINUX_ATTACKS, LINUX_PROGRAMS, Program, WINDOWS_ATTACKS, WINDOWS_PROGRAMS};
 use crate::generate::random::Random;
 use crate::generate::text::Text;
 
@@ -41,6 +41,9 @@ const LINUX_ACCOUNTS: &[[&str; 4]] = &[
     ["", "app", "998", ""],
 ];
 
+/// Programs of Windows that talk to the network.
+const NETWORKED: &[&str] = &["chrome.exe", "msedge.exe", "Teams.exe", "Zoom.exe", "git.exe"];
+
 /// A process of an event, as text that stands inside JSON strings.
 #[derive(Default)]
 pub(super) struct Process {
@@ -62,9 +65,31 @@ impl Process {
             (System::Linux, false) => (LINUX_PROGRAMS, LINUX_ACCOUNTS),
             (System::Linux, true) => (LINUX_ATTACKS, LINUX_ACCOUNTS),
         };
-        let Some(program) = weighted(programs, |program| program.weight, random) else {
-            return Self::default();
+        match weighted(programs, |program| program.weight, random) {
+            Some(program) => Self::of(program, accounts, system, scene, random),
+            None => Self::default(),
+        }
+    }
+
+    /// A process of Windows that talks to the network.
+    pub(super) fn networked(scene: &Scene, random: &mut Random) -> Self {
+        let weight = |program: &Program| match NETWORKED.contains(&file_name(program.path)) {
+            true => program.weight,
+            false => 0,
         };
+        match weighted(WINDOWS_PROGRAMS, weight, random) {
+            Some(program) => Self::of(program, WINDOWS_ACCOUNTS, System::Windows, scene, random),
+            None => Self::default(),
+        }
+    }
+
+    fn of(
+        program: &Program,
+        accounts: &[[&'static str; 4]],
+        system: System,
+        scene: &Scene,
+        random: &mut Random,
+    ) -> Self {
         let line = random.pick(program.lines).copied().unwrap_or_default();
         let person = match system {
             System::Windows => [

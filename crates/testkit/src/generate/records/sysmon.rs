@@ -2,7 +2,7 @@
 //! those of <https://www.elastic.co/docs/reference/integrations/windows>.
 
 use super::Scene;
-use super::hosts::{Form, weighted};
+use super::hosts::{Form, Process, weighted};
 use crate::generate::random::Random;
 use crate::generate::text::Text;
 
@@ -14,6 +14,8 @@ use kinds::KINDS;
 /// A kind of event.
 struct Kind {
     weight: u32,
+    /// Whether only programs that talk to the network make it.
+    is_network: bool,
     code: &'static str,
     /// The category of log sources that Sigma has for it.
     source: &'static str,
@@ -29,10 +31,14 @@ struct Kind {
 }
 
 /// Writes one event.
-pub(super) fn sysmon(form: Form, scene: &Scene, random: &mut Random, text: &mut Text) {
+pub(super) fn sysmon(form: Form, scene: &mut Scene, random: &mut Random, text: &mut Text) {
     let Some(kind) = weighted(KINDS, |kind| kind.weight, random) else {
         return;
     };
+    if kind.is_network {
+        scene.process = Process::networked(scene, random);
+    }
+    let scene = &*scene;
     let mut put = |template: &str, text: &mut Text| scene.write(template, random, text, 0);
     match form {
         Form::Flat => {
@@ -58,7 +64,7 @@ pub(super) fn sysmon(form: Form, scene: &Scene, random: &mut Random, text: &mut 
             let is_ecs = form == Form::Ecs;
             let [action, category, types] = kind.classes;
             put(
-                r#"{"@timestamp":"<millis>","agent":{"ephemeral_id":"<hostid>","id":"<hostid>","name":"ws-<host>","type":"winlogbeat","version":"8.17.1"},"ecs":{"version":"8.0.0"},"event":{"#,
+                r#"{"@timestamp":"<millis>","agent":{"id":"<hostid>","name":"ws-<host>","type":"winlogbeat","version":"8.17.1"},"ecs":{"version":"8.0.0"},"event":{"#,
                 text,
             );
             if is_ecs {

@@ -140,11 +140,8 @@ pub(in crate::generate::records) const LINUX_PROGRAMS: &[Program] = &[
     unix(25, "/usr/bin/sleep", &["sleep 5", "sleep 60"], RUNNER, ANYONE),
     unix(
         25,
-        "/usr/sbin/iptables",
-        &[
-            "iptables -w 5 -t nat -S KUBE-SERVICES",
-            "iptables -w 5 -t filter -C KUBE-FORWARD -m comment --comment kubernetes-forwarding-rules -j ACCEPT",
-        ],
+        "/usr/sbin/ipset",
+        &["ipset list -name", "ipset restore -exist"],
         (
             "/usr/local/bin/kube-proxy",
             "/usr/local/bin/kube-proxy --config=/var/lib/kube-proxy/config.conf",
@@ -199,20 +196,20 @@ pub(in crate::generate::records) const LINUX_PROGRAMS: &[Program] = &[
     ),
     unix(
         18,
-        "/usr/bin/find",
+        "/usr/bin/stat",
         &[
-            "find /srv/app/releases -maxdepth 1 -mtime +<below 30 days>",
-            "find /var/cache/app -type f -name *.cache",
+            "stat -c %Y /srv/app/releases/<below 30 days>",
+            "stat -f /var/cache/app",
         ],
         CRON,
         ROOT,
     ),
     unix(
         15,
-        "/usr/bin/curl",
+        "/usr/local/bin/helm",
         &[
-            "curl -fsS https://registry.example.net/v2/",
-            "curl -fsS --max-time 5 http://127.0.0.1:80<below 90 port>/healthz",
+            "helm list -n shop",
+            "helm upgrade --install shop charts/shop --set image.tag=1.<below 90 port>",
         ],
         RUNNER,
         ANYONE,
@@ -236,8 +233,8 @@ pub(in crate::generate::records) const LINUX_PROGRAMS: &[Program] = &[
     ),
     unix(
         12,
-        "/usr/bin/ps",
-        &["ps aux", "ps -o pid,etimes,args -p <below 60000 pid>"],
+        "/usr/bin/free",
+        &["free -m", "free -h -s <below 60 pid>"],
         BASH,
         ANYONE,
     ),
@@ -251,8 +248,8 @@ pub(in crate::generate::records) const LINUX_PROGRAMS: &[Program] = &[
     unix(10, "/usr/bin/vim.basic", &["vim deploy.yaml"], BASH, ANYONE),
     unix(
         8,
-        "/usr/bin/rsync",
-        &["rsync -a --delete /srv/app/data/ <server>:/srv/app/data/"],
+        "/usr/local/bin/restic",
+        &["restic backup /srv/app/data --tag <server>"],
         CRON,
         Some(3),
     ),

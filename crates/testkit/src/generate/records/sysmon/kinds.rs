@@ -13,6 +13,7 @@ const USER: (&str, &str) = ("User", r"<domain>\\<account name>");
 pub(super) const KINDS: &[Kind] = &[
     Kind {
         weight: 22,
+        is_network: false,
         code: "1",
         source: "process_creation",
         title: "Process Create",
@@ -59,6 +60,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 14,
+        is_network: true,
         code: "3",
         source: "network_connection",
         title: "Network connection detected",
@@ -92,6 +94,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 20,
+        is_network: false,
         code: "7",
         source: "image_load",
         title: "Image loaded",
@@ -131,6 +134,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 6,
+        is_network: false,
         code: "10",
         source: "process_access",
         title: "Process accessed",
@@ -166,6 +170,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 14,
+        is_network: false,
         code: "11",
         source: "file_event",
         title: "File created",
@@ -185,6 +190,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 18,
+        is_network: false,
         code: "13",
         source: "registry_set",
         title: "Registry value set",
@@ -209,6 +215,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
     Kind {
         weight: 6,
+        is_network: true,
         code: "22",
         source: "dns_query",
         title: "Dns query",
