@@ -153,7 +153,7 @@ fn type_of(info: &SourceInfo, field: &str) -> &'static str {
         Some(How::Long) => "long",
         Some(How::Date) => "date",
         Some(How::Ip) => "ip",
-        Some(How::Text | How::Keep) | None => "keyword",
+        Some(How::Text | How::Keep | How::JavaText) | None => "keyword",
     }
 }
 
