@@ -20,6 +20,9 @@ use clap::{Parser, Subcommand};
 use crate::exit::Exit;
 use crate::terminal::{Colour, Terminal};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Threat detection for clouds and containers: rules over logs, alerts that explain themselves.
 #[derive(Debug, Parser)]
 #[command(

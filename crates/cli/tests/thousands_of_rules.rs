@@ -224,3 +224,69 @@ fn the_profile_counts_and_names_what_is_costly() {
         "{table}"
     );
 }
+
+#[test]
+fn a_flood_of_keys_stays_within_the_memory_that_is_allowed_and_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).expect("a folder");
+    for number in 0..4 {
+        let query = format!(
+            "sequence by host.id, process.entity_id with maxspan={}m [process where true] [network where true]",
+            number + 1
+        );
+        std::fs::write(rules.join(format!("rule-{number}.eql")), query).expect("written");
+    }
+    let path = folder.path().join("flood.ndjson");
+    let mut text = String::new();
+    for number in 0..40_000 {
+        let (second, milli) = (number / 1000, number % 1000);
+        writeln!(
+            text,
+            r#"{{"@timestamp":"2026-03-01T10:00:{second:02}.{milli:03}Z","event":{{"category":["process"],"kind":"event"}},"host":{{"id":"h{number}"}},"process":{{"entity_id":"e{number}"}}}}"#
+        )
+        .expect("a string takes text");
+    }
+    std::fs::write(&path, text).expect("written");
+    let run = |mebibytes: &str| {
+        let rules = rules.display().to_string();
+        let arguments = [
+            "detect",
+            "--format",
+            "json",
+            "--threads",
+            "2",
+            "--memory",
+            mebibytes,
+            "--rules",
+            &rules,
+        ];
+        let output = neph(&arguments, &[&path]);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let sum = |key: &str| -> u64 {
+            let rules = summary["summary"]["per_rule"].as_array().expect("rules");
+            rules
+                .iter()
+                .map(|rule| rule[key].as_u64().expect("a number"))
+                .sum()
+        };
+        (sum("evicted"), sum("peak_state_bytes"), sum("candidates"), said)
+    };
+    let (evicted, peak, candidates, said) = run("8");
+    assert_eq!(candidates, 160_000);
+    // A rule's peak is its own; all of them are never at theirs together, but each may have had its turn.
+    assert!(
+        evicted > 50_000 && peak < 4 * (9 << 20),
+        "{evicted} evicted, {peak} bytes"
+    );
+    assert!(said.contains("were forgotten for want of memory"), "{said}");
+    let (evicted, _, candidates, said) = run("2000");
+    assert_eq!((evicted, candidates), (0, 160_000), "{said}");
+}
