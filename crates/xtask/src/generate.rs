@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use neph_testkit::generate::{EndpointOptions, RecordKind, endpoint, records};
+use neph_testkit::generate::{DayOptions, EndpointOptions, RecordKind, day, endpoint, records};
 
 /// Generate logs.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,18 @@ enum Kind {
         /// Attacks in a million events
         #[arg(long, default_value_t = EndpointOptions::default().attacks_per_million)]
         attacks: u32,
+    },
+    /// What the logs of a company without any attack hold on a day, as NDJSON with the records of all sources in order
+    Day {
+        /// The same seed gives the same events
+        #[arg(long, default_value_t = DayOptions::default().seed)]
+        seed: u64,
+        /// So many days; the last is the day, and the others are what it is measured against
+        #[arg(long, default_value_t = DayOptions::default().days)]
+        days: u32,
+        /// Of what goes on all the time, one in so many is written; the work of people is always written whole
+        #[arg(long, default_value_t = DayOptions::default().sampled)]
+        sampled: u64,
     },
     /// Records as a source writes them, one a line, a few of them of attacks
     Records {
@@ -62,6 +74,17 @@ pub(crate) fn run(args: &Args) -> Result<(), String> {
             endpoint(&mut output, &options).map(|generated| {
                 let (bytes, events, attacks) = (generated.bytes, generated.events, generated.attacks.len());
                 format!("{events} events with {attacks} attacks in {bytes} bytes")
+            })
+        }
+        Kind::Day { seed, days, sampled } => {
+            let options = DayOptions { seed, days, sampled };
+            day(&mut output, &options).map(|generated| {
+                let records: Vec<String> = generated
+                    .records
+                    .iter()
+                    .map(|(source, count)| format!("{count:>9} {source}"))
+                    .collect();
+                format!("{}\n{} bytes", records.join("\n"), generated.bytes)
             })
         }
         Kind::Records { kind, bytes, seed } => records(&mut output, kind, bytes, seed)
