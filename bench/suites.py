@@ -1,6 +1,7 @@
 """The suites of `run.py`: each makes its corpora and rule sets, measures, and adds a section to the report."""
 
 import re
+import shutil
 import subprocess
 
 import measure
@@ -176,30 +177,34 @@ def eql(report, options):
     report.runs(runs, events=events)
 
 
-# What the generated hosts run, and where it connects to: sequences over these have candidates all the time.
-PROGRAMS = ("ls", "grep", "cat", "git", "vim", "ps", "sudo", "curl", "python3.11", "kubectl", "bash", "sh", "tar", "find", "node", "java", "awk", "sed", "date", "ssh")
+# What the generated hosts run all the time, and what they do not run: most rules are about the latter.
+USUAL = ("ls", "grep", "cat", "git", "ps", "curl", "python3.11", "kubectl", "sudo", "vim")
+UNUSUAL = ("nc", "socat", "nmap", "xmrig", "chattr", "insmod", "useradd", "at", "gdb", "tcpdump", "strace", "masscan", "hydra", "john", "telnet")
 
 
-def sequences_of(number):
-    """So many sequence rules, of which a part is about what really happens."""
-    folder = WORK / "rules" / f"sequences-{number}"
-    folder.mkdir(parents=True, exist_ok=True)
+def sequences_of(number, usual):
+    """So many sequence rules; of each 100 `usual` are about programs that run all the time, and so have candidates always."""
+    folder = WORK / "rules" / f"sequences-{number}-{usual}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     second = (
         '[network where event.action == "connection_attempted" and destination.port == {port}]',
         '[file where event.action == "rename" and file.extension == "{extension}"]',
         '[process where event.type == "start" and process.args : "*{word}*"]',
     )
     for position in range(number):
-        name = PROGRAMS[position % len(PROGRAMS)]
+        names = USUAL if position % 100 < usual else UNUSUAL
         step = second[position % 3].format(
-            port=(22, 443, 8080, 5432, 4444)[position % 5],
-            extension=("sh", "log", "py", "enc")[position % 4],
-            word=("token", "secret", "--prune", "status")[position % 4] + str(position // 60 or ""),
+            port=(4444, 6667, 1337, 9001, 31337)[position % 5],
+            extension=("enc", "locked", "crypt", "pay")[position % 4],
+            word=("token", "secret", "shadow", "passwd")[position % 4] + str(position),
         )
         key = ("process.parent.entity_id", "process.entity_id", "user.id")[position % 3]
         span = (1, 5, 30, 60)[position // 20 % 4]
-        rare = f' and process.args_count > {position // 25}'
-        query = f'sequence by host.id, {key} with maxspan={span}s\n  [process where event.type == "start" and process.name == "{name}"{rare}]\n  {step}\n'
+        query = (
+            f"sequence by host.id, {key} with maxspan={span}s\n"
+            f'  [process where event.type == "start" and process.name == "{names[position % len(names)]}"]\n  {step}\n'
+        )
         (folder / f"{position:03}.eql").write_text(query)
     return folder
 
@@ -207,17 +212,31 @@ def sequences_of(number):
 def sequences(report, options):
     """Many sequence rules at once."""
     path = corpus("endpoint", options.bytes)
-    folder = sequences_of(200)
+    folder, often = sequences_of(200, 10), sequences_of(200, 100)
     events = lines_in(path)
-    report.section("Sequences", f"200 sequence rules over {events:,} events of endpoints, whose first steps often hold.")
+    report.section(
+        "Sequences",
+        f"200 sequence rules over {events:,} events of endpoints. Of the first set a tenth, of the second all are about programs that run "
+        "all the time: each event then is a candidate of many rules.",
+    )
     commands = {
         "parse": detect(path, 1, "--parse-only"),
         "rules": detect(path, 1, "--rules", folder),
         "rules, 2 threads": detect(path, 2, "--rules", folder),
+        "often": detect(path, 1, "--rules", often),
+        "often, 2 threads": detect(path, 2, "--rules", often),
     }
+    if options.elastic:
+        is_sequence = lambda path, text: is_eql(path, text) and re.search(r"^\s*sequence\b", text, re.M)
+        elastic, number = rule_set("elastic-sequences", options.elastic, is_sequence)
+        commands["Elastic's"] = detect(path, 1, "--rules", elastic)
     runs = rounds_of(commands, options.rounds)
     report.ratio("200 sequence rules / parsing", runs, "rules", "parse", 3)
     report.ratio("wall of one thread / of two", runs, "rules", "rules, 2 threads", 1.7, "wall", at_least=True)
+    report.ratio("200 whose first steps hold often / parsing", runs, "often", "parse", None)
+    report.ratio("often: wall of one thread / of two", runs, "often", "often, 2 threads", 1.7, "wall", at_least=True)
+    if options.elastic:
+        report.ratio(f"{number} sequence rules of Elastic / parsing", runs, "Elastic's", "parse", 3)
     report.runs(runs, events=events)
 
 
@@ -260,7 +279,7 @@ def endpoint(report, options):
 
 def flood(report, options):
     """Ten million distinct keys into sequence rules: memory stays within what is allowed."""
-    folder = sequences_of(20)
+    folder = sequences_of(20, 100)
     path = WORK / "flood.ndjson"
     number = 10_000_000 * measure.bytes_of(options.bytes) // (1 << 30)
     limit = 64

@@ -14,6 +14,7 @@ use neph_normalize::UnknownSource;
 
 use crate::events::{EventReader, Found};
 use crate::input::{Chunk, Reader};
+use crate::keyed::Keyed;
 use crate::pipeline::Worker;
 use crate::reload::{Programs, Reloads, Said};
 use crate::run::{Outcome, RunOptions, Tally, drive};
@@ -100,64 +101,19 @@ pub fn detect_reloading<T: Send>(
     };
     let workers: Result<Vec<MatchWorker>, _> = (0..options.threads.max(1)).map(|_| worker()).collect();
     let mut workers = workers?;
-    let mut told = Vec::new();
-    let give = |told: &mut Vec<Told>, sink: &mut dyn FnMut(Said<T>)| {
-        let mut matches = 0;
-        for outcome in told.drain(..) {
-            matches += u64::from(matches!(outcome, Told::Found(_)));
-            sink(Said::Outcome(outcome));
-        }
-        matches
-    };
-    let mut watermark = None;
-    let mut generation = 0;
-    let mut excepted: Vec<u64> = Vec::new();
-    let mut spent = options.profile.then(|| vec![0_u64; operators.rules()]);
-    let mut telling_nanos = 0;
-    let mut summary = drive(reader, &mut workers, options, progress, |found: Found| {
-        let mut matches = 0;
-        while generation < found.generation {
-            generation += 1;
-            let Some(mut rules) = reloads.take(generation) else {
-                continue;
-            };
-            rules.operators.adopt(operators, &rules.same);
-            // What rules that do not go on had open is told as far as it has come.
-            operators.finish(&mut told);
-            matches += give(&mut told, sink);
-            *operators = rules.operators;
-            sink(Said::Changed {
-                with: rules.with,
-                same: rules.same,
-                excepted: std::mem::take(&mut excepted),
-            });
-        }
-        excepted.resize(excepted.len().max(found.excepted.len()), 0);
-        for (sum, count) in excepted.iter_mut().zip(&found.excepted) {
-            *sum += count;
-        }
-        for step in found.steps {
-            let rule = step.rule.0 as usize;
-            let began = spent.as_ref().map(|_| nanos());
-            operators.push(step, &mut told);
-            if let (Some(spent), Some(began)) = (&mut spent, began)
-                && let Some(spent) = spent.get_mut(rule)
-            {
-                *spent += nanos() - began;
-            }
-        }
-        watermark = watermark.max(found.latest);
-        if let Some(watermark) = watermark {
-            let began = nanos();
-            operators.advance(watermark, &mut told);
-            telling_nanos += nanos() - began;
-        }
-        matches + give(&mut told, sink)
+    let mut keyed = Keyed::new(operators, reloads, options.profile);
+    // A stream tells what each chunk made before it goes on.
+    let beside = options.threads > 1 && !live;
+    let (mut summary, rest) = keyed.run(beside, sink, |take| {
+        drive(reader, &mut workers, options, progress, take)
     })?;
-    let began = nanos();
-    operators.finish(&mut told);
-    telling_nanos += nanos() - began;
-    summary.matches += give(&mut told, sink);
+    summary.matches += rest;
+    let Keyed {
+        excepted,
+        mut spent,
+        telling_nanos,
+        ..
+    } = keyed;
     let mut matching = Statistics::default();
     for worker in &workers {
         matching += worker.past;
@@ -202,7 +158,7 @@ fn matcher(program: Arc<Program>, profiles: bool) -> Matcher {
 }
 
 /// Nanoseconds since the first call.
-fn nanos() -> u64 {
+pub(crate) fn nanos() -> u64 {
     static START: OnceLock<Clock> = OnceLock::new();
     let start = START.get_or_init(Clock::now);
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)

@@ -16,6 +16,7 @@ pub mod coverage;
 mod detect;
 mod events;
 pub mod input;
+mod keyed;
 mod parse;
 pub mod pipeline;
 mod profile;
