@@ -21,7 +21,10 @@ def rsigma():
 def rsigma_eval(program, rules, events, routing, pipeline=None):
     """The command that evaluates the rules of a folder, skipping those whose log source is another than the event's."""
     command = [program, "engine", "eval", "-r", rules, "-e", f"@{events}", "--logsource-routing", *routing]
-    return [*command, "-p", BENCH / "pipelines" / pipeline if pipeline and "." in pipeline else pipeline] if pipeline else command
+    if pipeline:
+        # Its own ones have plain names.
+        command += ["-p", BENCH / "pipelines" / pipeline if pipeline.endswith(".yml") else pipeline]
+    return command
 
 
 PYTHON_EQL = r"""

@@ -1,12 +1,14 @@
 """The suites of `run.py`: each makes its corpora and rule sets, measures, and adds a section to the report."""
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 
 import measure
 import peers
-from measure import BENCH, FLOOR, WORK, corpus, detect, lines_in, of_product, rounds_of, rule_set
+from measure import BENCH, FLOOR, NEPH, WORK, corpus, detect, lines_in, of_product, rounds_of, rule_set
 
 # Folders of Sigma's repository that hold rules of clouds.
 CLOUD = ("aws", "azure", "gcp", "m365", "okta", "github", "bitbucket", "onelogin", "cisco")
@@ -293,11 +295,14 @@ def flood(report, options):
                 f'"process":{{"args_count":9,"entity_id":"e{position}","name":"ls","parent":{{"entity_id":"p{position}"}}}},"user":{{"id":"u"}}}}\n'
             )
     report.section("A flood of keys", f"{number:,} events, each with join keys of its own, into 20 sequence rules; --memory {limit} MiB.")
+    command = [NEPH, "detect", "--format", "json", "--threads", "1", "--rules", folder]
     output = WORK / "flood.out"
-    run = measure.measure(detect(path, 1, "--rules", folder, "--memory", str(limit), "--rule-memory", str(limit)), output)
+    run = measure.measure([*command, "--memory", str(limit), "--rule-memory", str(limit), path], output)
+    rules = json.loads(output.read_text())["summary"]["per_rule"]
     run["lines"] = 0
     report.value("peak memory of the process, MiB", [run["mib"]], 2 * limit + 40, digits=0)
     report.runs([{"flood": run}], events=number)
+    report.note(f"{sum(rule['candidates'] for rule in rules):,} candidates, {sum(rule['evicted'] for rule in rules):,} forgotten and counted")
     path.unlink()
 
 
@@ -309,12 +314,10 @@ def large(report, options):
     elastic, second = rule_set("elastic", options.elastic, lambda path, text: True)
     paths = [corpus(kind, options.bytes) for kind in ("sysmon", "linux", "cloudtrail", "kubernetes-audit", "endpoint")] * 2
     total = sum(path.stat().st_size for path in paths)
-    report.section("A large input", f"{first + second} rule files over {total:,} bytes, two threads.")
-    command = [*detect(paths[0], 2, "--rules", sigma, "--rules", elastic)[:-1]]
-    output = WORK / "large.out"
-    # Each file counts as often as it is named.
-    run = measure.measure([*command, *paths], output)
-    run["lines"] = lines_in(output)
-    output.unlink()
+    report.section("A large input", f"{first + second} rule files over {total:,} bytes from standard input, two threads.")
+    # A file that is named twice is read once, so they come through a pipe.
+    command = shlex.join(map(str, detect("-", 2, "--rules", sigma, "--rules", elastic)))
+    files = shlex.join(map(str, paths))
+    run = measure.measure(["sh", "-c", f"cat {files} | {command}"])
     report.value("peak memory, MiB", [run["mib"]], 1024, digits=0)
     report.runs([{"all rules": run}])
