@@ -4,11 +4,13 @@ mod print;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use neph_diag::render::{self, FileReport};
 use neph_diag::{Code, Diagnostic, Severity, SourceFile, has_errors};
 use neph_engine::{
-    Event, Fetch, Match, OperatorConfig, Operators, Outcome, Program, apply_limits, sort_matches,
+    Emit, Event, Fetch, Match, OperatorConfig, Operators, Outcome, Program, apply_limits, sort_matches,
 };
 use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema};
@@ -23,7 +25,7 @@ use crate::terminal::Terminal;
 /// Search logs with a query and print events, sequences or samples
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang sigma '{s: {Image|endswith: /curl}, condition: s}' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
+    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang sigma '{s: {Image|endswith: /curl}, condition: s}' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --follow --format ndjson 'process where process.name : \"curl\" | head 10' /var/log/app/\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
 )]
 pub(crate) struct Args {
     /// The query.
@@ -35,9 +37,14 @@ pub(crate) struct Args {
     /// Most results; without it all. Pipes (`| head 5`) cut besides.
     #[arg(long, value_name = "N")]
     size: Option<u64>,
-    /// Which end --size keeps; the order of results is always ascending.
-    #[arg(long, value_enum, default_value_t = End::Tail)]
-    fetch: End,
+    /// Which end --size keeps; the order of results is always ascending. [default: tail, with --follow head]
+    #[arg(long, value_enum)]
+    fetch: Option<End>,
+    /// Go on at the ends of files: they are followed as they grow, are rotated, truncated and made anew. Each result is
+    /// printed as it comes, and --size and `| head` end the search when they are reached. Not for queries that need the
+    /// end of their input: `| tail` and samples.
+    #[arg(long, conflicts_with = "eval")]
+    follow: bool,
     /// Samples for each tuple of join keys.
     #[arg(long, value_name = "N", default_value_t = 1)]
     max_samples_per_key: u32,
@@ -222,16 +229,28 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let Some(plan) = compiled.plan.filter(|_| !has_errors(&compiled.diagnostics)) else {
         return Ok(Exit::Errors);
     };
+    if let Some(problem) = args.follow.then(|| needs_end(args, &plan)).flatten() {
+        return Err(Failure::Message(format!(
+            "{problem}, and with --follow the input has no end"
+        )));
+    }
     let (program, errors) = Program::compile([&plan]);
     if let Some(error) = errors.first() {
         return Err(Failure::Message(error.to_string()));
     }
     let config = OperatorConfig {
         max_samples_per_key: args.max_samples_per_key,
+        emit: if args.follow {
+            Emit::AtOnce
+        } else {
+            Emit::WhenFinal
+        },
+        default_lateness: args.follow.then_some(LATENESS),
         ..OperatorConfig::default()
     };
     let mut operators = Operators::new(&[&plan], &config);
-    let mut reader = args.input.reader(false)?;
+    let mut reader = args.input.reader(args.follow)?;
+    let cancel = reader.cancel_flag();
     let bar = args.input.progress(terminal);
     let mut rows = Rows::new(args, &plan);
     let outcome = detect(
@@ -240,7 +259,12 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         &mut operators,
         &args.input.run_options(args.strict_input, terminal)?,
         &mut |progress| bar.show(progress),
-        &mut |told| bar.suspend(|| rows.take(told)),
+        &mut |told| {
+            bar.suspend(|| rows.take(told));
+            if rows.are_all() {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        },
     );
     bar.clear();
     let detection = match outcome {
@@ -254,6 +278,12 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if rows.is_partial && !args.allow_partial_sequence_results {
         terminal.warning("the query fails in some indices, so it has no sequences; --allow-partial-sequence-results gives those of the others");
         rows.found.clear();
+    }
+    if rows.taken_back > 0 {
+        terminal.warning(&format!(
+            "{} of the results do not hold any more: events came late",
+            rows.taken_back
+        ));
     }
     rows.end()?;
     input::report(&detection.summary, terminal);
@@ -274,6 +304,21 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Nothing)
+}
+
+/// With --follow, how much later than others an event may come and still count.
+const LATENESS: Duration = Duration::from_secs(300);
+
+/// What of a query can only be told at the end of its input.
+fn needs_end(args: &Args, plan: &Plan) -> Option<&'static str> {
+    let has_tail = plan.limits.iter().any(|limit| matches!(limit, Limit::Tail(_)));
+    match plan.query {
+        _ if args.format == Format::Json => Some("the object of `--format json` is closed at the end"),
+        _ if has_tail => Some("`| tail` keeps what comes last"),
+        _ if args.fetch == Some(End::Tail) => Some("`--fetch tail` keeps what comes last"),
+        Query::Events(_) | Query::Sequence(_) => None,
+        _ => Some("such a query gives its results at the end"),
+    }
 }
 
 /// Prints the diagnostics of a query on standard error: as JSON where the caller is a program.
@@ -321,6 +366,10 @@ struct Rows<'a> {
     streams: bool,
     /// Whether the query is a sequence that fails in some indices.
     is_partial: bool,
+    /// How many results are still wanted, if they are printed as they come and not all are.
+    left: Option<u64>,
+    /// Results that were printed and do not hold.
+    taken_back: u64,
     failure: Option<std::io::Error>,
 }
 
@@ -330,27 +379,46 @@ impl<'a> Rows<'a> {
             Limit::Head(number) | Limit::Tail(number) => number,
         });
         let bound = [args.size, first].into_iter().flatten().min();
+        let heads = plan.limits.iter().map(|limit| match *limit {
+            Limit::Head(number) | Limit::Tail(number) => number,
+        });
+        let wanted = heads.chain(args.size).min();
         let is_events = matches!(plan.query, Query::Events(_));
         Self {
             args,
             plan,
-            printer: print::Printer::new(args.format, &args.fields, plan),
+            printer: print::Printer::new(args.format, &args.fields, plan, args.follow),
             found: Vec::new(),
             bound: bound
                 .and_then(|bound| usize::try_from(bound).ok())
                 .filter(|_| is_events),
-            streams: is_events && bound.is_none() && args.format != Format::Json,
+            streams: args.follow || (is_events && bound.is_none() && args.format != Format::Json),
             is_partial: matches!(plan.query, Query::Sequence(_)) && !plan.failing_indices.is_empty(),
+            left: args.follow.then_some(wanted).flatten(),
+            taken_back: 0,
             failure: None,
         }
     }
 
+    /// Whether no more results are wanted, or can be printed.
+    fn are_all(&self) -> bool {
+        self.left == Some(0) || self.failure.is_some()
+    }
+
     fn take(&mut self, told: Outcome) {
-        let Outcome::Found(mut found) = told else { return };
-        if self.streams {
-            if self.failure.is_none() {
-                self.failure = self.printer.print(&found).err();
+        let mut found = match told {
+            Outcome::Found(found) => found,
+            Outcome::Retracted(_) => {
+                self.taken_back += 1;
+                return;
             }
+        };
+        if self.streams {
+            if self.are_all() {
+                return;
+            }
+            self.failure = self.printer.print(&found).err();
+            self.left = self.left.map(|left| left.saturating_sub(1));
             return;
         }
         if self.args.format == Format::Json {
@@ -406,8 +474,8 @@ impl<'a> Rows<'a> {
 
     fn fetch(&self) -> Fetch {
         match (&self.plan.query, self.args.fetch) {
-            (Query::Sample(_), _) | (_, End::Head) => Fetch::Head,
-            (_, End::Tail) => Fetch::Tail,
+            (Query::Sample(_), _) | (_, Some(End::Head)) => Fetch::Head,
+            (_, Some(End::Tail) | None) => Fetch::Tail,
         }
     }
 }

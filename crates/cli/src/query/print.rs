@@ -49,17 +49,20 @@ pub(super) struct Printer<'a> {
     format: Format,
     fields: &'a [String],
     plan: &'a Plan,
+    /// Whether rows are printed line by line, as they come, in columns of a fixed width.
+    lines: bool,
     page: Option<Table>,
     rows: usize,
     printed: u64,
 }
 
 impl<'a> Printer<'a> {
-    pub(super) fn new(format: Format, fields: &'a [String], plan: &'a Plan) -> Self {
+    pub(super) fn new(format: Format, fields: &'a [String], plan: &'a Plan, lines: bool) -> Self {
         Self {
             format,
             fields,
             plan,
+            lines,
             page: None,
             rows: 0,
             printed: 0,
@@ -158,15 +161,7 @@ impl<'a> Printer<'a> {
 
     fn add_rows(&mut self, found: &Match) -> io::Result<()> {
         let grouped = !self.is_events();
-        let mut page = self.page.take().unwrap_or_else(|| {
-            let mut header: Vec<&str> = if grouped { vec!["#", "KEYS"] } else { Vec::new() };
-            match self.fields {
-                [] => header.extend(COLUMNS.iter().map(|(title, _)| *title)),
-                fields => header.extend(fields.iter().map(String::as_str)),
-            }
-            header.push("RECORD");
-            table(&header)
-        });
+        let mut rows: Vec<Vec<String>> = Vec::new();
         let keys: Vec<String> = self
             .keys(found)
             .iter()
@@ -187,11 +182,53 @@ impl<'a> Printer<'a> {
                 Some(event) => self.cells(event, &mut row),
                 None => row.push("(did not happen)".into()),
             }
-            page.add_row(row);
-            self.rows += 1;
+            rows.push(row);
         }
+        if self.lines {
+            return self.write_lines(rows);
+        }
+        self.rows += rows.len();
+        let mut page = self.page.take().unwrap_or_else(|| table(&self.header()));
+        rows.into_iter().for_each(|row| {
+            page.add_row(row);
+        });
         self.page = Some(page);
         if self.rows >= PAGE { self.flush() } else { Ok(()) }
+    }
+
+    fn header(&self) -> Vec<&'a str> {
+        let mut header: Vec<&str> = if self.is_events() {
+            Vec::new()
+        } else {
+            vec!["#", "KEYS"]
+        };
+        match self.fields {
+            [] => header.extend(COLUMNS.iter().map(|(title, _)| *title)),
+            fields => header.extend(fields.iter().map(String::as_str)),
+        }
+        header.push("RECORD");
+        header
+    }
+
+    /// Writes rows, each on a line, below the header.
+    fn write_lines(&mut self, rows: Vec<Vec<String>>) -> io::Result<()> {
+        let header = self.header();
+        let mut out = io::stdout().lock();
+        let titles = (self.rows == 0).then(|| header.iter().map(ToString::to_string).collect());
+        self.rows += rows.len();
+        for row in titles.into_iter().chain(rows) {
+            let mut line = String::new();
+            for (title, cell) in header.iter().zip(row) {
+                let width = match *title {
+                    "#" => 4,
+                    "WHAT" => 60,
+                    _ => 24,
+                };
+                line.push_str(&format!("{cell:<width$} "));
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
     }
 
     fn cells(&self, event: &Event, row: &mut Vec<String>) {
