@@ -27,7 +27,6 @@ def build():
     command = ["cargo", "build", "--release", "--locked"]
     subprocess.run([*command, "--bin", "neph", "--bin", "xtask"], cwd=ROOT, check=True)
     subprocess.run([*command, "-p", "neph-runtime", "--example", "floor"], cwd=ROOT, check=True)
-    WORK.mkdir(parents=True, exist_ok=True)
 
 
 def corpus(kind, size):

@@ -54,6 +54,7 @@ def main():
     arguments.add_argument("--only", help="suites to run, with commas between: " + ", ".join(SUITES))
     arguments.add_argument("--quick", action="store_true")
     arguments.add_argument("--check", action="store_true")
+    arguments.add_argument("--no-build", action="store_true", help="measure the release binaries as they are")
     arguments.add_argument("--name", default="rules", help="the result goes to bench/results/DATE-NAME.md")
     options = arguments.parse_args()
     if options.quick:
@@ -63,7 +64,9 @@ def main():
         if given := getattr(options, name):
             setattr(options, name, measure.rule_tree(given))
     options.rsigma = peers.rsigma()
-    measure.build()
+    if not options.no_build:
+        measure.build()
+    measure.WORK.mkdir(parents=True, exist_ok=True)
     wanted = options.only.split(",") if options.only else [name for name in SUITES if name not in ON_DEMAND]
     report = measure.Report()
     for name in wanted:
