@@ -3,7 +3,8 @@
 //! 2,000 hosts, 50 accounts of three clouds, five Kubernetes clusters, a small OpenStack and projects in VK Cloud. What rules
 //! may look at, the rare work of administrators above all, is written whole at any scale; what goes on all the time (agents
 //! that report, controllers that watch, monitoring that asks) is written once in [`DayOptions::sampled`] times. The days
-//! before the last are what the last is measured against: most of its principals have done there what they do.
+//! before the last are what the last is measured against: most of its principals have done there what they do. Each day brings
+//! something new besides: people who travel or begin, tools in a new version, hosts that live for a day, services, operators.
 //!
 //! All records are JSON objects, one a line and in the order of their times; lines of text logs are the `message` of the
 //! object that a shipper makes of them.
@@ -80,8 +81,9 @@ const DAY: i64 = 24 * HOUR;
 pub fn day(writer: &mut dyn Write, options: &DayOptions) -> io::Result<GeneratedDay> {
     let mut generated = GeneratedDay::default();
     let mut random = Random::new(options.seed);
-    let company = Company::new(&mut random);
+    let mut company = Company::new(&mut random);
     for day in 0..options.days.max(1) {
+        company.travel(day);
         let mut life = Life {
             random: Random::new(random.next()),
             company: &company,

@@ -49,6 +49,16 @@ const FAMILY: &[&str] = &[
 pub(super) const OFFICES: [&str; 2] = ["198.51.100.10", "198.51.100.11"];
 
 impl Company {
+    /// A few engineers are elsewhere each day: at a customer's, in a hotel.
+    pub(super) fn travel(&mut self, day: u32) {
+        let day = usize::try_from(day).unwrap_or(0);
+        for (number, person) in self.engineers.iter_mut().enumerate() {
+            if number % 12 == day % 12 {
+                person.address = format!("192.0.2.{}", 100 + (number + 13 * day) % 100);
+            }
+        }
+    }
+
     pub(super) fn new(random: &mut Random) -> Self {
         let mut number: u64 = 0;
         let mut people = |count: u64, random: &mut Random| -> Vec<Person> {

@@ -295,6 +295,86 @@ fn products(life: &mut Life<'_>, cluster: usize) {
             }
         }
     }
+    // An operator that was not there the day before, and one that was brought up to date.
+    let today = life.day;
+    let name = format!("system:serviceaccount:operators:operator-{cluster}-{today}");
+    let agent = format!("operator-{cluster}/v0.1.{today} (linux/amd64)");
+    let caller = Caller {
+        name: &name,
+        groups: &[
+            "system:serviceaccounts",
+            "system:serviceaccounts:operators",
+            "system:authenticated",
+        ],
+        address: "10.0.64.77",
+        agent: &agent,
+    };
+    if cluster == 1 {
+        let time = life.at_work();
+        for (number, resource) in (0..).zip(["pods", "secrets", "configmaps", "namespaces", "deployments"]) {
+            ask(
+                life,
+                time + number * SECOND,
+                cluster,
+                caller,
+                ("list", resource, "", "", Value::Null),
+            );
+            ask(
+                life,
+                time + number * SECOND,
+                cluster,
+                caller,
+                ("watch", resource, "", "", Value::Null),
+            );
+        }
+    }
+    let agent = format!("Prometheus/2.{}.0", 54 + today);
+    let caller = Caller {
+        name: "system:serviceaccount:monitoring:prometheus",
+        groups: &[
+            "system:serviceaccounts",
+            "system:serviceaccounts:monitoring",
+            "system:authenticated",
+        ],
+        address: "10.0.64.21",
+        agent: &agent,
+    };
+    if cluster == usize::try_from(today % 5).unwrap_or(0) {
+        let time = life.at_work();
+        for resource in ["pods", "services", "endpoints", "nodes"] {
+            ask(
+                life,
+                time,
+                cluster,
+                caller,
+                ("list", resource, "", "", Value::Null),
+            );
+        }
+    }
+    // A service that is new, from a repository that is.
+    if cluster < 3 {
+        let time = life.at_work();
+        let image = format!("registry.corp.example/services/new-{cluster}-{today}:1");
+        let body = json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "service", "image": image}]}}}});
+        let caller = Caller {
+            name: "system:serviceaccount:argocd:argocd-application-controller",
+            groups: &[
+                "system:serviceaccounts",
+                "system:serviceaccounts:argocd",
+                "system:authenticated",
+            ],
+            address: "10.0.64.36",
+            agent: "argocd-application-controller/v2.11.3",
+        };
+        let service = format!("new-{cluster}-{today}");
+        ask(
+            life,
+            time,
+            cluster,
+            caller,
+            ("create", "deployments", &service, &service, body),
+        );
+    }
     // Deliveries: a workload gets another image.
     for service in 0..8_u64 {
         let time = life.at_work();
@@ -343,6 +423,8 @@ fn products(life: &mut Life<'_>, cluster: usize) {
 
 fn people(life: &mut Life<'_>, cluster: usize) {
     let company = life.company;
+    let newer = KUBECTL.replace("v1.30.2", &format!("v1.31.{}", life.day));
+    let today = usize::try_from(life.day).unwrap_or(0);
     let team: Vec<_> = company.engineers.iter().skip(cluster * 10).take(10).collect();
     for (number, person) in team.iter().enumerate() {
         let email = person.email();
@@ -350,7 +432,8 @@ fn people(life: &mut Life<'_>, cluster: usize) {
             name: &email,
             groups: PEOPLE,
             address: &person.address,
-            agent: KUBECTL,
+            // Clients are brought up to date by and by.
+            agent: if number % 5 == today % 5 { &newer } else { KUBECTL },
         };
         let time = life.at_work();
         for (pause, verb, resource, name) in [

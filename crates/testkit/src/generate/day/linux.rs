@@ -120,6 +120,7 @@ pub(super) fn live(life: &mut Life<'_>) {
     fleet(life);
     container_hosts(life);
     builders(life);
+    fleeting(life);
     people(life);
     automation(life);
 }
@@ -414,6 +415,156 @@ fn builders(life: &mut Life<'_>) {
             scene,
             "/usr/bin/docker",
             &["docker", "system", "prune", "-af"],
+        );
+    }
+}
+
+/// Hosts that were not there the day before and will not be the day after: runners, nodes, machines of groups that scale.
+fn fleeting(life: &mut Life<'_>) {
+    for number in 0..20 {
+        let host = format!("runner-{}", life.hex(8));
+        let scene = Scene {
+            host: &host,
+            login: NOBODY,
+            user: 1001,
+            parent: 1500,
+        };
+        let time = life.at_work();
+        let tag = format!("registry.corp.example/services/service-{number}:{}", life.hex(12));
+        start(
+            life,
+            time,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "build", "-t", &tag, "."],
+        );
+        start(
+            life,
+            time + MINUTE,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "run", "--rm", &tag, "npm", "test"],
+        );
+        start(
+            life,
+            time + 2 * MINUTE,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "push", &tag],
+        );
+        start(
+            life,
+            time + 3 * MINUTE,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "ps", "-aq"],
+        );
+        start(
+            life,
+            time + 3 * MINUTE,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "image", "ls"],
+        );
+    }
+    for _ in 0..15 {
+        let host = format!("k8s-node-{}", life.hex(8));
+        let scene = Scene {
+            host: &host,
+            login: NOBODY,
+            user: 0,
+            parent: 700,
+        };
+        let time = life.any_time();
+        start(
+            life,
+            time,
+            scene,
+            "/usr/local/bin/crictl",
+            &["crictl", "ps", "-q"],
+        );
+        start(life, time, scene, "/usr/local/bin/crictl", &["crictl", "images"]);
+        let boot = Scene { parent: 1, ..scene };
+        let pid = start(
+            life,
+            time,
+            boot,
+            "/usr/bin/bash",
+            &["/bin/bash", "/etc/eks/bootstrap.sh", "shop"],
+        );
+        let script = Scene { parent: pid, ..scene };
+        let pid = start(
+            life,
+            time + SECOND,
+            script,
+            "/usr/bin/curl",
+            &[
+                "curl",
+                "-s",
+                "-X",
+                "PUT",
+                "http://169.254.169.254/latest/api/token",
+                "-H",
+                "X-aws-ec2-metadata-token-ttl-seconds: 900",
+            ],
+        );
+        connect(life, time + SECOND, script, pid, "/usr/bin/curl", METADATA, 80);
+        let pid = start(
+            life,
+            time + SECOND,
+            script,
+            "/usr/bin/curl",
+            &[
+                "curl",
+                "-s",
+                "http://169.254.169.254/latest/dynamic/instance-identity/document",
+            ],
+        );
+        connect(life, time + SECOND, script, pid, "/usr/bin/curl", METADATA, 80);
+    }
+    for _ in 0..15 {
+        let host = format!("web-{}", life.hex(8));
+        let scene = Scene {
+            host: &host,
+            login: NOBODY,
+            user: 0,
+            parent: 1,
+        };
+        let time = life.any_time();
+        for (program, words) in [
+            ("/usr/bin/amazon-ssm-agent", &["/usr/bin/amazon-ssm-agent"][..]),
+            (
+                "/usr/bin/python3.10",
+                &[
+                    "/usr/bin/python3",
+                    "/usr/bin/cloud-init",
+                    "modules",
+                    "--mode=final",
+                ],
+            ),
+        ] {
+            let pid = start(life, time, scene, program, words);
+            connect(life, time + SECOND, scene, pid, program, METADATA, 80);
+        }
+    }
+    // Somebody looks at the containers of a host where they have not been.
+    for number in 0..3_u32 {
+        let host = format!("docker-{:03}", 50 + 7 * number + 3 * life.day);
+        let user = 1200 + number + 10 * life.day;
+        let scene = Scene {
+            host: &host,
+            login: user,
+            user,
+            parent: 4200,
+        };
+        let time = life.at_work();
+        start(life, time, scene, "/usr/bin/docker", &["docker", "ps"]);
+        start(
+            life,
+            time + MINUTE,
+            scene,
+            "/usr/bin/docker",
+            &["docker", "exec", "-it", "shop", "sh"],
         );
     }
 }

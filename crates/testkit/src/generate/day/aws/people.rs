@@ -82,7 +82,14 @@ pub(super) fn live(life: &mut Life<'_>) {
 /// The accounts that somebody works in: the same few each day.
 fn accounts_of(life: &Life<'_>, number: usize) -> Vec<String> {
     let all = &life.company.accounts;
-    [number, number * 7 + 3]
+    // Some help out elsewhere for a day.
+    let day = usize::try_from(life.day).unwrap_or(0);
+    let other = if number % 10 == day % 10 {
+        number * 7 + 4 + day
+    } else {
+        number * 7 + 3
+    };
+    [number, other]
         .iter()
         .filter_map(|at| all.get(at % all.len()).cloned())
         .collect()
@@ -131,12 +138,15 @@ fn sign_in(life: &mut Life<'_>, time: i64, caller: &Caller) {
 
 fn command_lines(life: &mut Life<'_>) {
     let company = life.company;
+    let newer = CLI.replace("2.17.9", &format!("2.{}.0", 18 + life.day));
     for (number, person) in company.engineers.iter().enumerate() {
         if number % 2 == 1 {
             continue;
         }
         for account in accounts_of(life, number) {
-            let caller = Caller::person(person, &account, "PowerUserAccess", CLI);
+            let has_newer = number % 7 == usize::try_from(life.day).unwrap_or(0) % 7;
+            let agent = if has_newer { newer.as_str() } else { CLI };
+            let caller = Caller::person(person, &account, "PowerUserAccess", agent);
             let region = region_of(number);
             for _ in 0..2 {
                 let time = life.at_work();

@@ -124,6 +124,26 @@ fn pipelines(life: &mut Life<'_>) {
             }
         }
     }
+    // A region that nothing was built in before.
+    if let Some(account) = company.accounts.get(8) {
+        let region = ["eu-north-1", "eu-south-1", "ap-south-1", "us-west-2"]
+            [usize::try_from(life.day % 4).unwrap_or(0)];
+        let caller = Caller::role(account, "terraform-deploy", "run-2", "20.55.8.9", TERRAFORM);
+        let time = life.at_work();
+        ask(
+            life,
+            time,
+            &caller,
+            region,
+            SECOND,
+            &[
+                ("ec2", "DescribeVpcs"),
+                ("ec2", "DescribeAvailabilityZones"),
+                ("ec2", "DescribeImages"),
+                ("ec2", "CreateVpc"),
+            ],
+        );
+    }
     // A pipeline that asks for more than it may have.
     let Some(account) = company.accounts.get(2) else {
         return;
@@ -338,8 +358,8 @@ fn images(life: &mut Life<'_>) {
             );
         }
     }
-    // A repository that a pipeline has not pushed to before.
-    if let Some(account) = company.accounts.get(1) {
+    // Repositories that a pipeline has not pushed to before.
+    for (service, account) in company.accounts.iter().enumerate().skip(1).take(3) {
         let caller = Caller::role(
             account,
             "github-actions-deploy",
@@ -347,7 +367,7 @@ fn images(life: &mut Life<'_>) {
             "20.57.9.9",
             BOTO,
         );
-        let (time, repository) = (life.at_work(), format!("services/new-{}", life.day));
+        let (time, repository) = (life.at_work(), format!("services/new-{service}-{}", life.day));
         call(
             life,
             time,
@@ -588,6 +608,29 @@ fn instances(life: &mut Life<'_>) {
                 ],
             };
             ask(life, time, &caller, "eu-central-1", 5 * SECOND, calls);
+        }
+        // Machines that were not there the day before, one of them behind another gateway.
+        for machine in 0..3 {
+            let instance = format!("i-0{}", life.hex(16));
+            let address = if number == 9 && machine == 0 {
+                format!("198.51.100.{}", 60 + life.day)
+            } else {
+                gateway(account)
+            };
+            let caller = Caller::instance(account, "web-app", &instance, &address, SDK_GO);
+            let time = life.any_time();
+            ask(
+                life,
+                time,
+                &caller,
+                "eu-central-1",
+                5 * SECOND,
+                &[
+                    ("ssm", "UpdateInstanceInformation"),
+                    ("secretsmanager", "GetSecretValue"),
+                    ("ec2", "DescribeTags"),
+                ],
+            );
         }
         // The driver of volumes of the cluster.
         let driver = Caller::role(
