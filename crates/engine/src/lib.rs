@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod candidate;
+mod choose;
 mod correlation;
 mod event;
 mod explain;
@@ -17,6 +18,7 @@ mod expression;
 mod first_seen;
 mod grid;
 mod limits;
+mod literals;
 mod machine;
 mod matcher;
 mod matches;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::profile::{Clock, Profile};
 use crate::program::{CompiledKey, CompiledRule, CompiledStage};
+use crate::route::Marks;
 use crate::scratch::Scratch;
 use crate::{Event, Ordinal, Origin, Program, StepMatch};
 
@@ -73,7 +74,10 @@ impl std::ops::AddAssign for Statistics {
 pub struct Matcher {
     program: Arc<Program>,
     row: Row,
+    /// What was read apart: every value of a record.
+    whole: Row,
     scratch: Scratch,
+    marks: Marks,
     /// Whether there is a current event.
     readable: bool,
     /// For each stage the last event that woke it; events are counted.
@@ -90,12 +94,15 @@ impl Matcher {
     /// A matcher of the program.
     pub fn new(program: Arc<Program>) -> Self {
         let scratch = Scratch::new(program.nodes.len(), program.slots.len());
+        let marks = program.routing.marks();
         let woken = vec![0; program.stages.len()];
         let excepted = vec![0; program.exceptions];
         Self {
             program,
             row: Row::default(),
+            whole: Row::default(),
             scratch,
+            marks,
             readable: false,
             woken,
             event: 0,
@@ -186,7 +193,9 @@ impl Matcher {
         let Self {
             program,
             row,
+            whole,
             scratch,
+            marks,
             readable,
             woken,
             event: event_number,
@@ -207,14 +216,31 @@ impl Matcher {
         }
         *event_number += 1;
         let began = profile.as_ref().map(|profile| profile.now());
-        program.router.route(row, scratch, |stage| {
+        let mut fill = |row: &mut Row| {
+            let read = whole.read(&program.whole.slots_read, &write());
+            for (number, slot) in (0_u32..).zip(&program.whole.slots).filter(|_| read.is_ok()) {
+                row.copy(*slot, whole, Slot(number));
+            }
+        };
+        if program.whole.always {
+            fill(row);
+        }
+        let fill = |row: &mut Row| {
+            if !program.whole.always {
+                fill(row);
+            }
+        };
+        let wake = |stage: u32| {
             if let Some(last) = woken.get_mut(stage as usize)
                 && *last != *event_number
             {
                 *last = *event_number;
                 satisfied.push(stage);
             }
-        });
+        };
+        program
+            .routing
+            .route(&program.nodes, row, scratch, marks, fill, wake);
         statistics.woken_conditions += satisfied.len() as u64;
         let nodes = &program.nodes;
         if let (Some(profile), Some(began)) = (profile, began) {

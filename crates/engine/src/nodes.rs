@@ -1,13 +1,17 @@
 //! The conditions of all rules as one graph in which equal parts are one node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use neph_event::{Row, Slot, Slots};
-use neph_plan::{Condition, Expr, FieldId, Lookup, Nested, Span, Test, regex};
+use neph_event::{Row, Slot, Slots, Value};
+use neph_plan::{
+    Case, Condition, Expr, FieldId, Leaf, Lookup, Nested, Pattern, RegexDialect, Span, Test, regex,
+};
 
 use crate::predicate::Predicate;
 use crate::scratch::Scratch;
+use crate::text::{TextSet, TextSetBuilder};
 
 /// Conditions and expressions nested deeper than this are refused: evaluation recurses.
 pub(crate) const MAX_DEPTH: u32 = 500;
@@ -52,6 +56,24 @@ impl Nodes {
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
+    }
+
+    /// For each node whether it reads one of the slots.
+    pub(crate) fn reading(&self, slots: &[Slot]) -> Vec<bool> {
+        let mut reading: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            // Children have smaller ids.
+            let reads = |part: &NodeId| reading.get(part.0 as usize) == Some(&true);
+            let reads = match node {
+                _ if slots.is_empty() => false,
+                Node::Const(_) => false,
+                Node::All(parts) | Node::Any(parts) => parts.iter().any(reads),
+                Node::Not(part) => reads(part),
+                Node::Test(predicate) => predicate.reads().iter().any(|slot| slots.contains(slot)),
+            };
+            reading.push(reads);
+        }
+        reading
     }
 
     /// Number of distinct tests.
@@ -102,19 +124,53 @@ enum Key {
     All(Vec<NodeId>),
     Any(Vec<NodeId>),
     Not(NodeId),
+    /// Texts of a set in any of the slots.
+    Texts(Box<[Slot]>, SetId),
+    /// A regular expression in any of the slots.
+    Regex(Box<[Slot]>, u32),
     Test(Test),
+}
+
+/// A set of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct SetId(u32);
+
+/// What a set of texts is made of, as plans have it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Source<'p> {
+    Equal(&'p [Value], Case),
+    Start(&'p [Box<str>], Case),
+    End(&'p [Box<str>], Case),
+    Hold(&'p [Box<str>], Case),
+    Like(&'p [Pattern], Case),
+}
+
+/// What a regular expression is compiled from.
+type Expressions<'p> = (&'p [Box<str>], RegexDialect, Case);
+
+/// Tests of texts that an "or" is made of, by what they test: the same sets in several slots are one test.
+#[derive(Default)]
+struct Merged {
+    texts: BTreeMap<(Slot, Case), Vec<SetId>>,
+    expressions: BTreeMap<u32, Vec<Slot>>,
 }
 
 /// Collects [`Nodes`].
 #[derive(Debug, Default)]
-pub(crate) struct NodesBuilder {
+pub(crate) struct NodesBuilder<'p> {
     nodes: Vec<Node>,
     estimates: Vec<Estimate>,
     by_key: AHashMap<Key, NodeId>,
     reads_objects: bool,
+    sets: Vec<Arc<TextSet>>,
+    set_ids: AHashMap<Arc<TextSet>, SetId>,
+    by_source: AHashMap<Source<'p>, SetId>,
+    unions: AHashMap<Box<[SetId]>, SetId>,
+    regexes: Vec<Arc<regex::Regex>>,
+    by_expressions: AHashMap<Expressions<'p>, u32>,
 }
 
-impl NodesBuilder {
+impl<'p> NodesBuilder<'p> {
     pub(crate) fn build(self) -> Nodes {
         Nodes {
             nodes: self.nodes,
@@ -130,18 +186,41 @@ impl NodesBuilder {
         self.nodes.len()
     }
 
-    /// The tests, their field ids being slots.
-    pub(crate) fn into_tests(self) -> impl Iterator<Item = (NodeId, Test)> {
-        self.by_key.into_iter().filter_map(|(key, id)| match key {
-            Key::Test(test) => Some((id, test)),
-            _ => None,
-        })
+    /// The tests, each with the slots that it reads; of those that are about several slots the first stands for all.
+    pub(crate) fn into_tests(self) -> Vec<(NodeId, Box<[Slot]>, Test)> {
+        let expressions: AHashMap<u32, Expressions<'_>> =
+            self.by_expressions.into_iter().map(|(key, id)| (id, key)).collect();
+        let field = |slots: &[Slot]| FieldId(slots.first().map_or(0, |slot| slot.0));
+        let mut tests = Vec::new();
+        for (key, id) in self.by_key {
+            match key {
+                Key::Test(test) => {
+                    let mut slots = Vec::new();
+                    test.for_each_field(&mut |field| slots.push(Slot(field.0)));
+                    tests.push((id, slots.into(), test));
+                }
+                Key::Texts(slots, set) => {
+                    if let Some(set) = self.sets.get(set.0 as usize) {
+                        let test = set.test(field(&slots));
+                        tests.push((id, slots, test));
+                    }
+                }
+                Key::Regex(slots, regex) => {
+                    if let Some((texts, dialect, case)) = expressions.get(&regex) {
+                        let test = Test::Regex(field(&slots), texts.to_vec(), *dialect, *case);
+                        tests.push((id, slots, test));
+                    }
+                }
+                Key::Const(_) | Key::All(_) | Key::Any(_) | Key::Not(_) => {}
+            }
+        }
+        tests
     }
 
     /// The node of a condition whose field ids `map` turns into slots.
     pub(crate) fn add(
         &mut self,
-        condition: &Condition,
+        condition: &'p Condition,
         map: &[Slot],
         slots: &Slots,
     ) -> Result<NodeId, (Option<Span>, ConditionError)> {
@@ -150,7 +229,7 @@ impl NodesBuilder {
 
     fn add_at(
         &mut self,
-        condition: &Condition,
+        condition: &'p Condition,
         map: &[Slot],
         slots: &Slots,
         depth: u32,
@@ -167,35 +246,186 @@ impl NodesBuilder {
                 }
                 Ok(self.all(ids))
             }
-            Condition::Or(parts) => {
-                let mut ids = Vec::with_capacity(parts.len());
-                for part in parts {
-                    ids.push(self.add_at(part, map, slots, depth + 1)?);
-                }
+            Condition::Or(_) | Condition::Leaf(_) => {
+                let (mut merged, mut ids) = (Merged::default(), Vec::new());
+                self.gather(condition, map, slots, depth, &mut merged, &mut ids)?;
+                self.merge(merged, &mut ids);
                 Ok(self.any(ids))
             }
             Condition::Not(part) => {
                 let id = self.add_at(part, map, slots, depth + 1)?;
                 Ok(self.not(id))
             }
-            Condition::Leaf(leaf) => self
-                .test(&leaf.test, map, slots)
-                .map_err(|error| (Some(leaf.span), error)),
         }
     }
 
-    fn test(&mut self, test: &Test, map: &[Slot], slots: &Slots) -> Result<NodeId, ConditionError> {
-        let test = over_slots(test, map)?;
-        if let Some(id) = self.by_key.get(&Key::Test(test.clone())) {
+    /// Gathers the parts of an "or", those within one another included.
+    fn gather(
+        &mut self,
+        condition: &'p Condition,
+        map: &[Slot],
+        slots: &Slots,
+        depth: u32,
+        merged: &mut Merged,
+        ids: &mut Vec<NodeId>,
+    ) -> Result<(), (Option<Span>, ConditionError)> {
+        match condition {
+            Condition::Or(_) if depth > MAX_DEPTH => Err((None, ConditionError::TooDeep)),
+            Condition::Or(parts) => parts
+                .iter()
+                .try_for_each(|part| self.gather(part, map, slots, depth + 1, merged, ids)),
+            Condition::Leaf(leaf) => {
+                let gathered = self.gather_leaf(leaf, map, slots, merged, ids);
+                gathered.map_err(|error| (Some(leaf.span), error))
+            }
+            other => {
+                ids.push(self.add_at(other, map, slots, depth)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn gather_leaf(
+        &mut self,
+        leaf: &'p Leaf,
+        map: &[Slot],
+        slots: &Slots,
+        merged: &mut Merged,
+        ids: &mut Vec<NodeId>,
+    ) -> Result<(), ConditionError> {
+        let slot = |field: FieldId| slot_of(field, map).map(|id| Slot(id.0));
+        let (field, source) = match &leaf.test {
+            Test::Equals(field, constants, case)
+                if slots
+                    .field(slot(*field)?)
+                    .is_some_and(|field| field.kind.is_string())
+                    && constants
+                        .iter()
+                        .all(|constant| matches!(constant, Value::String(_))) =>
+            {
+                (*field, Source::Equal(constants, *case))
+            }
+            Test::StartsWith(field, texts, case) => (*field, Source::Start(texts, *case)),
+            Test::EndsWith(field, texts, case) => (*field, Source::End(texts, *case)),
+            Test::Contains(field, texts, case) => (*field, Source::Hold(texts, *case)),
+            Test::Like(field, patterns, case) => (*field, Source::Like(patterns, *case)),
+            Test::Regex(field, expressions, dialect, case) => {
+                let regex = self.regex((expressions, *dialect, *case))?;
+                merged.expressions.entry(regex).or_default().push(slot(*field)?);
+                return Ok(());
+            }
+            other => {
+                ids.push(self.test(other, map, slots)?);
+                return Ok(());
+            }
+        };
+        let case = source.case();
+        let set = self.set(source);
+        merged.texts.entry((slot(field)?, case)).or_default().push(set);
+        Ok(())
+    }
+
+    /// Makes nodes of what was gathered.
+    fn merge(&mut self, merged: Merged, ids: &mut Vec<NodeId>) {
+        let mut by_sets: BTreeMap<Vec<SetId>, Vec<Slot>> = BTreeMap::new();
+        for ((slot, _), mut sets) in merged.texts {
+            sets.sort_unstable();
+            sets.dedup();
+            by_sets.entry(sets).or_default().push(slot);
+        }
+        for (sets, slots) in by_sets {
+            let id = self.union(sets);
+            let Some(set) = self.sets.get(id.0 as usize).cloned() else {
+                continue;
+            };
+            let slots: Box<[Slot]> = slots.into();
+            let predicate = Predicate::Text(slots.clone(), set);
+            ids.push(self.intern_test(Key::Texts(slots, id), predicate));
+        }
+        for (regex, mut slots) in merged.expressions {
+            slots.sort_unstable();
+            slots.dedup();
+            let Some(compiled) = self.regexes.get(regex as usize).cloned() else {
+                continue;
+            };
+            let slots: Box<[Slot]> = slots.into();
+            let predicate = Predicate::Regex(slots.clone(), compiled);
+            ids.push(self.intern_test(Key::Regex(slots, regex), predicate));
+        }
+    }
+
+    fn set(&mut self, source: Source<'p>) -> SetId {
+        if let Some(id) = self.by_source.get(&source) {
+            return *id;
+        }
+        let id = self.intern_set(source.set());
+        self.by_source.insert(source, id);
+        id
+    }
+
+    fn intern_set(&mut self, set: TextSet) -> SetId {
+        if let Some(id) = self.set_ids.get(&set) {
+            return *id;
+        }
+        let id = SetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
+        let set = Arc::new(set);
+        self.sets.push(Arc::clone(&set));
+        self.set_ids.insert(set, id);
+        id
+    }
+
+    /// What is in any of the sets, which have one case.
+    fn union(&mut self, sets: Vec<SetId>) -> SetId {
+        if let [only] = sets.as_slice() {
+            return *only;
+        }
+        let sets: Box<[SetId]> = sets.into();
+        if let Some(id) = self.unions.get(&sets) {
+            return *id;
+        }
+        let parts: Vec<&Arc<TextSet>> = sets
+            .iter()
+            .filter_map(|id| self.sets.get(id.0 as usize))
+            .collect();
+        let case = parts.first().map_or(Case::Sensitive, |set| set.case());
+        let mut union = TextSetBuilder::new(case);
+        parts.iter().for_each(|set| union.include(set));
+        let id = self.intern_set(union.build());
+        self.unions.insert(sets, id);
+        id
+    }
+
+    fn regex(&mut self, expressions: Expressions<'p>) -> Result<u32, ConditionError> {
+        if let Some(id) = self.by_expressions.get(&expressions) {
             return Ok(*id);
         }
-        let predicate = Predicate::new(&test, slots)?;
+        let (patterns, dialect, case) = expressions;
+        let compiled = regex::compile(patterns, dialect, case).map_err(ConditionError::Regex)?;
+        let id = u32::try_from(self.regexes.len()).unwrap_or(u32::MAX);
+        self.regexes.push(Arc::new(compiled));
+        self.by_expressions.insert(expressions, id);
+        Ok(id)
+    }
+
+    fn test(&mut self, test: &Test, map: &[Slot], slots: &Slots) -> Result<NodeId, ConditionError> {
+        let key = Key::Test(over_slots(test, map)?);
+        if let Some(id) = self.by_key.get(&key) {
+            return Ok(*id);
+        }
+        let Key::Test(test) = &key else {
+            return Ok(self.constant(false));
+        };
+        let predicate = Predicate::new(test, slots)?;
+        Ok(self.intern_test(key, predicate))
+    }
+
+    fn intern_test(&mut self, key: Key, predicate: Predicate) -> NodeId {
         self.reads_objects |= matches!(predicate, Predicate::Objects(_));
         let estimate = Estimate {
             cost: predicate.cost(),
             likelihood: predicate.likelihood(),
         };
-        Ok(self.intern(Key::Test(test), || Node::Test(Box::new(predicate)), estimate))
+        self.intern(key, || Node::Test(Box::new(predicate)), estimate)
     }
 
     fn constant(&mut self, truth: bool) -> NodeId {
@@ -319,6 +549,34 @@ impl NodesBuilder {
             self.estimates.push(estimate);
         }
         id
+    }
+}
+
+impl Source<'_> {
+    fn case(&self) -> Case {
+        match self {
+            Self::Equal(_, case)
+            | Self::Start(_, case)
+            | Self::End(_, case)
+            | Self::Hold(_, case)
+            | Self::Like(_, case) => *case,
+        }
+    }
+
+    fn set(&self) -> TextSet {
+        let mut set = TextSetBuilder::new(self.case());
+        match self {
+            Self::Equal(constants, _) => constants.iter().for_each(|constant| {
+                if let Value::String(text) = constant {
+                    set.equal(text);
+                }
+            }),
+            Self::Start(texts, _) => texts.iter().for_each(|text| set.starts_with(text)),
+            Self::End(texts, _) => texts.iter().for_each(|text| set.ends_with(text)),
+            Self::Hold(texts, _) => texts.iter().for_each(|text| set.holds(text)),
+            Self::Like(patterns, _) => patterns.iter().for_each(|pattern| set.like(pattern)),
+        }
+        set.build()
     }
 }
 

@@ -20,11 +20,12 @@ pub(crate) enum Predicate {
     /// Nothing passes: no constant fits the field's type.
     Never,
     Exists(Slot),
-    /// A value's text is in the set.
-    Text(Slot, Case, TextSet),
+    /// A value's text, in one of the slots, is in the set.
+    Text(Box<[Slot]>, Arc<TextSet>),
     Value(Slot, ValueSet),
     Compare(Slot, Relation, Value),
-    Regex(Slot, regex::Regex),
+    /// A value's text, in one of the slots, matches.
+    Regex(Box<[Slot]>, Arc<regex::Regex>),
     Network(Slot, Networks),
     Words(Slot, Phrases),
     /// A row of the table agrees with the slots, one for each column.
@@ -40,7 +41,7 @@ impl Predicate {
         let text_set = |field: &FieldId, case: &Case, fill: &dyn Fn(&mut TextSetBuilder)| {
             let mut set = TextSetBuilder::new(*case);
             fill(&mut set);
-            Self::Text(slot(*field), *case, set.build())
+            Self::Text([slot(*field)].into(), Arc::new(set.build()))
         };
         let fallback = Field::new("", neph_event::FieldType::Dynamic);
         let field_of = |field: &FieldId| slots.field(slot(*field)).unwrap_or(&fallback);
@@ -52,9 +53,8 @@ impl Predicate {
                 match set {
                     set if set.is_empty() => Self::Never,
                     ValueSet {
-                        texts: Some((case, texts)),
-                        ..
-                    } if text_only => Self::Text(slot(*field), case, texts),
+                        texts: Some(texts), ..
+                    } if text_only => Self::Text([slot(*field)].into(), Arc::new(texts)),
                     set => Self::Value(slot(*field), set),
                 }
             }
@@ -74,10 +74,10 @@ impl Predicate {
             Test::Contains(field, texts, case) => {
                 text_set(field, case, &|set| texts.iter().for_each(|text| set.holds(text)))
             }
-            Test::Regex(field, expressions, dialect, case) => Self::Regex(
-                slot(*field),
-                regex::compile(expressions, *dialect, *case).map_err(ConditionError::Regex)?,
-            ),
+            Test::Regex(field, expressions, dialect, case) => {
+                let regex = regex::compile(expressions, *dialect, *case).map_err(ConditionError::Regex)?;
+                Self::Regex([slot(*field)].into(), Arc::new(regex))
+            }
             Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
             Test::Words(field, phrases) => Self::Words(slot(*field), Phrases::new(phrases)),
             Test::Lookup(lookup) => {
@@ -95,16 +95,18 @@ impl Predicate {
         match self {
             Self::Never => false,
             Self::Exists(slot) => row.values(*slot).len() > 0,
-            Self::Text(slot, case, set) => scratch.any_text(row, *slot, *case, |text| set.contains(text)),
+            Self::Text(slots, set) => slots
+                .iter()
+                .any(|slot| scratch.any_text(row, *slot, set.case(), |text| set.contains(text))),
             Self::Value(slot, set) => {
                 row.values(*slot).any(|value| set.contains(value))
-                    || set.texts.as_ref().is_some_and(|(case, texts)| {
-                        scratch.any_text(row, *slot, *case, |text| texts.contains(text))
+                    || set.texts.as_ref().is_some_and(|texts| {
+                        scratch.any_text(row, *slot, texts.case(), |text| texts.contains(text))
                     })
             }
-            Self::Regex(slot, regex) => {
-                scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))
-            }
+            Self::Regex(slots, regex) => slots
+                .iter()
+                .any(|slot| scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))),
             Self::Words(slot, phrases) => {
                 scratch.any_text(row, *slot, Case::Sensitive, |text| phrases.is_in(text))
             }
@@ -129,20 +131,14 @@ impl Predicate {
 
     /// Whether one value passes a test of one field; an expression has no such test.
     pub(crate) fn passes(&self, value: ValueRef<'_>) -> bool {
-        let in_texts = |case: Case, set: &TextSet| set.contains(&fold(&value.to_string(), case));
+        let in_texts = |set: &TextSet| set.contains(&fold(&value.to_string(), set.case()));
         match self {
             Self::Never | Self::Expression(_) => false,
             // Which object a value belongs to is not to be seen in it; all of them are shown.
             Self::Objects(_) => true,
             Self::Exists(_) => true,
-            Self::Text(_, case, set) => in_texts(*case, set),
-            Self::Value(_, set) => {
-                set.contains(value)
-                    || set
-                        .texts
-                        .as_ref()
-                        .is_some_and(|(case, texts)| in_texts(*case, texts))
-            }
+            Self::Text(_, set) => in_texts(set),
+            Self::Value(_, set) => set.contains(value) || set.texts.as_ref().is_some_and(in_texts),
             Self::Compare(_, relation, constant) => values::compare(value, constant.as_ref())
                 .is_some_and(|order| values::relates(*relation, order)),
             Self::Regex(_, regex) => regex.is_match(&value.to_string()),
@@ -162,12 +158,37 @@ impl Predicate {
         }
     }
 
+    /// The slots in one of which a value passes; none for tests that are no disjunction over single values.
+    pub(crate) fn slots(&self) -> &[Slot] {
+        match self {
+            Self::Text(slots, _) | Self::Regex(slots, _) => slots,
+            Self::Exists(slot)
+            | Self::Value(slot, _)
+            | Self::Compare(slot, ..)
+            | Self::Network(slot, _)
+            | Self::Words(slot, _) => std::slice::from_ref(slot),
+            Self::Never | Self::Lookup(..) | Self::Objects(_) | Self::Expression(_) => &[],
+        }
+    }
+
+    /// All slots that are read.
+    pub(crate) fn reads(&self) -> &[Slot] {
+        match self {
+            Self::Lookup(slots, _) => slots,
+            Self::Expression(expression) => expression.slots(),
+            other => other.slots(),
+        }
+    }
+
     /// Roughly what asking costs, in nanoseconds.
     pub(crate) fn cost(&self) -> f32 {
         match self {
             Self::Never => 0.0,
             Self::Exists(_) => 1.0,
-            Self::Text(_, case, set) => set.cost() + if *case == Case::Sensitive { 0.0 } else { 2.0 },
+            Self::Text(slots, set) => {
+                let folding = if set.case() == Case::Sensitive { 0.0 } else { 2.0 };
+                set.cost() + folding + f32::from(u16::try_from(slots.len()).unwrap_or(u16::MAX))
+            }
             Self::Value(_, set) => set.cost(),
             Self::Compare(..) => 3.0,
             Self::Regex(..) => 60.0,
@@ -184,7 +205,7 @@ impl Predicate {
         match self {
             Self::Never => 0.0,
             Self::Exists(_) => 0.5,
-            Self::Text(_, _, set) if set.is_exact() => 0.1,
+            Self::Text(_, set) if set.is_exact() => 0.1,
             Self::Text(..) | Self::Value(..) => 0.15,
             Self::Compare(..) => 0.3,
             Self::Regex(..) | Self::Network(..) | Self::Words(..) | Self::Expression(_) => 0.2,

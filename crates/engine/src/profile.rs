@@ -9,7 +9,7 @@ use neph_plan::{Pattern, PatternPart, Plan, Test};
 use crate::RuleIndex;
 use crate::explain::alternatives_of;
 use crate::nodes::{Node, NodeId, Nodes, NodesBuilder};
-use crate::program::{Program, reserved, steps};
+use crate::program::{Program, Whole, reserved, steps};
 use crate::scratch::Scratch;
 
 /// Nanoseconds of some clock that does not go back.
@@ -174,9 +174,11 @@ pub fn describe_tests(plans: &[&Plan]) -> Vec<TestDescription> {
     let mut slots = Slots::default();
     reserved(&mut slots);
     let mut nodes = NodesBuilder::default();
+    let mut whole = Whole::default();
     let mut conditions = Vec::new();
     for (rule, plan) in (0_u32..).zip(plans) {
-        let map: Vec<Slot> = plan.fields.iter().map(|field| slots.add(field.clone())).collect();
+        let fields = plan.fields.iter();
+        let map: Vec<Slot> = fields.map(|field| whole.slot(field, &mut slots)).collect();
         for step in steps(&plan.query) {
             match nodes.add(step.condition, &map, &slots) {
                 Ok(condition) => conditions.push((RuleIndex(rule), condition)),
@@ -202,9 +204,9 @@ pub fn describe_tests(plans: &[&Plan]) -> Vec<TestDescription> {
             }
         }
     }
-    for (id, test) in nodes.into_tests() {
+    for (id, read, test) in nodes.into_tests() {
         if let Some(description) = described.get_mut(id.0 as usize) {
-            description.field = fields_of(&test, &slots);
+            description.field = fields_of(&read, &slots);
             description.text = text_of(&test, &description.field);
             description.why_costly = why_costly(&test);
         }
@@ -217,8 +219,8 @@ impl Program {
     /// for it to hold can be looked up.
     pub fn ungated(&self) -> Vec<bool> {
         let mut ungated = vec![false; self.rules.len()];
-        let always = self.router.always().iter();
-        for stage in always.filter_map(|stage| self.stages.get(*stage as usize)) {
+        let always = self.routing.unguarded();
+        for stage in always.filter_map(|stage| self.stages.get(stage as usize)) {
             if let Some(rule) = ungated.get_mut(stage.rule.0 as usize) {
                 *rule = true;
             }
@@ -230,15 +232,13 @@ impl Program {
 /// Letters of a test's text that are shown.
 const SHOWN: usize = 100;
 
-fn fields_of(test: &Test, slots: &Slots) -> String {
+fn fields_of(read: &[Slot], slots: &Slots) -> String {
     let mut paths: Vec<&str> = Vec::new();
-    test.for_each_field(&mut |field| {
-        if let Some(field) = slots.field(Slot(field.0))
-            && !paths.contains(&&*field.path)
-        {
+    for field in read.iter().filter_map(|slot| slots.field(*slot)) {
+        if !paths.contains(&&*field.path) {
             paths.push(&field.path);
         }
-    });
+    }
     paths.join(", ")
 }
 

@@ -1,12 +1,12 @@
 //! All rules as one program.
 
-use neph_event::{Field, FieldType, Slot, Slots};
+use neph_event::{ANY_FIELD, Field, FieldType, Slot, Slots};
 use neph_plan::{CandidateEvents, Candidates, Condition, Correlation, FieldId, Key, Plan, Query, Span};
 use smallvec::SmallVec;
 
 use crate::RuleIndex;
 use crate::nodes::{ConditionError, NodeId, Nodes, NodesBuilder};
-use crate::route::Router;
+use crate::route::Routing;
 
 /// The plans of all rules, compiled to be run together: their fields merged, equal tests and equal parts of conditions
 /// shared. Immutable, so that threads share one.
@@ -16,7 +16,8 @@ pub struct Program {
     pub(crate) nodes: Nodes,
     pub(crate) stages: Vec<CompiledStage>,
     pub(crate) rules: Vec<CompiledRule>,
-    pub(crate) router: Router,
+    pub(crate) routing: Routing,
+    pub(crate) whole: Whole,
     /// Number of exceptions; [`CompiledRule::exceptions`] count them.
     pub(crate) exceptions: usize,
     /// The slots of [`Program::watch`].
@@ -25,6 +26,34 @@ pub struct Program {
     pub(crate) id: Slot,
     /// Slot of `_index`.
     pub(crate) index: Slot,
+}
+
+/// Slots that hold every value of a record ([`neph_event::ANY_FIELD`]). Few rules ask for them, so that they are read apart,
+/// and only for events that such a rule may be about.
+#[derive(Debug, Default)]
+pub(crate) struct Whole {
+    /// What is read: one such field for each of `slots`.
+    pub(crate) slots_read: Slots,
+    /// The slots of the program, in the same order.
+    pub(crate) slots: Vec<Slot>,
+    /// Whether they are read for every event.
+    pub(crate) always: bool,
+}
+
+impl Whole {
+    /// The slot of a field of a plan.
+    pub(crate) fn slot(&mut self, field: &Field, slots: &mut Slots) -> Slot {
+        if *field.path != *ANY_FIELD {
+            return slots.add(field.clone());
+        }
+        let read = self.slots_read.add(field.clone());
+        if let Some(known) = self.slots.get(read.0 as usize) {
+            return *known;
+        }
+        let slot = slots.add_unread(field.clone());
+        self.slots.push(slot);
+        slot
+    }
 }
 
 /// One condition of one rule that yields step matches.
@@ -94,17 +123,19 @@ impl Program {
     /// be compiled excepts nothing and is told of, by its position.
     pub fn compile_excepting<'p>(
         plans: impl IntoIterator<Item = &'p Plan>,
-        exceptions: &[Exception<'_>],
+        exceptions: &'p [Exception<'p>],
     ) -> (Self, Vec<CompileError>, Vec<(usize, ConditionError)>) {
         let mut slots = Slots::default();
         let (id, index) = reserved(&mut slots);
         let mut nodes = NodesBuilder::default();
+        let mut whole = Whole::default();
         let mut stages = Vec::new();
         let mut rules: Vec<CompiledRule> = Vec::new();
         let mut errors = Vec::new();
         for (number, plan) in (0_u32..).zip(plans) {
             let rule = RuleIndex(number);
-            let map: Vec<Slot> = plan.fields.iter().map(|field| slots.add(field.clone())).collect();
+            let fields = plan.fields.iter();
+            let map: Vec<Slot> = fields.map(|field| whole.slot(field, &mut slots)).collect();
             rules.push(CompiledRule {
                 time: map.get(plan.time.0 as usize).copied(),
                 tiebreaker: plan
@@ -122,11 +153,9 @@ impl Program {
         }
         let mut refused = Vec::new();
         for (number, exception) in exceptions.iter().enumerate() {
-            let map: Vec<Slot> = exception
-                .fields
-                .iter()
-                .map(|field| slots.add(field.clone()))
-                .collect();
+            let fields = exception.fields.iter();
+            let map: Vec<Slot> = fields.map(|field| whole.slot(field, &mut slots)).collect();
+            whole.always |= map.iter().any(|slot| whole.slots.contains(slot));
             match nodes.add(exception.condition, &map, &slots) {
                 Ok(condition) => {
                     let position = u32::try_from(number).unwrap_or(u32::MAX);
@@ -143,15 +172,21 @@ impl Program {
             .iter()
             .map(|stage: &CompiledStage| stage.condition)
             .collect();
-        let router = Router::new(&conditions, &nodes);
         let nodes = nodes.build();
+        let keyed = |slot: &Slot| whole.slots.contains(slot);
+        whole.always |= stages.iter().any(|stage: &CompiledStage| {
+            let keys = stage.keys.iter().flat_map(|key| &key.slots);
+            keys.chain(&stage.counted).any(keyed)
+        });
+        let routing = Routing::new(conditions, &nodes, &whole.slots);
         (
             Self {
                 slots,
                 nodes,
                 stages,
                 rules,
-                router,
+                routing,
+                whole,
                 exceptions: exceptions.len(),
                 watched: Vec::new(),
                 id,
@@ -190,12 +225,12 @@ pub(crate) fn reserved(slots: &mut Slots) -> (Slot, Slot) {
     (add("_id"), add("_index"))
 }
 
-fn compile_stages(
+fn compile_stages<'p>(
     rule: RuleIndex,
-    plan: &Plan,
+    plan: &'p Plan,
     map: &[Slot],
     slots: &Slots,
-    nodes: &mut NodesBuilder,
+    nodes: &mut NodesBuilder<'p>,
 ) -> Result<Vec<CompiledStage>, (Option<Span>, ConditionError)> {
     let slot = |field: &FieldId| {
         let found = map.get(field.0 as usize).copied();

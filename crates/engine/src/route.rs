@@ -1,241 +1,463 @@
 //! Which conditions an event must be held against: routing by what they need.
 //!
-//! Most conditions can hold only where some field equals one of a few texts, or holds one of a few
-//! (`event.category == "process"`, `process.name : ("curl", "wget")`, `process.command_line : "*169.254.169.254*"`).
-//! Such a set is a *guard*. Each stage is filed under one of its guards, and an event wakes only the stages filed under
-//! texts that it has. Of several possible guards the one is chosen that the fewest stages share, so that a stage is
-//! woken rarely however many rules there are.
+//! Each stage waits for the tests of its guard (see [`crate::choose`]), filed under the fields that they read and, for texts,
+//! under literals that a text must have. An event's texts are searched for the literals of all rules at once, and only stages
+//! whose guard it may satisfy, and whose group's gates it does, are woken. So a stage is woken rarely however many rules there
+//! are.
+//!
+//! Which guard lets the fewest events through is measured: the first router also counts what else it could have waited for,
+//! and when it has seen enough events another one is made by these counts. What is found does not depend on it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use ahash::AHashMap;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
 use neph_event::{Row, Slot};
 use neph_plan::Case;
 
-use crate::nodes::{Node, NodeId, NodesBuilder};
-use crate::predicate::Predicate;
+use crate::choose::{Chooser, Groups, Need, Rates, need};
+use crate::literals::{Anchor, Literals};
+use crate::nodes::{Node, NodeId, Nodes};
 use crate::scratch::Scratch;
-use crate::text::Necessity;
+use crate::text::{fold, fold_into};
 
-/// Searching a field for the texts of all rules costs more than one look-up; it must spare the event this many stages.
-const WORTH_SEARCHING: u32 = 16;
+/// So many events are measured.
+const MEASURED: u32 = 4_096;
+/// Fewer stages are not worth measuring for.
+const WORTH_MEASURING: usize = 32;
+/// Where so few groups wait for something in a field, their gates are asked before it is searched.
+const FEW_GROUPS: usize = 24;
+/// Short texts are searched without asking anything first.
+const LONG: usize = 64;
 
-/// Up to so many bytes of text the search is a table, which is fast and takes some 200 bytes for each of them; beyond, it
-/// is compact.
-const TABLE_LIMIT: usize = 50_000;
+/// The routers of a program.
+#[derive(Debug, Default)]
+pub(crate) struct Routing {
+    conditions: Vec<NodeId>,
+    groups: Groups,
+    /// Slots that are filled only where they are needed.
+    apart: Box<[Slot]>,
+    first: Router,
+    measured: OnceLock<Router>,
+}
 
 /// The stages by their guards. Stages are numbers that the program gives.
 #[derive(Debug, Default)]
-pub(crate) struct Router {
-    /// Stages without a guard.
-    always: Vec<u32>,
+struct Router {
+    /// Stages without a guard, with their groups.
+    always: Vec<Wake>,
+    /// By slot.
     tables: Vec<Table>,
+    /// By the tests that are waited for: a range of `wakes`.
+    waiters: Vec<(NodeId, u32, u32)>,
+    wakes: Vec<Wake>,
+    counts: bool,
 }
 
-/// What stages wait for in one field.
+/// Stages of a group.
 #[derive(Debug)]
-struct Table {
-    slot: Slot,
-    case: Case,
-    /// Stages that wait for a value equal to the text.
-    equal: AHashMap<Box<str>, Vec<u32>>,
-    /// Stages that wait for a value that holds one of the automaton's texts, by the text's number.
-    held: Option<(AhoCorasick, Vec<Vec<u32>>)>,
+struct Wake {
+    group: u32,
+    stages: Box<[u32]>,
 }
 
-/// A field under one case.
-type Lookup = (Slot, Case);
+/// What is waited for in one slot.
+#[derive(Debug, Default)]
+struct Table {
+    /// Waiters for any value.
+    values: Vec<u32>,
+    /// Waiters for a text that a set of theirs may have.
+    texts: Vec<u32>,
+    /// The groups of these, where they are few.
+    groups: Option<Box<[u32]>>,
+    /// Their literals; made when the first event has a value. Numbers are those of waiters.
+    literals: OnceLock<Literals>,
+}
 
-/// One thing that a guard waits for.
-type Entry = (Lookup, Necessity);
+/// What routing remembers, one for each thread.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Whether the router that counts is the one in use.
+    is_first: bool,
+    event: u32,
+    /// By waiter the last event that satisfied it.
+    waiters: Vec<u32>,
+    /// The waiters that the current event satisfies.
+    hit: Vec<u32>,
+    /// By group the last event that its gates were asked for, times two, plus the answer.
+    groups: Vec<u32>,
+    /// By wake how many events had it.
+    counts: Vec<u32>,
+    counted: u32,
+    folded: String,
+}
+
+impl Routing {
+    /// Files the stages, given as the nodes of their conditions.
+    /// The slots `apart` are filled only for events that a stage which reads them may be about.
+    pub(crate) fn new(conditions: Vec<NodeId>, nodes: &Nodes, apart: &[Slot]) -> Self {
+        let groups = Groups::new(&conditions, nodes, apart);
+        let counts = conditions.len() >= WORTH_MEASURING;
+        let first = Router::new(&conditions, &groups, nodes, &Rates::default(), counts);
+        Self {
+            conditions,
+            groups,
+            apart: apart.into(),
+            first,
+            measured: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        let router = self.measured.get();
+        Marks::new(router.unwrap_or(&self.first), self.groups.gates.len())
+    }
+
+    /// The stages without a guard.
+    pub(crate) fn unguarded(&self) -> impl Iterator<Item = u32> + '_ {
+        self.first.always.iter().flat_map(|wake| wake.stages.iter().copied())
+    }
+
+    /// Calls `wake` with every stage that the row may satisfy; with some of them more than once. Where a stage reads slots
+    /// that are filled apart, `fill` is called first.
+    pub(crate) fn route(
+        &self,
+        nodes: &Nodes,
+        row: &mut Row,
+        scratch: &mut Scratch,
+        marks: &mut Marks,
+        fill: impl FnOnce(&mut Row),
+        wake: impl FnMut(u32),
+    ) {
+        let mut router = &self.first;
+        if router.counts {
+            if marks.is_first && marks.counted >= MEASURED {
+                let rates = self.first.rates(marks);
+                self.measured
+                    .get_or_init(|| Router::new(&self.conditions, &self.groups, nodes, &rates, false));
+            }
+            if let Some(measured) = self.measured.get() {
+                if marks.is_first {
+                    *marks = Marks::new(measured, self.groups.gates.len());
+                }
+                router = measured;
+            }
+        }
+        marks.next_event();
+        let mut event = Routed {
+            router,
+            groups: &self.groups,
+            nodes,
+            scratch,
+            marks,
+        };
+        for slot in row.present() {
+            event.search(row, slot);
+        }
+        if event.reads_apart(row) {
+            fill(row);
+            for slot in &self.apart {
+                event.search(row, *slot);
+            }
+        }
+        event.wake(row, wake);
+    }
+}
+
+impl Marks {
+    fn new(router: &Router, groups: usize) -> Self {
+        Self {
+            is_first: router.counts,
+            waiters: vec![0; router.waiters.len()],
+            groups: vec![0; groups],
+            counts: vec![0; if router.counts { router.wakes.len() } else { 0 }],
+            ..Self::default()
+        }
+    }
+
+    fn next_event(&mut self) {
+        self.event += 1;
+        if self.event >= u32::MAX / 2 {
+            self.event = 1;
+            self.waiters.fill(0);
+            self.groups.fill(0);
+        }
+        self.hit.clear();
+        self.counted += u32::from(self.is_first);
+    }
+
+    #[inline]
+    fn hit(&mut self, waiter: u32) {
+        if let Some(last) = self.waiters.get_mut(waiter as usize)
+            && *last != self.event
+        {
+            *last = self.event;
+            self.hit.push(waiter);
+        }
+    }
+}
 
 impl Router {
-    /// Files the stages, given as the nodes of their conditions.
-    pub(crate) fn new(conditions: &[NodeId], nodes: &NodesBuilder) -> Self {
-        let mut finder = Finder {
-            nodes,
-            popularity: AHashMap::new(),
-            guards: AHashMap::new(),
-        };
-        conditions.iter().for_each(|condition| finder.count(*condition));
-        let mut router = Self::default();
-        // Sorted by field, then by necessity.
-        let mut filed: BTreeMap<Lookup, BTreeMap<Necessity, Vec<u32>>> = BTreeMap::new();
-        for (stage, condition) in (0_u32..).zip(conditions) {
-            match finder.guard(*condition) {
-                None => router.always.push(stage),
+    /// Files stages; with `counts` all tests that they could be filed under are looked for, and counted.
+    fn new(conditions: &[NodeId], groups: &Groups, nodes: &Nodes, rates: &Rates, counts: bool) -> Self {
+        let mut chooser = Chooser::new(nodes, rates, conditions);
+        let mut always: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        let mut waiting: BTreeMap<NodeId, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
+        for ((stage, condition), group) in (0_u32..).zip(conditions).zip(&groups.of) {
+            if counts {
+                for test in chooser.tests(*condition) {
+                    waiting.entry(test).or_default().entry(*group).or_default();
+                }
+            }
+            match chooser.guard(*condition, *group) {
+                None => always.entry(*group).or_default().push(stage),
                 Some(guard) => {
-                    for (lookup, necessity) in guard {
-                        filed
-                            .entry(lookup)
+                    for test in guard.tests {
+                        waiting
+                            .entry(test)
                             .or_default()
-                            .entry(necessity)
+                            .entry(*group)
                             .or_default()
                             .push(stage);
                     }
                 }
             }
         }
-        for ((slot, case), waiting) in filed {
-            router
-                .tables
-                .push(Table::new(slot, case, waiting, &mut router.always));
+        for (group, gates) in (0_u32..).zip(&groups.gates) {
+            if groups.read_apart.get(group as usize) == Some(&true) {
+                match chooser.guard_of_gates(gates, group) {
+                    None => drop(always.entry(group).or_default()),
+                    Some(guard) => {
+                        for test in guard.tests {
+                            waiting.entry(test).or_default().entry(group).or_default();
+                        }
+                    }
+                }
+            }
         }
-        router.always.sort_unstable();
-        router.always.dedup();
+        let mut router = Self {
+            always: always.into_iter().map(Wake::new).collect(),
+            counts,
+            ..Self::default()
+        };
+        for (test, wakes) in waiting {
+            let Some(Node::Test(predicate)) = nodes.get(test) else {
+                continue;
+            };
+            let waiter = narrow(router.waiters.len());
+            for slot in predicate.slots() {
+                let place = slot.0 as usize;
+                if router.tables.len() <= place {
+                    router.tables.resize_with(place + 1, Table::default);
+                }
+                if let Some(table) = router.tables.get_mut(place) {
+                    match need(predicate) {
+                        Some(Need::Text(_)) => table.texts.push(waiter),
+                        _ => table.values.push(waiter),
+                    }
+                }
+            }
+            let first = narrow(router.wakes.len());
+            router.wakes.extend(wakes.into_iter().map(Wake::new));
+            router.waiters.push((test, first, narrow(router.wakes.len())));
+        }
+        for place in 0..router.tables.len() {
+            let groups = router.groups_of(place);
+            if let Some(table) = router.tables.get_mut(place) {
+                table.groups = groups;
+            }
+        }
         router
     }
 
-    /// The stages without a guard.
-    pub(crate) fn always(&self) -> &[u32] {
-        &self.always
-    }
-
-    /// Calls `wake` with every stage that the row may satisfy; with some of them more than once.
-    pub(crate) fn route(&self, row: &Row, scratch: &mut Scratch, mut wake: impl FnMut(u32)) {
-        self.always.iter().copied().for_each(&mut wake);
-        for table in &self.tables {
-            scratch.any_text(row, table.slot, table.case, |text| {
-                if let Some(stages) = table.equal.get(text) {
-                    stages.iter().copied().for_each(&mut wake);
-                }
-                if let Some((automaton, stages)) = &table.held {
-                    for found in automaton.find_overlapping_iter(text) {
-                        stages
-                            .get(found.pattern().as_usize())
-                            .into_iter()
-                            .flatten()
-                            .copied()
-                            .for_each(&mut wake);
+    /// The groups that wait for texts in a slot, unless they are many.
+    fn groups_of(&self, slot: usize) -> Option<Box<[u32]>> {
+        let mut groups: Vec<u32> = Vec::new();
+        for waiter in &self.tables.get(slot)?.texts {
+            for wake in self.wakes_of(*waiter).1 {
+                if !groups.contains(&wake.group) {
+                    groups.push(wake.group);
+                    if groups.len() > FEW_GROUPS {
+                        return None;
                     }
                 }
+            }
+        }
+        Some(groups.into())
+    }
+
+    fn wakes_of(&self, waiter: u32) -> (usize, &[Wake]) {
+        let (first, end) = match self.waiters.get(waiter as usize) {
+            Some((_, first, end)) => (*first as usize, *end as usize),
+            None => (0, 0),
+        };
+        (first, self.wakes.get(first..end).unwrap_or_default())
+    }
+
+    /// The literals of all that waits for a text in a slot. They are folded for all letters, whatever each test does: what is
+    /// equal in some case is equal then.
+    fn literals(&self, table: &Table, nodes: &Nodes) -> Literals {
+        let mut folded: Vec<(Box<str>, Anchor, u32)> = Vec::new();
+        for waiter in &table.texts {
+            let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
+            if let Some(Node::Test(predicate)) = test.and_then(|test| nodes.get(test))
+                && let Some(Need::Text(set)) = need(predicate)
+            {
+                folded.extend(
+                    set.necessities()
+                        .map(|(text, anchor)| (fold(text, Case::Insensitive), anchor, *waiter)),
+                );
+            }
+        }
+        Literals::new(
+            folded
+                .iter()
+                .map(|(text, anchor, waiter)| (&**text, *anchor, *waiter)),
+        )
+    }
+
+    /// What was counted.
+    fn rates(&self, marks: &Marks) -> Rates {
+        let mut rates = Rates {
+            events: marks.counted,
+            ..Rates::default()
+        };
+        for (test, first, end) in &self.waiters {
+            let places = *first as usize..*end as usize;
+            let wakes = self.wakes.get(places.clone()).unwrap_or_default();
+            let counts = marks.counts.get(places).unwrap_or_default();
+            for (wake, count) in wakes.iter().zip(counts) {
+                rates.hits.insert((*test, wake.group), *count);
+            }
+        }
+        rates
+    }
+}
+
+/// Routing of one event.
+struct Routed<'a> {
+    router: &'a Router,
+    groups: &'a Groups,
+    nodes: &'a Nodes,
+    scratch: &'a mut Scratch,
+    marks: &'a mut Marks,
+}
+
+impl Routed<'_> {
+    /// Finds the waiters that a slot's values may satisfy.
+    fn search(&mut self, row: &Row, slot: Slot) {
+        let Some(table) = self.router.tables.get(slot.0 as usize) else {
+            return;
+        };
+        for waiter in &table.values {
+            self.marks.hit(*waiter);
+        }
+        if table.texts.is_empty() {
+            return;
+        }
+        if let Some(few) = &table.groups
+            && row.text_length(slot) >= LONG
+            && !few.iter().any(|group| self.is_open(*group, row))
+        {
+            return;
+        }
+        let literals = table
+            .literals
+            .get_or_init(|| self.router.literals(table, self.nodes));
+        let marks = &mut *self.marks;
+        self.scratch.any_text(row, slot, Case::Sensitive, |text| {
+            if text.is_ascii() {
+                return literals.find(text, |waiter| {
+                    marks.hit(waiter);
+                    false
+                });
+            }
+            let mut folded = std::mem::take(&mut marks.folded);
+            folded.clear();
+            fold_into(text, Case::Insensitive, &mut folded);
+            literals.find(&folded, |waiter| {
+                marks.hit(waiter);
                 false
             });
-        }
-    }
-}
-
-impl Table {
-    /// Stages that cannot be filed go to `always`.
-    fn new(slot: Slot, case: Case, waiting: BTreeMap<Necessity, Vec<u32>>, always: &mut Vec<u32>) -> Self {
-        let mut table = Self {
-            slot,
-            case,
-            equal: AHashMap::new(),
-            held: None,
-        };
-        let (mut texts, mut stages) = (Vec::new(), Vec::new());
-        for (necessity, waiting_stages) in waiting {
-            match necessity {
-                Necessity::Equal(text) => {
-                    table.equal.insert(text, waiting_stages);
-                }
-                Necessity::Hold(text) => {
-                    texts.push(text);
-                    stages.push(waiting_stages);
-                }
-            }
-        }
-        if !texts.is_empty() {
-            match search_for(&texts) {
-                Ok(automaton) => table.held = Some((automaton, stages)),
-                Err(_) => always.extend(stages.into_iter().flatten()),
-            }
-        }
-        table
-    }
-}
-
-fn search_for(texts: &[Box<str>]) -> Result<AhoCorasick, BuildError> {
-    let bytes: usize = texts.iter().map(|text| text.len()).sum();
-    let kind = if bytes <= TABLE_LIMIT {
-        AhoCorasickKind::DFA
-    } else {
-        AhoCorasickKind::ContiguousNFA
-    };
-    AhoCorasick::builder()
-        .kind(Some(kind))
-        .build(texts.iter().map(|text| text.as_bytes()))
-}
-
-struct Finder<'a> {
-    nodes: &'a NodesBuilder,
-    /// How many stages could wait for each thing.
-    popularity: AHashMap<Entry, u32>,
-    /// Guards already found, of nodes that several stages share.
-    guards: AHashMap<NodeId, Option<Vec<Entry>>>,
-}
-
-impl Finder<'_> {
-    /// Counts what a stage could be filed under.
-    fn count(&mut self, node: NodeId) {
-        match self.nodes.get(node) {
-            Some(Node::All(parts) | Node::Any(parts)) => parts.iter().for_each(|part| self.count(*part)),
-            Some(Node::Test(predicate)) => {
-                for entry in entries(predicate).into_iter().flatten() {
-                    *self.popularity.entry(entry).or_insert(0) += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Things of which the row must have one for the node to hold; `None` where there are no such.
-    fn guard(&mut self, node: NodeId) -> Option<Vec<Entry>> {
-        if let Some(known) = self.guards.get(&node) {
-            return known.clone();
-        }
-        let found = match self.nodes.get(node)? {
-            Node::Const(false) => Some(Vec::new()),
-            Node::Const(true) | Node::Not(_) => None,
-            Node::Test(predicate) => entries(predicate),
-            Node::All(parts) => {
-                let guards: Vec<Vec<Entry>> = parts.iter().filter_map(|part| self.guard(*part)).collect();
-                guards.into_iter().min_by_key(|guard| self.crowd(guard))
-            }
-            Node::Any(parts) => {
-                let mut joined = Vec::new();
-                let all = parts.iter().all(|part| match self.guard(*part) {
-                    Some(guard) => {
-                        joined.extend(guard);
-                        true
-                    }
-                    None => false,
-                });
-                all.then_some(joined)
-            }
-        };
-        self.guards.insert(node, found.clone());
-        found
-    }
-
-    /// How many stages a guard is shared with at worst, and how many things it waits for.
-    fn crowd(&self, guard: &[Entry]) -> (u32, usize) {
-        let shares = guard.iter().map(|entry| {
-            let stages = self.popularity.get(entry).copied().unwrap_or(0);
-            match entry.1 {
-                Necessity::Equal(_) => stages,
-                Necessity::Hold(_) => stages.saturating_add(WORTH_SEARCHING),
-            }
+            marks.folded = folded;
+            false
         });
-        (shares.max().unwrap_or(0), guard.len())
+    }
+
+    /// Whether all gates of a group hold.
+    fn is_open(&mut self, group: u32, row: &Row) -> bool {
+        let Some(known) = self.marks.groups.get_mut(group as usize) else {
+            return false;
+        };
+        if *known >> 1 != self.marks.event {
+            let gates = self.groups.gates.get(group as usize);
+            let open = gates.is_some_and(|gates| {
+                let mut gates = gates.iter();
+                gates.all(|gate| self.nodes.holds(*gate, row, self.scratch))
+            });
+            *known = self.marks.event << 1 | u32::from(open);
+        }
+        *known & 1 == 1
+    }
+
+    /// Whether a group that the event may be about reads slots that are filled apart.
+    fn reads_apart(&mut self, row: &Row) -> bool {
+        let groups = self.groups;
+        let reads_apart = |group: u32| groups.read_apart.get(group as usize) == Some(&true);
+        if !groups.read_apart.contains(&true) {
+            return false;
+        }
+        let router = self.router;
+        if router
+            .always
+            .iter()
+            .any(|wake| reads_apart(wake.group) && self.is_open(wake.group, row))
+        {
+            return true;
+        }
+        let hit = std::mem::take(&mut self.marks.hit);
+        let reads = hit.iter().any(|waiter| {
+            let (_, wakes) = router.wakes_of(*waiter);
+            wakes
+                .iter()
+                .any(|wake| reads_apart(wake.group) && self.is_open(wake.group, row))
+        });
+        self.marks.hit = hit;
+        reads
+    }
+
+    /// Calls `wake` with the stages of all waiters that were found.
+    fn wake(&mut self, row: &Row, mut wake: impl FnMut(u32)) {
+        let router = self.router;
+        for always in &router.always {
+            if self.is_open(always.group, row) {
+                always.stages.iter().copied().for_each(&mut wake);
+            }
+        }
+        let hit = std::mem::take(&mut self.marks.hit);
+        for waiter in &hit {
+            let (first, wakes) = router.wakes_of(*waiter);
+            for (place, waking) in wakes.iter().enumerate() {
+                if self.is_open(waking.group, row) {
+                    waking.stages.iter().copied().for_each(&mut wake);
+                    if let Some(count) = self.marks.counts.get_mut(first + place) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+        self.marks.hit = hit;
     }
 }
 
-/// What the row needs for a test to hold.
-fn entries(predicate: &Predicate) -> Option<Vec<Entry>> {
-    match predicate {
-        Predicate::Never => Some(Vec::new()),
-        Predicate::Text(slot, case, set) => {
-            let necessities = set.necessities()?;
-            Some(
-                necessities
-                    .into_iter()
-                    .map(|necessity| ((*slot, *case), necessity))
-                    .collect(),
-            )
+impl Wake {
+    fn new((group, stages): (u32, Vec<u32>)) -> Self {
+        Self {
+            group,
+            stages: stages.into(),
         }
-        _ => None,
     }
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

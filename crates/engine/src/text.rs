@@ -1,11 +1,15 @@
 //! Sets of texts and patterns that one value is held against at once.
 
-use ahash::AHashSet;
-use aho_corasick::{AhoCorasick, MatchKind};
-use memchr::memmem::Finder;
-use neph_plan::{Case, Pattern, PatternPart, pattern};
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
-/// So many substrings are searched one by one; more go into one automaton.
+use memchr::memmem::{self, Finder};
+use neph_event::Value;
+use neph_plan::{Case, FieldId, Pattern, PatternPart, Test, pattern};
+
+use crate::literals::{Anchor, Literals};
+
+/// So many substrings are searched one by one; more are sought together.
 const FEW: usize = 3;
 
 /// Shorter literals are in too many texts to tell one from another.
@@ -13,121 +17,218 @@ const TELLING: usize = 3;
 
 /// A disjunction over one text: the text equals, starts with, holds, ends with or matches one of these.
 ///
-/// The set is built folded; the text that it is asked about must be folded the same way ([`fold_into`]).
-#[derive(Debug, Default)]
+/// The set is built folded; the text that it is asked about must be folded the same way ([`fold_into`]). What searching needs
+/// beyond the texts is made when it is first asked for: of the sets of many rules most are never asked.
+#[derive(Debug)]
 pub(crate) struct TextSet {
+    texts: Texts,
+    search: OnceLock<Search>,
+}
+
+/// What is in a set; sets are equal where this is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Texts {
+    case: Case,
     /// Any text passes (the pattern `*`).
     everything: bool,
-    exact: AHashSet<Box<str>>,
+    /// Sorted.
+    exact: Box<[Box<str>]>,
     /// Sorted, and none is the start of another: at most one can be the start of a text, and it is the greatest that
     /// is not above the text.
-    prefixes: Vec<Box<str>>,
+    prefixes: Box<[Box<str>]>,
     /// The same, read from the end.
-    suffixes: Vec<Box<str>>,
+    suffixes: Box<[Box<str>]>,
+    /// Sorted.
+    infixes: Box<[Box<str>]>,
+    /// Sorted.
+    patterns: Box<[Pattern]>,
+}
+
+#[derive(Debug)]
+struct Search {
     infixes: Infixes,
-    /// Each with the longest literal in it, which a text must hold to match.
-    patterns: Vec<(pattern::Matcher, Box<str>)>,
+    patterns: Vec<pattern::Matcher>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Infixes {
-    #[default]
-    None,
     Few(Vec<Finder<'static>>),
-    Many(AhoCorasick, Vec<Box<str>>),
+    Many(Literals),
 }
 
-/// What a text must have to be in a [`TextSet`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Necessity {
-    /// It equals this.
-    Equal(Box<str>),
-    /// It holds this.
-    Hold(Box<str>),
+impl PartialEq for TextSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.texts == other.texts
+    }
 }
 
-impl Infixes {
-    fn is_match(&self, text: &str) -> bool {
-        match self {
-            Self::None => false,
-            Self::Few(finders) => finders
-                .iter()
-                .any(|finder| finder.find(text.as_bytes()).is_some()),
-            Self::Many(automaton, _) => automaton.is_match(text),
-        }
+impl Eq for TextSet {}
+
+impl Hash for TextSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.texts.hash(state);
     }
 }
 
 impl TextSet {
+    /// How letters compare.
+    pub(crate) fn case(&self) -> Case {
+        self.texts.case
+    }
+
     /// Whether the (folded) text is in the set.
     pub(crate) fn contains(&self, text: &str) -> bool {
-        self.everything
-            || (!self.exact.is_empty() && self.exact.contains(text))
-            || starts_with_one_of(&self.prefixes, text)
-            || ends_with_one_of(&self.suffixes, text)
-            || self.infixes.is_match(text)
-            || self.patterns.iter().any(|(pattern, _)| pattern.is_match(text))
+        let texts = &self.texts;
+        texts.everything
+            || is_one_of(&texts.exact, text)
+            || starts_with_one_of(&texts.prefixes, text)
+            || ends_with_one_of(&texts.suffixes, text)
+            || ((!texts.infixes.is_empty() || !texts.patterns.is_empty()) && self.is_found_in(text))
+    }
+
+    fn is_found_in(&self, text: &str) -> bool {
+        let search = self.search.get_or_init(|| self.texts.search());
+        let has_infix = match &search.infixes {
+            Infixes::Few(finders) => finders
+                .iter()
+                .any(|finder| finder.find(text.as_bytes()).is_some()),
+            Infixes::Many(literals) => literals.find(text, |number| {
+                // What was found compared letters of ASCII without case.
+                self.texts.case != Case::Sensitive
+                    || self
+                        .texts
+                        .infixes
+                        .get(number as usize)
+                        .is_some_and(|infix| memmem::find(text.as_bytes(), infix.as_bytes()).is_some())
+            }),
+        };
+        has_infix || search.patterns.iter().any(|pattern| pattern.is_match(text))
     }
 
     /// Whether only texts equal to one of a few are in the set.
     pub(crate) fn is_exact(&self) -> bool {
-        !self.everything
-            && self.prefixes.is_empty()
-            && self.suffixes.is_empty()
-            && matches!(self.infixes, Infixes::None)
-            && self.patterns.is_empty()
+        let texts = &self.texts;
+        !texts.everything
+            && texts.prefixes.is_empty()
+            && texts.suffixes.is_empty()
+            && texts.infixes.is_empty()
+            && texts.patterns.is_empty()
     }
 
-    /// Of these things a (folded) text must have at least one to be in the set. `None` where a text may be in it that
-    /// has none of them, or nothing that tells it from most others.
-    pub(crate) fn necessities(&self) -> Option<Vec<Necessity>> {
-        if self.everything {
-            return None;
-        }
-        let equal = self.exact.iter().map(|text| Necessity::Equal(text.clone()));
-        let infixes: Vec<Box<str>> = match &self.infixes {
-            Infixes::None => Vec::new(),
-            Infixes::Few(finders) => finders
+    /// Whether a text in the set must have one of [`Self::necessities`]; not so where a text may be in it that has nothing
+    /// that tells it from most others.
+    pub(crate) fn is_telling(&self) -> bool {
+        let texts = &self.texts;
+        let short = |text: &str| text.len() < TELLING;
+        !texts.everything
+            && !texts.infixes.iter().any(|text| short(text))
+            && !texts
+                .prefixes
                 .iter()
-                .map(|finder| String::from_utf8_lossy(finder.needle()).into())
-                .collect(),
-            Infixes::Many(_, texts) => texts.clone(),
-        };
-        let literals = self.patterns.iter().map(|(_, literal)| literal);
-        let held = self
-            .prefixes
-            .iter()
-            .chain(&self.suffixes)
-            .chain(&infixes)
-            .chain(literals);
-        let mut necessities: Vec<Necessity> = equal.collect();
-        for text in held {
-            if text.len() < TELLING {
-                return None;
-            }
-            necessities.push(Necessity::Hold(text.clone()));
+                .chain(&texts.suffixes)
+                .any(|text| text.is_empty())
+            && !texts
+                .patterns
+                .iter()
+                .any(|pattern| telling_literal(pattern).is_none())
+    }
+
+    /// Of these a (folded) text has at least one, if the set is telling and the text in it.
+    pub(crate) fn necessities(&self) -> impl Iterator<Item = (&str, Anchor)> {
+        let patterns = self.texts.patterns.iter().filter_map(telling_literal);
+        self.necessities_of_literals().chain(patterns)
+    }
+
+    fn necessities_of_literals(&self) -> impl Iterator<Item = (&str, Anchor)> {
+        fn anchored(texts: &[Box<str>], anchor: Anchor) -> impl Iterator<Item = (&str, Anchor)> {
+            texts.iter().map(move |text| (&**text, anchor))
         }
-        Some(necessities)
+        let texts = &self.texts;
+        anchored(&texts.exact, Anchor::Whole)
+            .chain(anchored(&texts.prefixes, Anchor::Start))
+            .chain(anchored(&texts.suffixes, Anchor::End))
+            .chain(anchored(&texts.infixes, Anchor::Inside))
+    }
+
+    /// The set as a test of a field, for people to read.
+    pub(crate) fn test(&self, field: FieldId) -> Test {
+        use PatternPart::{Any, Literal};
+        let texts = &self.texts;
+        let lists = [&texts.exact, &texts.prefixes, &texts.suffixes, &texts.infixes];
+        let filled = lists.map(|list| !list.is_empty());
+        match (filled, texts.patterns.is_empty() && !texts.everything) {
+            ([_, false, false, false], true) => {
+                let values = texts.exact.iter().map(|text| Value::String(text.clone()));
+                Test::Equals(field, values.collect(), texts.case)
+            }
+            ([false, true, false, false], true) => {
+                Test::StartsWith(field, texts.prefixes.to_vec(), texts.case)
+            }
+            ([false, false, true, false], true) => Test::EndsWith(field, texts.suffixes.to_vec(), texts.case),
+            ([false, false, false, true], true) => Test::Contains(field, texts.infixes.to_vec(), texts.case),
+            _ => {
+                let literals = self.necessities_of_literals().map(|(text, anchor)| {
+                    let literal = Literal(text.into());
+                    let parts = match anchor {
+                        Anchor::Whole => vec![literal],
+                        Anchor::Start => vec![literal, Any],
+                        Anchor::End => vec![Any, literal],
+                        Anchor::Inside => vec![Any, literal, Any],
+                    };
+                    Pattern { parts }
+                });
+                let everything = texts.everything.then(|| Pattern { parts: vec![Any] });
+                let patterns = texts.patterns.iter().cloned();
+                Test::Like(field, literals.chain(everything).chain(patterns).collect(), texts.case)
+            }
+        }
     }
 
     /// What asking costs, in the unit of [`crate::nodes::Estimate::cost`].
     pub(crate) fn cost(&self) -> f32 {
-        let infixes = match &self.infixes {
-            Infixes::None => 0.0,
-            Infixes::Few(finders) => 4.0 * count(finders.len()),
-            Infixes::Many(..) => 20.0,
+        let texts = &self.texts;
+        let infixes = match texts.infixes.len() {
+            few @ 0..=FEW => 4.0 * count(few),
+            _ => 20.0,
         };
-        let edges = if self.prefixes.is_empty() && self.suffixes.is_empty() {
+        let edges = if texts.prefixes.is_empty() && texts.suffixes.is_empty() {
             0.0
         } else {
             1.5
         };
-        1.5 + edges + infixes + 8.0 * count(self.patterns.len())
+        1.5 + edges + infixes + 8.0 * count(texts.patterns.len())
+    }
+}
+
+impl Texts {
+    fn search(&self) -> Search {
+        let infixes = if self.infixes.len() > FEW && !self.infixes.iter().any(|text| text.is_empty()) {
+            let numbered = (0_u32..).zip(&self.infixes);
+            Infixes::Many(Literals::new(
+                numbered.map(|(number, text)| (&**text, Anchor::Inside, number)),
+            ))
+        } else {
+            let finder = |text: &Box<str>| Finder::new(text.as_bytes()).into_owned();
+            Infixes::Few(self.infixes.iter().map(finder).collect())
+        };
+        // The text arrives folded, so that the matcher compares exactly.
+        let matcher = |pattern| pattern::Matcher::new(pattern, Case::Sensitive);
+        Search {
+            infixes,
+            patterns: self.patterns.iter().map(matcher).collect(),
+        }
     }
 }
 
 fn count(number: usize) -> f32 {
     f32::from(u16::try_from(number).unwrap_or(u16::MAX))
+}
+
+fn is_one_of(texts: &[Box<str>], text: &str) -> bool {
+    match texts {
+        few if few.len() <= 4 => few.iter().any(|one| **one == *text),
+        many => many.binary_search_by(|one| (**one).cmp(text)).is_ok(),
+    }
 }
 
 fn starts_with_one_of(prefixes: &[Box<str>], text: &str) -> bool {
@@ -151,7 +252,7 @@ fn ends_with_one_of(suffixes: &[Box<str>], text: &str) -> bool {
 pub(crate) struct TextSetBuilder {
     case: Case,
     everything: bool,
-    exact: AHashSet<Box<str>>,
+    exact: Vec<Box<str>>,
     prefixes: Vec<Box<str>>,
     suffixes: Vec<Box<str>>,
     infixes: Vec<Box<str>>,
@@ -163,7 +264,7 @@ impl TextSetBuilder {
         Self {
             case,
             everything: false,
-            exact: AHashSet::new(),
+            exact: Vec::new(),
             prefixes: Vec::new(),
             suffixes: Vec::new(),
             infixes: Vec::new(),
@@ -172,7 +273,7 @@ impl TextSetBuilder {
     }
 
     pub(crate) fn equal(&mut self, text: &str) {
-        self.exact.insert(fold(text, self.case));
+        self.exact.push(fold(text, self.case));
     }
 
     pub(crate) fn starts_with(&mut self, text: &str) {
@@ -209,45 +310,61 @@ impl TextSetBuilder {
         }
     }
 
+    /// Takes in all that is in another set of the same case.
+    pub(crate) fn include(&mut self, set: &TextSet) {
+        let texts = &set.texts;
+        self.everything |= texts.everything;
+        self.exact.extend_from_slice(&texts.exact);
+        self.prefixes.extend_from_slice(&texts.prefixes);
+        self.suffixes.extend_from_slice(&texts.suffixes);
+        self.infixes.extend_from_slice(&texts.infixes);
+        self.patterns.extend_from_slice(&texts.patterns);
+    }
+
     pub(crate) fn build(self) -> TextSet {
+        fn sorted<T: Ord>(mut list: Vec<T>) -> Box<[T]> {
+            list.sort_unstable();
+            list.dedup();
+            list.into()
+        }
         TextSet {
-            everything: self.everything,
-            exact: self.exact,
-            prefixes: without_redundant(
-                self.prefixes,
-                |a, b| a.cmp(b),
-                |long, short| long.starts_with(short),
-            ),
-            suffixes: without_redundant(
-                self.suffixes,
-                |a, b| a.bytes().rev().cmp(b.bytes().rev()),
-                |long, short| long.ends_with(short),
-            ),
-            infixes: infixes(self.infixes),
-            // The text arrives folded, so that the matcher compares exactly.
-            patterns: self
-                .patterns
-                .iter()
-                .map(|pattern| {
-                    (
-                        pattern::Matcher::new(pattern, Case::Sensitive),
-                        longest_literal(pattern),
-                    )
-                })
-                .collect(),
+            texts: Texts {
+                case: self.case,
+                everything: self.everything,
+                exact: sorted(self.exact),
+                prefixes: without_redundant(
+                    self.prefixes,
+                    |a, b| a.cmp(b),
+                    |long, short| long.starts_with(short),
+                ),
+                suffixes: without_redundant(
+                    self.suffixes,
+                    |a, b| a.bytes().rev().cmp(b.bytes().rev()),
+                    |long, short| long.ends_with(short),
+                ),
+                infixes: sorted(self.infixes),
+                patterns: sorted(self.patterns),
+            },
+            search: OnceLock::new(),
         }
     }
 }
 
-fn longest_literal(pattern: &Pattern) -> Box<str> {
-    let literals = pattern.parts.iter().filter_map(|part| match part {
-        PatternPart::Literal(text) => Some(text),
-        PatternPart::One | PatternPart::Any => None,
-    });
-    literals
-        .max_by_key(|text| text.len())
-        .cloned()
-        .unwrap_or_default()
+/// The longest literal of a pattern, and where in a text that matches it stands; `None` where it tells little.
+fn telling_literal(pattern: &Pattern) -> Option<(&str, Anchor)> {
+    let last = pattern.parts.len().checked_sub(1)?;
+    let literals = pattern
+        .parts
+        .iter()
+        .enumerate()
+        .filter_map(|(place, part)| match part {
+            PatternPart::Literal(text) if place == 0 => Some((&**text, Anchor::Start)),
+            PatternPart::Literal(text) if place == last => Some((&**text, Anchor::End)),
+            PatternPart::Literal(text) => Some((&**text, Anchor::Inside)),
+            PatternPart::One | PatternPart::Any => None,
+        });
+    let longest = literals.max_by_key(|(text, _)| text.len())?;
+    (longest.0.len() >= TELLING).then_some(longest)
 }
 
 /// Sorts, and leaves out every text that another one covers.
@@ -255,7 +372,7 @@ fn without_redundant(
     mut texts: Vec<Box<str>>,
     order: impl Fn(&str, &str) -> std::cmp::Ordering,
     covers: impl Fn(&str, &str) -> bool,
-) -> Vec<Box<str>> {
+) -> Box<[Box<str>]> {
     texts.sort_by(|a, b| order(a, b));
     let mut kept: Vec<Box<str>> = Vec::with_capacity(texts.len());
     for text in texts {
@@ -264,29 +381,7 @@ fn without_redundant(
             kept.push(text);
         }
     }
-    kept
-}
-
-fn infixes(mut texts: Vec<Box<str>>) -> Infixes {
-    texts.sort_unstable();
-    texts.dedup();
-    if texts.is_empty() {
-        return Infixes::None;
-    }
-    if texts.len() > FEW {
-        // `is_match` stops at the first hit whatever the match kind; this kind allows the vectorised search.
-        let mut builder = AhoCorasick::builder();
-        builder.match_kind(MatchKind::LeftmostFirst);
-        if let Ok(automaton) = builder.build(texts.iter().map(|text| text.as_bytes())) {
-            return Infixes::Many(automaton, texts);
-        }
-    }
-    Infixes::Few(
-        texts
-            .iter()
-            .map(|text| Finder::new(text.as_bytes()).into_owned())
-            .collect(),
-    )
+    kept.into()
 }
 
 /// The text as a set of this case compares it.
@@ -300,14 +395,27 @@ pub(crate) fn fold(text: &str, case: Case) -> Box<str> {
 pub(crate) fn fold_into(text: &str, case: Case, folded: &mut String) {
     match case {
         Case::Sensitive => folded.push_str(text),
-        Case::AsciiInsensitive => {
-            let start = folded.len();
-            folded.push_str(text);
-            if let Some(added) = folded.get_mut(start..) {
-                added.make_ascii_lowercase();
+        // Most texts are of ASCII, and for these both are one.
+        Case::Insensitive if !text.is_ascii() => {
+            let mut rest = text;
+            while let Some(other) = rest.bytes().position(|byte| !byte.is_ascii()) {
+                let (plain, behind) = rest.split_at_checked(other).unwrap_or((rest, ""));
+                push_lowered(plain, folded);
+                let mut letters = behind.chars();
+                folded.extend(letters.next().map(|letter| pattern::fold_char(letter, case)));
+                rest = letters.as_str();
             }
+            push_lowered(rest, folded);
         }
-        Case::Insensitive => folded.extend(text.chars().map(|letter| pattern::fold_char(letter, case))),
+        Case::AsciiInsensitive | Case::Insensitive => push_lowered(text, folded),
+    }
+}
+
+fn push_lowered(text: &str, folded: &mut String) {
+    let start = folded.len();
+    folded.push_str(text);
+    if let Some(added) = folded.get_mut(start..) {
+        added.make_ascii_lowercase();
     }
 }
 
@@ -323,15 +431,11 @@ mod tests {
         builder.build()
     }
 
-    fn hold(text: &str) -> Necessity {
-        Necessity::Hold(text.into())
-    }
-
     #[test]
     fn texts_that_others_cover_are_left_out() {
         let set = set(Case::Sensitive, &["ab*", "abc*", "b*", "*yz", "*xyz", "*z"]);
-        assert_eq!(set.prefixes, ["ab".into(), "b".into()]);
-        assert_eq!(set.suffixes, ["z".into()]);
+        assert_eq!(*set.texts.prefixes, ["ab".into(), "b".into()]);
+        assert_eq!(*set.texts.suffixes, ["z".into()]);
         for (text, inside) in [
             ("abcd", true),
             ("a", false),
@@ -345,31 +449,35 @@ mod tests {
     }
 
     #[test]
-    fn necessities_are_the_texts_that_one_must_equal_or_hold() {
-        let sorted = |set: TextSet| {
-            let mut necessities = set.necessities().unwrap_or_default();
-            necessities.sort();
-            necessities
-        };
+    fn necessities_are_the_texts_that_one_must_have() {
         let mixed = set(
             Case::AsciiInsensitive,
-            &["CURL", "wget*", "*.exe", "a*long?one*b"],
+            &["CURL", "wget*", "*.exe", "a*long?one*b", "start*x"],
         );
+        assert!(mixed.is_telling());
         assert_eq!(
-            sorted(mixed),
+            mixed.necessities().collect::<Vec<_>>(),
             [
-                Necessity::Equal("curl".into()),
-                hold(".exe"),
-                hold("long"),
-                hold("wget")
+                ("curl", Anchor::Whole),
+                ("wget", Anchor::Start),
+                (".exe", Anchor::End),
+                ("long", Anchor::Inside),
+                ("start", Anchor::Start),
             ]
         );
-        let many: Vec<String> = (0..50).map(|number| format!("*text{number}*")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(sorted(set(Case::Sensitive, &many)).len(), 50);
-        assert_eq!(set(Case::Sensitive, &["curl", "*"]).necessities(), None);
-        assert_eq!(set(Case::Sensitive, &["curl", "a*b"]).necessities(), None);
-        assert_eq!(set(Case::Sensitive, &["curl", "???"]).necessities(), None);
+        for vague in [["curl", "*"], ["curl", "a*b"], ["curl", "???"], ["curl", "*ab*"]] {
+            assert!(!set(Case::Sensitive, &vague).is_telling(), "{vague:?}");
+        }
+    }
+
+    #[test]
+    fn many_substrings_are_found_by_case() {
+        let patterns: Vec<String> = (0..50).map(|number| format!("*Text{number:02}*")).collect();
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let exactly = set(Case::Sensitive, &patterns);
+        assert!(exactly.contains("a Text17 b") && !exactly.contains("a text17 b"));
+        let folded = set(Case::Insensitive, &patterns);
+        assert!(folded.contains("a text17 b") && !folded.contains("a text7 b"));
     }
 
     #[test]

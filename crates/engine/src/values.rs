@@ -27,7 +27,7 @@ use crate::text::{TextSet, TextSetBuilder};
 #[derive(Debug)]
 pub(crate) struct ValueSet {
     /// For texts, and for the text form of what is no text.
-    pub(crate) texts: Option<(Case, TextSet)>,
+    pub(crate) texts: Option<TextSet>,
     /// Values that hold no text, in their canonical form.
     others: AHashSet<Value>,
     versions: Vec<Box<str>>,
@@ -77,7 +77,7 @@ impl ValueSet {
             }
             set.others.insert(canonical(constant.as_ref()));
         }
-        set.texts = any_text.then(|| (case, texts.build()));
+        set.texts = any_text.then(|| texts.build());
         set
     }
 
@@ -130,7 +130,7 @@ impl ValueSet {
 
     /// What asking costs, in the unit of [`crate::nodes::Estimate::cost`].
     pub(crate) fn cost(&self) -> f32 {
-        let texts = self.texts.as_ref().map_or(0.0, |(_, texts)| texts.cost());
+        let texts = self.texts.as_ref().map_or(0.0, TextSet::cost);
         let reading = if self.has_address || self.has_date || self.has_number {
             5.0
         } else {

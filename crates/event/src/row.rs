@@ -9,6 +9,7 @@ pub mod json;
 mod tests;
 mod text;
 
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -29,6 +30,8 @@ enum Cell {
     Unsigned(u64),
     Double(f64),
     String(u32, u32),
+    /// A long string that has escapes: a position in the row's list of these.
+    Escaped(u32),
     Version(u32, u32),
     Date(Instant),
     Ip(IpAddr),
@@ -42,6 +45,8 @@ enum Cell {
 #[derive(Clone, Debug, Default)]
 pub struct Row {
     text: String,
+    /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
+    escaped: Vec<Escaped>,
     cells: Vec<SmallVec<[Cell; 1]>>,
     /// Slots that hold something, so that clearing costs what reading did.
     touched: Vec<Slot>,
@@ -50,6 +55,18 @@ pub struct Row {
     unescaped: String,
     scratch: String,
 }
+
+/// A string that stands in the row's text with its escapes.
+#[derive(Clone, Debug)]
+struct Escaped {
+    start: u32,
+    end: u32,
+    resolved: OnceCell<Box<str>>,
+}
+
+/// Strings with escapes that have at least so many bytes are resolved only when somebody asks for them: the text of a whole
+/// record within a record, which few rules look at.
+const LONG: usize = 200;
 
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -123,7 +140,7 @@ impl Row {
             .get(slot.0 as usize)
             .map_or(&[][..], SmallVec::as_slice);
         Values {
-            text: &self.text,
+            row: self,
             cells: cells.iter(),
         }
     }
@@ -131,6 +148,26 @@ impl Row {
     /// The first value of a slot.
     pub fn first(&self, slot: Slot) -> Option<ValueRef<'_>> {
         self.values(slot).next()
+    }
+
+    /// The slots that have values; one may come twice.
+    pub fn present(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.touched.iter().copied()
+    }
+
+    /// Bytes of the texts of a slot.
+    pub fn text_length(&self, slot: Slot) -> usize {
+        let cells = self.cells.get(slot.0 as usize).into_iter().flatten();
+        cells
+            .map(|cell| match cell {
+                Cell::String(start, end) | Cell::Version(start, end) => (end - start) as usize,
+                Cell::Escaped(place) => self
+                    .escaped
+                    .get(*place as usize)
+                    .map_or(0, |escaped| (escaped.end - escaped.start) as usize),
+                _ => 0,
+            })
+            .sum()
     }
 
     /// How many values of wanted fields did not fit the field's type and were left out (an address that is none, a
@@ -150,8 +187,28 @@ impl Row {
         }
     }
 
+    /// Adds the values of another row's slot. The next read forgets them.
+    pub fn copy(&mut self, slot: Slot, from: &Self, from_slot: Slot) {
+        for value in from.values(from_slot) {
+            let cell = match value {
+                ValueRef::String(text) => self.keep(text).map(|(start, end)| Cell::String(start, end)),
+                ValueRef::Version(text) => self.keep(text).map(|(start, end)| Cell::Version(start, end)),
+                ValueRef::Bool(v) => Some(Cell::Bool(v)),
+                ValueRef::Long(v) => Some(Cell::Long(v)),
+                ValueRef::Unsigned(v) => Some(Cell::Unsigned(v)),
+                ValueRef::Double(v) => Some(Cell::Double(v)),
+                ValueRef::Date(v) => Some(Cell::Date(v)),
+                ValueRef::Ip(v) => Some(Cell::Ip(v)),
+            };
+            if let Some(cell) = cell {
+                self.push(slot, cell);
+            }
+        }
+    }
+
     fn clear(&mut self, slots: &Slots) {
         self.text.clear();
+        self.escaped.clear();
         for slot in self.touched.drain(..) {
             if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
                 cells.clear();
@@ -169,6 +226,40 @@ impl Row {
                 self.take(*slot, field, scalar, written);
             }
         }
+    }
+
+    /// Takes a string that still has its escapes for every slot of a node; whether it could, and need not be resolved.
+    fn take_escaped(&mut self, slots: &Slots, node: &Node, raw: &str) -> bool {
+        let wanted = || node.slots().iter().chain(slots.everything());
+        let is_plain = |slot: &Slot| {
+            let field = slots.field(*slot);
+            field.is_some_and(|field| field.kind == FieldType::Keyword && field.ignore_above.is_none())
+        };
+        if raw.len() < LONG || !wanted().all(is_plain) {
+            return false;
+        }
+        let (Some((start, end)), Ok(place)) = (self.keep(raw), u32::try_from(self.escaped.len())) else {
+            return false;
+        };
+        self.escaped.push(Escaped {
+            start,
+            end,
+            resolved: OnceCell::new(),
+        });
+        wanted().for_each(|slot| self.push(*slot, Cell::Escaped(place)));
+        true
+    }
+
+    fn resolved(&self, place: u32) -> &str {
+        let Some(escaped) = self.escaped.get(place as usize) else {
+            return "";
+        };
+        escaped.resolved.get_or_init(|| {
+            let raw = self.text.get(escaped.start as usize..escaped.end as usize);
+            let mut text = String::new();
+            json::unescape(raw.unwrap_or_default(), &mut text);
+            text.into()
+        })
     }
 
     /// Takes a `null`.
@@ -245,7 +336,7 @@ impl Row {
 /// The values of one slot.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
-    text: &'a str,
+    row: &'a Row,
     cells: std::slice::Iter<'a, Cell>,
 }
 
@@ -253,13 +344,14 @@ impl<'a> Iterator for Values<'a> {
     type Item = ValueRef<'a>;
 
     fn next(&mut self) -> Option<ValueRef<'a>> {
-        let text = |start: u32, end: u32| self.text.get(start as usize..end as usize).unwrap_or("");
+        let text = |start: u32, end: u32| self.row.text.get(start as usize..end as usize).unwrap_or("");
         Some(match *self.cells.next()? {
             Cell::Bool(v) => ValueRef::Bool(v),
             Cell::Long(v) => ValueRef::Long(v),
             Cell::Unsigned(v) => ValueRef::Unsigned(v),
             Cell::Double(v) => ValueRef::Double(v),
             Cell::String(start, end) => ValueRef::String(text(start, end)),
+            Cell::Escaped(place) => ValueRef::String(self.row.resolved(place)),
             Cell::Version(start, end) => ValueRef::Version(text(start, end)),
             Cell::Date(v) => ValueRef::Date(v),
             Cell::Ip(v) => ValueRef::Ip(v),

@@ -78,6 +78,14 @@ impl Slots {
         slot
     }
 
+    /// A slot of its own that no reading fills; whoever has its values gives them to the row
+    /// ([`Row::copy`](crate::Row::copy)).
+    pub fn add_unread(&mut self, field: Field) -> Slot {
+        let slot = Slot(index(self.fields.len()));
+        self.fields.push(field);
+        slot
+    }
+
     /// Number of slots.
     pub fn len(&self) -> usize {
         self.fields.len()

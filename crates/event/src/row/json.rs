@@ -354,9 +354,19 @@ impl<'j> Reader<'j> {
                     return Ok(());
                 }
                 Some(b'\\') => {
-                    self.position = position;
-                    self.escape()?;
-                    position = self.position;
+                    self.escaped = true;
+                    // Escapes often follow one another, and nearly all are of one character.
+                    while let Some([b'\\', escaped]) =
+                        self.text.as_bytes().get(position..).and_then(<[u8]>::first_chunk)
+                        && is_simple_escape(*escaped)
+                    {
+                        position += 2;
+                    }
+                    if self.text.as_bytes().get(position) == Some(&b'\\') {
+                        self.position = position;
+                        self.escape()?;
+                        position = self.position;
+                    }
                 }
                 _ => {
                     self.position = position;
@@ -366,12 +376,11 @@ impl<'j> Reader<'j> {
         }
     }
 
+    /// Takes an escape that is not of one character.
     #[cold]
     fn escape(&mut self) -> Result<(), Stop> {
-        self.escaped = true;
         self.position += 1;
         match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.position += 1,
             Some(b'u') => {
                 self.position += 1;
                 for _ in 0..4 {
@@ -385,6 +394,27 @@ impl<'j> Reader<'j> {
         }
         Ok(())
     }
+}
+
+/// Whether a backslash and this stand for one character.
+#[inline(always)]
+fn is_simple_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+}
+
+/// Position of the next backslash, or of the end.
+#[inline(always)]
+fn next_backslash(bytes: &[u8], start: usize) -> usize {
+    let mut position = start;
+    while let Some(chunk) = bytes.get(position..).and_then(<[u8]>::first_chunk::<16>) {
+        let found = u8x16::new(*chunk).simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        if found != 0 {
+            return position + found.trailing_zeros() as usize;
+        }
+        position += 16;
+    }
+    let rest = bytes.get(position..).unwrap_or_default();
+    position + rest.iter().take_while(|byte| **byte != b'\\').count()
 }
 
 /// Position of the next quote, backslash or control character, or of the end.
@@ -412,29 +442,35 @@ fn plain_end(bytes: &[u8], start: usize) -> usize {
 
 /// Appends a string to `out`, its escapes resolved. The string has been checked.
 pub fn unescape(raw: &str, out: &mut String) {
-    let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        out.push_str(plain);
-        let mut chars = escape.chars();
-        let simple = match chars.next() {
-            Some('b') => '\u{8}',
-            Some('f') => '\u{c}',
-            Some('n') => '\n',
-            Some('r') => '\r',
-            Some('t') => '\t',
-            Some('u') => {
-                let (c, behind) = unescape_unit(chars.as_str());
-                out.push(c);
-                rest = behind;
-                continue;
-            }
-            Some(other) => other,
-            None => break,
-        };
-        out.push(simple);
-        rest = chars.as_str();
+    out.reserve(raw.len());
+    let bytes = raw.as_bytes();
+    let mut position = 0;
+    loop {
+        let backslash = next_backslash(bytes, position);
+        // Both ends stand beside ASCII bytes, so there is always a text between them.
+        out.push_str(raw.get(position..backslash).unwrap_or_default());
+        position = backslash;
+        while let Some([b'\\', escaped]) = bytes.get(position..).and_then(<[u8]>::first_chunk) {
+            position += 2;
+            out.push(match escaped {
+                b'b' => '\u{8}',
+                b'f' => '\u{c}',
+                b'n' => '\n',
+                b'r' => '\r',
+                b't' => '\t',
+                b'u' => {
+                    let behind = raw.get(position..).unwrap_or_default();
+                    let (c, rest) = unescape_unit(behind);
+                    position = bytes.len() - rest.len();
+                    c
+                }
+                other => char::from(*other),
+            });
+        }
+        if position >= bytes.len() || position == backslash {
+            return;
+        }
     }
-    out.push_str(rest);
 }
 
 /// The character of the hexadecimal digits behind a `\u`, together with a second such escape where the first is the

@@ -107,6 +107,8 @@ impl<'a> Walk<'a, '_> {
                     Some(written),
                 );
             }
+            Token::String
+                if self.json.is_escaped() && self.row.take_escaped(self.slots, node, self.json.raw()) => {}
             Token::String if self.json.is_escaped() => {
                 self.unescaped.clear();
                 unescape(self.json.raw(), &mut self.unescaped);

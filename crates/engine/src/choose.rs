@@ -1,0 +1,244 @@
+//! What a condition is filed under: which of the tests that it needs it waits for.
+//!
+//! Most conditions can hold only where one of a few tests does. Such a set of tests is a *guard*; an "and" may take any
+//! guard of its parts, an "or" needs one of each. Of several the one is chosen that lets the fewest events through, by what
+//! was measured where something was, and else by a guess.
+
+use ahash::{AHashMap, AHashSet};
+use neph_event::Slot;
+use smallvec::SmallVec;
+
+use crate::literals::Anchor;
+use crate::nodes::{Node, NodeId, Nodes};
+use crate::predicate::Predicate;
+
+/// Parts of so many conditions' outermost "and" are evaluated before the conditions are looked at.
+const SHARED: u32 = 12;
+/// So many of them for each condition.
+const GATES: usize = 4;
+/// So many events a guess counts for beside what was measured.
+const TRUST: f32 = 8.0;
+
+/// Stages that have the same *gates*: conditions that many rules have in common, such as that of a log source. They are
+/// evaluated once for all of them, and only where one of the stages would be looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    /// The gates of each group.
+    pub(crate) gates: Vec<Box<[NodeId]>>,
+    /// The group of each stage.
+    pub(crate) of: Vec<u32>,
+    /// Whether a stage of the group reads slots that are filled apart.
+    pub(crate) read_apart: Vec<bool>,
+}
+
+impl Groups {
+    /// The groups of stages, given as the nodes of their conditions. Gates read none of the slots `apart`.
+    pub(crate) fn new(conditions: &[NodeId], nodes: &Nodes, apart: &[Slot]) -> Self {
+        let apart = nodes.reading(apart);
+        let is_apart = |node: &NodeId| apart.get(node.0 as usize) == Some(&true);
+        let mut shares: AHashMap<NodeId, u32> = AHashMap::new();
+        for condition in conditions {
+            for part in outermost(nodes, *condition) {
+                *shares.entry(*part).or_default() += 1;
+            }
+        }
+        let mut groups = Self::default();
+        let mut known: AHashMap<Box<[NodeId]>, u32> = AHashMap::new();
+        for condition in conditions {
+            let share = |part: &NodeId| shares.get(part).copied().unwrap_or(0);
+            // What reads slots that are filled apart needs gates, shared or not, so that they are not filled for every event.
+            let enough = if is_apart(condition) { 1 } else { SHARED };
+            let mut gates: Vec<NodeId> = outermost(nodes, *condition)
+                .iter()
+                .filter(|part| share(part) >= enough && !is_apart(part))
+                .copied()
+                .collect();
+            gates.sort_by_key(|part| (std::cmp::Reverse(share(part)), *part));
+            gates.truncate(GATES);
+            let next = u32::try_from(groups.gates.len()).unwrap_or(u32::MAX);
+            let group = *known.entry(gates.into()).or_insert_with_key(|gates| {
+                groups.gates.push(gates.clone());
+                groups.read_apart.push(false);
+                next
+            });
+            if let Some(read_apart) = groups.read_apart.get_mut(group as usize) {
+                *read_apart |= is_apart(condition);
+            }
+            groups.of.push(group);
+        }
+        groups
+    }
+}
+
+fn outermost<'n>(nodes: &'n Nodes, condition: NodeId) -> &'n [NodeId] {
+    match nodes.get(condition) {
+        Some(Node::All(parts)) => parts,
+        _ => &[],
+    }
+}
+
+/// How often tests held where the gates of a group did, by test and group.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) hits: AHashMap<(NodeId, u32), u32>,
+    pub(crate) events: u32,
+}
+
+/// Tests of which one holds where a condition does.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    pub(crate) tests: SmallVec<[NodeId; 2]>,
+    /// How many events of one it lets through, roughly.
+    rate: f32,
+}
+
+/// Chooses guards.
+pub(crate) struct Chooser<'a> {
+    nodes: &'a Nodes,
+    rates: &'a Rates,
+    /// How many conditions have a test somewhere.
+    popularity: AHashMap<NodeId, u32>,
+    known: AHashMap<(NodeId, u32), Option<Guard>>,
+}
+
+impl<'a> Chooser<'a> {
+    pub(crate) fn new(nodes: &'a Nodes, rates: &'a Rates, conditions: &[NodeId]) -> Self {
+        let mut chooser = Self {
+            nodes,
+            rates,
+            popularity: AHashMap::new(),
+            known: AHashMap::new(),
+        };
+        for condition in conditions {
+            for test in chooser.tests(*condition) {
+                *chooser.popularity.entry(test).or_default() += 1;
+            }
+        }
+        chooser
+    }
+
+    /// All tests that a guard of the condition may be made of.
+    pub(crate) fn tests(&self, condition: NodeId) -> Vec<NodeId> {
+        let (mut open, mut seen, mut tests) = (vec![condition], AHashSet::new(), Vec::new());
+        while let Some(node) = open.pop() {
+            match self.nodes.get(node) {
+                Some(Node::All(parts) | Node::Any(parts)) if seen.insert(node) => {
+                    open.extend_from_slice(parts)
+                }
+                Some(Node::Test(predicate)) if need(predicate).is_some() && seen.insert(node) => {
+                    tests.push(node)
+                }
+                _ => {}
+            }
+        }
+        tests
+    }
+
+    /// The guard of a condition of a group; `None` where nothing guards it.
+    pub(crate) fn guard(&mut self, node: NodeId, group: u32) -> Option<Guard> {
+        if let Some(known) = self.known.get(&(node, group)) {
+            return known.clone();
+        }
+        let found = match self.nodes.get(node)? {
+            Node::Const(false) => Some(Guard {
+                tests: SmallVec::new(),
+                rate: 0.0,
+            }),
+            Node::Const(true) | Node::Not(_) => None,
+            Node::Test(predicate) => need(predicate).map(|need| match need {
+                Need::Nothing => Guard {
+                    tests: SmallVec::new(),
+                    rate: 0.0,
+                },
+                need => Guard {
+                    tests: SmallVec::from_slice(&[node]),
+                    rate: self.rate(node, group, need),
+                },
+            }),
+            Node::All(parts) => {
+                let guards = parts.iter().filter_map(|part| self.guard(*part, group));
+                guards.min_by(|a, b| {
+                    let order = a.rate.total_cmp(&b.rate);
+                    order.then_with(|| a.tests.len().cmp(&b.tests.len()))
+                })
+            }
+            Node::Any(parts) => {
+                let mut joined = Guard {
+                    tests: SmallVec::new(),
+                    rate: 0.0,
+                };
+                let all = parts.iter().all(|part| match self.guard(*part, group) {
+                    Some(guard) => {
+                        joined.tests.extend(guard.tests);
+                        joined.rate += guard.rate;
+                        true
+                    }
+                    None => false,
+                });
+                all.then_some(joined)
+            }
+        };
+        self.known.insert((node, group), found.clone());
+        found
+    }
+
+    /// The guard of a group's gates.
+    pub(crate) fn guard_of_gates(&mut self, gates: &[NodeId], group: u32) -> Option<Guard> {
+        let guards = gates.iter().filter_map(|gate| self.guard(*gate, group));
+        guards.min_by(|a, b| a.rate.total_cmp(&b.rate))
+    }
+
+    fn rate(&self, test: NodeId, group: u32, need: Need<'_>) -> f32 {
+        let guess = match need {
+            Need::Nothing => 0.0,
+            Need::Value => 0.3,
+            Need::Text(predicate) => {
+                let literals = predicate
+                    .necessities()
+                    .map(|(text, anchor)| match (anchor, text.len()) {
+                        (Anchor::Inside, ..=3) => 0.02,
+                        (Anchor::Inside, 4..=6) => 0.006,
+                        (Anchor::Inside, _) => 0.002,
+                        _ => 0.004,
+                    });
+                let sum: f32 = literals.sum();
+                sum.min(0.5)
+            }
+        };
+        // What many rules look for is what many events have, such as the name of a shell.
+        let popularity = self.popularity.get(&test).copied().unwrap_or(0);
+        let guess = guess + 0.000_5 * f32::from(u16::try_from(popularity).unwrap_or(u16::MAX));
+        let hits = self.rates.hits.get(&(test, group)).copied().unwrap_or(0);
+        (count(hits) + TRUST * guess) / (count(self.rates.events) + TRUST)
+    }
+}
+
+fn count(number: u32) -> f32 {
+    f32::from(u16::try_from(number).unwrap_or(u16::MAX))
+}
+
+/// What the row must have for a test to hold.
+pub(crate) enum Need<'a> {
+    /// The test never holds.
+    Nothing,
+    /// One of the texts of the set.
+    Text(&'a crate::text::TextSet),
+    /// A value.
+    Value,
+}
+
+/// What a test needs in one of its [slots](Predicate::slots); `None` where it may hold without any.
+pub(crate) fn need(predicate: &Predicate) -> Option<Need<'_>> {
+    match predicate {
+        Predicate::Never => Some(Need::Nothing),
+        Predicate::Text(_, set) if set.is_telling() => Some(Need::Text(set)),
+        Predicate::Exists(_)
+        | Predicate::Text(..)
+        | Predicate::Value(..)
+        | Predicate::Compare(..)
+        | Predicate::Regex(..)
+        | Predicate::Network(..)
+        | Predicate::Words(..) => Some(Need::Value),
+        Predicate::Lookup(..) | Predicate::Objects(_) | Predicate::Expression(_) => None,
+    }
+}
