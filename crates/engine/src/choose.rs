@@ -27,8 +27,8 @@ pub(crate) struct Groups {
     pub(crate) gates: Vec<Box<[NodeId]>>,
     /// The group of each stage.
     pub(crate) of: Vec<u32>,
-    /// Whether a stage of the group reads slots that are filled apart.
-    pub(crate) read_apart: Vec<bool>,
+    /// For each stage whether it reads slots that are filled apart.
+    pub(crate) reads_apart: Vec<bool>,
 }
 
 impl Groups {
@@ -58,13 +58,10 @@ impl Groups {
             let next = u32::try_from(groups.gates.len()).unwrap_or(u32::MAX);
             let group = *known.entry(gates.into()).or_insert_with_key(|gates| {
                 groups.gates.push(gates.clone());
-                groups.read_apart.push(false);
                 next
             });
-            if let Some(read_apart) = groups.read_apart.get_mut(group as usize) {
-                *read_apart |= is_apart(condition);
-            }
             groups.of.push(group);
+            groups.reads_apart.push(is_apart(condition));
         }
         groups
     }
@@ -180,12 +177,6 @@ impl<'a> Chooser<'a> {
         };
         self.known.insert((node, group), found.clone());
         found
-    }
-
-    /// The guard of a group's gates.
-    pub(crate) fn guard_of_gates(&mut self, gates: &[NodeId], group: u32) -> Option<Guard> {
-        let guards = gates.iter().filter_map(|gate| self.guard(*gate, group));
-        guards.min_by(|a, b| a.rate.total_cmp(&b.rate))
     }
 
     fn rate(&self, test: NodeId, group: u32, need: Need<'_>) -> f32 {

@@ -183,7 +183,7 @@ impl Matcher {
     }
 
     /// The same for a record whose document is no text yet: `write` gives its JSON text, and is called only where the
-    /// record satisfies something. [`Record::document`] is of no meaning then.
+    /// record satisfies something, or may satisfy what looks at all of its values. [`Record::document`] is empty then.
     pub fn matches_written(
         &mut self,
         record: &Record<'_>,
@@ -216,7 +216,11 @@ impl Matcher {
         }
         *event_number += 1;
         let began = profile.as_ref().map(|profile| profile.now());
+        let mut filled = false;
         let mut fill = |row: &mut Row| {
+            if std::mem::replace(&mut filled, true) {
+                return;
+            }
             let read = whole.read(&program.whole.slots_read, &write());
             for (number, slot) in (0_u32..).zip(&program.whole.slots).filter(|_| read.is_ok()) {
                 row.copy(*slot, whole, Slot(number));
@@ -225,10 +229,10 @@ impl Matcher {
         if program.whole.always {
             fill(row);
         }
-        let fill = |row: &mut Row| {
-            if !program.whole.always {
-                fill(row);
-            }
+        let text = match record.document {
+            [] => None,
+            _ if program.whole.slots.is_empty() => None,
+            text => std::str::from_utf8(text).ok(),
         };
         let wake = |stage: u32| {
             if let Some(last) = woken.get_mut(stage as usize)
@@ -240,7 +244,7 @@ impl Matcher {
         };
         program
             .routing
-            .route(&program.nodes, row, scratch, marks, fill, wake);
+            .route(&program.nodes, row, scratch, marks, text, fill, wake);
         statistics.woken_conditions += satisfied.len() as u64;
         let nodes = &program.nodes;
         if let (Some(profile), Some(began)) = (profile, began) {

@@ -188,8 +188,11 @@ impl<'p> NodesBuilder<'p> {
 
     /// The tests, each with the slots that it reads; of those that are about several slots the first stands for all.
     pub(crate) fn into_tests(self) -> Vec<(NodeId, Box<[Slot]>, Test)> {
-        let expressions: AHashMap<u32, Expressions<'_>> =
-            self.by_expressions.into_iter().map(|(key, id)| (id, key)).collect();
+        let expressions: AHashMap<u32, Expressions<'_>> = self
+            .by_expressions
+            .into_iter()
+            .map(|(key, id)| (id, key))
+            .collect();
         let field = |slots: &[Slot]| FieldId(slots.first().map_or(0, |slot| slot.0));
         let mut tests = Vec::new();
         for (key, id) in self.by_key {

@@ -8,7 +8,7 @@
 //! Which guard lets the fewest events through is measured: the first router also counts what else it could have waited for,
 //! and when it has seen enough events another one is made by these counts. What is found does not depend on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use neph_event::{Row, Slot};
@@ -67,10 +67,12 @@ struct Table {
     values: Vec<u32>,
     /// Waiters for a text that a set of theirs may have.
     texts: Vec<u32>,
-    /// The groups of these, where they are few.
-    groups: Option<Box<[u32]>>,
+    /// The groups of these.
+    groups: Box<[u32]>,
     /// Their literals; made when the first event has a value. Numbers are those of waiters.
     literals: OnceLock<Literals>,
+    /// What of their literals the text of a whole record has where one of its values has them.
+    in_records: OnceLock<Literals>,
 }
 
 /// What routing remembers, one for each thread.
@@ -114,19 +116,23 @@ impl Routing {
 
     /// The stages without a guard.
     pub(crate) fn unguarded(&self) -> impl Iterator<Item = u32> + '_ {
-        self.first.always.iter().flat_map(|wake| wake.stages.iter().copied())
+        self.first
+            .always
+            .iter()
+            .flat_map(|wake| wake.stages.iter().copied())
     }
 
-    /// Calls `wake` with every stage that the row may satisfy; with some of them more than once. Where a stage reads slots
-    /// that are filled apart, `fill` is called first.
+    /// Calls `wake` with every stage that the row may satisfy; with some of them more than once. Where one of them reads slots
+    /// that are filled apart, `fill` is called. `text` is the text of the record, where it is known.
     pub(crate) fn route(
         &self,
         nodes: &Nodes,
         row: &mut Row,
         scratch: &mut Scratch,
         marks: &mut Marks,
-        fill: impl FnOnce(&mut Row),
-        wake: impl FnMut(u32),
+        text: Option<&str>,
+        mut fill: impl FnMut(&mut Row),
+        mut wake: impl FnMut(u32),
     ) {
         let mut router = &self.first;
         if router.counts {
@@ -153,13 +159,22 @@ impl Routing {
         for slot in row.present() {
             event.search(row, slot);
         }
-        if event.reads_apart(row) {
+        let mut is_filled = self.apart.iter().any(|slot| event.may_wait_in(*slot, text, row));
+        if is_filled {
             fill(row);
             for slot in &self.apart {
                 event.search(row, *slot);
             }
         }
-        event.wake(row, wake);
+        let mut reads_apart = false;
+        event.wake(row, |stage| {
+            reads_apart |= self.groups.reads_apart.get(stage as usize) == Some(&true);
+            wake(stage);
+        });
+        is_filled |= !reads_apart;
+        if !is_filled {
+            fill(row);
+        }
     }
 }
 
@@ -222,18 +237,6 @@ impl Router {
                 }
             }
         }
-        for (group, gates) in (0_u32..).zip(&groups.gates) {
-            if groups.read_apart.get(group as usize) == Some(&true) {
-                match chooser.guard_of_gates(gates, group) {
-                    None => drop(always.entry(group).or_default()),
-                    Some(guard) => {
-                        for test in guard.tests {
-                            waiting.entry(test).or_default().entry(group).or_default();
-                        }
-                    }
-                }
-            }
-        }
         let mut router = Self {
             always: always.into_iter().map(Wake::new).collect(),
             counts,
@@ -269,20 +272,12 @@ impl Router {
         router
     }
 
-    /// The groups that wait for texts in a slot, unless they are many.
-    fn groups_of(&self, slot: usize) -> Option<Box<[u32]>> {
-        let mut groups: Vec<u32> = Vec::new();
-        for waiter in &self.tables.get(slot)?.texts {
-            for wake in self.wakes_of(*waiter).1 {
-                if !groups.contains(&wake.group) {
-                    groups.push(wake.group);
-                    if groups.len() > FEW_GROUPS {
-                        return None;
-                    }
-                }
-            }
-        }
-        Some(groups.into())
+    /// The groups that wait for texts in a slot.
+    fn groups_of(&self, slot: usize) -> Box<[u32]> {
+        let waiters = self.tables.get(slot).map_or(&[][..], |table| &table.texts);
+        let wakes = waiters.iter().flat_map(|waiter| self.wakes_of(*waiter).1);
+        let groups: BTreeSet<u32> = wakes.map(|wake| wake.group).collect();
+        groups.into_iter().collect()
     }
 
     fn wakes_of(&self, waiter: u32) -> (usize, &[Wake]) {
@@ -313,6 +308,27 @@ impl Router {
                 .iter()
                 .map(|(text, anchor, waiter)| (&**text, *anchor, *waiter)),
         )
+    }
+
+    /// The same as the text of a record shows them.
+    fn literals_in_records(&self, table: &Table, nodes: &Nodes) -> Literals {
+        let mut shown: Vec<(Box<str>, u32)> = Vec::new();
+        for waiter in &table.texts {
+            let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
+            if let Some(Node::Test(predicate)) = test.and_then(|test| nodes.get(test))
+                && let Some(Need::Text(set)) = need(predicate)
+            {
+                let texts = set.necessities().map(|(text, _)| {
+                    shown_in_record(text).map_or("".into(), |text| fold(&text, Case::Insensitive))
+                });
+                shown.extend(texts.map(|text| (text, *waiter)));
+            }
+        }
+        Literals::new(shown.iter().map(|(text, waiter)| match text.is_empty() {
+            // Every text has it.
+            true => ("", Anchor::Start, *waiter),
+            false => (&**text, Anchor::Inside, *waiter),
+        }))
     }
 
     /// What was counted.
@@ -354,9 +370,9 @@ impl Routed<'_> {
         if table.texts.is_empty() {
             return;
         }
-        if let Some(few) = &table.groups
+        if table.groups.len() <= FEW_GROUPS
             && row.text_length(slot) >= LONG
-            && !few.iter().any(|group| self.is_open(*group, row))
+            && !table.groups.iter().any(|group| self.is_open(*group, row))
         {
             return;
         }
@@ -399,30 +415,36 @@ impl Routed<'_> {
         *known & 1 == 1
     }
 
-    /// Whether a group that the event may be about reads slots that are filled apart.
-    fn reads_apart(&mut self, row: &Row) -> bool {
-        let groups = self.groups;
-        let reads_apart = |group: u32| groups.read_apart.get(group as usize) == Some(&true);
-        if !groups.read_apart.contains(&true) {
+    /// Whether something of an open group may wait for a value in a slot that is filled apart with all values of the record,
+    /// whose text is given.
+    fn may_wait_in(&mut self, slot: Slot, text: Option<&str>, row: &Row) -> bool {
+        let (router, nodes) = (self.router, self.nodes);
+        let Some(table) = router.tables.get(slot.0 as usize) else {
+            return false;
+        };
+        if table.values.is_empty() && !table.groups.iter().any(|group| self.is_open(*group, row)) {
             return false;
         }
-        let router = self.router;
-        if router
-            .always
-            .iter()
-            .any(|wake| reads_apart(wake.group) && self.is_open(wake.group, row))
-        {
+        let mut is_open = |waiter: &u32| {
+            let (_, wakes) = router.wakes_of(*waiter);
+            wakes.iter().any(|wake| self.is_open(wake.group, row))
+        };
+        if table.values.iter().any(&mut is_open) {
             return true;
         }
-        let hit = std::mem::take(&mut self.marks.hit);
-        let reads = hit.iter().any(|waiter| {
-            let (_, wakes) = router.wakes_of(*waiter);
-            wakes
-                .iter()
-                .any(|wake| reads_apart(wake.group) && self.is_open(wake.group, row))
-        });
-        self.marks.hit = hit;
-        reads
+
+        // Characters that are written by their number may be any.
+        let Some(text) = text.filter(|text| !has_free_escape(text.as_bytes())) else {
+            return true;
+        };
+        let literals = table
+            .in_records
+            .get_or_init(|| router.literals_in_records(table, nodes));
+        let mut found = |text: &str| literals.find(text, |waiter| is_open(&waiter));
+        if text.is_ascii() {
+            return found(text);
+        }
+        found(&fold(text, Case::Insensitive))
     }
 
     /// Calls `wake` with the stages of all waiters that were found.
@@ -449,6 +471,27 @@ impl Routed<'_> {
     }
 }
 
+/// A literal as the JSON text of a record has it, if a value of the record has it and nothing is escaped that need not be.
+/// `None` where it could be a part of a number, which may be written otherwise, or is short.
+fn shown_in_record(literal: &str) -> Option<Box<str>> {
+    let numeric = |byte: u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    if literal.len() < 3 || literal.bytes().all(numeric) {
+        return None;
+    }
+    let quoted = serde_json::to_string(literal).ok()?;
+    Some(quoted.strip_prefix('"')?.strip_suffix('"')?.into())
+}
+
+/// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
+fn has_free_escape(text: &[u8]) -> bool {
+    let places = memchr::memmem::find_iter(text, b"\\u").chain(memchr::memmem::find_iter(text, b"\\/"));
+    places.into_iter().any(|place| {
+        let before = text.get(..place).unwrap_or_default();
+        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        backslashes.is_multiple_of(2)
+    })
+}
+
 impl Wake {
     fn new((group, stages): (u32, Vec<u32>)) -> Self {
         Self {
@@ -460,4 +503,27 @@ impl Wake {
 
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_known_by_what_json_writes_of_them() {
+        let shown = |text| shown_in_record(text).map(String::from);
+        assert_eq!(shown("C:\\Users/\"x\n"), Some(r#"C:\\Users/\"x\n"#.to_owned()));
+        assert_eq!(shown("über"), Some("über".to_owned()));
+        assert_eq!(shown("10.25"), None);
+        for (text, expected) in [
+            (r"\u0041", true),
+            (r"c:\\users", false),
+            (r"\\\u0041", true),
+            (r"\/etc", true),
+            (r"\\/etc", false),
+            ("u/", false),
+        ] {
+            assert_eq!(has_free_escape(text.as_bytes()), expected, "{text}");
+        }
+    }
 }

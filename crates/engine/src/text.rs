@@ -179,7 +179,11 @@ impl TextSet {
                 });
                 let everything = texts.everything.then(|| Pattern { parts: vec![Any] });
                 let patterns = texts.patterns.iter().cloned();
-                Test::Like(field, literals.chain(everything).chain(patterns).collect(), texts.case)
+                Test::Like(
+                    field,
+                    literals.chain(everything).chain(patterns).collect(),
+                    texts.case,
+                )
             }
         }
     }
