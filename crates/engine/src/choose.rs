@@ -67,7 +67,7 @@ impl Groups {
     }
 }
 
-fn outermost<'n>(nodes: &'n Nodes, condition: NodeId) -> &'n [NodeId] {
+fn outermost(nodes: &Nodes, condition: NodeId) -> &[NodeId] {
     match nodes.get(condition) {
         Some(Node::All(parts)) => parts,
         _ => &[],

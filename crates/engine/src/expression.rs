@@ -34,7 +34,7 @@ enum Op {
     Equals(Box<Op>, Box<Op>),
     Compare(Relation, Box<Op>, Box<Op>),
     In(Box<Op>, Vec<Op>, Case),
-    Like(Box<Op>, TextSet, Case),
+    Like(Box<Op>, Box<TextSet>, Case),
     Regex(Box<Op>, regex::Regex),
     IsNull(Box<Op>),
     And(Vec<Op>),
@@ -159,7 +159,7 @@ impl Op {
             Expr::Like(a, patterns, case) => {
                 let mut set = TextSetBuilder::new(*case);
                 patterns.iter().for_each(|pattern| set.like(pattern));
-                Self::Like(Box::new(op(a)?), set.build(), *case)
+                Self::Like(Box::new(op(a)?), Box::new(set.build()), *case)
             }
             Expr::Regex(a, expressions, dialect, case) => {
                 Self::Regex(Box::new(op(a)?), regex::compile(expressions, *dialect, *case)?)

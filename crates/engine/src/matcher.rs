@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::profile::{Clock, Profile};
 use crate::program::{CompiledKey, CompiledRule, CompiledStage};
-use crate::route::Marks;
+use crate::route::{Marks, WholeRecord};
 use crate::scratch::Scratch;
 use crate::{Event, Ordinal, Origin, Program, StepMatch};
 
@@ -242,9 +242,14 @@ impl Matcher {
                 satisfied.push(stage);
             }
         };
-        program
-            .routing
-            .route(&program.nodes, row, scratch, marks, text, fill, wake);
+        program.routing.route(
+            &program.nodes,
+            row,
+            scratch,
+            marks,
+            WholeRecord { text, fill },
+            wake,
+        );
         statistics.woken_conditions += satisfied.len() as u64;
         let nodes = &program.nodes;
         if let (Some(profile), Some(began)) = (profile, began) {

@@ -75,6 +75,14 @@ struct Table {
     in_records: OnceLock<Literals>,
 }
 
+/// The whole of a record, for stages that look at all of its values.
+pub(crate) struct WholeRecord<'t, F> {
+    /// Its text, where it is known.
+    pub(crate) text: Option<&'t str>,
+    /// Fills the slots that are filled apart.
+    pub(crate) fill: F,
+}
+
 /// What routing remembers, one for each thread.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
@@ -123,15 +131,14 @@ impl Routing {
     }
 
     /// Calls `wake` with every stage that the row may satisfy; with some of them more than once. Where one of them reads slots
-    /// that are filled apart, `fill` is called. `text` is the text of the record, where it is known.
+    /// that are filled apart, these are filled.
     pub(crate) fn route(
         &self,
         nodes: &Nodes,
         row: &mut Row,
         scratch: &mut Scratch,
         marks: &mut Marks,
-        text: Option<&str>,
-        mut fill: impl FnMut(&mut Row),
+        mut whole: WholeRecord<'_, impl FnMut(&mut Row)>,
         mut wake: impl FnMut(u32),
     ) {
         let mut router = &self.first;
@@ -159,9 +166,12 @@ impl Routing {
         for slot in row.present() {
             event.search(row, slot);
         }
-        let mut is_filled = self.apart.iter().any(|slot| event.may_wait_in(*slot, text, row));
+        let mut is_filled = self
+            .apart
+            .iter()
+            .any(|slot| event.may_wait_in(*slot, whole.text, row));
         if is_filled {
-            fill(row);
+            (whole.fill)(row);
             for slot in &self.apart {
                 event.search(row, *slot);
             }
@@ -173,7 +183,7 @@ impl Routing {
         });
         is_filled |= !reads_apart;
         if !is_filled {
-            fill(row);
+            (whole.fill)(row);
         }
     }
 }

@@ -53,7 +53,7 @@ struct Search {
 #[derive(Debug)]
 enum Infixes {
     Few(Vec<Finder<'static>>),
-    Many(Literals),
+    Many(Box<Literals>),
 }
 
 impl PartialEq for TextSet {
@@ -208,12 +208,16 @@ impl Texts {
     fn search(&self) -> Search {
         let infixes = if self.infixes.len() > FEW && !self.infixes.iter().any(|text| text.is_empty()) {
             let numbered = (0_u32..).zip(&self.infixes);
-            Infixes::Many(Literals::new(
+            Infixes::Many(Box::new(Literals::new(
                 numbered.map(|(number, text)| (&**text, Anchor::Inside, number)),
-            ))
+            )))
         } else {
-            let finder = |text: &Box<str>| Finder::new(text.as_bytes()).into_owned();
-            Infixes::Few(self.infixes.iter().map(finder).collect())
+            let texts = self.infixes.iter();
+            Infixes::Few(
+                texts
+                    .map(|text| Finder::new(text.as_bytes()).into_owned())
+                    .collect(),
+            )
         };
         // The text arrives folded, so that the matcher compares exactly.
         let matcher = |pattern| pattern::Matcher::new(pattern, Case::Sensitive);
