@@ -230,7 +230,10 @@ impl Scene {
             "hostid" => text.put(&[&uuid(&mut Random::new(self.host))]),
             "uuid" => text.put(&[&uuid(random)]),
             _ if self.process.fill(name, text) => text,
-            _ => return self.fill_other(name, random, text, depth),
+            _ => {
+                self.fill_other(name, random, text, depth);
+                text
+            }
         };
     }
 
@@ -249,7 +252,10 @@ impl Scene {
             "hex" => text.put(&[&random.hex(number.parse().unwrap_or(8))]),
             "below" => text.number(random.below(number.parse().unwrap_or(10))),
             "guid" | "uuid" => text.put(&[&uuid(&mut self.named(number))]),
-            _ => return self.fill_fragment(name, random, text, depth),
+            _ => {
+                self.fill_fragment(name, random, text, depth);
+                text
+            }
         };
     }
 

@@ -179,11 +179,12 @@ fn arguments<'t>(line: &str, text: &'t mut Text) -> &'t mut Text {
     let mut is_first = true;
     let mut rest = line;
     while let Some(letter) = rest.chars().next() {
-        let (piece, behind) = if rest.starts_with("\\\"") {
-            quoted = !quoted;
-            ("", &rest[2..])
-        } else {
-            rest.split_at(letter.len_utf8())
+        let (piece, behind) = match rest.strip_prefix("\\\"") {
+            Some(behind) => {
+                quoted = !quoted;
+                ("", behind)
+            }
+            None => rest.split_at(letter.len_utf8()),
         };
         rest = behind;
         if piece == " " && !quoted {

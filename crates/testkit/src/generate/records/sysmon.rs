@@ -104,7 +104,7 @@ pub(super) fn sysmon(form: Form, scene: &mut Scene, random: &mut Random, text: &
                 text,
             );
             let kept = |name: &&str| !is_ecs || kind.kept.contains(name);
-            for (position, (name, value)) in kind.data.iter().filter(|(name, _)| kept(&name)).enumerate() {
+            for (position, (name, value)) in kind.data.iter().filter(|(name, _)| kept(name)).enumerate() {
                 text.put(&[if position == 0 { "\"" } else { ",\"" }, name, "\":\""]);
                 put(value, text);
                 text.put(&["\""]);
