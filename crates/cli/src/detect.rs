@@ -20,7 +20,7 @@ use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
 use crate::rules::{BUILTIN, BesideArgs, LangArgs, report_load, rule_path};
 use crate::terminal::Terminal;
-use print::Printer;
+pub(crate) use print::Printer;
 use save::Saver;
 use tuned::{Past, Tuned};
 use watch::{Watch, watched};

@@ -2,6 +2,8 @@
 //! in the crates below.
 
 mod completions;
+mod coverage;
+mod demo;
 mod detect;
 mod exit;
 mod explain;
@@ -30,7 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     version,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 nothing found or no --fail-on given, 1 alerts found (with --fail-on), 2 usage or rule errors.\n\
-                  Example:    neph detect logs/"
+                  Examples:   neph demo\n            neph detect logs/"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -47,6 +49,8 @@ enum Command {
     Normalize(normalize::Args),
     Rules(rules::Args),
     Sources(sources::Args),
+    Coverage(coverage::Args),
+    Demo(demo::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         Command::Normalize(args) => normalize::run(&args, &terminal),
         Command::Rules(args) => rules::run(&args, &terminal),
         Command::Sources(args) => sources::run(&args, &terminal),
+        Command::Coverage(args) => coverage::run(&args, &terminal),
+        Command::Demo(args) => demo::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(&args),
     };

@@ -323,6 +323,32 @@ const CASE: &[Key] = &[
     key("expect", Any, Required),
 ];
 
+/// A scenario of the demonstration.
+pub(crate) const SCENARIO: &[Key] = &[
+    key("title", Text, Required),
+    key("mission", Texts, Honoured),
+    key("description", Text, Honoured),
+    key("base", Any, Honoured),
+    key("source", Text, Honoured),
+    key("history", List, Honoured),
+    key("phases", Tables(PHASE), Required),
+    key("ru", Table(SCENARIO_TEXT), Honoured),
+    key("zh", Table(SCENARIO_TEXT), Honoured),
+];
+
+const PHASE: &[Key] = &[
+    key("name", Text, Required),
+    key("source", Text, Honoured),
+    key("events", List, Required),
+    key("expect", Texts, Honoured),
+];
+
+const SCENARIO_TEXT: &[Key] = &[
+    key("title", Text, Honoured),
+    key("description", Text, Honoured),
+    key("phases", Texts, Honoured),
+];
+
 /// An event of a case.
 pub(crate) const CASE_EVENT: &[Key] = &[
     key("at", Any, Honoured),

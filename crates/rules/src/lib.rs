@@ -39,6 +39,7 @@ mod keys;
 mod kuery;
 pub mod lists;
 mod load;
+pub mod matrix;
 mod mutants;
 mod overlay;
 mod report;

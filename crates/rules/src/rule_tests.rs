@@ -7,6 +7,7 @@
 mod read;
 mod times;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use neph_diag::{Diagnostic, LineIndex, Span};
@@ -17,6 +18,8 @@ pub use times::{fill, fill_all};
 
 use crate::files;
 use crate::report::Failure;
+use crate::rule::Rule;
+use crate::texts::Lang;
 
 /// Endings of the names of test files.
 const ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
@@ -137,6 +140,80 @@ impl std::fmt::Display for Count {
             Self::Exactly(number) => write!(f, "{number} alerts"),
             Self::AtLeast(number) => write!(f, "at least {number} alerts"),
         }
+    }
+}
+
+/// Records that tell a story in phases, for `neph demo`.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The name of its file, without the ending.
+    pub name: String,
+    /// The rows of the mission that it shows.
+    pub mission: Vec<String>,
+    /// The time that relative times count from.
+    pub base: Instant,
+    /// What it says of itself.
+    pub text: ScenarioText,
+    /// The same in other languages.
+    pub others: BTreeMap<Lang, ScenarioText>,
+    /// What was there before.
+    pub history: Vec<Given>,
+    /// What happens.
+    pub phases: Vec<Phase>,
+}
+
+/// What a scenario says of itself in one language.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScenarioText {
+    /// Its title.
+    pub title: String,
+    /// What happens, and what it shows.
+    pub description: String,
+    /// The names of its phases, in order.
+    pub phases: Vec<String>,
+}
+
+/// A part of a scenario.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// What happens in it.
+    pub name: String,
+    /// The events, in order.
+    pub events: Vec<Given>,
+    /// Ids or names of rules that alert in it.
+    pub expect: Vec<String>,
+}
+
+impl Scenario {
+    /// What it says of itself in a language, or in English.
+    pub fn text_in(&self, lang: Lang) -> &ScenarioText {
+        self.others.get(&lang).unwrap_or(&self.text)
+    }
+}
+
+/// Reads the text of a scenario, and says what is wrong with it; `base` stands in place of the time that it states.
+pub fn parse_scenario(path: &Path, text: &str, base: Option<Instant>) -> (Option<Scenario>, Vec<Diagnostic>) {
+    read::scenario(path, text, &LineIndex::new(text), base)
+}
+
+/// How many cases beside a rule's file want an alert of it, and how many want none; nothing where there are no tests.
+pub fn cases_beside(rule: &Rule) -> Option<(usize, usize)> {
+    let path = ENDINGS
+        .iter()
+        .map(|ending| sibling(&rule.origin.path, ending))
+        .find(|path| files::is_file(path))?;
+    let file = read_test_file(&path).ok()?;
+    let attacks = file.cases.iter().filter(|case| case.wants(rule)).count();
+    Some((attacks, file.cases.len() - attacks))
+}
+
+impl TestCase {
+    /// Whether it expects an alert of the rule.
+    pub fn wants(&self, rule: &Rule) -> bool {
+        self.expect.iter().any(|expected| {
+            let name = expected.rule.as_deref();
+            name.is_none_or(|name| name == rule.id || name.eq_ignore_ascii_case(&rule.name))
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod events;
 mod judge;
 mod mutate;
+mod replay;
 mod save;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use neph_rules::rule_tests::{Setting, TestCase, TestFile};
 use neph_rules::{AlertFlow, LoadOptions, Rule, RuleSet, RuleState, Told, load_with};
 
 pub use mutate::{MutatedRule, Survivor};
+pub use replay::{ReplayedPhase, replay};
 pub use save::{SavedTest, file_name, save};
 
 /// How a case went.

@@ -14,7 +14,7 @@ use crate::terminal::{Terminal, paint};
 const PAGE: usize = 1000;
 
 /// Prints alerts in one of the formats.
-pub(super) struct Printer {
+pub(crate) struct Printer {
     format: Format,
     why: bool,
     terminal: Terminal,
@@ -23,7 +23,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    pub(super) fn new(format: Format, why: bool, terminal: Terminal) -> Self {
+    pub(crate) fn new(format: Format, why: bool, terminal: Terminal) -> Self {
         Self {
             format,
             why,
@@ -33,7 +33,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn tell(&mut self, told: Told) -> io::Result<()> {
+    pub(crate) fn tell(&mut self, told: Told) -> io::Result<()> {
         match told {
             Told::Raised(alert) => self.print(alert),
             Told::Updated(alert) => self.update(alert),
@@ -104,7 +104,7 @@ impl Printer {
     }
 
     /// Prints what is left, and the summary where the format holds one.
-    pub(super) fn end(&mut self, summary: Option<Value>) -> io::Result<()> {
+    pub(crate) fn end(&mut self, summary: Option<Value>) -> io::Result<()> {
         match self.format {
             Format::Table => self.flush_page(),
             Format::Ndjson => Ok(()),

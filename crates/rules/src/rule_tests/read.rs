@@ -1,5 +1,6 @@
 //! Reads the cases of a test file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use neph_diag::{Diagnostic, LineIndex, Span, has_errors};
@@ -7,12 +8,13 @@ use neph_event::{Instant, parse_date};
 use serde_json::{Map, Value};
 
 use super::times::distance;
-use super::{Count, Expected, Form, Given, Setting, TestCase};
+use super::{Count, Expected, Form, Given, Phase, Scenario, ScenarioText, Setting, TestCase};
 use crate::check::Findings;
 use crate::codes;
 use crate::document::{Data, Node, Table};
 use crate::files;
-use crate::keys::{CASE_EVENT, CASE_EXPECT, TESTS};
+use crate::keys::{CASE_EVENT, CASE_EXPECT, SCENARIO, TESTS};
+use crate::texts::Lang;
 use crate::yaml_document::{self, written};
 
 /// The base of relative times where none is stated.
@@ -52,6 +54,31 @@ pub(super) fn cases(path: &Path, text: &str, lines: &LineIndex<'_>) -> (Vec<Test
     }
     reader.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     (cases, reader.diagnostics)
+}
+
+/// The scenario of a text; `base` stands in place of the one that it states.
+pub(super) fn scenario(
+    path: &Path,
+    text: &str,
+    lines: &LineIndex<'_>,
+    base: Option<Instant>,
+) -> (Option<Scenario>, Vec<Diagnostic>) {
+    let mut reader = Reader {
+        path,
+        text,
+        lines,
+        diagnostics: Vec::new(),
+    };
+    let mut scenario = None;
+    for (root, mut diagnostics) in yaml_document::parse(text) {
+        reader.diagnostics.append(&mut diagnostics);
+        if let Some(root) = root
+            && let Some(table) = root.as_table()
+        {
+            scenario = Some(reader.scenario(table, root.span, base));
+        }
+    }
+    (scenario, reader.diagnostics)
 }
 
 struct Reader<'a> {
@@ -105,6 +132,63 @@ impl Reader<'_> {
             if is_sound {
                 cases.push(read);
             }
+        }
+    }
+
+    fn scenario(&mut self, table: &Table, place: Span, base: Option<Instant>) -> Scenario {
+        self.check(table, place, "", SCENARIO);
+        let stated = table.get("base").and_then(|node| self.date(node));
+        let base = base.or(stated).or_else(|| parse_date(BASE, &[]));
+        let mut common = Common {
+            setting: Setting::default(),
+            only: Vec::new(),
+            base: base.unwrap_or(Instant::from_millis(0)),
+            source: table.text("source").map(str::to_owned),
+        };
+        let mut history = Vec::new();
+        for node in table.get("history").map_or(&[][..], Node::items) {
+            history.extend(self.given(node, &common, true));
+        }
+        let of_all = common.source.clone();
+        let mut phases = Vec::new();
+        for (phase, _) in table.tables("phases") {
+            common.source = phase.text("source").map(str::to_owned).or_else(|| of_all.clone());
+            let mut events = Vec::new();
+            for node in phase.get("events").map_or(&[][..], Node::items) {
+                events.extend(self.given(node, &common, false));
+            }
+            phases.push(Phase {
+                name: phase.trimmed("name"),
+                events,
+                expect: phase.texts("expect"),
+            });
+        }
+        let mut others = BTreeMap::new();
+        for lang in Lang::ALL {
+            if let Some(texts) = table.table(lang.code()) {
+                let text = ScenarioText {
+                    title: texts.trimmed("title"),
+                    description: texts.trimmed("description"),
+                    phases: texts.texts("phases"),
+                };
+                others.insert(lang, text);
+            }
+        }
+        Scenario {
+            name: self
+                .path
+                .file_stem()
+                .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
+            mission: table.texts("mission"),
+            base: common.base,
+            text: ScenarioText {
+                title: table.trimmed("title"),
+                description: table.trimmed("description"),
+                phases: phases.iter().map(|phase| phase.name.clone()).collect(),
+            },
+            others,
+            history,
+            phases,
         }
     }
 

@@ -125,13 +125,7 @@ fn of_rule(
             }
         }
     }
-    let wants = |case: &TestCase| {
-        case.expect.iter().any(|expected| {
-            let name = expected.rule.as_deref();
-            name.is_none_or(|name| name == rule.id || name.eq_ignore_ascii_case(&rule.name))
-        })
-    };
-    let attacks = cases.iter().filter(|ready| wants(ready.case)).count();
+    let attacks = cases.iter().filter(|ready| ready.case.wants(rule)).count();
     let mut told = MutatedRule {
         id: rule.id.clone(),
         name: rule.name.clone(),

@@ -47,7 +47,10 @@ const INSIDE: &[Mapping] = &[
 
 const DERIVED: &[Derived] = &[
     derived("azure.activitylogs.*", &[]),
-    derived("azure.activitylogs.identity.claims.xms_mirid", &["identity.claims"]),
+    derived(
+        "azure.activitylogs.identity.claims.xms_mirid",
+        &["identity.claims"],
+    ),
     derived(
         "azure.activitylogs.event_category",
         &["properties.eventCategory", "properties.policies"],
