@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anstyle::Style;
 use jiff::Timestamp;
-use neph_diag::has_errors;
+use neph_diag::{SourceFile, has_errors, render};
 use neph_event::Instant;
 use neph_rules::rule_tests::{Scenario, parse_scenario};
 use neph_rules::{BUILTIN_DEMO, Lang, Rule, builtin_files};
@@ -26,7 +26,7 @@ use crate::terminal::{Terminal, paint};
     after_help = "Examples:\n  neph demo\n  neph demo --list\n  neph demo snapshot-chain --why\n  neph demo --lang ru --now --format ndjson"
 )]
 pub(crate) struct Args {
-    /// Names of scenarios; all where none is named.
+    /// Names of scenarios, or files of own ones (`*.yaml`); all that the binary carries where none is named.
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// List the scenarios.
@@ -121,24 +121,43 @@ fn pick(args: &Args) -> Result<Vec<Scenario>, Failure> {
     let base = args.now.then(|| Instant::from_millis(now));
     let mut found = Vec::new();
     for (path, text) in builtin_files(Path::new(BUILTIN_DEMO)) {
-        let (scenario, diagnostics) = parse_scenario(Path::new(path), text, base);
-        match scenario.filter(|_| !has_errors(&diagnostics)) {
-            Some(scenario) => found.push(scenario),
-            None => return Err(Failure::Message(format!("`{path}` is no scenario"))),
-        }
+        found.push(read(path, text, base)?);
     }
     if args.scenarios.is_empty() {
         return Ok(found);
     }
-    let names: Vec<String> = found.iter().map(|scenario| scenario.name.clone()).collect();
-    if let Some(unknown) = args.scenarios.iter().find(|name| !names.contains(name)) {
-        return Err(Failure::Message(format!(
-            "there is no scenario `{unknown}`; there are {}",
-            names.join(", ")
-        )));
+    let mut wanted = Vec::new();
+    for name in &args.scenarios {
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            let text = std::fs::read_to_string(name).map_err(|source| Failure::Read {
+                path: name.clone(),
+                source,
+            })?;
+            wanted.push(read(name, &text, base)?);
+        } else if let Some(scenario) = found.iter().find(|scenario| scenario.name == *name) {
+            wanted.push(scenario.clone());
+        } else {
+            let names: Vec<&str> = found.iter().map(|scenario| scenario.name.as_str()).collect();
+            let names = names.join(", ");
+            return Err(Failure::Message(format!(
+                "there is no scenario `{name}`; there are {names}"
+            )));
+        }
     }
-    found.retain(|scenario| args.scenarios.contains(&scenario.name));
-    Ok(found)
+    Ok(wanted)
+}
+
+/// Reads a scenario; what is wrong with it is told whole.
+fn read(path: &str, text: &str, base: Option<Instant>) -> Result<Scenario, Failure> {
+    let (scenario, diagnostics) = parse_scenario(Path::new(path), text, base);
+    scenario.filter(|_| !has_errors(&diagnostics)).ok_or_else(|| {
+        let source = SourceFile { name: path, text };
+        let told: Vec<String> = diagnostics
+            .iter()
+            .map(|diagnostic| render::text(diagnostic, &source, false))
+            .collect();
+        Failure::Message(format!("`{path}` is no scenario\n{}", told.join("\n")))
+    })
 }
 
 fn list(scenarios: &[Scenario], lang: Lang, format: Format) -> std::io::Result<()> {
