@@ -304,7 +304,10 @@ fn limits(plan: &Plan) -> Vec<Mutant> {
         }
         Query::Aggregate(aggregate) => {
             // So many different values need at least as many events: a threshold up to their number asks nothing more.
-            let values = aggregate.distinct.as_ref().map_or(0, |distinct| distinct.at_least);
+            let values = aggregate
+                .distinct
+                .as_ref()
+                .map_or(0, |distinct| distinct.at_least);
             let asks = |least: &u64| aggregate.at_least.max(*least) > values;
             for least in beside(aggregate.at_least).into_iter().filter(asks) {
                 let message = moved("the threshold", aggregate.at_least, least);
