@@ -27,7 +27,8 @@ pub struct NoZone(pub String);
 
 impl Clock {
     /// Times without a year are in the latest year in which they are no more than a day after `now`: when the records
-    /// were written, at the latest. Without it they cannot be read, unless an agent says when it shipped them.
+    /// were written, at the latest. Without it they cannot be read, unless an agent says when it shipped them. Records
+    /// that hold no time at all get this one.
     #[must_use]
     pub fn with_now(mut self, now: Instant) -> Self {
         self.now = Some(now);

@@ -93,7 +93,7 @@ pub(crate) fn parse_instant(text: &str) -> Option<Instant> {
     Some(Instant::from_nanos(stamp.as_nanosecond()))
 }
 
-fn instant<'a>(instant: Instant, at: &Map<'a>) -> Option<&'a str> {
+pub(crate) fn instant<'a>(instant: Instant, at: &Map<'a>) -> Option<&'a str> {
     let instant = instant.truncated_to_millis();
     let mut out = at.text_writer(24);
     let (days, second) = (

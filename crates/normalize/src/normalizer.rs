@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use crate::clock::Clock;
+use crate::convert;
 use crate::document::Document;
 use crate::ecs;
 use crate::envelope::{self, Inside};
@@ -489,6 +490,13 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
     }
     if let Some(shipped) = record.agent.and_then(|agent| agent.get("@timestamp")) {
         root.put_new("@timestamp", shipped);
+    }
+    // A record that does not say when it was written counts from when it is read, as with any agent: without a time no
+    // rule that looks at more than one event would ever see it.
+    if root.get("@timestamp").is_none()
+        && let Some(now) = record.clock.now().and_then(|now| convert::instant(now, root))
+    {
+        root.put_text("@timestamp", now);
     }
     if let Some(ecs) = root.child("ecs")
         && (ecs.is_empty() || ecs.get("version").is_none())

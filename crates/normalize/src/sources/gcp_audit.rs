@@ -13,6 +13,7 @@ use crate::mapping::{How, Mapping, Plan, keep, to};
 use crate::record::Record;
 use crate::snake::snake_keys;
 use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
+use crate::sources::k8s_audit;
 use crate::tree::{Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
@@ -76,6 +77,8 @@ const PAYLOAD: &[Mapping] = &[
     keep("protoPayload.authenticationInfo.principalSubject", "user.id"),
     keep("protoPayload.authorizationInfo", "gcp.audit.authorization_info"),
     to(How::Ip, "protoPayload.requestMetadata.callerIp", "source.ip"),
+    // Exporters that rename fields write the acronym in capitals.
+    to(How::Ip, "protoPayload.requestMetadata.callerIP", "source.ip"),
     keep(
         "protoPayload.requestMetadata.callerSuppliedUserAgent",
         "user_agent.original",
@@ -155,6 +158,7 @@ const DERIVED: &[Derived] = &[
     ),
     derived("orchestrator.type", &["resource.type"]),
     derived("orchestrator.cluster.name", &["resource.labels.cluster_name"]),
+    derived("container.image.name", &["protoPayload.request.spec"]),
     derived("orchestrator.api_version", &["protoPayload.resourceName"]),
     derived("orchestrator.namespace", &["protoPayload.resourceName"]),
     derived("orchestrator.resource.type", &["protoPayload.resourceName"]),
@@ -206,6 +210,11 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
         snake_keys(data, false);
     }
     orchestrator(entry, document);
+    if document.text_at("orchestrator.type").is_some()
+        && let Some(request) = document.map_at("gcp.audit.request")
+    {
+        document.extend_new("container.image.name", k8s_audit::images(request));
+    }
     operation(entry, document);
     authorization(document);
     classify(document);

@@ -102,21 +102,19 @@ enum Look {
     UserId,
     UserName,
     Impersonated,
-    Containers,
     Request,
     Response,
     Uri,
     Extra,
 }
 
-const LOOKS: [(Look, &str); 11] = [
+const LOOKS: [(Look, &str); 10] = [
     (Look::Verb, "verb"),
     (Look::Code, "responseStatus.code"),
     (Look::Annotations, "annotations"),
     (Look::UserId, "user.uid"),
     (Look::UserName, "user.username"),
     (Look::Impersonated, "impersonatedUser.username"),
-    (Look::Containers, "requestObject.spec.containers"),
     (Look::Request, "requestObject"),
     (Look::Response, "responseObject"),
     (Look::Uri, "requestURI"),
@@ -191,7 +189,7 @@ const DERIVED: &[Derived] = &[
         &["user.username", "user.uid", "impersonatedUser.username"],
     ),
     derived("related.ip", &["sourceIPs"]),
-    derived("container.image.name", &["requestObject.spec.containers"]),
+    derived("container.image.name", &["requestObject.spec"]),
     derived("cloud.provider", &["user.extra"]),
     derived("url.path", &["requestURI"]),
 ];
@@ -378,10 +376,24 @@ fn related<'a>(draft: &mut Draft<'a>) {
         Some(ip) => draft.extend_new(Set::RelatedIp as usize, [ip]),
         None => {}
     }
-    if let Some(containers) = looks.get(Look::Containers as usize).and_then(Value::as_list) {
-        let image = |container: &Value<'a>| container.as_map()?.get("image");
-        draft.extend_new(Set::Image as usize, containers.iter().filter_map(image));
+    if let Some(request) = looks.get(Look::Request as usize).and_then(Value::as_map) {
+        draft.extend_new(Set::Image as usize, images(request));
     }
+}
+
+/// The images that a pod, or a workload that makes pods, is asked to run.
+pub(super) fn images<'a>(request: &'a Map<'a>) -> impl Iterator<Item = Value<'a>> {
+    let spec = request.map_at("spec");
+    let pods = [
+        spec,
+        spec.and_then(|spec| spec.map_at("template.spec")),
+        spec.and_then(|spec| spec.map_at("jobTemplate.spec.template.spec")),
+    ];
+    pods.into_iter().flatten().flat_map(|pod| {
+        let lists = ["containers", "initContainers", "ephemeralContainers"].map(|key| pod.get(key));
+        let containers = lists.into_iter().flatten().filter_map(Value::as_list).flatten();
+        containers.filter_map(|container| container.as_map()?.get("image"))
+    })
 }
 
 fn classify(draft: &mut Draft<'_>) {
