@@ -10,6 +10,7 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::layout::{Item, Layout, Object};
 use super::{Looks, Plan, present};
+use crate::convert;
 use crate::java_text;
 use crate::record::Record;
 use crate::source::SourceInfo;
@@ -33,13 +34,14 @@ pub(crate) struct Laid<'a> {
 }
 
 /// What every document has, in the order of [`Completed`].
-pub(super) const COMPLETED: [&str; 6] = [
+pub(super) const COMPLETED: [&str; 7] = [
     "event.module",
     "event.dataset",
     "data_stream.dataset",
     "event.original",
     "ecs.version",
     "host.os.type",
+    "@timestamp",
 ];
 
 /// The numbers of the fields that every document has.
@@ -140,7 +142,7 @@ impl<'a> Draft<'a> {
         record: &Record<'a>,
         keep_original: bool,
     ) -> Laid<'a> {
-        let [module, dataset, stream, original, version, os] = self.plan.completed;
+        let [module, dataset, stream, original, version, os, time] = self.plan.completed;
         let mut fill = |number: usize, text: &'a str| {
             if let Some(place @ Value::Null) = self.values.get_mut(number) {
                 *place = Value::Text(text);
@@ -155,6 +157,13 @@ impl<'a> Draft<'a> {
         }
         if keep_original && !record.text.is_empty() {
             fill(original, record.text);
+        }
+        // A record that does not say when it was written counts from when it is read.
+        if let Some(place @ Value::Null) = self.values.get_mut(time)
+            && let Some(now) = record.clock.now()
+            && let Some(now) = convert::instant(now, self.arena.map())
+        {
+            *place = Value::Text(now);
         }
         Laid {
             layout: &self.plan.layout,
