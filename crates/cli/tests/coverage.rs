@@ -1,11 +1,6 @@
 //! `neph coverage`, and the layer that it makes for ATT&CK Navigator.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may fail loudly and says what it saw"
-)]
+#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -180,7 +180,6 @@ fn span_of(condition: &Condition) -> Option<Span> {
                 Some(span) => Span {
                     start: span.start.min(leaf.span.start),
                     end: span.end.max(leaf.span.end),
-                    ..span
                 },
             });
         }

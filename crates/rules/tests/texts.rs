@@ -1,10 +1,6 @@
 //! Texts in other languages beside rules.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test may fail loudly and says what it saw"
-)]
+#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
 
 use neph_rules::{Lang, LoadOptions, RuleSet, load_with};
 use tempfile::TempDir;
