@@ -174,7 +174,7 @@ pub(super) const CLOUD_TRAIL: &[(u32, &str)] = &[
     ),
     (
         20,
-        r#"{<role>,"eventSource":"ec2.amazonaws.com","eventName":"RunInstances",<caller>,"requestParameters":{"instancesSet":{"items":[{"imageId":"ami-0<hex 16>","minCount":1,"maxCount":1,"keyName":"ops"}]},"instanceType":"t3.large","blockDeviceMapping":{},"availabilityZone":"eu-central-1a","monitoring":{"enabled":false},"disableApiTermination":false,"clientToken":"<uuid>","networkInterfaceSet":{"items":[{"deviceIndex":0,"subnetId":"subnet-0<hex 16>"}]}},"responseElements":{"requestId":"<uuid>","reservationId":"r-0<hex 16>","ownerId":"<account>","groupSet":{},"instancesSet":{"items":[{"instanceId":"i-0<hex 16>","imageId":"ami-0<hex 16>","bootMode":"uefi","instanceState":{"code":0,"name":"pending"},"privateDnsName":"ip-10-0-4-17.eu-central-1.compute.internal","keyName":"ops","amiLaunchIndex":0,"instanceType":"t3.large","placement":{"availabilityZone":"eu-central-1a","tenancy":"default"},"monitoring":{"state":"disabled"},"subnetId":"subnet-0<hex 16>","vpcId":"vpc-0<hex 16>","privateIpAddress":"10.0.4.17","stateReason":{"code":"pending","message":"pending"},"architecture":"x86_64","rootDeviceType":"ebs","rootDeviceName":"/dev/sda1","virtualizationType":"hvm","hypervisor":"xen","sourceDestCheck":true}]}},<ids>,<tls>}"#,
+        r#"{<person>,"eventSource":"ec2.amazonaws.com","eventName":"RunInstances",<caller>,"requestParameters":{"instancesSet":{"items":[{"imageId":"ami-0<hex 16>","minCount":1,"maxCount":1,"keyName":"ops"}]},"instanceType":"t3.large","blockDeviceMapping":{},"availabilityZone":"eu-central-1a","monitoring":{"enabled":false},"disableApiTermination":false,"clientToken":"<uuid>","networkInterfaceSet":{"items":[{"deviceIndex":0,"subnetId":"subnet-0<hex 16>"}]}},"responseElements":{"requestId":"<uuid>","reservationId":"r-0<hex 16>","ownerId":"<account>","groupSet":{},"instancesSet":{"items":[{"instanceId":"i-0<hex 16>","imageId":"ami-0<hex 16>","bootMode":"uefi","instanceState":{"code":0,"name":"pending"},"privateDnsName":"ip-10-0-4-17.eu-central-1.compute.internal","keyName":"ops","amiLaunchIndex":0,"instanceType":"t3.large","placement":{"availabilityZone":"eu-central-1a","tenancy":"default"},"monitoring":{"state":"disabled"},"subnetId":"subnet-0<hex 16>","vpcId":"vpc-0<hex 16>","privateIpAddress":"10.0.4.17","stateReason":{"code":"pending","message":"pending"},"architecture":"x86_64","rootDeviceType":"ebs","rootDeviceName":"/dev/sda1","virtualizationType":"hvm","hypervisor":"xen","sourceDestCheck":true}]}},<ids>,<tls>}"#,
     ),
     (
         1,
@@ -210,7 +210,7 @@ pub(super) const CLOUD_TRAIL: &[(u32, &str)] = &[
     ),
     (
         1,
-        r#"{<person>,<attack call>,<caller>,"requestParameters":{"name":"arn:aws:cloudtrail:eu-central-1:<account>:trail/main","userName":"<user>"},"responseElements":null,<ids>,<tls>}"#,
+        r#"{<role>,<attack call>,<caller>,"requestParameters":{"name":"arn:aws:cloudtrail:eu-central-1:<account>:trail/main","userName":"<user>"},"responseElements":null,<ids>,<tls>}"#,
     ),
     (
         1,
