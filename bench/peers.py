@@ -14,7 +14,7 @@ def rsigma():
     path = os.environ.get("RSIGMA") or shutil.which("rsigma")
     if not path:
         return None
-    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
+    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     return pathlib.Path(path), version
 
 
