@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use smallvec::SmallVec;
 
 use crate::tree::{Arena, Map, Value};
+use crate::wanted::{Part, Parts};
 
 /// Arrays and objects nested deeper than this are refused, so that no walk over a tree can exhaust the stack.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -33,14 +34,7 @@ pub enum JsonError {
 /// # Errors
 /// The text is no JSON, or nested deeper than 128 levels.
 pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError> {
-    let mut parser = Parser {
-        arena,
-        json: Reader::new(text),
-        elements: SmallVec::new(),
-        entries: SmallVec::new(),
-        blanks: 0,
-        too_deep: false,
-    };
+    let mut parser = Parser::new(arena, text);
     if let Ok(value) = parser.whole() {
         return Ok(value);
     }
@@ -49,6 +43,21 @@ pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError
         ReadError::Json { offset, .. } => Err(JsonError::Syntax { offset }),
         _ => Err(JsonError::Syntax { offset: 0 }),
     }
+}
+
+/// Reads the wanted parts of the text of an object. Nothing where it is no JSON object, or nested too deep.
+pub(crate) fn parse_parts<'a>(arena: &'a Arena, text: &'a str, parts: &Parts) -> Option<&'a Map<'a>> {
+    let mut parser = Parser::new(arena, text);
+    let Ok(Token::Object) = parser.json.token() else {
+        return None;
+    };
+    let object = match parts.record() {
+        Part::Node(node) => parser.part(0, parts, node),
+        _ => parser.object(0),
+    };
+    let object = object.ok()?;
+    parser.json.end().ok()?;
+    Some(object)
 }
 
 struct Parser<'a> {
@@ -64,6 +73,17 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    fn new(arena: &'a Arena, text: &'a str) -> Self {
+        Self {
+            arena,
+            json: Reader::new(text),
+            elements: SmallVec::new(),
+            entries: SmallVec::new(),
+            blanks: 0,
+            too_deep: false,
+        }
+    }
+
     fn whole(&mut self) -> Result<Value<'a>, Stop> {
         let value = match self.json.token()? {
             Token::Object => Value::Map(self.object(0)?),
@@ -112,6 +132,61 @@ impl<'a> Parser<'a> {
             map.mark_filled();
         }
         Ok(map)
+    }
+
+    /// The wanted parts of an object whose `{` was taken.
+    fn part(&mut self, depth: u32, parts: &Parts, node: usize) -> Result<&'a Map<'a>, Stop> {
+        self.check_depth(depth)?;
+        let (blanks, start) = (self.blanks, self.entries.len());
+        let mut another = self.json.first_key()?;
+        while another {
+            let key = self.text();
+            match parts.inside(node, key) {
+                Part::Nothing => self.json.skip_within(depth + 1, MAX_DEPTH)?,
+                part => {
+                    let value = self.part_of_value(depth + 1, parts, part)?;
+                    self.entries.push((key, value));
+                }
+            }
+            another = self.json.next_key()?;
+        }
+        let map = self.arena.map_of(self.entries.get(start..).unwrap_or(&[]));
+        self.entries.truncate(start);
+        self.blanks += usize::from(map.is_empty());
+        if self.blanks == blanks {
+            map.mark_filled();
+        }
+        Ok(map)
+    }
+
+    /// The wanted parts of a value.
+    fn part_of_value(&mut self, depth: u32, parts: &Parts, part: Part) -> Result<Value<'a>, Stop> {
+        Ok(match (self.json.token()?, part) {
+            (Token::String, _) => {
+                let text = self.text();
+                self.blanks += usize::from(text.is_empty());
+                Value::Text(text)
+            }
+            (Token::Object, Part::Node(node)) => Value::Map(self.part(depth, parts, node)?),
+            (Token::Object, _) => Value::Map(self.object(depth)?),
+            (Token::Array, Part::Node(_)) => {
+                self.check_depth(depth)?;
+                let start = self.elements.len();
+                let mut another = self.json.first_element();
+                while another {
+                    let value = self.part_of_value(depth + 1, parts, part)?;
+                    self.elements.push(value);
+                    another = self.json.next_element()?;
+                }
+                let elements = self.elements.get(start..).unwrap_or(&[]);
+                self.blanks += usize::from(elements.is_empty());
+                let list = self.arena.slice(elements);
+                self.elements.truncate(start);
+                Value::List(list)
+            }
+            (Token::Array, _) => Value::List(self.array(depth)?),
+            (other, _) => self.scalar(other),
+        })
     }
 
     /// An array whose `[` was taken.

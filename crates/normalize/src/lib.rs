@@ -34,6 +34,7 @@ mod source;
 mod sources;
 mod tree;
 mod url_parts;
+mod wanted;
 mod words;
 
 pub use clock::{Clock, NoZone};

@@ -15,6 +15,7 @@ use crate::record::Record;
 use crate::source::{Confidence, Dropped, Source, SourceInfo};
 use crate::sources::{ECS, position, sources};
 use crate::tree::{Arena, Map, Value};
+use crate::wanted::{LARGEST_PARTIAL, Parts};
 
 /// Wrappings inside wrappings are opened this deep.
 const MAX_WRAPPINGS: u32 = 8;
@@ -34,9 +35,19 @@ pub struct Normalizer {
     marks: ecs::Marks,
     clock: Clock,
     enricher: Option<Box<dyn Enrich>>,
+    wanted: Wanted,
     keep_original: bool,
     explain: bool,
     counts: Counts,
+}
+
+/// The fields that are wanted of documents, if not all are, and by source the parts of records that they come from.
+#[derive(Debug, Default)]
+struct Wanted {
+    fields: Option<Vec<String>>,
+    parts: Vec<Option<Parts>>,
+    /// The source of the record before the last one.
+    before: Option<usize>,
 }
 
 /// Adds to documents what their records do not say. One for each normaliser, so that it may remember what it was asked.
@@ -70,6 +81,8 @@ pub struct Normalised<'n> {
     pub explanations: Vec<Explanation>,
     /// The document is the record as it stands: it was ECS already.
     pub is_record: bool,
+    /// Not all fields are there, but those that were wanted.
+    pub is_partial: bool,
 }
 
 /// Why a record became no document.
@@ -142,6 +155,7 @@ impl Normalizer {
             marks: ecs::Marks::default(),
             clock: Clock::default(),
             enricher: None,
+            wanted: Wanted::default(),
             keep_original: true,
             explain: false,
             counts: Counts::default(),
@@ -167,6 +181,21 @@ impl Normalizer {
     pub fn with_enricher(mut self, enricher: impl Enrich + 'static) -> Self {
         self.enricher = Some(Box::new(enricher));
         self
+    }
+
+    /// Says which fields of documents are wanted, by their paths; without it all are. Documents of records of which only
+    /// parts were read for it are [partial](Normalised::is_partial).
+    pub fn want(&mut self, fields: Option<Vec<String>>) {
+        self.wanted = Wanted {
+            fields: fields.filter(|_| self.enricher.is_none() && !self.explain),
+            ..Wanted::default()
+        };
+    }
+
+    /// Takes a record of which only parts were read, again and as a whole.
+    pub fn push_again<'n>(&'n mut self, raw: &'n [u8], source: &SourceInfo) -> Outcome<'n> {
+        self.last = position(source.name);
+        self.push(raw)
     }
 
     /// Whether anything is added to documents, so that not even an ECS document stays as it stands in its record.
@@ -223,6 +252,7 @@ impl Normalizer {
             whole: None,
             clock: &self.clock,
             enricher: &mut self.enricher,
+            wanted: &mut self.wanted,
             keep_original: self.keep_original,
             explain: self.explain,
             made: Vec::new(),
@@ -256,6 +286,7 @@ struct Work<'w, 'n> {
     whole: Option<&'n Map<'n>>,
     clock: &'n Clock,
     enricher: &'w mut Option<Box<dyn Enrich>>,
+    wanted: &'w mut Wanted,
     keep_original: bool,
     explain: bool,
     made: Vec<&'n Map<'n>>,
@@ -266,6 +297,9 @@ impl<'n> Work<'_, 'n> {
     fn text(&mut self, text: &'n str) {
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
         let start = text.trim_start();
+        if start.starts_with('{') && self.partial(text) {
+            return;
+        }
         let value = match start.as_bytes().first() {
             None => return self.outcome.refused.push(Refusal::Empty),
             Some(b'{' | b'"') => match json::parse(self.arena, text) {
@@ -299,6 +333,62 @@ impl<'n> Work<'_, 'n> {
             },
             _ => self.outcome.refused.push(Refusal::Unrecognised),
         }
+    }
+
+    /// Makes a partial document of a record that is of the source of those before; whether it is.
+    fn partial(&mut self, text: &'n str) -> bool {
+        let Wanted {
+            fields: Some(fields),
+            parts,
+            before,
+        } = &mut *self.wanted
+        else {
+            return false;
+        };
+        // Where records of several sources take turns, guessing costs more than it spares.
+        let before = std::mem::replace(before, *self.last);
+        let Some(index) = before.filter(|_| before == *self.last && text.len() <= LARGEST_PARTIAL) else {
+            return false;
+        };
+        let (Some(info), Some(Some(source))) = (sources().get(index), self.started.get_mut(index)) else {
+            return false;
+        };
+        let Some(always) = source.always_reads() else {
+            return false;
+        };
+        parts.resize_with(sources().len(), || None);
+        let Some(parts) = parts.get_mut(index) else {
+            return false;
+        };
+        let parts = parts.get_or_insert_with(|| Parts::of(info, fields, always));
+        let Some(object) = json::parse_parts(self.arena, text, parts) else {
+            return false;
+        };
+        let record = Record {
+            arena: self.arena,
+            text,
+            object: Some(object),
+            agent: None,
+            clock: self.clock,
+        };
+        let is_ours = self.forced.is_none_or(|forced| forced == index)
+            && (self.forced.is_some() || !self.marks.are_on(object))
+            && (info.detect)(&record) == Confidence::Certain;
+        if !is_ours {
+            return false;
+        }
+        let Some(Ok(draft)) = source.draft(&record) else {
+            return false;
+        };
+        let laid = draft.complete(info, &record, self.keep_original);
+        self.outcome.documents.push(Normalised {
+            source: info,
+            document: laid.into(),
+            explanations: Vec::new(),
+            is_record: false,
+            is_partial: true,
+        });
+        true
     }
 
     fn inside(&mut self, outer: &Record<'n>, values: &[Value<'n>], agent: Option<&'n Map<'n>>, depth: u32) {
@@ -387,6 +477,7 @@ impl<'n> Work<'_, 'n> {
                         document: laid.into(),
                         explanations: Vec::new(),
                         is_record: false,
+                        is_partial: false,
                     });
                 }
                 self.made.push(laid.root());
@@ -418,6 +509,7 @@ impl<'n> Work<'_, 'n> {
                 is_record: index == ECS
                     && self.enricher.is_none()
                     && self.whole.is_some_and(|whole| std::ptr::eq(whole, root)),
+                is_partial: false,
             });
         }
     }
@@ -445,6 +537,7 @@ impl<'n> Work<'_, 'n> {
                     document,
                     explanations: Vec::new(),
                     is_record: false,
+                    is_partial: false,
                 });
             }
         }

@@ -84,6 +84,13 @@ pub trait Source: Send {
         None
     }
 
+    /// The paths of a record that are looked at whatever fields are wanted: to recognise it, and to choose what is made of
+    /// it. A source that has such a list [drafts](Self::draft) its documents, and its tables name every path that a
+    /// field comes from. Nothing where records are always read as a whole.
+    fn always_reads(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
     /// Adds the documents of records that are still held back, when no more records come.
     fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Vec<&'a Map<'a>>) {}
 }
@@ -99,17 +106,25 @@ impl Source for Stateless {
 }
 
 /// A source without state whose documents have fixed places.
-pub(crate) struct Drafted(pub(crate) for<'a> fn(&Record<'a>) -> Result<Draft<'a>, Dropped>);
+pub(crate) struct Drafted {
+    pub(crate) draft: for<'a> fn(&Record<'a>) -> Result<Draft<'a>, Dropped>,
+    /// See [`Source::always_reads`].
+    pub(crate) always_reads: &'static [&'static str],
+}
 
 impl Source for Drafted {
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
-        out.push((self.0)(record)?.onto(record.document()));
+        out.push((self.draft)(record)?.onto(record.document()));
         Ok(())
     }
 
     fn draft<'a>(&mut self, record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
         // What an agent said is a document already.
-        record.agent.is_none().then(|| (self.0)(record))
+        record.agent.is_none().then(|| (self.draft)(record))
+    }
+
+    fn always_reads(&self) -> Option<&'static [&'static str]> {
+        Some(self.always_reads)
     }
 }
 

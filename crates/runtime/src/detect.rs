@@ -88,11 +88,13 @@ pub fn detect_reloading<T: Send>(
     let live = reader.is_live();
     reader.follow_generation(reloads.generation());
     let worker = || -> Result<MatchWorker, UnknownSource> {
+        let mut events = EventReader::new(options)?;
+        events.want(program);
         Ok(MatchWorker {
             matcher: matcher(Arc::clone(program), options.profile),
             profiles: options.profile,
             work_nanos: 0,
-            reader: EventReader::new(options)?,
+            reader: events,
             live,
             programs: reloads.programs.clone(),
             generation: 0,
@@ -185,6 +187,7 @@ impl Worker for MatchWorker {
             && let Some(program) = self.programs.get(chunk.generation)
         {
             self.past += self.matcher.statistics();
+            self.reader.want(&program);
             self.matcher = matcher(program, self.profiles);
             self.generation = chunk.generation;
         }

@@ -5,10 +5,11 @@
 //! its documents are read without text in between. Which of the two is tried first follows the record before; what comes
 //! out does not.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use neph_engine::{Matcher, Origin, Program, StepMatch};
-use neph_event::{Instant, parse_date};
+use neph_event::{ANY_FIELD, Instant, parse_date};
 use neph_normalize::{
     Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
 };
@@ -18,6 +19,9 @@ use crate::run::{RunOptions, Tally};
 
 /// The name that takes records for ECS documents, whatever they look like.
 const AS_IT_IS: &str = "ecs";
+
+/// The time of an event, which live runs go by.
+const TIME: &str = "@timestamp";
 
 /// Characters of a record that are shown where it is not recognised.
 const SAMPLE: usize = 160;
@@ -34,6 +38,8 @@ pub fn prepare(mut program: Program) -> Arc<Program> {
 pub(crate) struct EventReader {
     /// Without one every record is an ECS document.
     normalizer: Option<Normalizer>,
+    /// Makes whole documents of records that satisfy something, where only what rules read was made before.
+    whole: Option<Normalizer>,
     /// Whether the source is forced.
     is_forced: bool,
     /// Whether the last object was an ECS document.
@@ -71,16 +77,29 @@ impl EventReader {
     /// There is no such source.
     pub(crate) fn new(options: &RunOptions) -> Result<Self, UnknownSource> {
         let source = options.source.as_deref();
-        let normalizer = match (source, &options.enrichment) {
-            (Some(AS_IT_IS), None) => None,
-            (source, None) => Some(Normalizer::new(source)?),
-            (source, Some(enrichment)) => Some(Normalizer::new(source)?.with_enricher(enrichment.enricher())),
+        let start = || Ok(Normalizer::new(source)?.with_clock(options.clock.clone()));
+        let (normalizer, whole) = match (source, &options.enrichment) {
+            (Some(AS_IT_IS), None) => (None, None),
+            (_, None) => (Some(start()?), Some(start()?)),
+            // What is added may follow from any field.
+            (_, Some(enrichment)) => (Some(start()?.with_enricher(enrichment.enricher())), None),
         };
         Ok(Self {
-            normalizer: normalizer.map(|normalizer| normalizer.with_clock(options.clock.clone())),
+            normalizer,
+            whole,
             is_forced: source.is_some(),
             expects_ecs: source.is_none() && options.enrichment.is_none(),
         })
+    }
+
+    /// Has only what the rules of a program read be made of records.
+    pub(crate) fn want(&mut self, program: &Program) {
+        let fields = program.slots().fields();
+        let all = fields.iter().any(|field| *field.path == *ANY_FIELD);
+        let fields = fields.iter().map(|field| field.path.to_string());
+        if let (Some(normalizer), Some(_)) = (&mut self.normalizer, &self.whole) {
+            normalizer.want((!all).then(|| fields.chain([TIME.to_owned()]).collect()));
+        }
     }
 
     /// Reads a record, and finds what its events satisfy.
@@ -115,7 +134,8 @@ impl EventReader {
             way.matcher.forget();
         }
         let may_stand = is_object && !self.is_forced;
-        let stands = way.normalised(&normalizer.push(record.document), may_stand);
+        let outcome = normalizer.push(record.document);
+        let stands = way.normalised(&outcome, self.whole.as_mut(), may_stand);
         if may_stand {
             self.expects_ecs = stands;
         }
@@ -128,7 +148,7 @@ impl Way<'_> {
     }
 
     /// Takes what the normaliser made of the record; whether it is an ECS document as it stands.
-    fn normalised(&mut self, outcome: &Outcome<'_>, may_stand: bool) -> bool {
+    fn normalised(&mut self, outcome: &Outcome<'_>, whole: Option<&mut Normalizer>, may_stand: bool) -> bool {
         if let [single] = outcome.documents.as_slice()
             && single.is_record
             && may_stand
@@ -162,9 +182,18 @@ impl Way<'_> {
             self.as_it_stands(true);
             return false;
         }
+        let whole = RefCell::new(whole);
         for (number, made) in outcome.documents.iter().enumerate() {
             self.tally.count(made.source.name);
-            self.document(number, &made.document, outcome.documents.len() == 1);
+            let text = self.record.document;
+            let write = || match &mut *whole.borrow_mut() {
+                Some(whole) if made.is_partial => {
+                    let outcome = whole.push_again(text, made.source);
+                    outcome.documents.first().map(|made| made.document.to_json())
+                }
+                _ => Some(made.document.to_json()),
+            };
+            self.document(number, &made.document, outcome.documents.len() == 1, write);
         }
         if !refused || !nothing {
             self.tally.records += self.record.lines;
@@ -214,13 +243,19 @@ impl Way<'_> {
     }
 
     /// Reads a document of the normaliser, the `number`th of its record.
-    fn document(&mut self, number: usize, document: &Document<'_>, is_alone: bool) {
+    fn document(
+        &mut self,
+        number: usize,
+        document: &Document<'_>,
+        is_alone: bool,
+        write: impl Fn() -> Option<Vec<u8>>,
+    ) {
         if self.matcher.read_from(*document).is_err() {
             return;
         }
         if self.out.wants_time {
             let time = document
-                .at("@timestamp")
+                .at(TIME)
                 .and_then(Value::as_text)
                 .and_then(|text| parse_date(text, &[]));
             self.out.latest = self.out.latest.max(time);
@@ -234,7 +269,7 @@ impl Way<'_> {
             position: self.record.position + number as u64,
             origin: &self.origin,
         };
-        let write = || document.to_json().into();
+        let write = || write().unwrap_or_default().into();
         self.matcher
             .matches_written(&known, write, |step| self.out.steps.push(step));
     }

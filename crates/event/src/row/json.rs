@@ -254,6 +254,15 @@ impl<'j> Reader<'j> {
         }
     }
 
+    /// Skips a value that stands `depth` arrays and objects deep, of `most` that there may be.
+    ///
+    /// # Errors
+    /// It is no JSON, or nested too deep.
+    #[inline]
+    pub fn skip_within(&mut self, depth: u32, most: u32) -> Result<(), Stop> {
+        self.skip(depth + MAX_DEPTH.saturating_sub(most))
+    }
+
     /// Skips an array or object whose bracket was taken, and which is the `depth`th in one another.
     pub(crate) fn skip_container(&mut self, depth: u32, is_object: bool) -> Result<(), Stop> {
         let mut outer = Kinds::default();

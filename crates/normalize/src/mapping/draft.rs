@@ -278,7 +278,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
         let items = self.items().map(|(key, item)| {
             let part = match item {
                 Item::Value(value) => Read::Value(value),
-                Item::Late(value) => Read::Late(self.laid.late(value)),
+                Item::Late(value) => Read::Late(value, self.laid),
                 Item::Object(object) => Read::Part(self.part(object)),
             };
             (key, part)
@@ -295,7 +295,7 @@ impl<'de> Deserializer<'de> for Part<'_, 'de> {
 /// A value of an object that is being read.
 enum Read<'l, 'a> {
     Value(Value<'a>),
-    Late(&'a str),
+    Late(Value<'a>, &'l Laid<'a>),
     Part(Part<'l, 'a>),
 }
 
@@ -305,7 +305,7 @@ impl<'de> Deserializer<'de> for Read<'_, 'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self {
             Self::Value(value) => value.deserialize_any(visitor),
-            Self::Late(text) => visitor.visit_borrowed_str(text),
+            Self::Late(value, laid) => visitor.visit_borrowed_str(laid.late(value)),
             Self::Part(part) => part.deserialize_any(visitor),
         }
     }

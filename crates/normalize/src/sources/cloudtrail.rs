@@ -26,7 +26,12 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     mappings: &[ROOT, CLOUDTRAIL, PARTS, IDENTITY, DIGEST],
     derived: &[DERIVED],
     detect,
-    start: || Box::new(Drafted(draft)),
+    start: || {
+        Box::new(Drafted {
+            draft,
+            always_reads: ALWAYS,
+        })
+    },
 };
 
 /// Digest files lie beside log files and hold no events, so that they are skipped, unless CloudTrail was asked for by
@@ -46,6 +51,21 @@ pub(super) const DIGESTS: SourceInfo = SourceInfo {
     },
     start: || Box::new(Stateless(|_| Err(Dropped::NoEvent("a digest holds no events")))),
 };
+
+/// What tells a record, and what chooses between the ways to read it.
+const ALWAYS: &[&str] = &[
+    "eventSource",
+    "eventName",
+    "userIdentity.type",
+    "awsRegion",
+    "eventVersion",
+    "recipientAccountId",
+    "eventType",
+    "insightDetails",
+    "awsAccountId",
+    "digestEndTime",
+    "digestS3Object",
+];
 
 fn is_digest(object: &Map<'_>) -> bool {
     ["awsAccountId", "digestEndTime", "digestS3Object"]

@@ -78,7 +78,34 @@ impl Source for Audit {
         let is_new = record.agent.is_none() && read_already(record).is_none();
         is_new.then(|| draft(record))
     }
+
+    fn always_reads(&self) -> Option<&'static [&'static str]> {
+        Some(ALWAYS)
+    }
 }
+
+/// What tells a record, and what is only in the wrappings of clouds.
+const ALWAYS: &[&str] = &[
+    "kubernetes",
+    "category",
+    "properties",
+    "protoPayload",
+    "insertId",
+    "receiveTimestamp",
+    "timestamp",
+    "labels",
+    "resource",
+    "kind",
+    "apiVersion",
+    "verb",
+    "auditID",
+    "stage",
+    "level",
+    "requestURI",
+    "objectRef",
+    "responseStatus",
+    "sourceIPs",
+];
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     Plan::with(
@@ -178,7 +205,7 @@ const FIELDS: &[Mapping] = &[
 ];
 
 const DERIVED: &[Derived] = &[
-    derived("kubernetes.audit.*", &[]),
+    derived("kubernetes.audit.*", &["*"]),
     derived("orchestrator.type", &[]),
     derived("event.kind", &[]),
     derived("event.category", &["verb"]),

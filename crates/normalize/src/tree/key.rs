@@ -53,7 +53,7 @@ pub(crate) fn has_byte(key: &str, byte: u8) -> bool {
     stands_in(head) || stands_in(tail)
 }
 
-/// Numbers keys that are known from the start. It lies in the way of every record: one look tells whether a key is
+/// Numbers keys that are known beforehand. It lies in the way of every record: one look tells whether a key is
 /// there, for no two of the known keys share a place.
 #[derive(Debug, Default)]
 pub(crate) struct KeyTable {
@@ -61,7 +61,7 @@ pub(crate) struct KeyTable {
     places: Vec<Place>,
     /// What the hash is mixed with, chosen so that no two keys collide.
     seed: u64,
-    keys: Vec<&'static str>,
+    keys: Vec<Box<str>>,
 }
 
 /// A key, as far as it can be told without looking at its text.
@@ -92,16 +92,16 @@ impl KeyTable {
         let is_same = place.len as usize == key.len()
             && place.head == head
             && place.tail == tail
-            && (key.len() <= 16 || self.keys.get(number).is_some_and(|known| *known == key));
+            && (key.len() <= 16 || self.keys.get(number).is_some_and(|known| **known == *key));
         is_same.then_some(number)
     }
 
     /// The number of `key`; keys are numbered as they come.
-    pub(crate) fn number(&mut self, key: &'static str) -> usize {
+    pub(crate) fn number(&mut self, key: &str) -> usize {
         if let Some(known) = self.get(key) {
             return known;
         }
-        self.keys.push(key);
+        self.keys.push(key.into());
         let mut size = (self.keys.len() * 2).next_power_of_two();
         // The more places there are, the sooner a seed is found.
         while size <= MOST_PLACES
