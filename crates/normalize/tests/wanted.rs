@@ -37,7 +37,7 @@ fn records(file: &Path) -> Vec<Vec<u8>> {
 }
 
 /// So many records of a file are looked at: each is read once for each of its fields.
-const MOST: usize = 12;
+const MOST: usize = 4;
 
 /// The paths of the values of a document, and of the objects that hold them.
 fn paths(map: &Map<'_>, prefix: &str, out: &mut BTreeSet<String>) {
