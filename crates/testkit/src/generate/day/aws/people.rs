@@ -111,8 +111,11 @@ fn consoles(life: &mut Life<'_>) {
             sign_in(life, time, &caller);
             let region = region_of(number);
             let mut time = ask(life, time + 3 * SECOND, &caller, region, SECOND, CONSOLE);
-            for _ in 0..3 {
-                let page = life.pick(PAGES).unwrap_or_default();
+            for visit in 0..3 {
+                // Nearly always it is what somebody looks at each day.
+                let usual = PAGES.get((number + visit) % PAGES.len()).copied();
+                let other = life.pick(PAGES).filter(|_| life.random.below(40) == 0);
+                let page = other.or(usual).unwrap_or_default();
                 time = ask(life, time + MINUTE, &caller, region, 2 * SECOND, page) + life.below(20 * MINUTE);
             }
         }
