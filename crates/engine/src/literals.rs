@@ -74,6 +74,8 @@ struct Entry {
 
 /// The widest head or tail.
 const WIDEST: usize = 8;
+/// Grams are counted by so many of their hashes.
+const COUNTED: usize = 1 << 12;
 /// Literals of this length are sought at every fourth place.
 const LONG: usize = 7;
 
@@ -201,19 +203,24 @@ impl Grams {
                 .filter_map(|place| Some((*place, all.text(all.literals.get(*place as usize)?))))
         };
         // A gram that many literals have is a gram that many texts have.
-        let mut common: AHashMap<u32, u32> = AHashMap::new();
+        let mut common = vec![0_u32; COUNTED];
+        let counted = |gram: u32| gram.wrapping_mul(0x9e37_79b1) as usize >> 20 & (COUNTED - 1);
         for (_, text) in texts() {
             for gram in text.windows(width) {
-                *common.entry(packed(gram)).or_default() += 1;
+                if let Some(count) = common.get_mut(counted(packed(gram))) {
+                    *count += 1;
+                }
             }
         }
         let mut entries = Vec::with_capacity(places.len() * stride);
+        let mut grams = Vec::new();
         for (place, text) in texts() {
-            let grams: Vec<u32> = text.windows(width).map(packed).collect();
+            grams.clear();
+            grams.extend(text.windows(width).map(packed));
             let cost = |from: usize| -> u32 {
                 let chosen = grams.iter().skip(from).take(stride);
                 chosen
-                    .map(|gram| common.get(gram).copied().unwrap_or(0) * 8 + plainness(*gram))
+                    .map(|gram| common.get(counted(*gram)).copied().unwrap_or(0) * 8 + plainness(*gram))
                     .sum()
             };
             let best = (0..=grams.len().saturating_sub(stride)).min_by_key(|from| cost(*from));
