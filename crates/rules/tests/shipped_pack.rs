@@ -121,7 +121,12 @@ fn each_sample_gives_exactly_its_alerts() {
         ),
         (
             "container-listing",
-            [lines(ENGINE, 8..=9), lines(CONTAINERS, 1..=1), lines(CONTAINERS, 6..=7)].concat(),
+            [
+                lines(ENGINE, 8..=9),
+                lines(CONTAINERS, 1..=1),
+                lines(CONTAINERS, 6..=7),
+            ]
+            .concat(),
         ),
         ("azure-ad-users-powershell", lines(MSOL, 1..=3)),
     ];
