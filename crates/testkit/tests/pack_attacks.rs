@@ -1,0 +1,202 @@
+//! The shipped rules over labelled records of attacks and of what looks like them.
+//!
+//! A case of technique T is caught by an alert of T: one that names T, a sub-technique of T, or T's parent technique
+//! without any sub-technique of it. (T1578 alone says less than T1578.001 and nothing else; T1578.002 says something else.)
+//! The same makes a false alarm of a benign case. Cases are run one by one, as a log that starts with them.
+//!
+//! The cases lie beside the project; without them the test says that it was skipped.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use neph_engine::{OperatorConfig, Operators, Program};
+use neph_normalize::Joiner;
+use neph_plan::Plan;
+use neph_rules::{AlertFlow, BUILTIN_LISTS, BUILTIN_RULES, LoadOptions, Rule, Told, load_with};
+use neph_runtime::input::{ReadOptions, Reader};
+use neph_runtime::{RunOptions, detect, prepare};
+use serde_json::Value;
+
+/// Of the detectable attack cases so many per cent are caught at least.
+const LEAST: usize = 95;
+
+/// Benign cases in which a rule of the technique alerts, and why it must.
+const EXPLAINED: &[(&str, &str)] = &[
+    (
+        "panther_aws_ecr_events_02_Authorized_account",
+        "one push and no history: that the account may push is not in the record; a list of the site says so",
+    ),
+    (
+        "elastic_gcp_images_insert",
+        "one image made and no history: that the principal makes images is not in the record",
+    ),
+];
+
+struct Pack {
+    rules: Vec<Arc<Rule>>,
+    program: Arc<Program>,
+}
+
+impl Pack {
+    fn load() -> Self {
+        let options = LoadOptions {
+            lists: vec![BUILTIN_LISTS.into()],
+            ..LoadOptions::default()
+        };
+        let set = load_with(&[BUILTIN_RULES], &options);
+        assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
+        Self {
+            rules: set.rules.into_iter().map(Arc::new).collect(),
+            program: prepare(set.program),
+        }
+    }
+
+    /// The rules that alert on the records of a file.
+    fn alerting(&self, file: &Path) -> Vec<&Rule> {
+        let plans: Vec<&Plan> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
+        let mut operators = Operators::new(&plans, &OperatorConfig::default());
+        let read = ReadOptions {
+            joiner: Joiner::new(None),
+            ..ReadOptions::default()
+        };
+        let mut reader = Reader::new(&[file.to_owned()], read).expect("a case can be read");
+        let mut flow = AlertFlow::new(self.rules.clone(), false);
+        let mut told = Vec::new();
+        // Records without a time count from when they are read, which a run knows.
+        let now = neph_event::parse_date("2026-12-01T12:00:00Z", &[]).expect("a date");
+        let options = RunOptions {
+            clock: neph_normalize::Clock::default().with_now(now),
+            ..RunOptions::default()
+        };
+        let run = detect(
+            &mut reader,
+            &self.program,
+            &mut operators,
+            &options,
+            &mut |_| (),
+            &mut |outcome| flow.take(outcome, &mut told),
+        );
+        run.expect("a run goes through");
+        flow.finish(&mut told);
+        let ids: BTreeSet<&str> = told
+            .iter()
+            .filter_map(|told| match told {
+                Told::Raised(alert) => Some(alert.rule_id.as_str()),
+                Told::Updated(_) | Told::Retracted(_) => None,
+            })
+            .collect();
+        let is_among = |rule: &&Arc<Rule>| ids.contains(rule.id.as_str());
+        self.rules.iter().filter(is_among).map(|rule| &**rule).collect()
+    }
+}
+
+/// Whether the alerts of a rule are of a technique.
+fn is_of(rule: &Rule, wanted: &str) -> bool {
+    let parent = wanted.split('.').next().unwrap_or(wanted);
+    let techniques = rule.threat.iter().flat_map(|threat| &threat.techniques);
+    let below = format!("{wanted}.");
+    let names: Vec<(&str, Vec<&str>)> = techniques
+        .map(|technique| {
+            let subs = technique.subtechniques.iter().map(|sub| sub.id.as_str());
+            (technique.technique.id.as_str(), subs.collect())
+        })
+        .collect();
+    names.iter().any(|(id, subs)| {
+        *id == wanted
+            || subs.iter().any(|sub| *sub == wanted || sub.starts_with(&below))
+            || (*id == parent && subs.is_empty())
+    })
+}
+
+fn attacks() -> Option<PathBuf> {
+    let shared = std::env::var_os("NEPH_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let folder = shared.join("corpora/attacks");
+    if !folder.is_dir() {
+        println!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+#[test]
+fn attacks_are_caught_and_what_looks_like_them_is_not() {
+    let Some(folder) = attacks() else { return };
+    let pack = Pack::load();
+    let index = std::fs::read_to_string(folder.join("index.jsonl")).expect("an index");
+    // By technique, label and kind: cases, and those that raised an alert of the technique.
+    let mut table: BTreeMap<(String, String, String), (usize, usize)> = BTreeMap::new();
+    let (mut detectable, mut caught) = (0, 0);
+    let mut missed = Vec::new();
+    let mut raised = Vec::new();
+    let mut unexplained = Vec::new();
+    for line in index.lines() {
+        let case: Value = serde_json::from_str(line).expect("a case is JSON");
+        let text = |key: &str| case[key].as_str().unwrap_or_default();
+        let (name, technique) = (text("case"), text("technique"));
+        let is_detectable = case["detectable"] != Value::Bool(false);
+        let rules = pack.alerting(&folder.join(text("file")));
+        let own: Vec<&str> = rules
+            .iter()
+            .filter(|rule| is_of(rule, technique))
+            .map(|rule| rule.name.as_str())
+            .collect();
+        let hit = usize::from(!own.is_empty());
+        let mut kind = text("kind").to_owned();
+        if !is_detectable {
+            kind.push_str(", not detectable");
+        }
+        let row = table
+            .entry((technique.to_owned(), text("label").to_owned(), kind))
+            .or_default();
+        row.0 += 1;
+        row.1 += hit;
+        match text("label") {
+            "attack" if is_detectable => {
+                detectable += 1;
+                caught += hit;
+                if hit == 0 {
+                    missed.push(format!("{technique} {name}"));
+                }
+            }
+            "benign" if hit > 0 => {
+                let told = format!("{technique} {name}: {}", own.join(", "));
+                match EXPLAINED.iter().find(|(explained, _)| *explained == name) {
+                    Some((_, why)) => raised.push(format!("{told} ({why})")),
+                    None => unexplained.push(told),
+                }
+            }
+            _ => {}
+        }
+    }
+    println!(
+        "{:<10} {:<7} {:>6} {:>5}  kind",
+        "technique", "label", "raised", "of"
+    );
+    for ((technique, label, kind), (cases, hits)) in &table {
+        println!("{technique:<10} {label:<7} {hits:>6} {cases:>5}  {kind}");
+    }
+    println!("{caught} of {detectable} detectable attack cases caught");
+    for (head, list) in [("missed", &missed), ("benign and raised, explained", &raised)] {
+        println!("{head}: {}\n  {}", list.len(), list.join("\n  "));
+    }
+    assert!(
+        unexplained.is_empty(),
+        "benign cases raise alerts of their technique:\n  {}",
+        unexplained.join("\n  ")
+    );
+    assert!(
+        caught * 100 >= detectable * LEAST,
+        "{caught} of {detectable} are less than {LEAST} %; missed:\n  {}",
+        missed.join("\n  ")
+    );
+}
