@@ -30,7 +30,7 @@ fn main() {
         "Nanoseconds of CPU a record, best of rounds that take turns; shares are of the speed of each parser alone."
     );
     println!(
-        "{:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        "{:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
         "kind",
         "records",
         "bytes",
@@ -41,6 +41,7 @@ fn main() {
         "split",
         "normalise",
         "+rows",
+        "wanted",
         "+text",
         "of sonic",
         "of serde",
@@ -197,7 +198,15 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
     let mut normalizer = Normalizer::new(None).expect("no source was named");
     let mut rows = Normalizer::new(None).expect("no source was named");
     let mut texts = Normalizer::new(None).expect("no source was named");
-    let (slots, mut row) = (slots(), Row::default());
+    let (slots, mut row, mut few) = (slots(), Row::default(), Row::default());
+    let mut wanted = Normalizer::new(None).expect("no source was named");
+    wanted.want(Some(
+        slots
+            .fields()
+            .iter()
+            .map(|field| field.path.to_string())
+            .collect(),
+    ));
     let mut sonic = |record: &[u8]| {
         black_box(sonic_rs::from_slice::<sonic_rs::Value>(record).ok());
     };
@@ -225,12 +234,19 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         }
         black_box(row.malformed());
     };
+    let mut with_wanted = |record: &[u8]| {
+        for made in wanted.push(record).documents {
+            few.read_from(&slots, made.document)
+                .expect("documents can be read");
+        }
+        black_box(few.malformed());
+    };
     let mut with_text = |record: &[u8]| {
         for made in texts.push(record).documents {
             black_box(made.document.to_json());
         }
     };
-    let mut work: [Work<'_>; 8] = [
+    let mut work: [Work<'_>; 9] = [
         (!is_text, &mut sonic),
         (!is_text, &mut serde),
         (!is_text, &mut tree),
@@ -238,9 +254,10 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         (is_text, &mut split),
         (true, &mut normalise),
         (true, &mut with_rows),
+        (true, &mut with_wanted),
         (true, &mut with_text),
     ];
-    let mut best = [None::<Duration>; 8];
+    let mut best = [None::<Duration>; 9];
     for _ in 0..ROUNDS {
         for ((applies, work), best) in work.iter_mut().zip(&mut best) {
             if *applies {
@@ -250,7 +267,17 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         }
     }
     let each = best.map(|took| took.map(|took| took.as_nanos() as f64 / records.len() as f64));
-    let [sonic, serde, tree, words, split, normalise, with_rows, with_text] = each;
+    let [
+        sonic,
+        serde,
+        tree,
+        words,
+        split,
+        normalise,
+        with_rows,
+        with_wanted,
+        with_text,
+    ] = each;
     let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"));
     let share = |parser: Option<f64>| match (parser, normalise) {
         (Some(parser), Some(normalise)) => format!("{:.0}%", 100.0 * parser / normalise),
@@ -258,7 +285,7 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
     };
     let bytes: usize = records.iter().map(Vec::len).sum();
     println!(
-        "{name:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
+        "{name:<17}{:>8}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>11}{:>8}{:>8}{:>8}{:>10}{:>10}{:>9}{:>10}",
         records.len(),
         bytes / records.len().max(1),
         time(sonic),
@@ -268,6 +295,7 @@ fn measure(name: &str, is_text: bool, records: &[Vec<u8>]) {
         time(split),
         time(normalise),
         time(with_rows),
+        time(with_wanted),
         time(with_text),
         share(sonic),
         share(serde),
