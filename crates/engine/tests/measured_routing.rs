@@ -2,6 +2,11 @@
 //!
 //! The events are more than are measured before guards are chosen anew, so that both routers are in use.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "clippy exempts test functions, but not the functions that they share"
+)]
+
 use std::sync::Arc;
 
 use neph_engine::{Matcher, Origin, Program, Record};

@@ -1,5 +1,11 @@
 //! Documents of which only some fields are wanted, beside whole ones: what is wanted is the same in both.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
