@@ -610,7 +610,11 @@ fn the_examples_of_the_documents_work() {
         "0b3d8a6e-6d0f-4c35-9a7c-3c1f0e3f5a11",
         "6f1d0a52-7a0e-4b5e-9b3f-0d6a1f3f5a21",
     );
-    let takeover = TAKEOVER.replace("T1485", "T1078");
+    let takeover = TAKEOVER
+        .replace("T1485", "T1078")
+        .replace("Data Destruction", "Valid Accounts")
+        .replace("TA0040", "TA0001")
+        .replace("Impact", "Initial Access");
     let events = events(
         "
 10:00:00 login ci-7 192.0.2.1

@@ -115,7 +115,7 @@ fn each_sample_gives_exactly_its_alerts() {
                 lines(DISGUISED, 1..=2),
                 lines(DISGUISED, 5..=6),
                 lines(COMMAND_LINE, 3..=4),
-                lines(COMMAND_LINE, 7..=8),
+                lines(COMMAND_LINE, 7..=9),
             ]
             .concat(),
         ),

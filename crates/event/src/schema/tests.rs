@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{MappingError, Schema};
@@ -316,6 +317,15 @@ fn the_builtin_schema_has_ecs_and_vendor_fields() {
 #[test]
 fn every_row_of_the_table_is_understood() {
     let table = include_str!("../../data/schema.tsv");
+    // A field that no source of the table fills may be filled by sources of our own.
+    let own: BTreeMap<&str, usize> = include_str!("../../data/own.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let columns: Vec<&str> = line.split('\t').collect();
+            (columns[0], columns[2].split(',').count())
+        })
+        .collect();
     let mut sources = 0;
     let mut last = "";
     for line in table.lines().filter(|line| !line.starts_with('#')) {
@@ -330,11 +340,8 @@ fn every_row_of_the_table_is_understood() {
                 let def = Schema::builtin().get(name).unwrap();
                 assert_eq!(def.name, name);
                 assert!(super::kind_of(&def.type_name).is_some(), "{line}");
-                assert_eq!(
-                    def.sources.len(),
-                    columns[2].split(',').filter(|number| !number.is_empty()).count(),
-                    "{line}"
-                );
+                let listed = columns[2].split(',').filter(|number| !number.is_empty()).count();
+                assert_eq!(def.sources.len(), *own.get(name).unwrap_or(&listed), "{line}");
                 assert_eq!(
                     columns[1].contains("keys=") || &*def.type_name == "flattened",
                     def.keys.is_some(),

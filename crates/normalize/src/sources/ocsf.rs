@@ -193,6 +193,8 @@ const DERIVED: &[Derived] = &[
     derived("file.directory", &["file.path"]),
     derived("file.extension", &["file.path"]),
     derived("url.original", &["http_request.url", "url"]),
+    derived("neph.url.decoded", &["http_request.url", "url"]),
+    derived("neph.url.hosts", &["http_request.url", "url"]),
     derived("url.extension", &["http_request.url", "url"]),
     derived("url.fragment", &["http_request.url", "url"]),
     derived("url.port", &["http_request.url", "url"]),

@@ -17,6 +17,8 @@ pub(in crate::sources) const DERIVED: &[Derived] = &[
     derived("http.request.method", &["method"]),
     derived("http.request.body.content", &["body"]),
     derived("url.original", &["request"]),
+    derived("neph.url.decoded", &["request"]),
+    derived("neph.url.hosts", &["request"]),
     derived("url.path", &["request"]),
     derived("url.extension", &["request"]),
     derived("url.fragment", &["request"]),
