@@ -137,7 +137,11 @@ fn clause(lang: Lang, event: &Value) -> String {
     if let Some(request) = request(lang, event) {
         return request;
     }
-    if category("network") {
+    // Changes of networks are of this category too, and connect to nothing.
+    let far = ["destination.ip", "destination.address", "destination.domain"];
+    let is_connection =
+        has(event, "event.type", "connection") || far.iter().any(|field| text(event, field).is_some());
+    if category("network") && is_connection {
         return connection(lang, event);
     }
     call(lang, event)
@@ -368,6 +372,11 @@ mod tests {
                 json!({"event": {"category": "network", "action": "connection_attempted"}, "process": {"name": "curl"},
                     "destination": {"ip": "fd00:ec2::254", "port": 80}}),
                 "`curl` tried to connect to `[fd00:ec2::254]:80`",
+            ),
+            (
+                json!({"event": {"category": ["network", "configuration"], "action": "beta.compute.snapshots.insert"},
+                    "user": {"name": "ann"}, "source": {"ip": "192.0.2.1"}}),
+                "`ann` did `beta.compute.snapshots.insert` from `192.0.2.1`",
             ),
             (
                 json!({"event": {"category": "authentication", "outcome": "failure"}, "user": {"name": "ann"},
