@@ -305,11 +305,15 @@ impl Loader {
         if given && let Some(beside) = texts::beside(path).find(|beside| files::is_file(beside)) {
             self.texts.insert(path.with_extension(""), beside);
         }
+        // Tests belong to rules as texts do; only who names one where rules are wanted is told.
         if rule_tests::is_test_file(path) {
-            return self.ignore(
-                path,
-                "it holds tests of rules; `neph rules test` runs them".into(),
-            );
+            if given {
+                self.ignore(
+                    path,
+                    "it holds tests of rules; `neph rules test` runs them".into(),
+                );
+            }
+            return;
         }
         if Format::of(path).is_none() && !given {
             return self.ignore(

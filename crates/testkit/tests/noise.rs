@@ -9,19 +9,15 @@
     reason = "a test may fail loudly and says what it saw"
 )]
 
+mod shipped;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use neph_engine::{OperatorConfig, Operators, Program};
-use neph_normalize::Joiner;
-use neph_plan::Plan;
-use neph_rules::{Alert, AlertFlow, BUILTIN_LISTS, BUILTIN_RULES, LoadOptions, Rule, Told, load_with};
-use neph_runtime::input::{ReadOptions, Reader};
-use neph_runtime::{RunOptions, detect, prepare};
 use neph_testkit::generate::{DayOptions, day};
 use serde_json::Value;
+use shipped::Pack;
 
 /// Of what goes on all the time, one in so many is looked at.
 const SAMPLED: u64 = 200;
@@ -32,55 +28,6 @@ const DAYS: u32 = 2;
 /// No rule may alert more often in a day, nor all of them together.
 const MOST_OF_A_RULE: usize = 5;
 const MOST: usize = 50;
-
-struct Pack {
-    rules: Vec<Arc<Rule>>,
-    program: Arc<Program>,
-}
-
-impl Pack {
-    /// The shipped rules with the shipped lists, as they come.
-    fn load() -> Self {
-        let options = LoadOptions {
-            lists: vec![BUILTIN_LISTS.into()],
-            ..LoadOptions::default()
-        };
-        let set = load_with(&[BUILTIN_RULES], &options);
-        assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
-        Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
-            program: prepare(set.program),
-        }
-    }
-
-    fn alerts(&self, file: &Path) -> Vec<Alert> {
-        let plans: Vec<&Plan> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
-        let mut operators = Operators::new(&plans, &OperatorConfig::default());
-        let read = ReadOptions {
-            joiner: Joiner::new(None),
-            ..ReadOptions::default()
-        };
-        let mut reader = Reader::new(&[file.to_owned()], read).expect("a file can be read");
-        let mut flow = AlertFlow::new(self.rules.clone(), false);
-        let mut told = Vec::new();
-        let options = RunOptions::default();
-        let run = detect(
-            &mut reader,
-            &self.program,
-            &mut operators,
-            &options,
-            &mut |_| (),
-            &mut |outcome| flow.take(outcome, &mut told),
-        );
-        run.expect("a run goes through");
-        flow.finish(&mut told);
-        let raised = told.into_iter().filter_map(|told| match told {
-            Told::Raised(alert) => Some(alert),
-            Told::Updated(_) | Told::Retracted(_) => None,
-        });
-        raised.collect()
-    }
-}
 
 /// Alerts by the name of their rule.
 type Counts = BTreeMap<String, usize>;
@@ -142,15 +89,8 @@ fn check(name: &str, found: &str) {
 }
 
 fn harmless() -> Option<(PathBuf, Vec<PathBuf>)> {
-    let shared = std::env::var_os("NEPH_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let folder = shared.join("corpora/attacks");
-    let Ok(index) = std::fs::read_to_string(folder.join("index.jsonl")) else {
-        println!("skipped: {} is not there", folder.display());
-        return None;
-    };
+    let folder = shipped::attacks()?;
+    let index = std::fs::read_to_string(folder.join("index.jsonl")).expect("an index");
     let mut files: Vec<PathBuf> = index
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -12,17 +12,15 @@
     reason = "a test may fail loudly and says what it saw"
 )]
 
+mod shipped;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use neph_engine::{OperatorConfig, Operators, Program};
-use neph_normalize::Joiner;
-use neph_plan::Plan;
-use neph_rules::{AlertFlow, BUILTIN_LISTS, BUILTIN_RULES, LoadOptions, Rule, Told, load_with};
-use neph_runtime::input::{ReadOptions, Reader};
-use neph_runtime::{RunOptions, detect, prepare};
+use neph_rules::Rule;
 use serde_json::Value;
+use shipped::Pack;
 
 /// Of the detectable attack cases so many per cent are caught at least.
 const LEAST: usize = 95;
@@ -39,62 +37,12 @@ const EXPLAINED: &[(&str, &str)] = &[
     ),
 ];
 
-struct Pack {
-    rules: Vec<Arc<Rule>>,
-    program: Arc<Program>,
-}
-
-impl Pack {
-    fn load() -> Self {
-        let options = LoadOptions {
-            lists: vec![BUILTIN_LISTS.into()],
-            ..LoadOptions::default()
-        };
-        let set = load_with(&[BUILTIN_RULES], &options);
-        assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
-        Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
-            program: prepare(set.program),
-        }
-    }
-
-    /// The rules that alert on the records of a file.
-    fn alerting(&self, file: &Path) -> Vec<&Rule> {
-        let plans: Vec<&Plan> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
-        let mut operators = Operators::new(&plans, &OperatorConfig::default());
-        let read = ReadOptions {
-            joiner: Joiner::new(None),
-            ..ReadOptions::default()
-        };
-        let mut reader = Reader::new(&[file.to_owned()], read).expect("a case can be read");
-        let mut flow = AlertFlow::new(self.rules.clone(), false);
-        let mut told = Vec::new();
-        // Records without a time count from when they are read, which a run knows.
-        let now = neph_event::parse_date("2026-12-01T12:00:00Z", &[]).expect("a date");
-        let options = RunOptions {
-            clock: neph_normalize::Clock::default().with_now(now),
-            ..RunOptions::default()
-        };
-        let run = detect(
-            &mut reader,
-            &self.program,
-            &mut operators,
-            &options,
-            &mut |_| (),
-            &mut |outcome| flow.take(outcome, &mut told),
-        );
-        run.expect("a run goes through");
-        flow.finish(&mut told);
-        let ids: BTreeSet<&str> = told
-            .iter()
-            .filter_map(|told| match told {
-                Told::Raised(alert) => Some(alert.rule_id.as_str()),
-                Told::Updated(_) | Told::Retracted(_) => None,
-            })
-            .collect();
-        let is_among = |rule: &&Arc<Rule>| ids.contains(rule.id.as_str());
-        self.rules.iter().filter(is_among).map(|rule| &**rule).collect()
-    }
+/// The rules that alert on the records of a file.
+fn alerting<'p>(pack: &'p Pack, file: &Path) -> Vec<&'p Rule> {
+    let alerts = pack.alerts(file);
+    let ids: BTreeSet<&str> = alerts.iter().map(|alert| alert.rule_id.as_str()).collect();
+    let is_among = |rule: &&Arc<Rule>| ids.contains(rule.id.as_str());
+    pack.rules.iter().filter(is_among).map(|rule| &**rule).collect()
 }
 
 /// Whether the alerts of a rule are of a technique.
@@ -115,22 +63,9 @@ fn is_of(rule: &Rule, wanted: &str) -> bool {
     })
 }
 
-fn attacks() -> Option<PathBuf> {
-    let shared = std::env::var_os("NEPH_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let folder = shared.join("corpora/attacks");
-    if !folder.is_dir() {
-        println!("skipped: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 #[test]
 fn attacks_are_caught_and_what_looks_like_them_is_not() {
-    let Some(folder) = attacks() else { return };
+    let Some(folder) = shipped::attacks() else { return };
     let pack = Pack::load();
     let index = std::fs::read_to_string(folder.join("index.jsonl")).expect("an index");
     // By technique, label and kind: cases, and those that raised an alert of the technique.
@@ -144,7 +79,7 @@ fn attacks_are_caught_and_what_looks_like_them_is_not() {
         let text = |key: &str| case[key].as_str().unwrap_or_default();
         let (name, technique) = (text("case"), text("technique"));
         let is_detectable = case["detectable"] != Value::Bool(false);
-        let rules = pack.alerting(&folder.join(text("file")));
+        let rules = alerting(&pack, &folder.join(text("file")));
         let own: Vec<&str> = rules
             .iter()
             .filter(|rule| is_of(rule, technique))

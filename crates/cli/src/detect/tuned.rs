@@ -116,9 +116,10 @@ impl Tuned {
             .iter()
             .filter(|one| one.overlay.is_none() && one.count > 0)
         {
+            let rule = active.rules.iter().find(|rule| rule.id == one.rule_id);
             tuned.lines.push(format!(
                 "rule `{}`: {} suppressed, as it asks for",
-                one.rule_id,
+                rule.map_or(&one.rule_id, |rule| &rule.name),
                 plural(one.count, "alert")
             ));
         }
