@@ -35,6 +35,7 @@ pub(crate) fn registry() -> Registry {
         neph_kql::CODES,
         neph_sigma::CODES,
         neph_rules::CODES,
+        neph_config::CODES,
     ])
 }
 

@@ -2,6 +2,7 @@
 //! in the crates below.
 
 mod completions;
+mod config;
 mod coverage;
 mod demo;
 mod detect;
@@ -51,6 +52,7 @@ enum Command {
     Sources(sources::Args),
     Coverage(coverage::Args),
     Demo(demo::Args),
+    Config(config::Args),
     Explain(explain::Args),
     Completions(completions::Args),
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Sources(args) => sources::run(&args, &terminal),
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
+        Command::Config(args) => config::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(&args),
     };

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "attack", "pack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "diag",
         ],
     ),
+    ("config", &["diag"]),
     ("runtime", ALL),
     ("cli", ALL),
     ("testkit", ALL),
