@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["diag"]),
+    ("store", &["event", "diag"]),
     ("runtime", ALL),
     ("cli", ALL),
     ("testkit", ALL),
