@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["diag"]),
     ("store", &["event", "diag"]),
     ("runtime", ALL),
+    ("ingest", &["runtime", "store", "event", "diag"]),
     ("cli", ALL),
     ("testkit", ALL),
     ("xtask", ALL),

@@ -1,0 +1,288 @@
+//! The one way in: whatever the protocol, records go through here into the log.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use neph_event::Instant;
+use neph_store::{Batch, EventLog, Records, StoreError};
+
+use crate::counts::{Counts, Protocol, Refused};
+use crate::gate::Gate;
+use crate::limits::{InFlight, Limits};
+
+/// Bytes of a block that is handed to the log: what the pipeline takes as one piece of work.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Most characters of a stream's name.
+const LONGEST_STREAM: usize = 200;
+
+/// Where records go. What it has taken is durable.
+pub trait Sink: Send + Sync {
+    /// Takes a batch; blocks until it is durable.
+    ///
+    /// # Errors
+    /// Why nothing of it was taken.
+    fn append(&self, batch: Batch) -> Result<(), StoreError>;
+}
+
+impl Sink for EventLog {
+    fn append(&self, batch: Batch) -> Result<(), StoreError> {
+        EventLog::append(self, batch).map(|_| ())
+    }
+}
+
+/// What all protocols share: the log, who may send, how much, and what came. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sink: Arc<dyn Sink>,
+    gate: Arc<dyn Gate>,
+    limits: Limits,
+    counts: Arc<Counts>,
+    flight: InFlight,
+    streams: Mutex<HashSet<Arc<str>>>,
+}
+
+/// Records of one stream that wait to be appended.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(crate) stream: Arc<str>,
+    pub(crate) records: Records,
+}
+
+impl Gathered {
+    pub(crate) fn new(stream: Arc<str>) -> Self {
+        Self {
+            stream,
+            records: Records {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds a record that is there as a whole.
+    pub(crate) fn add(&mut self, record: &[u8]) {
+        self.records.bytes.extend_from_slice(record);
+        self.end();
+    }
+
+    /// Ends the record whose bytes were written last. Bodies are shorter than what an end can state.
+    pub(crate) fn end(&mut self) {
+        let end = u32::try_from(self.records.bytes.len()).unwrap_or(u32::MAX);
+        self.records.ends.push(end);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.ends.len()
+    }
+}
+
+/// The records of one request by stream.
+pub(crate) struct Gathering<'i> {
+    intake: &'i Intake,
+    protocol: Protocol,
+    gathered: Vec<Gathered>,
+    numbers: HashMap<Arc<str>, usize>,
+    /// What was asked for last, which mostly is asked for again.
+    last: Option<(String, usize)>,
+}
+
+impl<'i> Gathering<'i> {
+    pub(crate) fn new(intake: &'i Intake, protocol: Protocol) -> Self {
+        Self {
+            intake,
+            protocol,
+            gathered: Vec::new(),
+            numbers: HashMap::new(),
+            last: None,
+        }
+    }
+
+    /// The number of the stream of a name.
+    pub(crate) fn number(&mut self, name: &str) -> usize {
+        if let Some((last, number)) = &self.last
+            && last == name
+        {
+            return *number;
+        }
+        let stream = self.intake.stream(self.protocol, name);
+        let number = match self.numbers.get(&stream) {
+            Some(number) => *number,
+            None => {
+                self.gathered.push(Gathered::new(Arc::clone(&stream)));
+                self.numbers.insert(stream, self.gathered.len() - 1);
+                self.gathered.len() - 1
+            }
+        };
+        self.last = Some((name.to_owned(), number));
+        number
+    }
+
+    /// The stream of a number, to add to.
+    pub(crate) fn stream(&mut self, number: usize) -> Option<&mut Gathered> {
+        self.gathered.get_mut(number)
+    }
+
+    /// All streams, in the order of their numbers.
+    pub(crate) fn finish(self) -> Vec<Gathered> {
+        self.gathered
+    }
+}
+
+/// Why records were not appended, in the terms of all protocols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unappended {
+    pub(crate) reason: Refused,
+    pub(crate) message: String,
+}
+
+impl From<StoreError> for Unappended {
+    fn from(error: StoreError) -> Self {
+        let reason = match &error {
+            StoreError::Full { .. } | StoreError::Busy => Refused::Busy,
+            StoreError::Refused { .. } => Refused::TooLong,
+            _ => Refused::Failed,
+        };
+        // Paths of this machine are no business of a client.
+        let message = match reason {
+            Refused::Failed => "the records could not be stored".to_owned(),
+            _ => "no room for more records now".to_owned(),
+        };
+        Self { reason, message }
+    }
+}
+
+impl Intake {
+    /// An intake into `sink`.
+    pub fn new(sink: Arc<dyn Sink>, gate: Arc<dyn Gate>, limits: Limits, counts: Arc<Counts>) -> Self {
+        let flight = InFlight::new(limits.in_flight_bytes);
+        Self {
+            shared: Arc::new(Shared {
+                sink,
+                gate,
+                limits,
+                counts,
+                flight,
+                streams: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The bounds for clients.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// What came in so far.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.shared.counts
+    }
+
+    /// Bytes that are held in memory until they are durable.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.shared.flight
+    }
+
+    pub(crate) fn gate(&self) -> &dyn Gate {
+        &*self.shared.gate
+    }
+
+    /// The stream `PROTOCOL/name`, which is what stands in the log; what cannot be part of a name is replaced.
+    pub(crate) fn stream(&self, protocol: Protocol, name: &str) -> Arc<str> {
+        let known = |letter: char| letter.is_alphanumeric() || "._-:@/=+#~?%".contains(letter);
+        let name = name.chars().take(LONGEST_STREAM);
+        let name: String = name.map(|letter| if known(letter) { letter } else { '_' }).collect();
+        let stream = format!("{}/{name}", protocol.name());
+        let mut streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = streams.get(stream.as_str()) {
+            return Arc::clone(stream);
+        }
+        if streams.len() >= self.shared.limits.streams {
+            return format!("{}/others", protocol.name()).into();
+        }
+        let stream: Arc<str> = stream.into();
+        streams.insert(Arc::clone(&stream));
+        stream
+    }
+
+    /// Appends records; blocks until they are durable. Of what it could not append it tells how many were taken.
+    pub(crate) fn append(&self, gathered: Gathered) -> Result<(), (usize, Unappended)> {
+        let mut taken = 0;
+        for records in blocks(gathered.records) {
+            let count = records.ends.len();
+            let batch = Batch {
+                stream: Arc::clone(&gathered.stream),
+                received: now(),
+                records,
+            };
+            self.shared
+                .sink
+                .append(batch)
+                .map_err(|error| (taken, Unappended::from(error)))?;
+            taken += count;
+        }
+        Ok(())
+    }
+}
+
+/// The present time.
+pub(crate) fn now() -> Instant {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Instant::from_nanos(since.map_or(0, |since| since.as_nanos().try_into().unwrap_or(i128::MAX)))
+}
+
+/// Cuts records into blocks of about [`BLOCK_BYTES`].
+fn blocks(records: Records) -> Vec<Records> {
+    if records.bytes.len() <= BLOCK_BYTES {
+        return if records.ends.is_empty() { Vec::new() } else { vec![records] };
+    }
+    let mut out = Vec::with_capacity(records.bytes.len() / BLOCK_BYTES + 1);
+    let (mut start, mut ends) = (0_u32, Vec::new());
+    for (index, end) in records.ends.iter().enumerate() {
+        ends.push(end - start);
+        let next = records.ends.get(index + 1).copied();
+        let is_last = next.is_none_or(|next| (next - start) as usize > BLOCK_BYTES);
+        if is_last {
+            let bytes = records.bytes.get(start as usize..*end as usize).unwrap_or_default();
+            out.push(Records {
+                bytes: bytes.to_vec(),
+                ends: std::mem::take(&mut ends),
+            });
+            start = *end;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_hold_all_records_in_order() {
+        let mut gathered = Gathered::new("x".into());
+        let lengths = [10, 700_000, 400_000, 5, 3_000_000, 0, 1, 900_000];
+        for (index, length) in lengths.iter().enumerate() {
+            gathered.add(&vec![index as u8; *length]);
+        }
+        let blocks = blocks(gathered.records);
+        let sizes: Vec<usize> = blocks.iter().map(|block| block.ends.len()).collect();
+        assert_eq!(sizes, [2, 2, 1, 3]);
+        let mut found = Vec::new();
+        for block in &blocks {
+            let mut start = 0;
+            for end in &block.ends {
+                found.push(block.bytes[start..*end as usize].to_vec());
+                start = *end as usize;
+            }
+            assert_eq!(start, block.bytes.len());
+        }
+        let expected: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(index, length)| vec![index as u8; *length]).collect();
+        assert_eq!(found, expected);
+    }
+}
