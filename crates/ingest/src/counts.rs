@@ -152,10 +152,12 @@ impl Counter {
     }
 }
 
+type Rows = HashMap<(Protocol, Arc<str>), Arc<Cells>>;
+
 /// All counts since the start.
 #[derive(Debug)]
 pub struct Counts {
-    rows: RwLock<HashMap<(Protocol, Arc<str>), Arc<Cells>>>,
+    rows: RwLock<Rows>,
     most: usize,
 }
 

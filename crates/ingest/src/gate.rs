@@ -7,8 +7,11 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use neph_store::{Database, Role, Token};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::intake::now;
 
 /// Most bytes of an `Authorization` header that are looked at.
 const LONGEST_HEADER: usize = 4096;
@@ -95,6 +98,23 @@ impl Gate for Tokens {
     }
 }
 
+/// The tokens of the store: those with the role `ingest`, and those of administrators.
+impl Gate for Database {
+    fn authenticate(&self, credentials: &Credentials) -> Option<Sender> {
+        let secret = credentials.secret.reveal();
+        let token = Token::parse(secret).or_else(|| {
+            // An API key states the id of its token apart from the secret.
+            let id = credentials.id.as_ref()?;
+            Token::parse(&format!("{id}:{secret}"))
+        })?;
+        // A database that fails lets nobody in.
+        let record = self.verify_token(&token, now()).ok()??;
+        matches!(record.role, Role::Ingest | Role::Admin).then(|| Sender {
+            name: record.name.into(),
+        })
+    }
+}
+
 /// What the headers of a request say of who sends it.
 #[derive(Debug)]
 pub(crate) enum Shown {
@@ -177,7 +197,15 @@ mod tests {
         assert_eq!(read("Splunk abc"), alone("abc"));
         assert_eq!(read("ApiKey aWQ6c2VjcmV0"), pair("id", "secret"));
         assert_eq!(read("Basic ZWxhc3RpYzpwYTpzcw=="), pair("elastic", "pa:ss"));
-        for wrong in ["Bearer", "Bearer ", "abc", "Digest a=b", "Basic ***", "Basic YWJj", "ApiKey /w=="] {
+        for wrong in [
+            "Bearer",
+            "Bearer ",
+            "abc",
+            "Digest a=b",
+            "Basic ***",
+            "Basic YWJj",
+            "ApiKey /w==",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }
@@ -202,7 +230,8 @@ mod tests {
                 certificate: None,
                 peer: None,
             };
-            gate.authenticate(&credentials).map(|sender| sender.name.to_string())
+            gate.authenticate(&credentials)
+                .map(|sender| sender.name.to_string())
         };
         assert_eq!(ask("s1").as_deref(), Some("one"));
         assert_eq!(ask("s2").as_deref(), Some("two"));

@@ -188,7 +188,10 @@ async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -
                 certificate: peer.as_ref().and_then(|peer| peer.certificate.clone()),
                 peer: peer.as_ref().map(|peer| peer.address.ip()),
             };
-            intake.gate().authenticate(&credentials).ok_or("the token is not known")
+            intake
+                .gate()
+                .authenticate(&credentials)
+                .ok_or("the token is not known")
         }
         Shown::Nothing => match plain::token_of_query(dialect, request.uri()) {
             Some(secret) => {
@@ -198,7 +201,10 @@ async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -
                     certificate: peer.as_ref().and_then(|peer| peer.certificate.clone()),
                     peer: peer.as_ref().map(|peer| peer.address.ip()),
                 };
-                intake.gate().authenticate(&credentials).ok_or("the token is not known")
+                intake
+                    .gate()
+                    .authenticate(&credentials)
+                    .ok_or("the token is not known")
             }
             None => Err("a token is required"),
         },
@@ -236,32 +242,48 @@ async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -
                 }
             }
             // Nothing of its body is wanted, and nothing that comes behind it.
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
             response
         }
     }
 }
 
 /// Appends what was gathered of a request, stream by stream, on a thread that may wait for the disk.
-pub(crate) async fn append(intake: &Intake, gathered: Vec<Gathered>, held: Reservation, counter: &Counter) -> Result<(), Refusal> {
+pub(crate) async fn append(
+    intake: &Intake,
+    gathered: Vec<Gathered>,
+    held: Reservation,
+    counter: &Counter,
+) -> Result<(), Refusal> {
     let (intake, counter) = (intake.clone(), counter.clone());
     let mut held = held;
     // Records may be more than the text that they were made of.
-    let bytes = gathered.iter().map(|stream| stream.records.bytes.len()).sum::<usize>();
+    let bytes = gathered
+        .iter()
+        .map(|stream| stream.records.bytes.len())
+        .sum::<usize>();
     if !held.try_grow(bytes) {
         counter.refused(Refused::Busy, gathered.iter().map(Gathered::len).sum());
         return Err(Refusal::busy());
     }
     let appended = tokio::task::spawn_blocking(move || {
         for stream in gathered {
-            let (count, bytes) = (stream.len(), stream.records.bytes.len());
-            match intake.append(stream) {
-                Ok(()) => counter.accepted(count, bytes),
-                Err((taken, unappended)) => {
-                    counter.accepted(taken, 0);
-                    counter.refused(unappended.reason, count - taken);
-                    return Err(unappended);
+            let bytes = stream.records.bytes.len();
+            let mut failed = None;
+            for (count, outcome) in intake.append(stream) {
+                match outcome {
+                    Ok(()) => counter.accepted(count, 0),
+                    Err(unappended) => {
+                        counter.refused(unappended.reason, count);
+                        failed = Some(unappended);
+                    }
                 }
+            }
+            match failed {
+                Some(unappended) => return Err(unappended),
+                None => counter.accepted(0, bytes),
             }
         }
         drop(held);

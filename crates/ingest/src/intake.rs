@@ -1,7 +1,7 @@
 //! The one way in: whatever the protocol, records go through here into the log.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::SystemTime;
 
 use neph_event::Instant;
@@ -17,18 +17,18 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// Most characters of a stream's name.
 const LONGEST_STREAM: usize = 200;
 
+/// What is called when a batch is durable, or was not taken.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// Where records go. What it has taken is durable.
 pub trait Sink: Send + Sync {
-    /// Takes a batch; blocks until it is durable.
-    ///
-    /// # Errors
-    /// Why nothing of it was taken.
-    fn append(&self, batch: Batch) -> Result<(), StoreError>;
+    /// Takes a batch, behind those that it was given before, and calls `done` once it is durable or cannot be.
+    fn append(&self, batch: Batch, done: Done);
 }
 
 impl Sink for EventLog {
-    fn append(&self, batch: Batch) -> Result<(), StoreError> {
-        EventLog::append(self, batch).map(|_| ())
+    fn append(&self, batch: Batch, done: Done) {
+        self.append_then(batch, |appended| done(appended.map(|_| ())));
     }
 }
 
@@ -48,7 +48,7 @@ struct Shared {
 }
 
 /// Records of one stream that wait to be appended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gathered {
     pub(crate) stream: Arc<str>,
     pub(crate) records: Records,
@@ -58,10 +58,7 @@ impl Gathered {
     pub(crate) fn new(stream: Arc<str>) -> Self {
         Self {
             stream,
-            records: Records {
-                bytes: Vec::new(),
-                ends: Vec::new(),
-            },
+            records: Records::default(),
         }
     }
 
@@ -196,7 +193,9 @@ impl Intake {
     pub(crate) fn stream(&self, protocol: Protocol, name: &str) -> Arc<str> {
         let known = |letter: char| letter.is_alphanumeric() || "._-:@/=+#~?%".contains(letter);
         let name = name.chars().take(LONGEST_STREAM);
-        let name: String = name.map(|letter| if known(letter) { letter } else { '_' }).collect();
+        let name: String = name
+            .map(|letter| if known(letter) { letter } else { '_' })
+            .collect();
         let stream = format!("{}/{name}", protocol.name());
         let mut streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = streams.get(stream.as_str()) {
@@ -210,23 +209,28 @@ impl Intake {
         stream
     }
 
-    /// Appends records; blocks until they are durable. Of what it could not append it tells how many were taken.
-    pub(crate) fn append(&self, gathered: Gathered) -> Result<(), (usize, Unappended)> {
-        let mut taken = 0;
+    /// Appends records; blocks until they are durable or were not taken. Tells of each block of them, in order, how many records it
+    /// has and what became of it.
+    pub(crate) fn append(&self, gathered: Gathered) -> Vec<(usize, Result<(), Unappended>)> {
+        let mut waiting = Vec::new();
         for records in blocks(gathered.records) {
-            let count = records.ends.len();
+            let count = records.len();
             let batch = Batch {
                 stream: Arc::clone(&gathered.stream),
                 received: now(),
                 records,
             };
-            self.shared
-                .sink
-                .append(batch)
-                .map_err(|error| (taken, Unappended::from(error)))?;
-            taken += count;
+            let (sender, receiver) = mpsc::sync_channel(1);
+            // Who waits cannot go away.
+            let done: Done = Box::new(move |appended| drop(sender.send(appended)));
+            self.shared.sink.append(batch, done);
+            waiting.push((count, receiver));
         }
-        Ok(())
+        let outcomes = waiting.into_iter().map(|(count, receiver)| {
+            let appended = receiver.recv().unwrap_or(Err(StoreError::Busy));
+            (count, appended.map_err(Unappended::from))
+        });
+        outcomes.collect()
     }
 }
 
@@ -239,7 +243,11 @@ pub(crate) fn now() -> Instant {
 /// Cuts records into blocks of about [`BLOCK_BYTES`].
 fn blocks(records: Records) -> Vec<Records> {
     if records.bytes.len() <= BLOCK_BYTES {
-        return if records.ends.is_empty() { Vec::new() } else { vec![records] };
+        return if records.ends.is_empty() {
+            Vec::new()
+        } else {
+            vec![records]
+        };
     }
     let mut out = Vec::with_capacity(records.bytes.len() / BLOCK_BYTES + 1);
     let (mut start, mut ends) = (0_u32, Vec::new());
@@ -248,7 +256,10 @@ fn blocks(records: Records) -> Vec<Records> {
         let next = records.ends.get(index + 1).copied();
         let is_last = next.is_none_or(|next| (next - start) as usize > BLOCK_BYTES);
         if is_last {
-            let bytes = records.bytes.get(start as usize..*end as usize).unwrap_or_default();
+            let bytes = records
+                .bytes
+                .get(start as usize..*end as usize)
+                .unwrap_or_default();
             out.push(Records {
                 bytes: bytes.to_vec(),
                 ends: std::mem::take(&mut ends),
@@ -282,7 +293,11 @@ mod tests {
             }
             assert_eq!(start, block.bytes.len());
         }
-        let expected: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(index, length)| vec![index as u8; *length]).collect();
+        let expected: Vec<Vec<u8>> = lengths
+            .iter()
+            .enumerate()
+            .map(|(index, length)| vec![index as u8; *length])
+            .collect();
         assert_eq!(found, expected);
     }
 }

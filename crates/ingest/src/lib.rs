@@ -27,6 +27,6 @@ pub mod syslog;
 pub use counts::{Counts, Protocol, Refused, Row};
 pub use gate::{Credentials, Gate, Secret, Sender, Tokens};
 pub use http::{Peer, router};
-pub use intake::{Intake, Sink};
+pub use intake::{Done, Intake, Sink};
 pub use limits::{InFlight, Limits};
 pub use listener::{Shutdown, Stopper, TlsError, TlsFiles, serve, shutdown};

@@ -82,7 +82,9 @@ pub struct InFlight {
 impl InFlight {
     /// So many bytes, rounded up.
     pub fn new(bytes: usize) -> Self {
-        let units = bytes.div_ceil(UNIT).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let units = bytes
+            .div_ceil(UNIT)
+            .clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Self {
             free: Arc::new(Semaphore::new(units)),
             units,
@@ -171,7 +173,10 @@ mod tests {
         drop(first);
         assert_eq!(flight.bytes(), 4 << 10);
         drop(second);
-        assert!(flight.nothing().try_grow(usize::MAX), "what is too long may come alone");
+        assert!(
+            flight.nothing().try_grow(usize::MAX),
+            "what is too long may come alone"
+        );
         assert_eq!(flight.bytes(), 0);
     }
 }

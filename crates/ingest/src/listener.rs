@@ -131,7 +131,9 @@ impl TlsFiles {
             }
         };
         let chain = certificates(&self.certificate, "the certificate")?;
-        let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&error))?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| unusable(&error))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -229,7 +231,10 @@ pub(crate) async fn handshake(
     stream: TcpStream,
     limits: &Limits,
 ) -> Option<(tokio_rustls::server::TlsStream<TcpStream>, Option<Arc<str>>)> {
-    let stream = timeout(limits.handshake_time, tls.accept(stream)).await.ok()?.ok()?;
+    let stream = timeout(limits.handshake_time, tls.accept(stream))
+        .await
+        .ok()?
+        .ok()?;
     let (_, connection) = stream.get_ref();
     let shown = connection.peer_certificates().and_then(|chain| chain.first());
     let certificate = shown.map(|certificate| fingerprint(certificate));
@@ -239,7 +244,9 @@ pub(crate) async fn handshake(
 fn fingerprint(certificate: &[u8]) -> Arc<str> {
     let digest = Sha256::digest(certificate);
     let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    let text: String = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect();
+    let text: String = digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect();
     text.into()
 }
 
@@ -292,7 +299,10 @@ pub async fn serve(
     }
     drop((listener, open));
     // An error says that all have ended.
-    let _ = timeout(LAST_REQUESTS, async { while all_closed.changed().await.is_ok() {} }).await;
+    let _ = timeout(LAST_REQUESTS, async {
+        while all_closed.changed().await.is_ok() {}
+    })
+    .await;
     Ok(())
 }
 

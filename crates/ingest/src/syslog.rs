@@ -66,7 +66,9 @@ impl Allowed {
 
 /// The counts of an address.
 fn counter(intake: &Intake, address: IpAddr) -> Counter {
-    intake.counts().of(Protocol::Syslog, &Arc::from(address.to_canonical().to_string()))
+    intake
+        .counts()
+        .of(Protocol::Syslog, &Arc::from(address.to_canonical().to_string()))
 }
 
 /// Takes messages over TCP, with TLS or without, until it is time to stop.
@@ -151,7 +153,8 @@ impl Stream {
                 _ => break,
             };
             self.counter.bytes(length);
-            self.buffer.extend_from_slice(piece.get(..length).unwrap_or_default());
+            self.buffer
+                .extend_from_slice(piece.get(..length).unwrap_or_default());
             tokio::select! {
                 () = shutdown.wanted() => break,
                 () = reservation.wait_for(self.buffer.len()) => {}
@@ -215,41 +218,34 @@ impl Stream {
 
 /// Appends what was gathered. What cannot be stored is tried again until the service stops, and is lost then.
 async fn store(intake: &Intake, gathered: Vec<Gathered>, counter: &Counter, shutdown: &mut Shutdown) -> bool {
-    for stream in gathered {
-        let mut left = stream.len();
-        let mut records = stream.records;
-        while left > 0 {
-            let (bytes, batch) = (records.bytes.len(), records.clone());
-            let (intake, name) = (intake.clone(), Arc::clone(&stream.stream));
-            let appended = tokio::task::spawn_blocking(move || {
-                let records = batch;
-                intake.append(Gathered { stream: name, records })
-            });
-            match appended.await {
-                Ok(Ok(())) => {
-                    counter.accepted(left, bytes);
-                    left = 0;
+    for mut stream in gathered {
+        while stream.len() > 0 {
+            let task = {
+                let (intake, stream) = (intake.clone(), stream.clone());
+                tokio::task::spawn_blocking(move || intake.append(stream))
+            };
+            let Ok(outcomes) = task.await else {
+                counter.refused(Refused::Dropped, stream.len());
+                return false;
+            };
+            let (mut left, mut all) = (Gathered::new(Arc::clone(&stream.stream)), stream.records.iter());
+            for (count, outcome) in outcomes {
+                let records = all.by_ref().take(count);
+                match outcome.map_err(|unappended| unappended.reason) {
+                    Ok(()) => counter.accepted(count, records.map(<[u8]>::len).sum()),
+                    Err(Refused::TooLong) => counter.refused(Refused::TooLong, records.count()),
+                    Err(_) => records.for_each(|record| left.add(record)),
                 }
-                Ok(Err((taken, unappended))) => {
-                    counter.accepted(taken, 0);
-                    left -= taken;
-                    records = behind(records, taken);
-                    if unappended.reason == Refused::TooLong {
-                        counter.refused(Refused::TooLong, left);
-                        left = 0;
-                        continue;
+            }
+            drop(all);
+            stream = left;
+            if stream.len() > 0 {
+                tokio::select! {
+                    () = shutdown.wanted() => {
+                        counter.refused(Refused::Dropped, stream.len());
+                        return false;
                     }
-                    tokio::select! {
-                        () = shutdown.wanted() => {
-                            counter.refused(Refused::Dropped, left);
-                            return false;
-                        }
-                        () = tokio::time::sleep(TRY_AGAIN) => {}
-                    }
-                }
-                Err(_) => {
-                    counter.refused(Refused::Dropped, left);
-                    return false;
+                    () = tokio::time::sleep(TRY_AGAIN) => {}
                 }
             }
         }
@@ -257,20 +253,16 @@ async fn store(intake: &Intake, gathered: Vec<Gathered>, counter: &Counter, shut
     true
 }
 
-/// The records behind the first `taken` ones.
-fn behind(records: neph_store::Records, taken: usize) -> neph_store::Records {
-    let start = taken.checked_sub(1).and_then(|last| records.ends.get(last)).copied().unwrap_or(0);
-    neph_store::Records {
-        bytes: records.bytes.get(start as usize..).unwrap_or_default().to_vec(),
-        ends: records.ends.iter().skip(taken).map(|end| end - start).collect(),
-    }
-}
-
 /// Takes messages over UDP, one a datagram, until it is time to stop.
 ///
 /// # Errors
 /// If the socket cannot be set up.
-pub async fn udp(socket: UdpSocket, allowed: Allowed, intake: Intake, mut shutdown: Shutdown) -> io::Result<()> {
+pub async fn udp(
+    socket: UdpSocket,
+    allowed: Allowed,
+    intake: Intake,
+    mut shutdown: Shutdown,
+) -> io::Result<()> {
     // The system gives what it allows.
     let _ = SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER);
     let (sender, mut batches) = tokio::sync::mpsc::channel::<(Vec<Gathered>, Reservation)>(WAITING_BATCHES);

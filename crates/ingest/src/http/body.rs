@@ -173,7 +173,8 @@ impl Unpacked {
             Self::Deflate(decoder) => decoder.finish(),
             Self::Zstd(decoder) => Ok(decoder.out),
         };
-        let limited = limited.map_err(|_| Refusal::malformed("the body cannot be decompressed".to_owned()))?;
+        let limited =
+            limited.map_err(|_| Refusal::malformed("the body cannot be decompressed".to_owned()))?;
         Ok(Whole {
             bytes: limited.out,
             reservation: limited.reservation,
@@ -202,14 +203,24 @@ async fn pieces(
     counter: &Counter,
 ) -> Result<Whole, Refusal> {
     let limits: &Limits = intake.limits();
-    let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let stated = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if stated.is_some_and(|stated| stated > limits.body_bytes) {
-        return Err(Refusal::too_long(format!("the body is longer than {} bytes", limits.body_bytes)));
+        return Err(Refusal::too_long(format!(
+            "the body is longer than {} bytes",
+            limits.body_bytes
+        )));
     }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encoding = encodings.next().map_or(Ok(""), |value| value.to_str()).unwrap_or("?");
+    let encoding = encodings
+        .next()
+        .map_or(Ok(""), |value| value.to_str())
+        .unwrap_or("?");
     if encodings.next().is_some() {
-        return Err(Refusal::unsupported_encoding("a body may be encoded once only".to_owned()));
+        return Err(Refusal::unsupported_encoding(
+            "a body may be encoded once only".to_owned(),
+        ));
     }
     let limited = Limited {
         out: Vec::new(),

@@ -17,7 +17,7 @@ use neph_event::EventId;
 
 use super::{Admitted, Dialect, Refusal, body, elastic, quoted};
 use crate::counts::{Counter, Protocol, Refused};
-use crate::intake::{Gathered, Gathering, Intake, Unappended};
+use crate::intake::{Gathered, Gathering, Intake};
 use filter::Filter;
 use split::{Action, Fault, Item};
 
@@ -32,7 +32,11 @@ pub(super) fn routes() -> Router<Intake> {
         .route("/{index}/_create/{id}", put(creation).post(creation))
 }
 
-async fn bulk(State(intake): State<Intake>, Extension(sender): Extension<Admitted>, request: Request) -> Response {
+async fn bulk(
+    State(intake): State<Intake>,
+    Extension(sender): Extension<Admitted>,
+    request: Request,
+) -> Response {
     answer_bulk(intake, sender, None, request).await
 }
 
@@ -70,7 +74,7 @@ async fn answer_bulk(intake: Intake, sender: Admitted, index: Option<String>, re
             Refusal::malformed(message)
         })?;
         let outcomes = append(&intake, gathered, &counter);
-        Ok(answer_items(&items, &outcomes, &filter, began.elapsed(), &counter))
+        Ok(answer_items(&items, outcomes, &filter, began.elapsed(), &counter))
     });
     match answered.await {
         Ok(Ok(text)) => elastic::answer(&parts.headers, StatusCode::OK, text),
@@ -120,20 +124,24 @@ fn put_hit(gathered: &mut Gathered, item: &Item<'_>, document: &[u8]) {
     gathered.end();
 }
 
-/// Appends each stream; what became of each, in their order.
-fn append(intake: &Intake, gathered: Vec<Gathered>, counter: &Counter) -> Vec<(usize, Option<Unappended>)> {
+/// What became of the blocks of a stream, in order: how many records each has, and why it was not taken if it was not.
+type Outcomes = Vec<(usize, Option<Refused>)>;
+
+/// Appends each stream.
+fn append(intake: &Intake, gathered: Vec<Gathered>, counter: &Counter) -> Vec<Outcomes> {
     let appended = gathered.into_iter().map(|stream| {
-        let (count, bytes) = (stream.len(), stream.records.bytes.len());
-        match intake.append(stream) {
-            Ok(()) => {
-                counter.accepted(count, bytes);
-                (count, None)
-            }
-            Err((taken, unappended)) => {
-                counter.accepted(taken, 0);
-                (taken, Some(unappended))
-            }
-        }
+        let (records, bytes) = (stream.len(), stream.records.bytes.len());
+        let outcomes = intake.append(stream).into_iter();
+        let outcomes: Outcomes = outcomes
+            .map(|(count, appended)| (count, appended.err().map(|error| error.reason)))
+            .collect();
+        let taken: usize = outcomes
+            .iter()
+            .filter(|(_, refused)| refused.is_none())
+            .map(|(count, _)| count)
+            .sum();
+        counter.accepted(taken, if taken == records { bytes } else { 0 });
+        outcomes
     });
     appended.collect()
 }
@@ -176,26 +184,30 @@ impl Wanted {
 /// The answer, and the counts of what was refused.
 fn answer_items(
     all: &[(Item<'_>, usize)],
-    outcomes: &[(usize, Option<Unappended>)],
+    outcomes: Vec<Outcomes>,
     filter: &Filter,
     took: std::time::Duration,
     counter: &Counter,
 ) -> String {
     let actions = [Action::Index, Action::Create, Action::Update, Action::Delete];
     let wanted = actions.map(|action| Wanted::new(filter, action));
-    let mut left: Vec<usize> = outcomes.iter().map(|(taken, _)| *taken).collect();
+    // For each stream what becomes of its next record.
+    let mut outcomes: Vec<_> = outcomes
+        .into_iter()
+        .map(|blocks| {
+            blocks
+                .into_iter()
+                .flat_map(|(count, refused)| std::iter::repeat_n(refused, count))
+        })
+        .collect();
     let (mut items, mut has_errors) = (String::with_capacity(all.len() * 48), false);
     for (item, stream) in all {
-        let fault = match (item.document, left.get_mut(*stream)) {
-            (Err(fault), _) => Some(fault),
-            // Of a stream, the first so many were taken.
-            (Ok(_), Some(left)) if *left > 0 => {
-                *left -= 1;
-                None
-            }
-            (Ok(_), _) => match outcomes.get(*stream).and_then(|(_, unappended)| unappended.as_ref()) {
-                Some(unappended) if unappended.reason == Refused::Busy => Some(Fault::Busy),
-                Some(unappended) if unappended.reason == Refused::TooLong => Some(Fault::TooLong),
+        let fault = match item.document {
+            Err(fault) => Some(fault),
+            Ok(_) => match outcomes.get_mut(*stream).and_then(Iterator::next) {
+                Some(None) => None,
+                Some(Some(Refused::Busy)) => Some(Fault::Busy),
+                Some(Some(Refused::TooLong)) => Some(Fault::TooLong),
                 _ => Some(Fault::Failed),
             },
         };
@@ -256,7 +268,14 @@ fn put_item(out: &mut String, item: &Item<'_>, fault: Option<Fault>, wanted: Wan
                 put("_version", "1");
             }
             if wanted.result {
-                put("result", if item.action == Action::Update { "\"updated\"" } else { "\"created\"" });
+                put(
+                    "result",
+                    if item.action == Action::Update {
+                        "\"updated\""
+                    } else {
+                        "\"created\""
+                    },
+                );
             }
             if wanted.shards {
                 put("_shards", "{\"total\":1,\"successful\":1,\"failed\":0}");
@@ -266,7 +285,14 @@ fn put_item(out: &mut String, item: &Item<'_>, fault: Option<Fault>, wanted: Wan
                 put("_primary_term", "1");
             }
             if wanted.status {
-                put("status", if item.action == Action::Update { "200" } else { "201" });
+                put(
+                    "status",
+                    if item.action == Action::Update {
+                        "200"
+                    } else {
+                        "201"
+                    },
+                );
             }
         }
         Some(fault) => {
@@ -311,12 +337,24 @@ impl Fault {
     fn told(self) -> (StatusCode, &'static str, &'static str) {
         let bad = StatusCode::BAD_REQUEST;
         match self {
-            Self::NotAnObject => (bad, "document_parsing_exception", "the document is no JSON object, or too deep"),
+            Self::NotAnObject => (
+                bad,
+                "document_parsing_exception",
+                "the document is no JSON object, or too deep",
+            ),
             Self::TooLong => (bad, "document_parsing_exception", "the document is too long"),
             Self::NoIndex => (bad, "action_request_validation_exception", "index is missing"),
             Self::IndexName => (bad, "invalid_index_name_exception", "invalid index name"),
-            Self::LongId => (bad, "illegal_argument_exception", "the id is too long, it must be no longer than 512 bytes"),
-            Self::NoDocument => (bad, "illegal_argument_exception", "an update without a document is not supported"),
+            Self::LongId => (
+                bad,
+                "illegal_argument_exception",
+                "the id is too long, it must be no longer than 512 bytes",
+            ),
+            Self::NoDocument => (
+                bad,
+                "illegal_argument_exception",
+                "an update without a document is not supported",
+            ),
             Self::Delete => (bad, "illegal_argument_exception", "records are not deleted"),
             Self::Busy => (
                 StatusCode::TOO_MANY_REQUESTS,
@@ -385,9 +423,13 @@ async fn answer_document(
         return refuse(Refusal::too_long("the document is too long".to_owned()));
     }
     if !crate::json::is_object(document) || id.as_ref().is_some_and(|id| id.len() > 512) {
-        return refuse(Refusal::malformed("the document is no JSON object, or its id is too long".to_owned()));
+        return refuse(Refusal::malformed(
+            "the document is no JSON object, or its id is too long".to_owned(),
+        ));
     }
-    let shown = id.clone().unwrap_or_else(|| EventId::of_bytes(document).as_str().to_owned());
+    let shown = id
+        .clone()
+        .unwrap_or_else(|| EventId::of_bytes(document).as_str().to_owned());
     let mut gathered = Gathered::new(intake.stream(Protocol::Bulk, split::lasting_name(&index)));
     let item = Item {
         action,

@@ -62,10 +62,17 @@ pub(super) fn routes() -> Router<Intake> {
 /// speak to what they expect.
 pub(super) fn answer(headers: &HeaderMap, status: StatusCode, body: impl Into<Body>) -> Response {
     const VENDOR: &str = "application/vnd.elasticsearch+json";
-    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media = match accepted.split(',').find(|media| media.trim().starts_with(VENDOR)) {
-        Some(media) if media.contains("compatible-with=8") => "application/vnd.elasticsearch+json;compatible-with=8",
-        Some(media) if media.contains("compatible-with=7") => "application/vnd.elasticsearch+json;compatible-with=7",
+        Some(media) if media.contains("compatible-with=8") => {
+            "application/vnd.elasticsearch+json;compatible-with=8"
+        }
+        Some(media) if media.contains("compatible-with=7") => {
+            "application/vnd.elasticsearch+json;compatible-with=7"
+        }
         Some(_) => "application/vnd.elasticsearch+json;compatible-with=9",
         None => "application/json",
     };
@@ -125,7 +132,9 @@ async fn health(headers: HeaderMap) -> Response {
 }
 
 async fn state(headers: HeaderMap) -> Response {
-    let text = format!("{{\"cluster_name\":\"{CLUSTER}\",\"cluster_uuid\":\"{CLUSTER_ID}\",\"version\":1,\"state_uuid\":\"{CLUSTER_ID}\"}}");
+    let text = format!(
+        "{{\"cluster_name\":\"{CLUSTER}\",\"cluster_uuid\":\"{CLUSTER_ID}\",\"version\":1,\"state_uuid\":\"{CLUSTER_ID}\"}}"
+    );
     answer(&headers, StatusCode::OK, text)
 }
 

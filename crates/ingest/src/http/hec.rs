@@ -17,13 +17,12 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use memchr::memchr_iter;
-use sonic_rs::JsonValueTrait as _;
 
 use super::plain::parameter;
 use super::{Admitted, Dialect, Refusal, answer_json, body, quoted};
 use crate::counts::{Protocol, Refused};
 use crate::intake::{Gathering, Intake, now};
-use crate::json;
+use crate::json::{self, Json};
 
 /// Most acknowledgements that one request may ask for.
 const MOST_ACKS: usize = 100_000;
@@ -102,7 +101,8 @@ fn channel(headers: &HeaderMap, uri: &Uri) -> Result<Option<String>, Code> {
         Some(Err(_)) => return Err(BAD_CHANNEL),
         None => parameter(uri, "channel"),
     };
-    let is_guid = |text: &str| text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_guid =
+        |text: &str| text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     match channel {
         Some(channel) if !is_guid(&channel) => Err(BAD_CHANNEL),
         channel => Ok(channel),
@@ -135,7 +135,14 @@ impl Metadata {
     }
 
     fn is_empty(&self) -> bool {
-        let texts = [&self.time, &self.host, &self.source, &self.sourcetype, &self.index, &self.fields];
+        let texts = [
+            &self.time,
+            &self.host,
+            &self.source,
+            &self.sourcetype,
+            &self.index,
+            &self.fields,
+        ];
         texts.iter().all(|text| text.is_none())
     }
 
@@ -174,7 +181,11 @@ impl Metadata {
 fn time(text: &str) -> Option<String> {
     let seconds: f64 = text.trim().parse().ok()?;
     // What is beyond the year 9999 is in milliseconds.
-    let millis = if seconds.abs() > 253_402_300_799.0 { seconds } else { seconds * 1000.0 };
+    let millis = if seconds.abs() > 253_402_300_799.0 {
+        seconds
+    } else {
+        seconds * 1000.0
+    };
     let instant = neph_event::Instant::from_millis(millis.round() as i64);
     (millis.is_finite() && millis.abs() < 253_402_300_799_999.0).then(|| instant.to_string())
 }
@@ -205,29 +216,29 @@ impl<'i> Events<'i> {
 
     /// Takes objects apart, each into the stream of its kind.
     fn take(&mut self, body: &[u8]) -> Result<(), Code> {
-        let text = body.trim_ascii();
-        if text.starts_with(b"[") {
-            if json::value(text).is_none() {
-                return Err(BAD_DATA);
+        match json::value(body).filter(|body| body.is_array()) {
+            Some(array) => {
+                for element in array.elements() {
+                    self.take_one(element)?;
+                }
             }
-            for value in sonic_rs::to_array_iter(text) {
-                let object = value.ok().filter(|value| value.is_object()).and_then(|value| json::raw(&value));
-                self.take_one(object.ok_or(BAD_DATA)?)?;
-            }
-        } else {
-            for object in json::objects(text) {
-                self.take_one(object.map_err(|_| BAD_DATA)?)?;
+            None => {
+                for object in json::objects(body) {
+                    self.take_one(object.map_err(|_| BAD_DATA)?)?;
+                }
             }
         }
         if self.count == 0 { Err(NO_DATA) } else { Ok(()) }
     }
 
-    fn take_one(&mut self, object: &[u8]) -> Result<(), Code> {
+    fn take_one(&mut self, object: Json<'_>) -> Result<(), Code> {
+        if !object.is_object() {
+            return Err(BAD_DATA);
+        }
         let mut metadata = Metadata::of_query(self.uri);
         let mut event = None;
-        for member in sonic_rs::to_object_iter(object) {
-            let (key, value) = member.map_err(|_| BAD_DATA)?;
-            let text = || json::text(&value).map(Cow::into_owned);
+        for (key, value) in object.members() {
+            let text = || value.text().map(Cow::into_owned);
             match &*key {
                 "event" if !value.is_null() => event = Some(value),
                 "time" => metadata.time = text().and_then(|text| time(&text)),
@@ -236,19 +247,16 @@ impl<'i> Events<'i> {
                 "sourcetype" => metadata.sourcetype = text(),
                 "index" => metadata.index = text(),
                 "fields" if value.is_object() => {
-                    metadata.fields = json::raw(&value).map(|raw| String::from_utf8_lossy(raw).into_owned());
+                    metadata.fields = Some(String::from_utf8_lossy(value.raw()).into_owned());
                 }
                 _ => {}
             }
         }
         let event = event.ok_or(NO_EVENT)?;
-        let is_bare = metadata.is_empty() && (event.is_object() || event.is_str());
-        if event.is_str() {
-            let text = json::text(&event).ok_or(BAD_DATA)?;
-            self.put(&metadata, text.as_bytes(), is_bare)
-        } else {
-            self.put(&metadata, json::raw(&event).ok_or(BAD_DATA)?, is_bare)
-        }
+        let is_bare = metadata.is_empty() && (event.is_object() || event.is_string());
+        let text = if event.is_string() { event.text() } else { None };
+        let text = text.as_ref().map_or(event.raw(), |text| text.as_bytes());
+        self.put(&metadata, text, is_bare)
     }
 
     /// Takes lines.
@@ -270,8 +278,12 @@ impl<'i> Events<'i> {
         if event.trim_ascii().is_empty() {
             return Err(BLANK_EVENT);
         }
-        let number = self.gathering.number(metadata.sourcetype.as_deref().unwrap_or(self.sender));
-        let Some(stream) = self.gathering.stream(number) else { return Ok(()) };
+        let number = self
+            .gathering
+            .number(metadata.sourcetype.as_deref().unwrap_or(self.sender));
+        let Some(stream) = self.gathering.stream(number) else {
+            return Ok(());
+        };
         let before = stream.records.bytes.len();
         if is_bare {
             stream.add(event);
@@ -282,7 +294,11 @@ impl<'i> Events<'i> {
             stream.add(record.as_bytes());
         }
         let length = stream.records.bytes.len() - before;
-        self.room = self.room.checked_sub(length).filter(|_| length <= self.longest).ok_or(TOO_LONG)?;
+        self.room = self
+            .room
+            .checked_sub(length)
+            .filter(|_| length <= self.longest)
+            .ok_or(TOO_LONG)?;
         self.count += 1;
         Ok(())
     }
@@ -341,7 +357,11 @@ async fn health() -> Response {
     HEALTHY.answer()
 }
 
-async fn acknowledged(State(intake): State<Intake>, Extension(sender): Extension<Admitted>, request: Request) -> Response {
+async fn acknowledged(
+    State(intake): State<Intake>,
+    Extension(sender): Extension<Admitted>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     match channel(&parts.headers, &parts.uri) {
         Ok(Some(_)) => {}

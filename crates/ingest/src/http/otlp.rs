@@ -12,12 +12,11 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use sonic_rs::{JsonValueTrait as _, LazyValue};
 
 use super::{Admitted, Dialect, Refusal, answer_json, body, quoted};
 use crate::counts::{Protocol, Refused};
 use crate::intake::{Gathered, Intake};
-use crate::json;
+use crate::json::{self, Json};
 
 /// What stands around log records is at most so many times as long as they are.
 const MOST_AROUND: usize = 4;
@@ -28,8 +27,15 @@ pub(super) fn routes() -> Router<Intake> {
 
 /// Whether a request is of JSON; otherwise it is of Protocol Buffers.
 fn is_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    media.is_some_and(|media| media.trim_start().to_ascii_lowercase().starts_with("application/json"))
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    media.is_some_and(|media| {
+        media
+            .trim_start()
+            .to_ascii_lowercase()
+            .starts_with("application/json")
+    })
 }
 
 fn answer_protobuf(status: StatusCode, message: Vec<u8>) -> Response {
@@ -58,7 +64,11 @@ pub(super) fn refused(headers: &HeaderMap, refusal: &Refusal) -> Response {
     answer_protobuf(refusal.status, message)
 }
 
-async fn logs(State(intake): State<Intake>, Extension(sender): Extension<Admitted>, request: Request) -> Response {
+async fn logs(
+    State(intake): State<Intake>,
+    Extension(sender): Extension<Admitted>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let refuse = |refusal: Refusal| {
         sender.counter.refused(refusal.reason, 1);
@@ -80,11 +90,19 @@ async fn logs(State(intake): State<Intake>, Extension(sender): Extension<Admitte
         records.take_protobuf(&whole.bytes).ok()
     };
     if taken.is_none() {
-        return refuse(Refusal::malformed("the body is no `ExportLogsServiceRequest`".to_owned()));
+        return refuse(Refusal::malformed(
+            "the body is no `ExportLogsServiceRequest`".to_owned(),
+        ));
     }
     let refused = records.refused;
     sender.counter.refused(Refused::TooLong, refused);
-    let appended = super::append(&intake, vec![records.gathered], whole.reservation, &sender.counter).await;
+    let appended = super::append(
+        &intake,
+        vec![records.gathered],
+        whole.reservation,
+        &sender.counter,
+    )
+    .await;
     if let Err(refusal) = appended {
         return Dialect::Otlp.refuse(&parts.headers, &refusal);
     }
@@ -94,7 +112,9 @@ async fn logs(State(intake): State<Intake>, Extension(sender): Extension<Admitte
         (true, 0) => answer_json(StatusCode::OK, "{}"),
         (true, refused) => answer_json(
             StatusCode::OK,
-            format!("{{\"partialSuccess\":{{\"rejectedLogRecords\":\"{refused}\",\"errorMessage\":\"{message}\"}}}}"),
+            format!(
+                "{{\"partialSuccess\":{{\"rejectedLogRecords\":\"{refused}\",\"errorMessage\":\"{message}\"}}}}"
+            ),
         ),
         (false, 0) => answer_protobuf(StatusCode::OK, Vec::new()),
         (false, refused) => {
@@ -192,42 +212,42 @@ impl Records {
     }
 
     fn take_json(&mut self, request: &[u8]) -> Option<()> {
-        let request = json::value(request)?;
-        for resource in list(&request, &["resourceLogs", "resource_logs"]) {
-            let source = object(&resource, "resource");
-            for scope in list(&resource, &["scopeLogs", "scope_logs", "instrumentationLibraryLogs"]) {
-                let scope_source = object(&scope, "scope");
+        let request = json::value(request).filter(|request| request.is_object())?;
+        for resource in list(request, &["resourceLogs", "resource_logs"]) {
+            let source = object(resource, "resource");
+            for scope in list(
+                resource,
+                &["scopeLogs", "scope_logs", "instrumentationLibraryLogs"],
+            ) {
                 let mut open = Open {
-                    resource: &source,
-                    scope: &scope_source,
+                    resource: source,
+                    scope: object(scope, "scope"),
                     text: String::new(),
                     count: 0,
                 };
-                for log in list(&scope, &["logRecords", "log_records", "logs"]) {
-                    match json::raw(&log).and_then(|raw| std::str::from_utf8(raw).ok()) {
-                        Some(record) if log.is_object() => self.add(&mut open, record),
+                for log in list(scope, &["logRecords", "log_records", "logs"]) {
+                    match std::str::from_utf8(log.raw()) {
+                        Ok(record) if log.is_object() => self.add(&mut open, record),
                         _ => self.refused += 1,
                     }
                 }
                 self.close(&mut open);
             }
         }
-        request.is_object().then_some(())
+        Some(())
     }
 }
 
 /// The elements of the first of these members that there is.
-fn list<'a>(value: &LazyValue<'a>, keys: &[&str]) -> Vec<LazyValue<'a>> {
-    let found = value.clone().into_object_iter().and_then(|members| {
-        let mut members = members.filter_map(Result::ok);
-        members.find(|(key, _)| keys.contains(&&**key)).map(|(_, value)| value)
-    });
-    let elements = found.and_then(LazyValue::into_array_iter);
-    elements.map(|elements| elements.filter_map(Result::ok).collect()).unwrap_or_default()
+fn list<'a>(value: Json<'a>, keys: &[&str]) -> impl Iterator<Item = Json<'a>> + use<'a> {
+    let found = value.members().find(|(key, _)| keys.contains(&&**key));
+    found.into_iter().flat_map(|(_, list)| list.elements())
 }
 
 /// The text of a member that is an object.
-fn object(value: &LazyValue<'_>, key: &str) -> String {
-    let found = value.get(key).filter(|value| value.is_object());
-    found.map_or("{}".to_owned(), |value| value.as_raw_cow().into_owned())
+fn object<'a>(value: Json<'a>, key: &str) -> &'a str {
+    let found = value.member(key).filter(|value| value.is_object());
+    found
+        .and_then(|value| std::str::from_utf8(value.raw()).ok())
+        .unwrap_or("{}")
 }

@@ -10,13 +10,12 @@ use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::post;
 use memchr::memchr_iter;
-use sonic_rs::JsonValueTrait as _;
 
 use super::{Admitted, Dialect, Refusal, answer_json, body, quoted};
 use crate::counts::{Protocol, Refused};
 use crate::gate::Secret;
 use crate::intake::{Gathered, Intake};
-use crate::json;
+use crate::json::{self, Json};
 
 /// Most faults that an answer names.
 const MOST_TOLD: usize = 10;
@@ -47,7 +46,11 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
     Some(value.into_owned()).filter(|value| !value.is_empty())
 }
 
-async fn ingest(State(intake): State<Intake>, Extension(sender): Extension<Admitted>, request: Request) -> Response {
+async fn ingest(
+    State(intake): State<Intake>,
+    Extension(sender): Extension<Admitted>,
+    request: Request,
+) -> Response {
     let source = parameter(request.uri(), "source");
     answer(intake, sender, source, request).await
 }
@@ -103,7 +106,11 @@ async fn answer(intake: Intake, sender: Admitted, source: Option<String>, reques
     if let Err(refusal) = super::append(&intake, gathered, whole.reservation, &sender.counter).await {
         return Dialect::Plain.refuse(&parts.headers, &refusal);
     }
-    let status = if accepted == 0 && refused > 0 { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let status = if accepted == 0 && refused > 0 {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    };
     let text = format!(
         "{{\"accepted\":{accepted},\"refused\":{refused},\"errors\":[{}]}}",
         told.join(",")
@@ -134,16 +141,18 @@ impl Taking {
         let text = body.trim_ascii();
         match text.first() {
             None => {}
-            Some(b'[') if text.ends_with(b"]") && json::value(text).is_some() => self.array(text),
-            Some(b'{') if json::is_object(text) => match event_list(text) {
+            Some(b'[' | b'{') if let Some(value) = json::value(text) => match event_list(value) {
+                _ if value.is_array() => self.array(value),
                 Some(items) => self.array(items),
                 None => self.object(text),
             },
             Some(b'{') if !first_line_is_object(text) => {
                 for object in json::objects(text) {
                     match object {
-                        Ok(object) => self.object(object),
-                        Err(_) => self.fault(Refused::Malformed, "no JSON object; nothing behind it was read"),
+                        Ok(object) => self.object(object.raw()),
+                        Err(_) => {
+                            self.fault(Refused::Malformed, "no JSON object; nothing behind it was read")
+                        }
                     }
                 }
             }
@@ -151,11 +160,12 @@ impl Taking {
         }
     }
 
-    fn array(&mut self, text: &[u8]) {
-        for value in sonic_rs::to_array_iter(text) {
-            match value.ok().filter(|value| value.is_object()).and_then(|value| json::raw(&value)) {
-                Some(object) => self.object(object),
-                None => self.fault(Refused::Malformed, "no JSON object"),
+    fn array(&mut self, array: Json<'_>) {
+        for element in array.elements() {
+            if element.is_object() {
+                self.object(element.raw());
+            } else {
+                self.fault(Refused::Malformed, "no JSON object");
             }
         }
     }
@@ -193,7 +203,15 @@ impl Taking {
     }
 
     fn counted(&self) -> [(Refused, usize); 2] {
-        let of = |reason| (reason, self.faults.iter().filter(|(_, found, _)| *found == reason).count());
+        let of = |reason| {
+            (
+                reason,
+                self.faults
+                    .iter()
+                    .filter(|(_, found, _)| *found == reason)
+                    .count(),
+            )
+        };
         [of(Refused::Malformed), of(Refused::TooLong)]
     }
 }
@@ -205,16 +223,11 @@ fn first_line_is_object(text: &[u8]) -> bool {
 
 /// The events of what the webhook of a Kubernetes API server sends.
 /// <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/#audit-k8s-io-v1-EventList>
-fn event_list(text: &[u8]) -> Option<&[u8]> {
-    let (mut is_list, mut items) = (false, None);
-    for (key, value) in sonic_rs::to_object_iter(text).flatten() {
-        match &*key {
-            "kind" => is_list = value.as_str() == Some("EventList"),
-            "items" if value.is_array() => items = json::raw(&value),
-            _ => {}
-        }
-    }
-    items.filter(|_| is_list)
+fn event_list(value: Json<'_>) -> Option<Json<'_>> {
+    let kind = value.member("kind")?.text()?;
+    value
+        .member("items")
+        .filter(|items| kind == "EventList" && items.is_array())
 }
 
 #[cfg(test)]
@@ -237,7 +250,10 @@ mod tests {
             start = *end as usize;
             record
         });
-        (taken.collect(), gathering.faults.iter().map(|(record, ..)| *record).collect())
+        (
+            taken.collect(),
+            gathering.faults.iter().map(|(record, ..)| *record).collect(),
+        )
     }
 
     fn check(body: &str, records: &[&str], faults: &[usize]) {
@@ -251,10 +267,22 @@ mod tests {
         check("", &[], &[]);
         check(" \n\n", &[], &[]);
         check("{\n \"a\": 1\n}\n", &["{\n \"a\": 1\n}"], &[]);
-        check("{\"a\":1}\r\n{\"b\":\n{\"c\":2}\n", &["{\"a\":1}", "{\"c\":2}"], &[2]);
-        check("{\"a\":\n1}{\"b\":2}\n{\"c\":3} x", &["{\"a\":\n1}", "{\"b\":2}", "{\"c\":3}"], &[4]);
+        check(
+            "{\"a\":1}\r\n{\"b\":\n{\"c\":2}\n",
+            &["{\"a\":1}", "{\"c\":2}"],
+            &[2],
+        );
+        check(
+            "{\"a\":\n1}{\"b\":2}\n{\"c\":3} x",
+            &["{\"a\":\n1}", "{\"b\":2}", "{\"c\":3}"],
+            &[4],
+        );
         check("[{\"a\":1}, 2, {\"b\":[3]}]", &["{\"a\":1}", "{\"b\":[3]}"], &[2]);
-        check("[2026] a line\nand another\n", &["[2026] a line", "and another"], &[]);
+        check(
+            "[2026] a line\nand another\n",
+            &["[2026] a line", "and another"],
+            &[],
+        );
         check("\u{feff}plain\n", &["plain"], &[]);
         check(
             "{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"items\":[{\"auditID\":\"1\"},{\"auditID\":\"2\"}]}",

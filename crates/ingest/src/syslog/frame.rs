@@ -52,7 +52,11 @@ impl Framing {
             Skip::Nothing => {}
             Skip::Bytes(left) => {
                 let skipped = left.min(buffer.len());
-                self.skipping = if skipped == left { Skip::Nothing } else { Skip::Bytes(left - skipped) };
+                self.skipping = if skipped == left {
+                    Skip::Nothing
+                } else {
+                    Skip::Bytes(left - skipped)
+                };
                 return Some((None, skipped));
             }
             Skip::ToLineEnd => {
@@ -78,7 +82,9 @@ impl Framing {
             Some(b' ') | None => return Some((Some(Cut::Malformed), buffer.len())),
             Some(_) => return self.delimited(buffer),
         }
-        let number = buffer.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok());
+        let number = buffer
+            .get(..digits)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         let Some(length) = number.and_then(|number| number.parse::<usize>().ok()) else {
             return Some((Some(Cut::Malformed), buffer.len()));
         };
@@ -119,7 +125,9 @@ impl Framing {
 
 /// A message without the line end that some put behind it whatever the framing.
 pub(crate) fn trimmed(message: &[u8]) -> &[u8] {
-    let end = message.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
+    let end = message
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0));
     message.get(..end.map_or(0, |end| end + 1)).unwrap_or_default()
 }
 
@@ -135,7 +143,9 @@ mod tests {
                 buffer.extend_from_slice(piece);
                 while let Some((cut, used)) = framing.cut(&buffer) {
                     match cut {
-                        Some(Cut::Message(message)) => out.push(String::from_utf8_lossy(message).into_owned()),
+                        Some(Cut::Message(message)) => {
+                            out.push(String::from_utf8_lossy(message).into_owned())
+                        }
                         Some(Cut::TooLong) => out.push("too long".to_owned()),
                         Some(Cut::Malformed) => {
                             out.push("malformed".to_owned());
@@ -159,15 +169,21 @@ mod tests {
 
     #[test]
     fn both_framings_and_their_mixture() {
-        assert_eq!(cut("<1>a\n<1>b\r\n\n<1>c\0<1>d", 10), ["<1>a", "<1>b", "<1>c", "left <1>d"]);
-        assert_eq!(cut("5 <1>ab6 <1>a\nb4 <1>c<1>d\n", 10), ["<1>ab", "<1>a\nb", "<1>c", "<1>d"]);
+        assert_eq!(
+            cut("<1>a\n<1>b\r\n\n<1>c\0<1>d", 10),
+            ["<1>a", "<1>b", "<1>c", "left <1>d"]
+        );
+        assert_eq!(
+            cut("5 <1>ab6 <1>a\nb4 <1>c<1>d\n", 10),
+            ["<1>ab", "<1>a\nb", "<1>c", "<1>d"]
+        );
         assert_eq!(cut("2026 was long\n5 <1>a\n", 20), ["2026 was long", "<1>a"]);
         assert_eq!(cut("12", 10), ["left 12"]);
     }
 
     #[test]
     fn long_and_wrong_ones() {
-        assert_eq!(cut("12 <1>34567890124 <1>x", 10), ["too long", "<1>x"]);
+        assert_eq!(cut("12 <1>3456789014 <1>x", 10), ["too long", "<1>x"]);
         assert_eq!(cut("<1>4567890123\n<1>b\n", 10), ["too long", "<1>b"]);
         assert_eq!(cut("<1>456789\n<1>b\n", 10), ["<1>456789", "<1>b"]);
         assert_eq!(cut("99999999999999999999 <1>x\n", 10), ["malformed"]);

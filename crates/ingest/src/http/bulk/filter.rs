@@ -43,10 +43,13 @@ fn fits(pattern: &[&str], path: &[&str]) -> bool {
         return true;
     };
     if *first == "**" {
-        return pattern_rest.is_empty() || (0..path.len()).any(|skipped| fits(pattern_rest, path.get(skipped..).unwrap_or_default()));
+        return pattern_rest.is_empty()
+            || (0..path.len()).any(|skipped| fits(pattern_rest, path.get(skipped..).unwrap_or_default()));
     }
     match path.split_first() {
-        Some((part, path_rest)) => is_like(first.as_bytes(), part.as_bytes()) && fits(pattern_rest, path_rest),
+        Some((part, path_rest)) => {
+            is_like(first.as_bytes(), part.as_bytes()) && fits(pattern_rest, path_rest)
+        }
         None => false,
     }
 }
@@ -77,17 +80,31 @@ mod tests {
     fn paths_are_chosen() {
         let wanted = |filter: &str| {
             let filter = Filter::new(filter);
-            let paths = ["took", "errors", "items.index._id", "items.index.status", "items.index.error.type"];
-            let wanted = paths.into_iter().filter(|path| filter.wants(&path.split('.').collect::<Vec<_>>()));
+            let paths = [
+                "took",
+                "errors",
+                "items.index._id",
+                "items.index.status",
+                "items.index.error.type",
+            ];
+            let wanted = paths
+                .into_iter()
+                .filter(|path| filter.wants(&path.split('.').collect::<Vec<_>>()));
             wanted.collect::<Vec<_>>().join(" ")
         };
         assert_eq!(
             wanted("errors,items.*.error,items.*.status"),
             "errors items.index.status items.index.error.type"
         );
-        assert_eq!(wanted("-took,-items.*._id"), "errors items.index.status items.index.error.type");
+        assert_eq!(
+            wanted("-took,-items.*._id"),
+            "errors items.index.status items.index.error.type"
+        );
         assert_eq!(wanted("**.status"), "items.index.status");
-        assert_eq!(wanted("items"), "items.index._id items.index.status items.index.error.type");
+        assert_eq!(
+            wanted("items"),
+            "items.index._id items.index.status items.index.error.type"
+        );
         assert_eq!(wanted("items.ind*.err*"), "items.index.error.type");
         assert_eq!(wanted("nothing"), "");
         assert_eq!(wanted(" "), wanted("*"));

@@ -5,9 +5,8 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
-use sonic_rs::JsonValueTrait as _;
 
-use crate::json;
+use crate::json::{self, Json};
 
 /// Most items of one body: what is remembered of each item may be longer than the item.
 pub(crate) const MOST_ITEMS: usize = 500_000;
@@ -83,7 +82,11 @@ struct ActionLine<'a> {
 }
 
 /// Takes a body apart. `index` is that of the path; documents longer than `longest` are refused.
-pub(crate) fn items<'a>(body: &'a [u8], index: Option<&'a str>, longest: usize) -> Result<Vec<Item<'a>>, Malformed> {
+pub(crate) fn items<'a>(
+    body: &'a [u8],
+    index: Option<&'a str>,
+    longest: usize,
+) -> Result<Vec<Item<'a>>, Malformed> {
     let mut out = Vec::new();
     let mut lines = Lines { rest: body, line: 0 };
     // Most clients write the same action line again and again.
@@ -93,7 +96,10 @@ pub(crate) fn items<'a>(body: &'a [u8], index: Option<&'a str>, longest: usize) 
             continue;
         }
         let number = lines.line;
-        let malformed = |message| Malformed { line: number, message };
+        let malformed = |message| Malformed {
+            line: number,
+            message,
+        };
         let action = match &last {
             Some((text, action)) if *text == line => action.clone(),
             _ => {
@@ -148,23 +154,22 @@ impl<'a> Lines<'a> {
 }
 
 fn action_line(line: &[u8]) -> Option<ActionLine<'_>> {
-    if line.len() > 64 << 10 || json::is_too_deep(line) {
-        return None;
-    }
-    let mut members = sonic_rs::to_object_iter(line);
-    let (name, value) = members.next()?.ok()?;
-    let action = Action::of(&name)?;
+    let mut members = json::value(line)?.members();
+    let (name, value) = members.next()?;
+    let action = Action::of(&name).filter(|_| value.is_object())?;
     let (mut index, mut id) = (None, None);
-    for member in value.into_object_iter()? {
-        let (key, value) = member.ok()?;
+    for (key, value) in value.members() {
         match &*key {
-            "_index" => index = json::text(&value),
-            "_id" => id = json::text(&value),
+            "_index" => index = value.text(),
+            "_id" => id = value.text(),
             _ => {}
         }
     }
     // A second action in the same object would have no document.
-    members.next().is_none().then_some(ActionLine { action, index, id })
+    members
+        .next()
+        .is_none()
+        .then_some(ActionLine { action, index, id })
 }
 
 /// The record of an item.
@@ -172,28 +177,27 @@ fn document_of(action: Action, line: &[u8], longest: usize) -> Result<&[u8], Fau
     if line.len() > longest {
         return Err(Fault::TooLong);
     }
-    if !json::is_object(line) {
-        return Err(Fault::NotAnObject);
-    }
+    let object = json::value(line)
+        .filter(|value| value.is_object())
+        .ok_or(Fault::NotAnObject)?;
     if action != Action::Update {
-        return Ok(line);
+        return Ok(object.raw());
     }
-    let mut document = None;
-    for (key, value) in sonic_rs::to_object_iter(line).flatten() {
-        match &*key {
-            "doc" if value.is_object() => document = json::raw(&value),
-            "upsert" if value.is_object() && document.is_none() => document = json::raw(&value),
-            _ => {}
-        }
-    }
-    document.ok_or(Fault::NoDocument)
+    let document = object.member("doc").or_else(|| object.member("upsert"));
+    document
+        .filter(|document| document.is_object())
+        .map(Json::raw)
+        .ok_or(Fault::NoDocument)
 }
 
 /// Whether a name can be that of an index.
 /// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create>
 pub(crate) fn is_index_name(name: &str) -> bool {
     let wrong = |letter: char| {
-        letter.is_uppercase() || letter.is_control() || letter.is_whitespace() || "\\/*?\"<>|,#:".contains(letter)
+        letter.is_uppercase()
+            || letter.is_control()
+            || letter.is_whitespace()
+            || "\\/*?\"<>|,#:".contains(letter)
     };
     !name.is_empty()
         && name.len() <= 255
@@ -205,7 +209,8 @@ pub(crate) fn is_index_name(name: &str) -> bool {
 
 /// The part of an index's name that stays the same while indices roll over: without `-2026.11.22` and `-000001`.
 pub(crate) fn lasting_name(index: &str) -> &str {
-    let is_number = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_part = |text: &str| {
         let mut parts = text.split('.');
         let date = parts.next().is_some_and(|year| is_number(year, 4))
@@ -230,8 +235,16 @@ mod tests {
     fn split(body: &str) -> Result<Vec<String>, Malformed> {
         let items = items(body.as_bytes(), Some("path"), 100)?;
         let shown = items.iter().map(|item| {
-            let document = item.document.map(|document| String::from_utf8_lossy(document).into_owned());
-            format!("{} {} {:?} {:?}", item.action.name(), item.index, item.id.as_deref(), document)
+            let document = item
+                .document
+                .map(|document| String::from_utf8_lossy(document).into_owned());
+            format!(
+                "{} {} {:?} {:?}",
+                item.action.name(),
+                item.index,
+                item.id.as_deref(),
+                document
+            )
         });
         Ok(shown.collect())
     }
@@ -287,10 +300,17 @@ mod tests {
 
     #[test]
     fn names_of_indices() {
-        for right in ["logs-system.auth-default", "filebeat-8.17.0-2026.11.22", ".ds-logs", "журнал"] {
+        for right in [
+            "logs-system.auth-default",
+            "filebeat-8.17.0-2026.11.22",
+            ".ds-logs",
+            "журнал",
+        ] {
             assert!(is_index_name(right), "{right}");
         }
-        for wrong in ["", ".", "..", "../x", "a/b", "_all", "-a", "A", "a b", "a*", "a\n", "a\\b", "<x>", "c:d"] {
+        for wrong in [
+            "", ".", "..", "../x", "a/b", "_all", "-a", "A", "a b", "a*", "a\n", "a\\b", "<x>", "c:d",
+        ] {
             assert!(!is_index_name(wrong), "{wrong}");
         }
         for (index, name) in [

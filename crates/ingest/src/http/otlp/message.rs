@@ -12,8 +12,11 @@ use super::wire::{NoMessage, Value, fields};
 /// Depth of values in values beyond which a message is refused.
 const DEEPEST: usize = 20;
 
+/// A message that stands once in another, and those that are repeated beside it.
+pub(super) type Parts<'a> = (Option<&'a [u8]>, Vec<&'a [u8]>);
+
 /// The messages in the field `wanted` of a message, and the last one in `beside`.
-pub(super) fn parts<'a>(message: &'a [u8], beside: u64, wanted: u64) -> Result<(Option<&'a [u8]>, Vec<&'a [u8]>), NoMessage> {
+pub(super) fn parts(message: &[u8], beside: u64, wanted: u64) -> Result<Parts<'_>, NoMessage> {
     let (mut other, mut found) = (None, Vec::new());
     for field in fields(message) {
         match field? {
@@ -173,7 +176,13 @@ fn any_value(message: &[u8], out: &mut String, depth: usize) -> Result<(), NoMes
             if number.is_finite() {
                 object.shown("doubleValue", serde_json::Value::from(number));
             } else {
-                let name = if number.is_nan() { "NaN" } else if number > 0.0 { "Infinity" } else { "-Infinity" };
+                let name = if number.is_nan() {
+                    "NaN"
+                } else if number > 0.0 {
+                    "Infinity"
+                } else {
+                    "-Infinity"
+                };
                 object.text("doubleValue", name.as_bytes());
             }
         }

@@ -109,7 +109,11 @@ mod tests {
         let read: Result<Vec<_>, _> = fields(&message).collect();
         assert_eq!(
             read.unwrap(),
-            [(1, Value::Number(u64::MAX)), (2, Value::Bytes(b"abc")), (3, Value::Number(0))]
+            [
+                (1, Value::Number(u64::MAX)),
+                (2, Value::Bytes(b"abc")),
+                (3, Value::Number(0))
+            ]
         );
         for cut in 1..message.len() {
             let read: Vec<_> = fields(&message[..cut]).collect();
