@@ -198,7 +198,7 @@ impl Database {
     }
 }
 
-fn processed(db: &Connection) -> Result<Offset, StoreError> {
+pub(crate) fn processed(db: &Connection) -> Result<Offset, StoreError> {
     let mut statement = db.prepare_cached("SELECT value FROM facts WHERE name = 'processed'")?;
     let mut rows = statement.query([])?;
     Ok(match rows.next()? {

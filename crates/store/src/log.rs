@@ -6,15 +6,31 @@
 //! Appending hands blocks to one thread, which writes all that wait and syncs once for all of them; meanwhile more gather. So
 //! one caller waits for one sync, and a thousand callers share it.
 
+mod blocks;
+mod frame;
+mod index;
+mod open;
+mod retention;
+mod segment;
+mod shared;
+mod writer;
+
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use neph_event::Instant;
 
+use self::frame::BlockInfo;
+use self::shared::Handle;
+use self::writer::Writer;
+use crate::database::to_nanos;
 use crate::{GapReason, StoreError};
+
+pub use blocks::Blocks;
+pub(crate) use open::{open, open_read_only};
 
 /// A place in the log: the number of bytes of records before it, since the log began. A block without records counts as one
 /// byte, so that no two blocks have the same offset. Offsets are never used twice, also after a loss.
@@ -175,12 +191,13 @@ pub struct StreamCount {
     pub bytes: u64,
 }
 
-/// The log.
-pub struct EventLog {}
-
-const UNBUILT: StoreError = StoreError::ReadOnly {
-    why: "the log is not built",
-};
+/// The log. Dropping it writes what still waits.
+pub struct EventLog {
+    shared: Handle,
+    /// `None` when opened to be read.
+    writer: Option<Writer>,
+    limits: Limits,
+}
 
 impl EventLog {
     /// Appends a batch and waits until it is durable. Compresses on the calling thread. Many callers share one sync.
@@ -191,57 +208,124 @@ impl EventLog {
     /// [`StoreError::Io`]. After an error nothing of the batch was acknowledged; it may be sent again.
     pub fn append(&self, batch: Batch) -> Result<Offset, StoreError> {
         let (sender, receiver) = crossbeam_channel::bounded(1);
-        self.append_then(batch, move |result| {
+        self.hand_over(batch, false, move |result| {
+            // Who no longer waits needs no answer.
             sender.send(result).ok();
         });
-        receiver.recv().unwrap_or(Err(UNBUILT))
+        receiver.recv().unwrap_or(Err(CLOSED))
     }
 
-    /// The same without waiting: `done` is called with the answer, from the log's thread, and must be quick. Where too much
-    /// waits already it is called at once with [`StoreError::Busy`]. Made for asynchronous callers.
-    pub fn append_then(&self, _batch: Batch, done: impl FnOnce(Result<Offset, StoreError>) + Send + 'static) {
-        done(Err(UNBUILT));
+    /// The same without waiting for the disk: `done` is called with the answer, from the log's thread, and must be quick. Where
+    /// too much waits already it is called at once with [`StoreError::Busy`]. Made for asynchronous callers.
+    pub fn append_then(&self, batch: Batch, done: impl FnOnce(Result<Offset, StoreError>) + Send + 'static) {
+        self.hand_over(batch, true, done);
+    }
+
+    fn hand_over(
+        &self,
+        batch: Batch,
+        now: bool,
+        done: impl FnOnce(Result<Offset, StoreError>) + Send + 'static,
+    ) {
+        let Some(writer) = &self.writer else {
+            return done(Err(StoreError::ReadOnly {
+                why: "it was opened to be read",
+            }));
+        };
+        match checked(&batch) {
+            Ok(info) => writer.append(info, batch.records, now, Box::new(done)),
+            Err(why) => done(Err(StoreError::Refused { why })),
+        }
     }
 
     /// Blocks from an offset on; an offset inside a block begins with that block. Ends at the end of the log, and goes on when
-    /// more was appended: see [`Blocks::wait`].
-    pub fn blocks(&self, _from: Offset) -> Blocks {
-        Blocks {}
+    /// more was appended: see [`Blocks::wait`]. Before [`EventLog::begin`] there is a gap.
+    pub fn blocks(&self, from: Offset) -> Blocks {
+        Blocks::new(self.shared.clone(), from)
     }
 
     /// Blocks that may hold events of these times and streams, up to the end that the log has now. Whole stretches of which
-    /// it is known that they hold none are not read; a block may still hold others.
-    pub fn blocks_between(&self, _times: Range<Instant>, _streams: Option<&[&str]>) -> Blocks {
-        Blocks {}
+    /// it is known that they hold none are not read; a block of other times may still come, one of another stream not.
+    pub fn blocks_between(&self, times: Range<Instant>, streams: Option<&[&str]>) -> Blocks {
+        let streams = streams.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let times = to_nanos(times.start)..to_nanos(times.end);
+        Blocks::search(self.shared.clone(), times, streams)
     }
 
-    /// Notes the least and greatest event time of a block, so that searches can leave it out. To be called in order; `None` if
-    /// no event of it has a time, then it is found by when it was received.
-    pub fn note_times(&self, _block: Range<Offset>, _times: Option<(Instant, Instant)>) {}
+    /// Notes the least and greatest event time of a block, so that searches can leave it out. To be called in the order of the
+    /// blocks; what was left out is never left out by searches. `None` if no event of it has a time; then it is found by when
+    /// it was received. Has only a part of its events a time, the time of receipt belongs to the two.
+    pub fn note_times(&self, block: Range<Offset>, times: Option<(Instant, Instant)>) {
+        self.shared.note(&block, times);
+    }
+
+    /// Writes what was noted of event times beside the segments. Done as well when a segment is full, when retention runs, and
+    /// when the log is dropped; what a crash loses of it makes searches slower, not wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] and [`StoreError::Io`].
+    pub fn save_indexes(&self) -> Result<(), StoreError> {
+        match self.shared.read_only {
+            true => Ok(()),
+            false => self.shared.save_indexes(),
+        }
+    }
 
     /// Where the oldest block begins.
     pub fn begin(&self) -> Offset {
-        0
+        let state = self.shared.state();
+        state.segments.front().map_or(state.end, |first| first.begin)
     }
 
-    /// Behind the newest durable block.
+    /// Behind the newest durable block. Opened to be read: as of the last look at the folder, which [`Blocks::wait`] and
+    /// [`EventLog::refresh`] take.
     pub fn end(&self) -> Offset {
-        0
+        self.shared.state().end
+    }
+
+    /// Opened to be read: looks at what another process wrote since.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        match self.shared.read_only {
+            true => self.shared.refresh(),
+            false => Ok(()),
+        }
     }
 
     /// Bytes on disk.
     pub fn stored_bytes(&self) -> u64 {
-        0
+        self.shared
+            .state()
+            .segments
+            .iter()
+            .map(|segment| segment.length)
+            .sum()
     }
 
     /// When the oldest block that is kept was received.
     pub fn oldest(&self) -> Option<Instant> {
-        None
+        self.shared.oldest()
+    }
+
+    /// The limits that it was opened with.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Bytes that the disk has left, if the system tells.
+    pub fn free_bytes(&self) -> Option<u64> {
+        writer::free_bytes(&self.shared.folder)
     }
 
     /// A channel that holds a message after every append since it was last read: for those who wait for several things.
     pub fn subscribe(&self) -> Receiver<()> {
-        crossbeam_channel::bounded(1).1
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        self.shared.subscribe(sender);
+        receiver
     }
 
     /// Records of each stream between two offsets, by whole blocks.
@@ -249,43 +333,55 @@ impl EventLog {
     /// # Errors
     ///
     /// The log cannot be read.
-    pub fn counts(&self, _offsets: Range<Offset>) -> Result<Vec<StreamCount>, StoreError> {
-        Err(UNBUILT)
+    pub fn counts(&self, offsets: Range<Offset>) -> Result<Vec<StreamCount>, StoreError> {
+        self.shared.counts(&offsets)
     }
 }
 
-/// Blocks in order. After an `Err` of [`StoreError::Gap`] it goes on behind the gap; after any other error it tries the same
-/// place again. `None` means that the end is reached for now.
-pub struct Blocks {}
-
-impl Blocks {
-    /// Waits until there is more, at most so long; `true` if there is.
-    pub fn wait(&mut self, _timeout: Duration) -> bool {
-        false
-    }
-
-    /// The offset of the next block.
-    pub fn offset(&self) -> Offset {
-        0
+impl Drop for EventLog {
+    fn drop(&mut self) {
+        // First all is written, then the index of all.
+        if self.writer.take().is_some() {
+            self.shared.save_indexes().ok();
+        }
     }
 }
 
-impl Iterator for Blocks {
-    type Item = Result<Block, StoreError>;
+const CLOSED: StoreError = StoreError::ReadOnly {
+    why: "the event log is closing",
+};
 
-    fn next(&mut self) -> Option<Self::Item> {
-        None
+/// What a batch is, or why it is refused.
+fn checked(batch: &Batch) -> Result<BlockInfo, String> {
+    let Records { bytes, ends } = &batch.records;
+    let taken = bytes.len().saturating_add(frame::lengths_size(&batch.records));
+    if taken > frame::MAX_BATCH {
+        return Err(format!(
+            "{} records of {} bytes are more than the {} bytes that fit",
+            ends.len(),
+            bytes.len(),
+            frame::MAX_BATCH
+        ));
     }
+    let rising = ends.is_sorted();
+    let last = ends.last().map_or(0, |end| *end as usize);
+    if !rising || last != bytes.len() {
+        return Err("the ends of its records do not fit its bytes".to_owned());
+    }
+    Ok(BlockInfo {
+        stream: shortened(&batch.stream),
+        received: batch.received,
+        records: u32::try_from(ends.len()).unwrap_or(u32::MAX),
+        bytes: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+    })
 }
 
-pub(crate) fn open_read_only(_folder: &Path) -> Result<EventLog, StoreError> {
-    Ok(EventLog {})
-}
-
-pub(crate) fn open(
-    _folder: &Path,
-    _limits: &Limits,
-    _at_least: Offset,
-) -> Result<(EventLog, LogRecovery), StoreError> {
-    Ok((EventLog {}, LogRecovery::default()))
+fn shortened(stream: &Arc<str>) -> Arc<str> {
+    match stream.len() <= frame::MAX_STREAM {
+        true => stream.clone(),
+        false => {
+            let end = stream.floor_char_boundary(frame::MAX_STREAM);
+            stream.get(..end).unwrap_or_default().into()
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::log::{EventLog, Limits, LogRecovery};
+use crate::log::{EventLog, Limits, LogRecovery, Offset};
 use crate::{Database, Removed, Snapshots, StoreError, log};
 use neph_event::Instant;
 
@@ -91,13 +91,20 @@ impl Store {
     }
 
     /// Removes segments of the event log that are past their time or for which there is no room, never one that holds
-    /// anything from `needed` on. What they held stays counted for the ledger.
+    /// anything from `needed` on or that was not processed. What they held stays counted for the ledger.
     ///
     /// # Errors
     ///
     /// [`StoreError::Io`] and [`StoreError::Database`].
-    pub fn retain(&self, needed: crate::Offset, now: Instant) -> Result<Removed, StoreError> {
-        let _ = (needed, now);
-        Ok(Removed::default())
+    pub fn retain(&self, needed: Offset, now: Instant) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        let needed = needed.min(self.db.processed()?);
+        while let Some((segment, counts)) = self.log.removable(needed, now)? {
+            self.db.note_removed(segment, counts)?;
+            self.log.remove(segment, &mut removed)?;
+        }
+        removed.begin = self.log.begin();
+        self.log.save_indexes()?;
+        Ok(removed)
     }
 }

@@ -1,5 +1,6 @@
 //! Rows of the ledger, losses, back-fills, and what is added up of them.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use neph_event::Instant;
@@ -7,7 +8,7 @@ use rusqlite::{Connection, Row};
 
 use super::{Backfill, BackfillState, Balance, Interval, LedgerRow, LossRow, nanos_of_minute};
 use crate::database::{from_nanos, offset_from_sql, offset_to_sql, to_nanos};
-use crate::log::{EventLog, Offset};
+use crate::log::{EventLog, Offset, StreamCount};
 use crate::{Database, StoreError};
 
 /// Adds rows of blocks that were not counted yet.
@@ -203,9 +204,64 @@ impl Database {
     ///
     /// The database failed, or the log cannot be read.
     pub fn balance(&self, log: &EventLog) -> Result<Vec<Balance>, StoreError> {
-        let _ = log;
-        Ok(Vec::new())
+        // First the ledger, then the log: what is processed meanwhile was in the log before.
+        let mut balances: BTreeMap<String, Balance> = BTreeMap::new();
+        let (begin, end) = (log.begin(), log.end());
+        let processed = self.read(|db| {
+            let processed = crate::database::processed(db)?;
+            let mut statement = db.prepare_cached(
+                "SELECT stream, sum(evaluated), sum(refused), sum(dropped) FROM ledger GROUP BY stream",
+            )?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let balance = balance_of(&mut balances, &row.get::<_, String>(0)?);
+                balance.evaluated = count_from_sql(row, 1)?;
+                balance.refused = count_from_sql(row, 2)?;
+                balance.dropped = count_from_sql(row, 3)?;
+            }
+            // A segment that is noted as removed and is still there is counted where it is.
+            let mut statement = db.prepare_cached(
+                "SELECT stream, sum(records) FROM removed WHERE segment < ?1 GROUP BY stream",
+            )?;
+            let mut rows = statement.query([offset_to_sql(begin)])?;
+            while let Some(row) = rows.next()? {
+                balance_of(&mut balances, &row.get::<_, String>(0)?).received = count_from_sql(row, 1)?;
+            }
+            Ok(processed)
+        })?;
+        let end = end.max(processed);
+        for count in log.counts(begin..end)? {
+            balance_of(&mut balances, &count.stream).received += count.records;
+        }
+        for count in log.counts(processed..end)? {
+            balance_of(&mut balances, &count.stream).pending += count.records;
+        }
+        Ok(balances.into_values().collect())
     }
+
+    /// Notes what a segment held that is about to be removed.
+    pub(crate) fn note_removed(&self, segment: Offset, counts: Vec<StreamCount>) -> Result<(), StoreError> {
+        self.write(move |db| {
+            let mut statement =
+                db.prepare_cached("INSERT OR REPLACE INTO removed VALUES (?1, ?2, ?3, ?4)")?;
+            for count in counts {
+                statement.execute((
+                    offset_to_sql(segment),
+                    &count.stream,
+                    count_to_sql(count.records),
+                    count_to_sql(count.bytes),
+                ))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn balance_of<'a>(balances: &'a mut BTreeMap<String, Balance>, stream: &str) -> &'a mut Balance {
+    balances.entry(stream.to_owned()).or_insert_with(|| Balance {
+        stream: stream.to_owned(),
+        ..Balance::default()
+    })
 }
 
 pub(super) fn backfills(db: &Connection, limit: u32) -> Result<Vec<Backfill>, StoreError> {
