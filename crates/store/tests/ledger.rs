@@ -1,0 +1,411 @@
+//! The ledger: everything adds up, and what was not watched is told.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lints know test functions only, not what these call"
+)]
+
+use std::time::Duration;
+
+use neph_event::Instant;
+use neph_store::{
+    Backfill, BackfillState, Batch, Commit, Gap, GapKind, LedgerRow, Limits, LossRow, Records, RuleHealth,
+    RuleInSet, RuleSet, SilenceLimits, Store, StoreError, StoreOptions,
+};
+
+fn at(seconds: i64) -> Instant {
+    Instant { seconds, nanos: 0 }
+}
+
+/// Minutes after the beginning.
+fn minute(minutes: i64) -> Instant {
+    at(minutes * 60)
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        min_free_bytes: 0,
+        ..Limits::default()
+    };
+    let store = Store::open(folder.path(), &StoreOptions { limits }).unwrap().0;
+    (folder, store)
+}
+
+fn row(stream: &str, received: Instant, offsets: std::ops::Range<u64>, evaluated: u64) -> LedgerRow {
+    LedgerRow {
+        stream: stream.into(),
+        received,
+        rule_set: "set".into(),
+        offsets,
+        evaluated,
+        ..LedgerRow::default()
+    }
+}
+
+fn commit(store: &Store, rows: Vec<LedgerRow>) {
+    let processed = rows.iter().map(|row| row.offsets.end).max().unwrap_or(0);
+    let commit = Commit {
+        ledger: rows,
+        processed,
+        ..Commit::default()
+    };
+    store.db.commit(commit).unwrap();
+}
+
+#[test]
+fn rows_of_a_minute_are_added_up_and_none_counts_twice() {
+    let (_folder, store) = store();
+    let first = LedgerRow {
+        times: Some((at(5), at(9))),
+        events: 12,
+        late: 1,
+        bytes: 100,
+        ..row("a", at(61), 0..100, 10)
+    };
+    let second = LedgerRow {
+        times: Some((at(2), at(3))),
+        refused: 2,
+        dropped: 3,
+        ..row("a", at(119), 100..150, 5)
+    };
+    let next_minute = row("a", at(120), 150..160, 1);
+    let other = row("b", at(61), 160..170, 7);
+    commit(&store, vec![first.clone(), second.clone()]);
+    commit(&store, vec![next_minute.clone(), other]);
+    // After a crash the pipeline tells of the same blocks again.
+    commit(&store, vec![first, second, next_minute]);
+    assert_eq!(store.db.processed().unwrap(), 170);
+    let intervals = store.db.intervals(at(0)..at(1000)).unwrap();
+    assert_eq!(intervals.len(), 2);
+    let total = &intervals[0].total;
+    assert_eq!(intervals[0].received, at(60)..at(180));
+    assert_eq!(
+        (
+            total.evaluated,
+            total.refused,
+            total.dropped,
+            total.events,
+            total.late,
+            total.bytes
+        ),
+        (16, 2, 3, 12, 1, 100)
+    );
+    assert_eq!(
+        (total.offsets.clone(), total.times),
+        (0..160, Some((at(2), at(9))))
+    );
+    assert_eq!(intervals[1].total.evaluated, 7);
+    // A row that is half counted would be wrong either way.
+    let half = Commit {
+        ledger: vec![row("a", at(1), 165..175, 1)],
+        processed: 175,
+        ..Commit::default()
+    };
+    assert!(matches!(store.db.commit(half), Err(StoreError::Invalid { .. })));
+    assert_eq!(store.db.processed().unwrap(), 170, "nothing of it was kept");
+}
+
+#[test]
+fn the_balance_holds_and_shows_what_is_missing() {
+    let (_folder, store) = store();
+    let append = |stream: &str, count: usize| {
+        let mut records = Records::default();
+        for number in 0..count {
+            records.push(number.to_string().as_bytes());
+        }
+        let batch = Batch {
+            stream: stream.into(),
+            received: at(60),
+            records,
+        };
+        let offset = store.log.append(batch.clone()).unwrap();
+        offset..offset + batch.records.bytes.len() as u64
+    };
+    let first = append("a", 10);
+    let second = append("b", 4);
+    append("a", 3);
+    let balances = || store.db.balance(&store.log).unwrap();
+    assert!(
+        balances().iter().all(neph_store::Balance::holds),
+        "nothing is processed yet"
+    );
+    commit(
+        &store,
+        vec![
+            LedgerRow {
+                refused: 2,
+                ..row("a", at(60), first, 8)
+            },
+            row("b", at(60), second, 3),
+        ],
+    );
+    let found = balances();
+    assert_eq!(
+        (
+            found[0].received,
+            found[0].evaluated,
+            found[0].refused,
+            found[0].pending
+        ),
+        (13, 8, 2, 3)
+    );
+    assert!(found[0].holds());
+    assert!(!found[1].holds(), "one record of b is not accounted for");
+}
+
+fn gaps(store: &Store, from: i64, to: i64, now: i64) -> Vec<Gap> {
+    store
+        .db
+        .gaps(minute(from)..minute(to), minute(now), &SilenceLimits::default())
+        .unwrap()
+}
+
+/// One line a gap, in minutes.
+fn told(gaps: &[Gap]) -> Vec<String> {
+    let line = |gap: &Gap| {
+        let whose = gap.stream.as_deref().or(gap.rule.as_deref()).unwrap_or("-");
+        let open = if gap.open { " open" } else { "" };
+        let closed = if gap.closed_by.is_empty() {
+            String::new()
+        } else {
+            format!(" closed by {:?}", gap.closed_by)
+        };
+        format!(
+            "{:?} {whose} {}..{}{open}{closed}",
+            gap.kind,
+            gap.from.seconds / 60,
+            gap.to.seconds / 60
+        )
+    };
+    gaps.iter().map(line).collect()
+}
+
+#[test]
+fn times_without_a_service_are_gaps() {
+    let (_folder, store) = store();
+    let db = &store.db;
+    let first = db.run_started(minute(0), "1").unwrap();
+    db.run_stopped(first, minute(10)).unwrap();
+    let second = db.run_started(minute(20), "1").unwrap();
+    db.heartbeat(second, minute(30)).unwrap();
+    // Killed: the next run shows how long it was away.
+    let third = db.run_started(minute(45), "2").unwrap();
+    db.heartbeat(third, minute(60)).unwrap();
+    assert_eq!(
+        told(&gaps(&store, 0, 100, 60)),
+        ["ServiceDown - 10..20", "ServiceDown - 30..45"]
+    );
+    assert_eq!(
+        told(&gaps(&store, 12, 40, 60)),
+        ["ServiceDown - 12..20", "ServiceDown - 30..40"]
+    );
+    assert_eq!(told(&gaps(&store, 50, 100, 90)), ["ServiceDown - 60..90 open"]);
+    let runs = db.runs(10).unwrap();
+    assert_eq!(
+        runs.iter().map(|run| run.stopped).collect::<Vec<_>>(),
+        [None, None, Some(minute(10))]
+    );
+}
+
+#[test]
+fn a_silent_source_is_a_gap_measured_by_its_own_habit() {
+    let (_folder, store) = store();
+    let run = store.db.run_started(minute(0), "1").unwrap();
+    let mut offset = 0;
+    let mut rows = Vec::new();
+    let mut add = |stream: &str, at_minute: i64, records: u64| {
+        rows.push(row(stream, minute(at_minute), offset..offset + 1, records));
+        offset += 1;
+    };
+    // `busy` comes every minute and pauses for twenty; `hourly` comes every hour; ticks are no source.
+    for at_minute in (0..40).chain(60..300) {
+        add("busy", at_minute, 5);
+        add("tick", at_minute, 0);
+    }
+    for hour in 0..5 {
+        add("hourly", hour * 60, 1);
+    }
+    commit(&store, rows);
+    store.db.heartbeat(run, minute(400)).unwrap();
+    assert_eq!(told(&gaps(&store, 0, 300, 300)), ["SourceSilent busy 40..60"]);
+    assert_eq!(
+        told(&gaps(&store, 0, 330, 330)),
+        ["SourceSilent busy 40..60", "SourceSilent busy 300..330 open"]
+    );
+    // Long after both are silent, `hourly` by its own measure; one that stopped long ago still is.
+    store.db.heartbeat(run, minute(2000)).unwrap();
+    assert_eq!(
+        told(&gaps(&store, 310, 2000, 2000)),
+        [
+            "SourceSilent busy 310..2000 open",
+            "SourceSilent hourly 310..2000 open"
+        ]
+    );
+    store.db.heartbeat(run, minute(60_000)).unwrap();
+    assert_eq!(told(&gaps(&store, 50_000, 60_000, 60_000)).len(), 2);
+    let own = SilenceLimits {
+        streams: [
+            ("bu".to_owned(), Duration::from_secs(3600)),
+            ("".to_owned(), Duration::from_secs(1800)),
+        ]
+        .into(),
+        ..SilenceLimits::default()
+    };
+    let found = store.db.gaps(minute(0)..minute(300), minute(300), &own).unwrap();
+    assert_eq!(
+        told(&found),
+        [
+            "SourceSilent hourly 1..60",
+            "SourceSilent hourly 61..120",
+            "SourceSilent hourly 121..180",
+            "SourceSilent hourly 181..240",
+            "SourceSilent hourly 241..300 open"
+        ]
+    );
+}
+
+#[test]
+fn a_source_is_not_silent_while_nobody_could_hear_it() {
+    let (_folder, store) = store();
+    let first = store.db.run_started(minute(0), "1").unwrap();
+    store.db.run_stopped(first, minute(10)).unwrap();
+    let second = store.db.run_started(minute(60), "1").unwrap();
+    store.db.heartbeat(second, minute(100)).unwrap();
+    let rows = (0..10)
+        .chain(65..100)
+        .zip(0..)
+        .map(|(at_minute, offset)| row("a", minute(at_minute), offset..offset + 1, 1));
+    commit(&store, rows.collect());
+    assert_eq!(told(&gaps(&store, 0, 100, 100)), ["ServiceDown - 10..60"]);
+}
+
+fn rules(id: &str, rules: &[(&str, RuleHealth)]) -> RuleSet {
+    let rules = rules.iter().map(|(rule, health)| RuleInSet {
+        id: (*rule).to_owned(),
+        name: format!("Rule {rule}"),
+        version: "v1".into(),
+        health: *health,
+        why: if *health == RuleHealth::Rejected {
+            "unknown field".into()
+        } else {
+            String::new()
+        },
+    });
+    RuleSet {
+        id: id.to_owned(),
+        rules: rules.collect(),
+    }
+}
+
+#[test]
+fn rules_that_were_broken_or_absent_are_gaps_until_they_are_filled() {
+    use RuleHealth::{Active, Degraded, Rejected};
+    let (_folder, store) = store();
+    let db = &store.db;
+    db.rule_set_active(
+        minute(0),
+        rules("one", &[("a", Active), ("b", Rejected), ("old", Active)]),
+    )
+    .unwrap();
+    db.rule_set_active(
+        minute(10),
+        rules("two", &[("a", Rejected), ("b", Active), ("c", Degraded)]),
+    )
+    .unwrap();
+    db.rule_set_active(
+        minute(20),
+        rules("two", &[("a", Rejected), ("b", Active), ("c", Degraded)]),
+    )
+    .unwrap();
+    db.rule_set_active(
+        minute(30),
+        rules(
+            "three",
+            &[("a", Active), ("b", Active), ("c", Active), ("d", Rejected)],
+        ),
+    )
+    .unwrap();
+    let before = [
+        "RuleAbsent c 0..10",
+        "RuleAbsent d 0..30",
+        "RuleBroken b 0..10",
+        "RuleBroken a 10..30",
+        "RuleBroken d 30..50 open",
+    ];
+    let mut found = told(&gaps(&store, 0, 50, 50));
+    found.sort();
+    let mut expected = before.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(gaps(&store, 40, 50, 50)[0].why, "unknown field");
+
+    let backfill = |rule: &str, from, to, state| Backfill {
+        id: 0,
+        rule: rule.into(),
+        version: "v1".into(),
+        from: minute(from),
+        to: minute(to),
+        started: minute(50),
+        finished: None,
+        records: 0,
+        alerts: 0,
+        new_alerts: 0,
+        state,
+        detail: String::new(),
+    };
+    let mut running = backfill("a", 10, 25, BackfillState::Running);
+    running.id = db.save_backfill(running.clone()).unwrap();
+    assert_eq!(told(&gaps(&store, 10, 30, 50))[0], "RuleBroken a 10..30");
+    running.state = BackfillState::Done;
+    running.records = 99;
+    assert_eq!(db.save_backfill(running).unwrap(), 1);
+    let of_a = |store: &Store| -> Vec<String> {
+        told(&gaps(store, 0, 50, 50))
+            .into_iter()
+            .filter(|line| line.contains(" a "))
+            .collect()
+    };
+    assert_eq!(
+        of_a(&store),
+        ["RuleBroken a 10..25 closed by [1]", "RuleBroken a 25..30"]
+    );
+    db.save_backfill(backfill("*", 20, 40, BackfillState::Done))
+        .unwrap();
+    assert_eq!(of_a(&store), ["RuleBroken a 10..30 closed by [1, 2]"]);
+    let kept = db.backfills(10).unwrap();
+    assert_eq!(
+        (kept.len(), kept[1].records, kept[1].state),
+        (2, 99, BackfillState::Done)
+    );
+    assert_eq!(db.rule_set("two").unwrap().rules.len(), 3);
+    assert!(matches!(db.rule_set("none"), Err(StoreError::Missing { .. })));
+}
+
+#[test]
+fn losses_and_late_records_are_gaps() {
+    let (_folder, store) = store();
+    store
+        .db
+        .lost(LossRow {
+            stream: "syslog/10.0.0.5".into(),
+            from: minute(5),
+            to: minute(6),
+            records: Some(12),
+            why: "the system dropped datagrams".into(),
+        })
+        .unwrap();
+    let late = LedgerRow {
+        times: Some((minute(2), minute(3))),
+        late: 4,
+        ..row("a", minute(50), 0..1, 5)
+    };
+    commit(&store, vec![late]);
+    let found = gaps(&store, 0, 51, 51);
+    assert_eq!(told(&found), ["Late a 2..3", "Loss syslog/10.0.0.5 5..6"]);
+    assert_eq!(
+        found.iter().map(|gap| gap.records).collect::<Vec<_>>(),
+        [Some(4), Some(12)]
+    );
+    assert_eq!(found[1].kind, GapKind::Loss);
+}
