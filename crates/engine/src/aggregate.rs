@@ -8,13 +8,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ahash::{AHashMap, RandomState};
+use ahash::AHashMap;
 use neph_event::Instant;
 use neph_plan::Aggregate;
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{BEGINNING, JoinKey, compare_keys, earlier_by, key_bytes, table_bytes};
 use crate::grid::{Grid, instants, millis};
 use crate::operators::{Outcome, RuleStatistics};
+use crate::state::{BadState, KeptHasher, StateReader, StateWriter};
 use crate::tally::{Exemplar, Pane, Sum, sum};
 use crate::{Match, RuleIndex, StepMatch, Window};
 
@@ -32,7 +34,7 @@ pub(crate) struct AggregateOperator {
     distinct_at_least: Option<u64>,
     /// Nanoseconds; `None`: events may come however late.
     lateness: Option<u64>,
-    hasher: RandomState,
+    hasher: KeptHasher,
     groups: AHashMap<JoinKey, Group>,
     /// The runs to be evaluated, by the start of their interval.
     due: BTreeSet<(i64, JoinKey)>,
@@ -46,7 +48,7 @@ pub(crate) struct AggregateOperator {
 }
 
 /// The events of one group.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Group {
     /// By the time in milliseconds at which they start.
     panes: BTreeMap<i64, Box<Pane>>,
@@ -64,7 +66,7 @@ impl AggregateOperator {
             at_least: query.at_least,
             distinct_at_least: query.distinct.as_ref().map(|distinct| distinct.at_least),
             lateness,
-            hasher: RandomState::new(),
+            hasher: KeptHasher::default(),
             groups: AHashMap::new(),
             due: BTreeSet::new(),
             watermark: BEGINNING,
@@ -269,6 +271,36 @@ impl AggregateOperator {
             let groups = &self.groups;
             self.due.retain(|(_, key)| groups.contains_key(key));
         }
+    }
+
+    pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        to.write(&(
+            &self.hasher,
+            &self.groups,
+            &self.due,
+            (self.watermark, self.newest, self.settled),
+            self.statistics,
+        ))
+    }
+
+    /// Takes over what [`Self::save`] wrote, in place of what it holds.
+    pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
+        let due: BTreeSet<(i64, JoinKey)>;
+        (
+            self.hasher,
+            self.groups,
+            due,
+            (self.watermark, self.newest, self.settled),
+            self.statistics,
+        ) = from.read(section)?;
+        let shared = |key: &JoinKey| self.groups.get_key_value(key).map(|(key, _)| Arc::clone(key));
+        self.due = due
+            .into_iter()
+            .filter_map(|(interval, key)| Some((interval, shared(&key)?)))
+            .collect();
+        let groups = self.groups.iter();
+        self.held_bytes = groups.map(|(key, group)| key_bytes(key) + group.bytes()).sum();
+        Ok(())
     }
 
     /// Bytes of state: panes with their events, keys, and the table at its full capacity.

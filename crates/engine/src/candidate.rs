@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 
 use neph_event::{Instant, Value};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::state;
 use crate::{Event, Ordinal};
 
 /// Before every event.
@@ -116,15 +119,19 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     pub(crate) fn new(ordinal: Ordinal, event: Arc<Event>, meter: &Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self::counted(ordinal, event, meter))
+    }
+
+    fn counted(ordinal: Ordinal, event: Arc<Event>, meter: &Arc<Meter>) -> Self {
         let tiebreaker = ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
         let bytes = size_of::<Self>() + tiebreaker + event.memory_bytes() + 2 * COUNTERS;
         meter.add(bytes);
-        Arc::new(Self {
+        Self {
             ordinal,
             event,
             bytes,
             meter: Arc::clone(meter),
-        })
+        }
     }
 
     pub(crate) fn time(&self) -> Instant {
@@ -133,6 +140,31 @@ impl Candidate {
 
     pub(crate) fn millis(&self) -> i64 {
         self.ordinal.time.as_millis()
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct Written {
+    ordinal: Ordinal,
+    #[serde(with = "state::event")]
+    event: Arc<Event>,
+}
+
+impl Serialize for Candidate {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let written = Written {
+            ordinal: self.ordinal.clone(),
+            event: Arc::clone(&self.event),
+        };
+        written.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Candidate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Written { ordinal, event } = Written::deserialize(from)?;
+        let meter = state::meter().ok_or_else(|| D::Error::custom("nothing counts candidates"))?;
+        Ok(Self::counted(ordinal, event, &meter))
     }
 }
 

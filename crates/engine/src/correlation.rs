@@ -9,12 +9,12 @@ mod count;
 mod node;
 mod together;
 
-use ahash::RandomState;
 use neph_event::Instant;
 use neph_plan::Correlation;
 
 use crate::candidate::{BEGINNING, END, earlier_by};
 use crate::operators::{Outcome, RuleStatistics};
+use crate::state::{BadState, KeptHasher, StateReader, StateWriter};
 use crate::{Match, RuleIndex, StepMatch, Window};
 
 use self::candidate::{Found, identity_of};
@@ -32,7 +32,7 @@ pub(crate) struct CorrelationOperator {
     paths: Vec<Vec<u16>>,
     /// Nanoseconds; `None`: events may come however late.
     lateness: Option<u64>,
-    hasher: RandomState,
+    hasher: KeptHasher,
     watermark: Instant,
     newest: Instant,
     /// Events before have been evaluated.
@@ -49,7 +49,7 @@ impl CorrelationOperator {
             root,
             paths,
             lateness,
-            hasher: RandomState::new(),
+            hasher: KeptHasher::default(),
             watermark: BEGINNING,
             newest: BEGINNING,
             settled: BEGINNING,
@@ -120,6 +120,30 @@ impl CorrelationOperator {
             let cut = *newest.select_nth_unstable(middle).1;
             self.statistics.evicted += self.root.evict(cut);
         }
+    }
+
+    pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        let mut nodes = Vec::new();
+        self.root.written(&mut nodes);
+        to.write(&(
+            &self.hasher,
+            nodes,
+            (self.watermark, self.newest, self.settled),
+            self.statistics,
+        ))
+    }
+
+    /// Takes over what [`Self::save`] wrote, in place of what it holds.
+    pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
+        let (hasher, nodes, times, statistics): (_, Vec<_>, _, _) = from.read(section)?;
+        let mut parts = nodes.iter();
+        if !self.root.fits(&mut parts) || parts.next().is_some() {
+            return Err(BadState::new("a correlation has other parts"));
+        }
+        self.root.restore(&mut nodes.into_iter());
+        (self.hasher, self.statistics) = (hasher, statistics);
+        (self.watermark, self.newest, self.settled) = times;
+        Ok(())
     }
 
     /// Bytes of state.

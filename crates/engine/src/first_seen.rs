@@ -9,14 +9,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ahash::{AHashMap, RandomState};
+use ahash::AHashMap;
 use neph_event::{Instant, Value};
 use neph_plan::FirstSeen;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::candidate::{BEGINNING, COUNTERS, JoinKey, compare_keys, earlier_by, key_bytes, table_bytes};
 use crate::grid::{Grid, instants, millis};
 use crate::operators::{Emit, Outcome, RuleStatistics};
+use crate::state::{self, BadState, KeptHasher, StateReader, StateWriter};
 use crate::{Event, Match, Ordinal, RuleIndex, StepMatch, Window};
 
 /// Under memory pressure without a lateness, events that come up to 5 minutes late still count.
@@ -32,7 +34,7 @@ pub(crate) struct FirstSeenOperator {
     emit: Emit,
     /// Nanoseconds; `None`: events may come however late.
     lateness: Option<u64>,
-    hashers: [RandomState; 2],
+    hashers: [KeptHasher; 2],
     seen: AHashMap<u128, Times>,
     /// Findings of intervals that are not settled, by the interval's start and the tuple's hash.
     findings: BTreeMap<(i64, u128), Finding>,
@@ -52,14 +54,15 @@ pub(crate) struct FirstSeenOperator {
 }
 
 /// Times in milliseconds at which a tuple was seen, ascending.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Times(SmallVec<[i64; 2]>);
 
 /// A tuple that is new in an interval.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Finding {
     keys: JoinKey,
     ordinal: Ordinal,
+    #[serde(with = "state::event")]
     event: Arc<Event>,
     /// What was told of it.
     told: Option<Box<Match>>,
@@ -75,7 +78,7 @@ impl FirstSeenOperator {
             reach: millis(query.history).saturating_sub(grid.interval()).max(0),
             emit,
             lateness,
-            hashers: [RandomState::new(), RandomState::new()],
+            hashers: [KeptHasher::default(), KeptHasher::default()],
             seen: AHashMap::new(),
             findings: BTreeMap::new(),
             touched: Vec::new(),
@@ -271,6 +274,30 @@ impl FirstSeenOperator {
             });
             self.seen.shrink_to_fit();
         }
+    }
+
+    pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        to.write(&(
+            &self.hashers,
+            &self.seen,
+            &self.findings,
+            &self.gone,
+            (self.watermark, self.newest, self.settled, self.next_sweep),
+            self.statistics,
+        ))
+    }
+
+    /// Takes over what [`Self::save`] wrote, in place of what it holds.
+    pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
+        let (hashers, seen, findings, gone, times, statistics) = from.read(section)?;
+        (self.hashers, self.seen, self.findings, self.gone, self.statistics) =
+            (hashers, seen, findings, gone, statistics);
+        (self.watermark, self.newest, self.settled, self.next_sweep) = times;
+        let touched = self.findings.iter().filter(|(_, finding)| finding.touched);
+        self.touched = touched.map(|(place, _)| *place).collect();
+        self.held_bytes = self.findings.values().map(Finding::bytes).sum::<usize>()
+            + self.seen.values().map(Times::heap_bytes).sum::<usize>();
+        Ok(())
     }
 
     /// Bytes of state: findings with their events, and the tuples that are remembered.

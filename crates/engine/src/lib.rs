@@ -35,6 +35,7 @@ mod sample;
 mod scratch;
 mod sequence;
 mod shape;
+mod state;
 mod tally;
 mod text;
 mod values;
@@ -47,4 +48,5 @@ pub use matches::{Distinct, Match, Ordinal, RuleIndex, StepMatch, Tally, Window}
 pub use nodes::ConditionError;
 pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 pub use profile::{Clock, Cost, Profile, TestDescription, describe_tests};
+pub use state::{BadState, StateReader, StateWriter, VERSION as STATE_VERSION};
 pub use program::{CompileError, Exception, Program};

@@ -14,18 +14,21 @@
 use std::sync::Arc;
 
 use neph_event::{Instant, Value};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::candidate::{Candidate, END, later_by};
 use crate::shape::{Role, Shape};
+use crate::state;
 use crate::{Match, RuleIndex};
 
 /// The events of a partial or finished sequence, one for each positive slot.
 pub(crate) type Events = SmallVec<[Arc<Candidate>; 2]>;
 
 /// A sequence all of whose conditions are met.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Finished {
+    #[serde(with = "state::parts")]
     pub(crate) events: Events,
 }
 
@@ -66,18 +69,20 @@ impl Finished {
 }
 
 /// The state of one join key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Machine {
     /// By slot: the latest partial sequence whose newest event fills it.
     partials: SmallVec<[Option<Partial>; 1]>,
     /// Number of events that partials hold.
+    #[serde(skip)]
     held: usize,
     /// Only for sequences with steps that must not happen.
     absence: Option<Box<Absence>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Partial {
+    #[serde(with = "state::parts")]
     events: Events,
     /// Milliseconds of the latest event that should not have happened before the first one.
     leading: Option<i64>,
@@ -91,7 +96,7 @@ impl Partial {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Absence {
     /// For each place before a slot the times of events that must not happen there.
     watches: SmallVec<[Seen; 1]>,
@@ -99,7 +104,7 @@ struct Absence {
 }
 
 /// The latest two different times, in milliseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 struct Seen {
     latest: Option<i64>,
     before: Option<i64>,
@@ -118,8 +123,9 @@ impl Seen {
 }
 
 /// A sequence whose last positive step has happened; it is kept unless something happens before the deadline passes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Waiting {
+    #[serde(with = "state::parts")]
     events: Events,
     last: i64,
     /// Milliseconds; an event up to this one discards the sequence.
@@ -127,6 +133,11 @@ struct Waiting {
 }
 
 impl Machine {
+    /// Counts again, after it has been read.
+    pub(crate) fn restored(&mut self) {
+        self.held = self.partials.iter().flatten().map(|partial| partial.events.len()).sum();
+    }
+
     /// Takes an event of a step. Events come in the order of their ordinals, the steps of one event from the last to the
     /// first, but `until` at the end.
     pub(crate) fn feed(

@@ -4,16 +4,17 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use neph_event::{Instant, Value};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::Event;
 
 /// A rule: its position in the list that the program was compiled from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub struct RuleIndex(pub u32);
 
 /// The place of an event in the order that sequences see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Ordinal {
     /// The event's time.
     pub time: Instant,
@@ -74,8 +75,8 @@ pub struct StepMatch {
     pub event: Arc<Event>,
 }
 
-/// A rule matched: the events, in the order of its steps.
-#[derive(Clone, Debug)]
+/// A rule matched: the events, in the order of its steps. It is written within a section of state, as it holds events.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Match {
     /// The rule.
     pub rule: RuleIndex,
@@ -83,6 +84,7 @@ pub struct Match {
     pub keys: Vec<Option<Value>>,
     /// For each result slot the stage that it belongs to (a step with `runs=3` has three slots) and its event; `None` for
     /// a step that had to be missing. Of an aggregate's events the first and the last few, in order.
+    #[serde(with = "crate::state::slots")]
     pub events: Vec<(u16, Option<Arc<Event>>)>,
     /// Time of the first event, where it has one.
     pub first: Option<Instant>,
@@ -93,7 +95,7 @@ pub struct Match {
 }
 
 /// The span of time that a match speaks of. Rule, keys and `to` identify such a match, whichever events were seen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Window {
     /// Its start, inclusive. For a first-seen query the start of the interval; for an aggregate the start of what was
     /// counted.
@@ -105,7 +107,7 @@ pub struct Window {
 }
 
 /// What an aggregate or a correlation counted in a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Tally {
     /// Events.
     pub count: u64,
@@ -116,7 +118,7 @@ pub struct Tally {
 }
 
 /// A number of distinct values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Distinct {
     /// The number.
     pub count: u64,

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use neph_event::Instant;
 use neph_plan::{Plan, Query};
+use serde::{Deserialize, Serialize};
 
 use crate::aggregate::AggregateOperator;
 use crate::correlation::CorrelationOperator;
 use crate::first_seen::FirstSeenOperator;
 use crate::sample::SampleOperator;
 use crate::sequence::SequenceOperator;
+use crate::state::{BadState, StateReader, StateWriter};
 use crate::{Match, RuleIndex, StepMatch};
 
 /// When a match is told.
@@ -75,7 +77,7 @@ impl OperatorConfig {
 }
 
 /// What happened in one rule's operator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RuleStatistics {
     /// Step matches taken into state.
     pub candidates: u64,
@@ -135,6 +137,28 @@ enum Kind {
     FirstSeen(Box<FirstSeenOperator>),
     Aggregate(Box<AggregateOperator>),
     Correlation(Box<CorrelationOperator>),
+}
+
+/// The state of one rule, as it is written.
+#[derive(Deserialize, Serialize)]
+struct Section {
+    kind: u8,
+    peak: usize,
+    state: Vec<u8>,
+}
+
+impl Kind {
+    /// Tells kinds apart in what is written.
+    fn number(&self) -> u8 {
+        match self {
+            Self::Events { .. } => 0,
+            Self::Sequence(_) => 1,
+            Self::Sample(_) => 2,
+            Self::FirstSeen(_) => 3,
+            Self::Aggregate(_) => 4,
+            Self::Correlation(_) => 5,
+        }
+    }
 }
 
 impl Operators {
@@ -297,6 +321,58 @@ impl Operators {
             peak_bytes: operator.peak,
             ..statistics
         }
+    }
+
+    /// The state of a rule, as a section of what `to` writes.
+    ///
+    /// # Errors
+    /// There is no such rule, or its state cannot be written.
+    pub fn save(&self, rule: RuleIndex, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        let operator = self.rules.get(rule.0 as usize);
+        let operator = operator.ok_or_else(|| BadState::new("there is no such rule"))?;
+        let state = match &operator.kind {
+            Kind::Events { finished } => to.write(finished)?,
+            Kind::Sequence(sequence) => sequence.save(to)?,
+            Kind::Sample(sample) => sample.save(to)?,
+            Kind::FirstSeen(operator) => operator.save(to)?,
+            Kind::Aggregate(operator) => operator.save(to)?,
+            Kind::Correlation(operator) => operator.save(to)?,
+        };
+        to.write(&Section {
+            kind: operator.kind.number(),
+            peak: operator.peak,
+            state,
+        })
+    }
+
+    /// Gives a rule the state that [`Self::save`] wrote of one whose plan asks for the same, with the same lateness and the
+    /// same time of telling, in place of what it holds.
+    ///
+    /// # Errors
+    /// There is no such rule, or the section is damaged or of a rule of another kind. The rule keeps the state that it has.
+    pub fn restore(
+        &mut self,
+        rule: RuleIndex,
+        section: &[u8],
+        from: &mut StateReader,
+    ) -> Result<(), BadState> {
+        let operator = self.rules.get_mut(rule.0 as usize);
+        let operator = operator.ok_or_else(|| BadState::new("there is no such rule"))?;
+        let Section { kind, peak, state } = from.read(section)?;
+        if kind != operator.kind.number() {
+            return Err(BadState::new("a rule asks for something else"));
+        }
+        match &mut operator.kind {
+            Kind::Events { finished } => *finished = from.read(&state)?,
+            Kind::Sequence(sequence) => sequence.restore(&state, from)?,
+            Kind::Sample(sample) => sample.restore(&state, from)?,
+            Kind::FirstSeen(operator) => operator.restore(&state, from)?,
+            Kind::Aggregate(operator) => operator.restore(&state, from)?,
+            Kind::Correlation(operator) => operator.restore(&state, from)?,
+        }
+        operator.count(&mut self.held);
+        operator.peak = operator.peak.max(peak);
+        Ok(())
     }
 
     /// Number of rules.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use ahash::AHashSet;
 use neph_event::{EventId, Instant};
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{BEGINNING, Candidate, later_by};
 use crate::machine::{Finished, Machine, references};
 use crate::shape::{Role, Shape};
+use crate::state;
 use crate::{Event, Ordinal};
 
 /// Among this many events of one time a new one is looked for directly; more are sorted out later.
@@ -35,8 +37,9 @@ impl Verdict {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Pending {
+    #[serde(with = "state::part")]
     candidate: Arc<Candidate>,
     step: u16,
 }
@@ -65,7 +68,7 @@ impl Pending {
 }
 
 /// The state of one join key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Partition {
     settled: Machine,
     pending: Vec<Pending>,
@@ -77,11 +80,12 @@ pub(crate) struct Partition {
     /// Whether it changed since it last gave its verdict.
     pub(crate) touched: bool,
     /// Bytes that it is counted with.
+    #[serde(skip)]
     pub(crate) charged: usize,
 }
 
 /// The machine that runs ahead.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Live {
     machine: Machine,
     /// Number of pending events that it has been fed.
@@ -93,6 +97,16 @@ struct Live {
 }
 
 impl Partition {
+    /// Counts again, after it has been read.
+    pub(crate) fn restored(&mut self) {
+        self.settled.restored();
+        self.ordered = self.ordered.min(self.pending.len());
+        if let Some(live) = &mut self.live {
+            live.machine.restored();
+            live.fed = live.fed.min(self.ordered);
+        }
+    }
+
     /// Takes an event of a step; `false` if it was there already.
     pub(crate) fn add(
         &mut self,

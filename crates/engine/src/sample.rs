@@ -9,9 +9,11 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use neph_event::{EventId, Instant};
 use neph_plan::Sample;
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{COUNTERS, JoinKey, compare_keys, key_bytes, table_bytes};
 use crate::operators::{Emit, Outcome, RuleStatistics};
+use crate::state::{self, BadState, StateReader, StateWriter};
 use crate::{Event, Match, RuleIndex, StepMatch};
 
 /// Runs one sample.
@@ -29,7 +31,7 @@ pub(crate) struct SampleOperator {
 }
 
 /// The events of one tuple of keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Bucket {
     /// By filter, in order of position.
     filters: Vec<Vec<Held>>,
@@ -38,10 +40,11 @@ struct Bucket {
     touched: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Held {
     position: u64,
     time: Option<Instant>,
+    #[serde(with = "state::event")]
     event: Arc<Event>,
 }
 
@@ -212,6 +215,26 @@ impl SampleOperator {
             });
             self.buckets.shrink_to_fit();
         }
+    }
+
+    pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        to.write(&(&self.buckets, self.statistics))
+    }
+
+    /// Takes over what [`Self::save`] wrote, in place of what it holds.
+    pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
+        let (buckets, statistics): (AHashMap<JoinKey, Bucket>, _) = from.read(section)?;
+        let fits = |bucket: &Bucket| bucket.filters.is_empty() || bucket.filters.len() == self.filters;
+        if !buckets.values().all(fits) {
+            return Err(BadState::new("a sample has another number of filters"));
+        }
+        let touched = buckets.iter().filter(|(_, bucket)| bucket.touched);
+        self.touched = touched.map(|(key, _)| Arc::clone(key)).collect();
+        let held = buckets.iter().map(|(key, bucket)| key_bytes(key) + bucket.bytes());
+        self.held_bytes = held.sum();
+        self.buckets = buckets;
+        self.statistics = statistics;
+        Ok(())
     }
 
     /// Bytes of state: held events, keys, and the table at its full capacity.

@@ -14,6 +14,7 @@ use crate::candidate::{
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
 use crate::shape::Shape;
+use crate::state::{BadState, StateReader, StateWriter};
 use crate::{RuleIndex, StepMatch};
 
 /// How far back events are kept under memory pressure by a rule that has neither a lateness nor a `maxspan`: 5 minutes.
@@ -264,6 +265,45 @@ impl SequenceOperator {
                 }
             });
         }
+    }
+
+    pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
+        to.write(&(
+            &self.partitions,
+            self.watermark,
+            self.frontier,
+            self.newest,
+            self.statistics,
+        ))
+    }
+
+    /// Takes over what [`Self::save`] wrote, in place of what it holds.
+    pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
+        let meter = Arc::default();
+        let partitions: AHashMap<JoinKey, Partition>;
+        (
+            partitions,
+            self.watermark,
+            self.frontier,
+            self.newest,
+            self.statistics,
+        ) = from.read_metered(section, Some(&meter))?;
+        self.partitions = partitions;
+        self.meter = meter;
+        self.schedule.clear();
+        self.touched.clear();
+        for (key, partition) in &mut self.partitions {
+            partition.restored();
+            self.meter.add(key_bytes(key));
+            charge(partition, &self.meter);
+            if let Some(wake) = partition.wake {
+                self.schedule.push(Reverse((wake, Arc::clone(key))));
+            }
+            if partition.touched {
+                self.touched.push(Arc::clone(key));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of state: candidates, keys, partial sequences, and the tables at their full capacity.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ahash::AHashSet;
 use neph_event::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{COUNTERS, table_bytes};
 use crate::{Distinct, Event, Ordinal, Tally};
@@ -19,14 +20,15 @@ const MAX_DISTINCT: usize = 65_536;
 const GROUP: usize = 16;
 
 /// An event that is kept with its document.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Exemplar {
     pub(crate) ordinal: Ordinal,
+    #[serde(with = "crate::state::event")]
     pub(crate) event: Arc<Event>,
 }
 
 /// Events of one group in one stretch of time that every run counts whole or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Pane {
     count: u64,
     /// Hashes of what tells events apart, so that an event that comes twice counts once.
@@ -39,7 +41,7 @@ pub(crate) struct Pane {
 }
 
 /// The first events, and of the others the last ones, each in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 struct Exemplars {
     first: Vec<Exemplar>,
     last: Vec<Exemplar>,

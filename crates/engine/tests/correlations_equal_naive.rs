@@ -8,6 +8,8 @@
     reason = "a test may fail loudly"
 )]
 
+mod restart;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use neph_plan::{
 };
 use neph_testkit::naive;
 use proptest::prelude::*;
+use restart::restarted;
 use smallvec::SmallVec;
 
 const MILLI: u64 = 1_000_000;
@@ -302,6 +305,10 @@ fn run(plan: &Plan, deliveries: &[(i64, StepMatch)], lateness: Option<u64>, chun
     for part in deliveries.chunks(chunk) {
         for (_, step) in part {
             operators.push(step.clone(), &mut outcomes);
+        }
+        // The process ends after each chunk, and another goes on.
+        if chunk % 2 == 0 {
+            operators = restarted(&operators, plan, &config);
         }
         let due = part.iter().map(|(due, _)| *due).max().unwrap_or_default();
         operators.advance(Instant::from_millis(due), &mut outcomes);

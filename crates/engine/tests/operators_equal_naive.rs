@@ -1,6 +1,7 @@
 //! Random sequences over random, shuffled, chunked events: the operators say what the naive interpreter says.
 
 mod plans;
+mod restart;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use neph_plan::{Plan, Query, Sample, Sequence};
 use neph_testkit::naive;
 use plans::{plan, stage};
 use proptest::prelude::*;
+use restart::restarted;
 
 fn cases(default: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES")
@@ -221,6 +223,8 @@ struct Run<'a> {
     emit: Emit,
     lateness: Option<u64>,
     chunks: &'a [(usize, u8)],
+    /// Whether the process ends after each chunk and another goes on.
+    restarts: bool,
 }
 
 impl Run<'_> {
@@ -239,6 +243,9 @@ impl Run<'_> {
             left = rest;
             for (_, step) in chunk {
                 operators.push(step.clone(), &mut outcomes);
+            }
+            if self.restarts {
+                operators = restarted(&operators, self.plan, &config);
             }
             let earliest = left
                 .iter()
@@ -297,6 +304,7 @@ proptest! {
         reverse_steps in any::<bool>(),
         lateness in prop::option::weighted(0.8, 0..20_u64),
         chunks in prop::collection::vec((1..6_usize, 0..6_u8), 1..5),
+        restarts in any::<bool>(),
     ) {
         let steps = sequence.stages.len() + usize::from(sequence.until.is_some());
         let plan = plan(Query::Sequence(sequence));
@@ -304,7 +312,7 @@ proptest! {
         let all: Vec<StepMatch> = deliveries.iter().map(|(_, step)| step.clone()).collect();
         let expected = naive::interpret(&plan, &all, 1);
 
-        let (outcomes, operators) = Run { plan: &plan, emit: Emit::WhenFinal, lateness, chunks: &chunks }.outcomes(&deliveries);
+        let (outcomes, operators) = Run { plan: &plan, emit: Emit::WhenFinal, lateness, chunks: &chunks, restarts }.outcomes(&deliveries);
         let statistics = operators.statistics(RuleIndex(0));
         prop_assert_eq!(statistics.evicted, 0);
         prop_assert_eq!(statistics.late, 0);
@@ -312,7 +320,7 @@ proptest! {
         prop_assert_eq!(statistics.keys, 0);
         prop_assert_eq!(signatures(&found_only(outcomes)), signatures(&expected));
 
-        let (outcomes, operators) = Run { plan: &plan, emit: Emit::AtOnce, lateness, chunks: &chunks }.outcomes(&deliveries);
+        let (outcomes, operators) = Run { plan: &plan, emit: Emit::AtOnce, lateness, chunks: &chunks, restarts }.outcomes(&deliveries);
         let statistics = operators.statistics(RuleIndex(0));
         prop_assert_eq!(statistics.finished - statistics.retracted, expected.len() as u64);
         let strip = |mut signature: Signature| { if let Some(last) = &mut signature.0 { last.position = 0 } signature };
@@ -367,6 +375,7 @@ proptest! {
         keys in 1..=2_usize,
         at_once in any::<bool>(),
         chunks in prop::collection::vec((1..6_usize, 0..6_u8), 1..5),
+        restarts in any::<bool>(),
     ) {
         let stages = (0..filters).map(|_| stage(false, 1)).collect();
         let plan = plan(Query::Sample(Sample { stages }));
@@ -381,6 +390,9 @@ proptest! {
         for (size, _) in chunks.iter().cycle() {
             let (chunk, rest) = left.split_at((*size).min(left.len()));
             chunk.iter().for_each(|step| operators.push(step.clone(), &mut outcomes));
+            if restarts {
+                operators = restarted(&operators, &plan, &config);
+            }
             operators.advance(Instant::default(), &mut outcomes);
             left = rest;
             if left.is_empty() { break }

@@ -1,6 +1,8 @@
 //! Random first-seen queries and aggregates over random, shuffled, chunked events: the operators say what the naive
 //! interpreter says.
 
+mod restart;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use neph_event::{EventId, Field, FieldType, Instant, Value};
 use neph_plan::{Aggregate, Condition, DistinctAtLeast, FieldId, FirstSeen, Key, Plan, Query};
 use neph_testkit::naive;
 use proptest::prelude::*;
+use restart::restarted;
 
 const MILLI: u64 = 1_000_000;
 
@@ -162,6 +165,10 @@ fn run(
     for part in deliveries.chunks(chunk) {
         for (_, step) in part {
             operators.push(step.clone(), &mut outcomes);
+        }
+        // The process ends after each chunk, and another goes on.
+        if chunk % 2 == 0 {
+            operators = restarted(&operators, plan, &config);
         }
         let due = part.iter().map(|(due, _)| *due).max().unwrap_or_default();
         operators.advance(Instant::from_millis(due), &mut outcomes);

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// The id of a record: the one it was given (`_id`), else a hash of its bytes, so that the same record read again
 /// has the same id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize)]
 pub struct EventId(Box<str>);
 
 impl EventId {

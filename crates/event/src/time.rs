@@ -1,7 +1,9 @@
 //! Points in time, with the precision and range of Elasticsearch's `date` and `date_nanos`.
 
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, and nanoseconds within the second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, serde::Serialize,
+)]
 pub struct Instant {
     /// Seconds since the epoch; negative before 1970.
     pub seconds: i64,

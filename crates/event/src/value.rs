@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::Instant;
 
 /// An owned value: a constant of a rule, or a join key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 pub enum Value {
     /// true or false
     Bool(bool),

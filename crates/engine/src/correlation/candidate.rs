@@ -3,15 +3,16 @@
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
-use ahash::RandomState;
 use neph_event::{Instant, Value};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::candidate::{COUNTERS, JoinKey, compare_keys, key_bytes};
+use crate::state::KeptHasher;
 use crate::{Event, Ordinal, StepMatch, Tally};
 
 /// An event of a source, or a match of the correlation that is the source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Candidate {
     pub(crate) time: Instant,
     pub(crate) position: u64,
@@ -26,6 +27,7 @@ pub(crate) struct Candidate {
     /// The numbers that are measured.
     pub(crate) numbers: SmallVec<[f64; 1]>,
     /// The events behind it with the numbers of their steps; none where they need not be kept.
+    #[serde(with = "crate::state::events")]
     pub(crate) events: SmallVec<[(u16, Arc<Event>); 1]>,
     /// The values that the correlations above need.
     pub(crate) outer: SmallVec<[JoinKey; 1]>,
@@ -77,7 +79,7 @@ impl Candidate {
 }
 
 /// What a group found.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Found {
     /// The group's values.
     pub(crate) keys: JoinKey,
@@ -86,6 +88,7 @@ pub(crate) struct Found {
     /// Place of the last candidate.
     pub(crate) last: Ordinal,
     /// The events with the numbers of their steps.
+    #[serde(with = "crate::state::events")]
     pub(crate) events: Vec<(u16, Arc<Event>)>,
     /// The values that the correlations above need, of all candidates, each once.
     pub(crate) outer: Vec<JoinKey>,
@@ -96,7 +99,11 @@ pub(crate) struct Found {
 /// Adds the events that are not there yet.
 pub(crate) fn add_events(events: &mut Vec<(u16, Arc<Event>)>, more: &[(u16, Arc<Event>)]) {
     for (step, event) in more {
-        let is_same = |(held_step, held): &(u16, Arc<Event>)| held_step == step && Arc::ptr_eq(held, event);
+        // One of them may have been written and read again since.
+        let is_one = |held: &Event| held.origin() == event.origin() && held.is_same(event);
+        let is_same = |(held_step, held): &(u16, Arc<Event>)| {
+            held_step == step && (Arc::ptr_eq(held, event) || is_one(held))
+        };
         if !events.iter().any(is_same) {
             events.push((*step, Arc::clone(event)));
         }
@@ -122,7 +129,7 @@ pub(crate) fn ordinal(candidate: &Candidate) -> Ordinal {
 }
 
 /// Records without an id of their own are all different, however equal they look.
-pub(crate) fn identity_of(hasher: &RandomState, step: &StepMatch) -> u64 {
+pub(crate) fn identity_of(hasher: &KeptHasher, step: &StepMatch) -> u64 {
     match step.event.given_id() {
         Some(id) => hasher.hash_one(id.as_str()),
         None => hasher.hash_one(step.position),

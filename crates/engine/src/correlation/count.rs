@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ahash::AHashMap;
 use neph_event::Instant;
 use neph_plan::{Bound, Measure};
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{earlier_by, later_by, table_bytes};
 use crate::{Distinct, Tally};
@@ -24,19 +25,33 @@ pub(crate) struct Question {
 }
 
 /// The candidates of one span of time.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Counting {
     candidates: VecDeque<Candidate>,
     /// How many candidates have each value.
+    #[serde(skip)]
     distinct: AHashMap<u64, u32>,
     sum: f64,
+    #[serde(skip)]
     numbers: u64,
     /// No match ends up to this time.
     quiet: Option<Instant>,
+    #[serde(skip)]
     heap_bytes: usize,
 }
 
 impl Counting {
+    /// Counts again, after it has been read.
+    pub(crate) fn restored(&mut self) {
+        for candidate in &self.candidates {
+            for value in &candidate.values {
+                *self.distinct.entry(*value).or_insert(0) += 1;
+            }
+            self.numbers += candidate.numbers.len() as u64;
+            self.heap_bytes += candidate.heap_bytes();
+        }
+    }
+
     /// Takes the candidates of one time, which is later than all before.
     pub(crate) fn feed(
         &mut self,

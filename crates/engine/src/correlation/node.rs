@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ahash::{AHashMap, RandomState};
+use ahash::AHashMap;
 use neph_event::{Instant, Value};
 use neph_plan::{Asked, Candidates, Correlation};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::StepMatch;
 use crate::candidate::{BEGINNING, END, JoinKey, compare_keys, earlier_by, key_bytes, table_bytes};
+
+use crate::state::KeptHasher;
 
 use super::candidate::{Candidate, Found, compare, number_of};
 use super::{count, together};
@@ -28,7 +31,7 @@ pub(crate) struct Node {
     /// When groups have something to do.
     due: BTreeSet<(Instant, JoinKey)>,
     frontier: Instant,
-    hasher: RandomState,
+    hasher: KeptHasher,
     /// Bytes of groups and their keys.
     held_bytes: usize,
 }
@@ -39,23 +42,72 @@ enum Question {
     Together(together::Question),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Group {
     /// Candidates that are not settled, in no order.
     pending: Vec<Candidate>,
+    #[serde(skip)]
     pending_bytes: usize,
     state: State,
     /// The entry in [`Node::due`].
     wake: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 enum State {
     Number(count::Counting),
     Together(together::Gathering),
 }
 
+/// The state of a node as it is written; the tree itself is made of the plan.
+#[derive(Serialize)]
+pub(crate) struct Written<'n>(&'n KeptHasher, &'n AHashMap<JoinKey, Group>, Instant);
+
+/// The same as it is read.
+#[derive(Deserialize)]
+pub(crate) struct Read(KeptHasher, AHashMap<JoinKey, Group>, Instant);
+
 impl Node {
+    /// The state of the node, then that of those below it.
+    pub(crate) fn written<'n>(&'n self, nodes: &mut Vec<Written<'n>>) {
+        nodes.push(Written(&self.hasher, &self.groups, self.frontier));
+        for (_, child) in &self.children {
+            child.written(nodes);
+        }
+    }
+
+    /// Whether what was read is the state of this node, and then of those below it.
+    pub(crate) fn fits<'n>(&self, nodes: &mut impl Iterator<Item = &'n Read>) -> bool {
+        let asks = |group: &Group| {
+            matches!(
+                (&group.state, &self.question),
+                (State::Number(_), Question::Number(_)) | (State::Together(_), Question::Together(_))
+            )
+        };
+        nodes.next().is_some_and(|Read(_, groups, _)| groups.values().all(asks))
+            && self.children.iter().all(|(_, child)| child.fits(nodes))
+    }
+
+    /// Takes over the state of the node and of those below it, which [fits](Self::fits), in place of what they hold.
+    pub(crate) fn restore(&mut self, nodes: &mut impl Iterator<Item = Read>) {
+        let Some(read) = nodes.next() else { return };
+        Read(self.hasher, self.groups, self.frontier) = read;
+        self.due.clear();
+        self.held_bytes = 0;
+        for (key, group) in &mut self.groups {
+            match &mut group.state {
+                State::Number(state) => state.restored(),
+                State::Together(state) => state.restored(),
+            }
+            group.pending_bytes = group.pending.iter().map(Candidate::heap_bytes).sum();
+            self.held_bytes += key_bytes(key) + group.bytes();
+            self.due.insert((group.wake, Arc::clone(key)));
+        }
+        for (_, child) in &mut self.children {
+            child.restore(nodes);
+        }
+    }
+
     /// The node of a correlation. `path` leads to it from the root; those to its events are added to `paths`.
     pub(crate) fn new(query: &Correlation, path: &mut Vec<u16>, paths: &mut Vec<Vec<u16>>) -> Self {
         let mut children = Vec::new();
@@ -92,7 +144,7 @@ impl Node {
             due: BTreeSet::new(),
             frontier: BEGINNING,
             // Hashes are compared across nodes nowhere, and results never depend on them.
-            hasher: RandomState::new(),
+            hasher: KeptHasher::default(),
             held_bytes: 0,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use neph_event::Instant;
 use neph_plan::Presence;
+use serde::{Deserialize, Serialize};
 
 use crate::candidate::{JoinKey, earlier_by, later_by};
 
@@ -21,7 +22,7 @@ pub(crate) struct Question {
 type Chain = Vec<Arc<Candidate>>;
 
 /// The latest candidates of each source.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Gathering {
     /// By source; where order does not matter.
     latest: Vec<Option<Arc<Candidate>>>,
@@ -32,11 +33,12 @@ pub(crate) struct Gathering {
     /// No match ends up to this time.
     quiet: Option<Instant>,
     waiting: Option<Box<Waiting>>,
+    #[serde(skip)]
     heap_bytes: usize,
 }
 
 /// A match unless a source that must be absent has a candidate up to a time.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Waiting {
     found: Found,
     absent: Vec<u16>,
@@ -44,6 +46,11 @@ struct Waiting {
 }
 
 impl Gathering {
+    /// Counts again, after it has been read.
+    pub(crate) fn restored(&mut self) {
+        self.count_bytes();
+    }
+
     /// Takes the candidates of one time, in order; the time is later than all before.
     pub(crate) fn feed(
         &mut self,
