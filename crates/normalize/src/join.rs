@@ -11,11 +11,14 @@
 //! so a source must read any number of lines. Lines are joined bare, as JSON strings, and as the `message` of objects
 //! (`{"message": "<line>"}`); the joined record has the form of the first line, with all lines in its text.
 
+mod state;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahash::AHashMap;
 use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, LazyValue};
 
 use crate::sources::{context, joinings, position, sources};
@@ -68,6 +71,12 @@ pub(crate) trait Context: Send {
     /// Takes the text of a joined record; gives the text that is to stand in front of it, for its source to learn from. A
     /// line with [`CONTEXT_END`] ends it.
     fn before(&mut self, text: &str) -> Option<String>;
+
+    /// What it remembers, for [`Self::restore`] in another process.
+    fn save(&self) -> Vec<u8>;
+
+    /// Remembers what [`Self::save`] gave; `false` if that is damaged.
+    fn restore(&mut self, saved: &[u8]) -> bool;
 }
 
 /// A context that is made when the first record comes. A copy begins anew.
@@ -118,14 +127,14 @@ pub struct Joiner<T> {
     unescaped: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 struct Key {
     joining: usize,
     shell: Shell,
     key: Box<str>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Waiting {
     looked_at: u64,
     number: u64,
@@ -133,7 +142,7 @@ struct Waiting {
 }
 
 /// What stands around a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 enum Shell {
     /// Nothing.
     Bare,
@@ -143,7 +152,7 @@ enum Shell {
     Object,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct Group<T> {
     /// Tells it from another of the same key.
     number: u64,

@@ -3,6 +3,8 @@
 //! The same flow serves a batch and a stream. A batch tells alerts when all is known; a stream at once, with corrections: an
 //! alert is *updated* when it counts more, and *retracted* when a late event says otherwise.
 
+mod state;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -36,6 +38,30 @@ pub struct Suppressed {
     pub count: u64,
 }
 
+/// So many ids are remembered at least, and twice as many at most.
+const GROUPED: usize = 65_536;
+
+/// Ids of alerts of suppressing rules that did not pass singly, so that they are not updated singly either. Of very many those
+/// that are oldest are forgotten, and may be updated.
+#[derive(Debug, Default)]
+struct Grouped {
+    recent: HashSet<String>,
+    older: HashSet<String>,
+}
+
+impl Grouped {
+    fn insert(&mut self, id: String) {
+        if self.recent.len() >= GROUPED {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(id);
+    }
+
+    fn contains(&self, id: &str) -> bool {
+        self.recent.contains(id) || self.older.contains(id)
+    }
+}
+
 /// Makes alerts of the matches of all rules.
 #[derive(Debug)]
 pub struct AlertFlow {
@@ -46,8 +72,7 @@ pub struct AlertFlow {
     is_live: bool,
     /// The greatest time of an alert.
     latest: Option<Instant>,
-    /// Ids of alerts of suppressing rules that did not pass singly, so that they are not updated singly either.
-    grouped: HashSet<String>,
+    grouped: Grouped,
     /// What suppressors that are gone had suppressed.
     past: Vec<Suppressed>,
 }
@@ -62,7 +87,7 @@ impl AlertFlow {
             rules,
             is_live,
             latest: None,
-            grouped: HashSet::new(),
+            grouped: Grouped::default(),
             past: Vec::new(),
         }
     }

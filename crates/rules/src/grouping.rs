@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use neph_engine::RuleIndex;
 use neph_event::Instant;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::alert::phrases;
@@ -43,13 +44,14 @@ pub struct Grouping {
     max_runs: usize,
 }
 
-#[derive(Debug, Default)]
-struct Run {
+/// The alerts of one run of a rule.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Run {
     passed: u64,
     overflow: Option<Box<Overflow>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Overflow {
     count: u64,
     first: Option<Instant>,
@@ -142,6 +144,18 @@ impl Grouping {
             }
         }
         self.rules = rules;
+    }
+
+    /// The runs of a rule that are open, by their ends.
+    pub(crate) fn open_runs(&self, rule: usize) -> Vec<(i128, &Run)> {
+        let of_rule = self.runs.iter().filter(|((_, of), _)| *of == rule);
+        of_rule.map(|((end, _), run)| (*end, run)).collect()
+    }
+
+    /// Opens runs of a rule again.
+    pub(crate) fn reopen(&mut self, rule: usize, runs: Vec<(i128, Run)>) {
+        let runs = runs.into_iter().map(|(end, run)| ((end, rule), run));
+        self.runs.extend(runs);
     }
 
     /// Closes all runs, at the end of the input.

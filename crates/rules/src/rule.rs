@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use neph_plan::{Plan, Query};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::exceptions::ExceptionListRef;
@@ -235,7 +235,7 @@ impl RuleKind {
 }
 
 /// Severity of a rule and its alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleSeverity {
     /// Worth recording.

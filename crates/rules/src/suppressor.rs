@@ -10,12 +10,15 @@
 //!
 //! Memory is bounded: beyond [`MAX_BYTES`] of matches that wait, the earlier half of the time they span is settled early.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use neph_engine::Match;
 use neph_event::Instant;
 use neph_plan::{Key, Query};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::alert::{alert_id, fields, hash_of, why};
@@ -54,14 +57,14 @@ pub(crate) struct Counted {
 type Place = (Instant, String);
 
 /// A match that waits.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Waiting {
     found: Match,
     bytes: usize,
 }
 
 /// A match that leads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Lead {
     /// End of its window, exclusive, in nanoseconds.
     end: i128,
@@ -72,7 +75,7 @@ struct Lead {
 }
 
 /// A window whose beginning is settled.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Open {
     place: Place,
     lead: Lead,
@@ -81,8 +84,9 @@ struct Open {
     last: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Group {
+    #[serde(with = "state::terms")]
     terms: Vec<(String, Value)>,
     open: Option<Open>,
     waiting: BTreeMap<Place, Waiting>,

@@ -4,6 +4,7 @@
 //! read: in front of the start of a program stand the lines of the event that last told what its parent was.
 
 use ahash::AHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::join::Context;
 
@@ -18,7 +19,7 @@ pub(in crate::sources) fn start() -> Box<dyn Context> {
 }
 
 /// The lines of the event that tells what a process is, by host and process id.
-#[derive(Default)]
+#[derive(Default, Deserialize, Serialize)]
 struct Programs {
     recent: AHashMap<Box<str>, Box<str>>,
     older: AHashMap<Box<str>, Box<str>>,
@@ -52,6 +53,14 @@ impl Context for Programs {
             }
         }
         before
+    }
+
+    fn save(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> bool {
+        postcard::from_bytes(saved).map(|saved| *self = saved).is_ok()
     }
 }
 
