@@ -87,22 +87,7 @@ pub fn detect_reloading<T: Send>(
 ) -> Result<Detection, RunError> {
     let live = reader.is_live();
     reader.follow_generation(reloads.generation());
-    let worker = || -> Result<MatchWorker, UnknownSource> {
-        let mut events = EventReader::new(options)?;
-        events.want(program);
-        Ok(MatchWorker {
-            matcher: matcher(Arc::clone(program), options.profile),
-            profiles: options.profile,
-            work_nanos: 0,
-            reader: events,
-            live,
-            programs: reloads.programs.clone(),
-            generation: 0,
-            past: Statistics::default(),
-        })
-    };
-    let workers: Result<Vec<MatchWorker>, _> = (0..options.threads.max(1)).map(|_| worker()).collect();
-    let mut workers = workers?;
+    let mut workers = match_workers(program, reloads, live, options)?;
     let mut keyed = Keyed::new(operators, reloads, options.profile);
     // A stream tells what each chunk made before it goes on.
     let beside = options.threads > 1 && !live;
@@ -152,6 +137,30 @@ pub fn detect_reloading<T: Send>(
     })
 }
 
+/// Workers for a program and those that follow it.
+pub(crate) fn match_workers<T>(
+    program: &Arc<Program>,
+    reloads: &Reloads<T>,
+    live: bool,
+    options: &RunOptions,
+) -> Result<Vec<MatchWorker>, UnknownSource> {
+    let worker = |_| {
+        let mut events = EventReader::new(options)?;
+        events.want(program);
+        Ok(MatchWorker {
+            matcher: matcher(Arc::clone(program), options.profile),
+            profiles: options.profile,
+            work_nanos: 0,
+            reader: events,
+            live,
+            programs: reloads.programs.clone(),
+            generation: 0,
+            past: Statistics::default(),
+        })
+    };
+    (0..options.threads.max(1)).map(worker).collect()
+}
+
 fn matcher(program: Arc<Program>, profiles: bool) -> Matcher {
     match profiles {
         true => Matcher::profiling(program, nanos),
@@ -166,7 +175,7 @@ pub(crate) fn nanos() -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-struct MatchWorker {
+pub(crate) struct MatchWorker {
     matcher: Matcher,
     profiles: bool,
     work_nanos: u64,
@@ -200,10 +209,22 @@ impl Worker for MatchWorker {
         };
         for record in chunk.records() {
             match record {
-                Ok(record) => self
-                    .reader
-                    .read(&mut self.matcher, chunk, &record, &mut found, &mut tally),
-                Err((position, problem)) => tally.refuse(position, problem),
+                Ok(record) => {
+                    let (records, refused) = (tally.records, tally.refused);
+                    self.reader
+                        .read(&mut self.matcher, chunk, &record, &mut found, &mut tally);
+                    // What is neither seen by the rules nor refused its source has no use for.
+                    if tally.records == records {
+                        match tally.refused == refused {
+                            true => found.dropped += record.lines,
+                            false => found.refused += record.lines,
+                        }
+                    }
+                }
+                Err((position, problem)) => {
+                    found.refused += 1;
+                    tally.refuse(position, problem);
+                }
             }
         }
         found.excepted = self.matcher.take_excepted();

@@ -62,12 +62,25 @@ pub(crate) struct Found {
     pub(crate) steps: Vec<StepMatch>,
     /// Whether to look for the times of events.
     pub(crate) wants_time: bool,
-    /// The greatest event time, if it is wanted.
+    /// The least and the greatest event time, if they are wanted.
+    pub(crate) earliest: Option<Instant>,
     pub(crate) latest: Option<Instant>,
+    /// Records that could not be read, and those that their source drops; lines of text logs.
+    pub(crate) refused: u64,
+    pub(crate) dropped: u64,
+    /// Records that no source knows.
+    pub(crate) unrecognised: u64,
     /// Which rules the events were held against.
     pub(crate) generation: u64,
     /// For each exception of these rules how many events it kept from them; empty where none did.
     pub(crate) excepted: Vec<u64>,
+}
+
+impl Found {
+    fn note_time(&mut self, time: Option<Instant>) {
+        self.latest = self.latest.max(time);
+        self.earliest = [self.earliest, time].into_iter().flatten().min();
+    }
 }
 
 impl EventReader {
@@ -215,6 +228,7 @@ impl Way<'_> {
                 "no source recognises the record, which rules see as it is",
             );
             self.tally.note(self.record.position, problem);
+            self.out.unrecognised += self.record.lines;
             self.tally.records += self.record.lines;
             return self.match_text_of_any();
         }
@@ -230,7 +244,7 @@ impl Way<'_> {
     fn match_text_of_any(&mut self) {
         let document = self.record.document;
         if self.out.wants_time {
-            self.out.latest = self.out.latest.max(record_time(document));
+            self.out.note_time(record_time(document));
         }
         let known = neph_engine::Record {
             document,
@@ -258,7 +272,7 @@ impl Way<'_> {
                 .at(TIME)
                 .and_then(Value::as_text)
                 .and_then(|text| parse_date(text, &[]));
-            self.out.latest = self.out.latest.max(time);
+            self.out.note_time(time);
         }
         let known = neph_engine::Record {
             document: &[],

@@ -44,9 +44,9 @@ mod record;
 mod sniff;
 mod values;
 
-pub(crate) use chunk::PlacedProblem;
+pub(crate) use chunk::{Mark, PlacedProblem};
 pub use chunk::{Chunk, RecordPlace};
 pub use diagnose::diagnose;
 pub use problem::{InputProblem, ProblemKind, ProblemLog};
-pub use reader::{ReadOptions, Reader};
+pub use reader::{ChunkSource, ReadOptions, Reader};
 pub use record::{Record, record_time};

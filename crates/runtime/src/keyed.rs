@@ -24,10 +24,10 @@ const WAITING: usize = 2;
 
 /// The operators of a run, and what they need to go on.
 pub(crate) struct Keyed<'r, T> {
-    operators: &'r mut Operators,
+    pub(crate) operators: &'r mut Operators,
     reloads: &'r Reloads<T>,
-    generation: u64,
-    watermark: Option<Instant>,
+    pub(crate) generation: u64,
+    pub(crate) watermark: Option<Instant>,
     told: Vec<Told>,
     /// For each exception of the rules that run now how many events it kept from them.
     pub(crate) excepted: Vec<u64>,
@@ -53,7 +53,7 @@ impl<'r, T: Send> Keyed<'r, T> {
     }
 
     /// Takes what was found in a chunk.
-    fn take(&mut self, found: Found, said: &mut Vec<Said<T>>) {
+    pub(crate) fn take(&mut self, found: Found, said: &mut Vec<Said<T>>) {
         while self.generation < found.generation {
             self.generation += 1;
             let Some(mut rules) = self.reloads.take(self.generation) else {

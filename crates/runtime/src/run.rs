@@ -56,9 +56,9 @@ pub(crate) struct Outcome<T> {
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) records: u64,
-    refused: u64,
-    problems: Vec<PlacedProblem>,
-    events: BTreeMap<&'static str, u64>,
+    pub(crate) refused: u64,
+    pub(crate) problems: Vec<PlacedProblem>,
+    pub(crate) events: BTreeMap<&'static str, u64>,
     dropped: BTreeMap<(&'static str, &'static str), u64>,
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use neph_event::Instant;
 use neph_normalize::{Joined, Joiner};
+use serde::{Deserialize, Serialize};
 
 use super::{InputProblem, ProblemKind};
 
@@ -22,7 +24,7 @@ pub(crate) struct Span {
 }
 
 /// Where a record stands in its input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RecordPlace {
     /// See [`Record::position`](super::Record::position).
     pub(crate) position: u64,
@@ -58,6 +60,23 @@ pub struct Chunk {
     pub(crate) bytes: u64,
     /// Which rules it is held against, where they change while they run.
     pub(crate) generation: u64,
+    /// What it is of an event log, if it comes from one.
+    pub(crate) mark: Mark,
+}
+
+/// What a chunk is of an event log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mark {
+    /// When its records were received.
+    pub(crate) received: Option<Instant>,
+    /// The offsets of the block that it is; none where it is no block.
+    pub(crate) offsets: std::ops::Range<u64>,
+    /// Records of the block.
+    pub(crate) records: u64,
+    /// What joiners hold back behind it, if that is to be kept.
+    pub(crate) joiners: Option<Vec<(Arc<str>, Vec<u8>)>>,
+    /// A stretch of the log before it cannot be read: from, to, why.
+    pub(crate) lost: Option<(u64, u64, String)>,
 }
 
 impl Default for Chunk {
@@ -74,6 +93,7 @@ impl Default for Chunk {
             deletes: 0,
             bytes: 0,
             generation: 0,
+            mark: Mark::default(),
         }
     }
 }
@@ -114,6 +134,7 @@ impl Chunk {
         self.problems.clear();
         self.deletes = 0;
         self.bytes = 0;
+        self.mark = Mark::default();
         let wanted = size.max(carry.len());
         // A buffer that grew for one long record goes back to the common size, so that memory stays bounded.
         if self.buffer.len() > wanted.saturating_mul(2) {
@@ -158,6 +179,32 @@ impl Chunk {
 }
 
 impl Chunk {
+    /// Takes a block of a log: its records, by where each ends in `bytes`, as they stand at `offset`. Gives the buffer back that
+    /// it had.
+    pub(crate) fn take_block(&mut self, source: &Arc<str>, offset: u64, bytes: Vec<u8>, ends: &[u32]) -> Vec<u8> {
+        let input = u32::try_from(offset >> OFFSET_BITS).unwrap_or(u32::MAX);
+        let base = offset & ((1 << OFFSET_BITS) - 1);
+        self.begin(source, input, base, &[], 0);
+        self.filled = bytes.len();
+        self.bytes = bytes.len() as u64;
+        let mut start = 0;
+        for end in ends {
+            let text = bytes.get(start as usize..*end as usize).unwrap_or_default();
+            // Records of text keep no line break; what is empty is no record.
+            if !text.trim_ascii().is_empty() {
+                self.spans.push(Span {
+                    start,
+                    end: *end,
+                    line: offset.saturating_add(u64::from(start)),
+                    action: (0, 0),
+                    joined: None,
+                });
+            }
+            start = *end;
+        }
+        std::mem::replace(&mut self.buffer, bytes)
+    }
+
     /// Takes the bytes from `start` to `end` as a record, unless they are more than `limit`.
     pub(crate) fn take_record(
         &mut self,

@@ -88,6 +88,12 @@ struct Open {
     identity: Option<Identity>,
 }
 
+/// Gives chunks in place of inputs.
+pub trait ChunkSource: Send {
+    /// Fills the next chunk; `false` if there is none.
+    fn next_chunk(&mut self, chunk: &mut Chunk) -> bool;
+}
+
 /// Reads all inputs of a run; see [`super`] for what it understands and in which order it goes.
 pub struct Reader {
     options: ReadOptions,
@@ -108,6 +114,8 @@ pub struct Reader {
     following: Option<Following>,
     /// Number of the next input.
     next_number: u32,
+    /// Where chunks come from, if not from inputs.
+    source: Option<Box<dyn ChunkSource>>,
 }
 
 impl Reader {
@@ -156,6 +164,7 @@ impl Reader {
             generation: Arc::default(),
             following: None,
             next_number: 0,
+            source: None,
         };
         reader.following = reader.options.live.then(|| Following::new(arguments));
         let mut budget = reader.options.open_inputs;
@@ -171,6 +180,29 @@ impl Reader {
             .waiting
             .sort_by_key(|waiting| Reverse((waiting.first_time, waiting.number)));
         Ok(reader)
+    }
+
+    /// Reads the chunks of a source; as a stream, if it is `live`.
+    pub fn of(source: Box<dyn ChunkSource>, live: bool) -> Self {
+        Self {
+            options: ReadOptions {
+                live,
+                ..ReadOptions::default()
+            },
+            waiting: Vec::new(),
+            open: Vec::new(),
+            turn: None,
+            problems: Vec::new(),
+            skipped: Skipped::default(),
+            inputs: 1,
+            stored_bytes: Arc::default(),
+            total_bytes: None,
+            cancelled: Arc::default(),
+            generation: Arc::default(),
+            following: None,
+            next_number: 0,
+            source: Some(source),
+        }
     }
 
     /// Takes the problems met since the last call that belong to no chunk, in order.
@@ -221,6 +253,13 @@ impl Reader {
     }
 
     fn read_chunk(&mut self, chunk: &mut Chunk) -> bool {
+        if let Some(source) = &mut self.source {
+            let is_there = !self.cancelled.load(Ordering::Relaxed) && source.next_chunk(chunk);
+            if is_there {
+                self.stored_bytes.fetch_add(chunk.bytes, Ordering::Relaxed);
+            }
+            return is_there;
+        }
         while !self.cancelled.load(Ordering::Relaxed) {
             self.look_again();
             let index = self.choose();
