@@ -138,7 +138,7 @@ impl CorrelationOperator {
         let (hasher, nodes, times, statistics): (_, Vec<_>, _, _) = from.read(section)?;
         let mut parts = nodes.iter();
         if !self.root.fits(&mut parts) || parts.next().is_some() {
-            return Err(BadState::new("a correlation has other parts"));
+            return Err(BadState::of("a correlation has other parts"));
         }
         self.root.restore(&mut nodes.into_iter());
         (self.hasher, self.statistics) = (hasher, statistics);

@@ -329,7 +329,7 @@ impl Operators {
     /// There is no such rule, or its state cannot be written.
     pub fn save(&self, rule: RuleIndex, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
         let operator = self.rules.get(rule.0 as usize);
-        let operator = operator.ok_or_else(|| BadState::new("there is no such rule"))?;
+        let operator = operator.ok_or_else(|| BadState::of("there is no such rule"))?;
         let state = match &operator.kind {
             Kind::Events { finished } => to.write(finished)?,
             Kind::Sequence(sequence) => sequence.save(to)?,
@@ -357,10 +357,10 @@ impl Operators {
         from: &mut StateReader,
     ) -> Result<(), BadState> {
         let operator = self.rules.get_mut(rule.0 as usize);
-        let operator = operator.ok_or_else(|| BadState::new("there is no such rule"))?;
+        let operator = operator.ok_or_else(|| BadState::of("there is no such rule"))?;
         let Section { kind, peak, state } = from.read(section)?;
         if kind != operator.kind.number() {
-            return Err(BadState::new("a rule asks for something else"));
+            return Err(BadState::of("a rule asks for something else"));
         }
         match &mut operator.kind {
             Kind::Events { finished } => *finished = from.read(&state)?,

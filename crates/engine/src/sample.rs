@@ -226,7 +226,7 @@ impl SampleOperator {
         let (buckets, statistics): (AHashMap<JoinKey, Bucket>, _) = from.read(section)?;
         let fits = |bucket: &Bucket| bucket.filters.is_empty() || bucket.filters.len() == self.filters;
         if !buckets.values().all(fits) {
-            return Err(BadState::new("a sample has another number of filters"));
+            return Err(BadState::of("a sample has another number of filters"));
         }
         let touched = buckets.iter().filter(|(_, bucket)| bucket.touched);
         self.touched = touched.map(|(key, _)| Arc::clone(key)).collect();

@@ -30,7 +30,8 @@ pub const VERSION: u8 = 1;
 pub struct BadState(String);
 
 impl BadState {
-    pub(crate) fn new(why: &str) -> Self {
+    /// With what is wrong, lower case.
+    pub fn of(why: &str) -> Self {
         Self(why.to_owned())
     }
 }
@@ -98,7 +99,7 @@ impl StateWriter {
         let mut events = Vec::with_capacity(self.events.len());
         for event in &self.events {
             let source = &*event.origin().source;
-            let next = u32::try_from(sources.len()).map_err(|_| BadState::new("too many sources"))?;
+            let next = u32::try_from(sources.len()).map_err(|_| BadState::of("too many sources"))?;
             let number = *numbers.entry(source).or_insert_with(|| {
                 sources.push(source);
                 next
@@ -119,13 +120,13 @@ impl StateReader {
         type Written<'w> = (Vec<&'w str>, Vec<(&'w [u8], Option<&'w str>, u32, u64)>);
         let ((sources, written), rest): (Written<'_>, _) = postcard::take_from_bytes(events)?;
         if !rest.is_empty() {
-            return Err(BadState::new("there is more than the events"));
+            return Err(BadState::of("there is more than the events"));
         }
         let sources: Vec<Arc<str>> = sources.into_iter().map(Arc::from).collect();
         let mut events = Vec::with_capacity(written.len());
         for (document, id, source, line) in written {
             let source = sources.get(source as usize).map(Arc::clone);
-            let source = source.ok_or_else(|| BadState::new("an event has no source"))?;
+            let source = source.ok_or_else(|| BadState::of("an event has no source"))?;
             let id = id.map(EventId::given);
             events.push(Arc::new(Event::new(document, id, Origin { source, line })));
         }
@@ -156,7 +157,7 @@ impl StateReader {
         let (state, rest) = read?;
         match rest {
             [] => Ok(state),
-            _ => Err(BadState::new("there is more than the section")),
+            _ => Err(BadState::of("there is more than the section")),
         }
     }
 }

@@ -211,6 +211,11 @@ impl<T> Joiner<T> {
         self.joinings.is_empty()
     }
 
+    /// Whether lines wait for others.
+    pub fn holds_lines(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// Takes the next record of the input. `false` says that it is complete as it is and not taken; else it, or
     /// what it completes, comes out of [`Self::next_joined`], now or later.
     pub fn push(&mut self, record: &[u8], first: T) -> bool {

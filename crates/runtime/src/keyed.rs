@@ -54,7 +54,13 @@ impl<'r, T: Send> Keyed<'r, T> {
 
     /// Takes what was found in a chunk.
     pub(crate) fn take(&mut self, found: Found, said: &mut Vec<Said<T>>) {
-        while self.generation < found.generation {
+        self.change_rules(found.generation, said);
+        self.push(found, said);
+    }
+
+    /// Goes on with the rules of this number.
+    pub(crate) fn change_rules(&mut self, generation: u64, said: &mut Vec<Said<T>>) {
+        while self.generation < generation {
             self.generation += 1;
             let Some(mut rules) = self.reloads.take(self.generation) else {
                 continue;
@@ -70,6 +76,10 @@ impl<'r, T: Send> Keyed<'r, T> {
                 excepted: std::mem::take(&mut self.excepted),
             });
         }
+    }
+
+    /// Takes what was found of the rules that run now.
+    pub(crate) fn push(&mut self, found: Found, said: &mut Vec<Said<T>>) {
         let exceptions = self.excepted.len().max(found.excepted.len());
         self.excepted.resize(exceptions, 0);
         for (sum, count) in self.excepted.iter_mut().zip(&found.excepted) {

@@ -7,6 +7,7 @@
 //! - [`detect()`]: matches every record against all rules and runs their operators.
 //! - [`detect_reloading()`]: the same with rules that change meanwhile; which records meet which of them depends on the
 //!   moment of the change.
+//! - [`service`]: rules that run continuously over the event log, and over its past.
 //! - [`parse()`]: reads and parses every record and nothing else; the floor that speed is measured against.
 //!
 //! **Architecture invariant:** results depend on the inputs alone, never on the number of threads, the size of chunks or
@@ -23,6 +24,7 @@ mod profile;
 mod reload;
 pub mod rule_tests;
 mod run;
+pub mod service;
 mod summary;
 
 pub use detect::{Detection, RunProfile, detect, detect_reloading};

@@ -74,7 +74,7 @@ pub(crate) struct Mark {
     /// Records of the block.
     pub(crate) records: u64,
     /// What joiners hold back behind it, if that is to be kept.
-    pub(crate) joiners: Option<Vec<(Arc<str>, Vec<u8>)>>,
+    pub(crate) joiners: Option<Vec<(Arc<str>, Instant, Vec<u8>)>>,
     /// A stretch of the log before it cannot be read: from, to, why.
     pub(crate) lost: Option<(u64, u64, String)>,
 }

@@ -1,0 +1,117 @@
+//! The state of everything that the service keeps in memory, as one blob.
+//!
+//! It belongs to an offset of the log. State of rules goes by a key that says what they ask for: what became of a rule that
+//! changed meanwhile is left aside, and the others go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use neph_engine::{BadState, Operators, STATE_VERSION, StateReader, StateWriter};
+use neph_event::Instant;
+use neph_rules::AlertFlow;
+use serde::{Deserialize, Serialize};
+
+use super::book::{Book, index};
+use super::streams::Streams;
+
+/// The form of the blob; the form of what is in it has a version of its own.
+const FORM: u8 = 1;
+
+/// What is written.
+#[derive(Debug, Deserialize, Serialize)]
+struct Image {
+    forms: (u8, u8),
+    events: Vec<u8>,
+    /// By key: the operator's section, and that of the alerts.
+    rules: Vec<(String, Vec<u8>, Vec<u8>)>,
+    alerts: Vec<u8>,
+    streams: Streams,
+    joiners: Vec<(String, Instant, Vec<u8>)>,
+}
+
+/// What was read, beside the state of rules.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) streams: Streams,
+    pub(crate) joiners: Vec<(String, Instant, Vec<u8>)>,
+    /// The places of rules that have no state, though there was an image: they are new, changed, or their state was damaged.
+    pub(crate) without: Vec<usize>,
+    /// What was wrong with it.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Writes everything. `without` are the places of rules whose state is not complete, and is left out.
+pub(crate) fn write(
+    book: &Book,
+    operators: &Operators,
+    flow: &AlertFlow,
+    streams: &Streams,
+    joiners: Vec<(Arc<str>, Instant, Vec<u8>)>,
+    without: &dyn Fn(usize) -> bool,
+) -> Result<Vec<u8>, BadState> {
+    let mut writer = StateWriter::default();
+    let mut rules = Vec::with_capacity(book.keys.len());
+    for (place, key) in book.keys.iter().enumerate().filter(|(place, _)| !without(*place)) {
+        let operator = operators.save(index(place), &mut writer)?;
+        rules.push((key.clone(), operator, flow.save(index(place), &mut writer)?));
+    }
+    let alerts = flow.save_rest(&mut writer)?;
+    let image = Image {
+        forms: (FORM, STATE_VERSION),
+        events: writer.finish()?,
+        rules,
+        alerts,
+        streams: streams.clone(),
+        joiners: joiners
+            .into_iter()
+            .map(|(stream, received, saved)| (stream.to_string(), received, saved))
+            .collect(),
+    };
+    StateWriter::default().write(&image)
+}
+
+/// Gives rules the state that the blob has of them.
+///
+/// # Errors
+/// The blob is of another form, or damaged as a whole.
+pub(crate) fn read(
+    blob: &[u8],
+    book: &Book,
+    operators: &mut Operators,
+    flow: &mut AlertFlow,
+) -> Result<Restored, BadState> {
+    // The forms come first, so that a blob of another form is not taken for a damaged one.
+    let (forms, _): ((u8, u8), _) = postcard::take_from_bytes(blob)?;
+    if forms != (FORM, STATE_VERSION) {
+        return Err(BadState::of("it was written by another version"));
+    }
+    let (image, _): (Image, _) = postcard::take_from_bytes(blob)?;
+    let mut reader = StateReader::new(&image.events)?;
+    let known: HashMap<&str, usize> = book.keys.iter().map(String::as_str).zip(0..).collect();
+    let mut has_state = vec![false; book.keys.len()];
+    let mut problems = Vec::new();
+    for (key, operator, alerts) in &image.rules {
+        let Some(place) = known.get(key.as_str()) else {
+            continue;
+        };
+        let rule = index(*place);
+        let read = operators
+            .restore(rule, operator, &mut reader)
+            .and_then(|()| flow.restore(rule, alerts, &mut reader));
+        match (read, has_state.get_mut(*place)) {
+            (Ok(()), Some(has_state)) => *has_state = true,
+            (Err(problem), _) => problems.push(format!("rule `{}`: {problem}", key)),
+            _ => {}
+        }
+    }
+    if let Err(problem) = flow.restore_rest(&image.alerts, &mut reader) {
+        problems.push(problem.to_string());
+    }
+    let places = has_state.iter().enumerate();
+    Ok(Restored {
+        streams: image.streams,
+        joiners: image.joiners,
+        without: places.filter(|(_, has_state)| !**has_state).map(|(place, _)| place).collect(),
+        problems,
+    })
+}
