@@ -458,7 +458,7 @@ impl Trial<'_> {
         let (mut truths, mut outside) = (Vec::new(), 0);
         let mut after = None;
         loop {
-            let page = self.store.db.search_alerts(&query, AlertSort::default(), after.as_ref(), 500)?;
+            let page = self.store.db.search(&query, AlertSort::Time, true, after.as_ref(), 500)?;
             for alert in page.alerts {
                 match told.contains(&alert.alert.id) {
                     true => truths.push(alert.alert.id),
