@@ -48,5 +48,5 @@ pub use matches::{Distinct, Match, Ordinal, RuleIndex, StepMatch, Tally, Window}
 pub use nodes::ConditionError;
 pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 pub use profile::{Clock, Cost, Profile, TestDescription, describe_tests};
-pub use state::{BadState, StateReader, StateWriter, VERSION as STATE_VERSION};
 pub use program::{CompileError, Exception, Program};
+pub use state::{BadState, StateReader, StateWriter, VERSION as STATE_VERSION};

@@ -135,7 +135,12 @@ struct Waiting {
 impl Machine {
     /// Counts again, after it has been read.
     pub(crate) fn restored(&mut self) {
-        self.held = self.partials.iter().flatten().map(|partial| partial.events.len()).sum();
+        self.held = self
+            .partials
+            .iter()
+            .flatten()
+            .map(|partial| partial.events.len())
+            .sum();
     }
 
     /// Takes an event of a step. Events come in the order of their ordinals, the steps of one event from the last to the

@@ -230,7 +230,9 @@ impl SampleOperator {
         }
         let touched = buckets.iter().filter(|(_, bucket)| bucket.touched);
         self.touched = touched.map(|(key, _)| Arc::clone(key)).collect();
-        let held = buckets.iter().map(|(key, bucket)| key_bytes(key) + bucket.bytes());
+        let held = buckets
+            .iter()
+            .map(|(key, bucket)| key_bytes(key) + bucket.bytes());
         self.held_bytes = held.sum();
         self.buckets = buckets;
         self.statistics = statistics;

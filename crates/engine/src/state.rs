@@ -275,7 +275,9 @@ pub(crate) mod part {
         let known = SCOPE.with_borrow_mut(|scope| match new {
             Some(new) => {
                 let new = Arc::new(new);
-                scope.parts_read.push(Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
+                scope
+                    .parts_read
+                    .push(Arc::clone(&new) as Arc<dyn Any + Send + Sync>);
                 Some(new)
             }
             None => scope

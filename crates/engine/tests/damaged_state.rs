@@ -8,8 +8,8 @@ use std::time::Duration;
 use neph_engine::{Emit, OperatorConfig, Operators, RuleIndex, StateReader, StateWriter};
 use neph_event::Instant;
 use neph_plan::{
-    Aggregate, Asked, Bound, CandidateEvents, Candidates, Condition, Correlation, DistinctAtLeast, FirstOf, FirstSeen,
-    Key, Measure, Plan, Presence, Query, Sample, Source,
+    Aggregate, Asked, Bound, CandidateEvents, Candidates, Condition, Correlation, DistinctAtLeast, FirstOf,
+    FirstSeen, Key, Measure, Plan, Presence, Query, Sample, Source,
 };
 use plans::{plan, stage};
 use proptest::prelude::*;
@@ -89,7 +89,10 @@ fn all_kinds() -> Vec<Plan> {
             }),
         })),
         plan(Query::Correlation(over(false, events()))),
-        plan(Query::Correlation(over(true, Candidates::Matches(Box::new(counting))))),
+        plan(Query::Correlation(over(
+            true,
+            Candidates::Matches(Box::new(counting)),
+        ))),
     ]
 }
 
@@ -108,7 +111,7 @@ proptest! {
         in_events in any::<bool>(),
     ) {
         let plans = all_kinds();
-        
+
         let config = OperatorConfig {
             emit: if at_once { Emit::AtOnce } else { Emit::WhenFinal },
             default_lateness: Some(Duration::from_millis(10)),

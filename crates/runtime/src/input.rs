@@ -44,8 +44,8 @@ mod record;
 mod sniff;
 mod values;
 
-pub(crate) use chunk::{Mark, PlacedProblem};
 pub use chunk::{Chunk, RecordPlace};
+pub(crate) use chunk::{Mark, PlacedProblem};
 pub use diagnose::diagnose;
 pub use problem::{InputProblem, ProblemKind, ProblemLog};
 pub use reader::{ChunkSource, ReadOptions, Reader};

@@ -37,13 +37,13 @@ use neph_rules::{AlertFlow, RuleSet};
 use neph_store::{AlertChange, Batch, Records, Store, StoreError};
 use serde::Serialize;
 
+use crate::RunError;
 use crate::detect::match_workers;
 use crate::input::Reader;
 use crate::keyed::Keyed;
 use crate::pipeline::{self, STACK};
 use crate::reload::{NewRules, Reloads};
 use crate::run::{RunOptions, Tally};
-use crate::RunError;
 
 pub use self::backfill::{BackfillReport, backfill};
 pub use self::book::Memory;
@@ -292,7 +292,10 @@ impl Shared {
         }
         self.status(|status| {
             for placed in &tally.problems {
-                *status.problems.entry(placed.problem.kind.as_str().to_owned()).or_default() += 1;
+                *status
+                    .problems
+                    .entry(placed.problem.kind.as_str().to_owned())
+                    .or_default() += 1;
             }
         });
     }
@@ -349,7 +352,11 @@ impl Service {
         };
         service.shared.status(|status| status.running = true);
         service.thread("neph-service", move || pipeline.run())?;
-        let (store, shared, options) = (service.store.clone(), service.shared.clone(), service.options.clone());
+        let (store, shared, options) = (
+            service.store.clone(),
+            service.shared.clone(),
+            service.options.clone(),
+        );
         service.thread("neph-time", move || {
             keep_time(&store, &shared, &options, run);
             Ok(())
@@ -392,7 +399,11 @@ impl Service {
     pub fn reload(&self, rules: RuleSet) -> Result<Reloaded, ReloadRefused> {
         let broken = broken_files(&rules);
         let mut current = self.book();
-        let newly: Vec<String> = broken.iter().filter(|file| !current.1.contains(file)).cloned().collect();
+        let newly: Vec<String> = broken
+            .iter()
+            .filter(|file| !current.1.contains(file))
+            .cloned()
+            .collect();
         let refused = match (newly.is_empty(), rules.rules.is_empty()) {
             (false, _) => Some(ReloadRefused::Broken { files: newly }),
             (true, true) => Some(ReloadRefused::NoRules),
@@ -449,7 +460,11 @@ impl Service {
     /// Changes of alerts from now on, after they were committed. Whoever falls far behind is let go: the channel ends.
     pub fn subscribe(&self) -> Receiver<Arc<[AlertChange]>> {
         let (sender, receiver) = bounded(WAITING_CHANGES);
-        let mut subscribers = self.shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self
+            .shared
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         subscribers.push(sender);
         receiver
     }
@@ -460,7 +475,15 @@ impl Service {
     /// There is no such rule, or the store fails.
     pub fn backfill(&self, rule: &str, from: Instant, to: Instant) -> Result<BackfillReport, ServiceError> {
         let book = Arc::clone(&self.book().0);
-        backfill::run(&self.store, &book, rule, from..to, &self.options, "asked for", &|| self.shared.is_stopping())
+        backfill::run(
+            &self.store,
+            &book,
+            rule,
+            from..to,
+            &self.options,
+            "asked for",
+            &|| self.shared.is_stopping(),
+        )
     }
 
     /// Ends it. What was not read yet is read after the next start. State is written down.
@@ -498,9 +521,13 @@ impl Service {
 fn broken_files(rules: &RuleSet) -> Vec<String> {
     let files = rules.report.files.iter().chain(&rules.report.beside);
     let wrong = files.filter(|file| neph_diag::has_errors(&file.diagnostics));
-    let paths = wrong
-        .map(|file| file.path.display().to_string())
-        .chain(rules.report.failures.iter().map(|failure| failure.path.display().to_string()));
+    let paths = wrong.map(|file| file.path.display().to_string()).chain(
+        rules
+            .report
+            .failures
+            .iter()
+            .map(|failure| failure.path.display().to_string()),
+    );
     paths.collect()
 }
 
@@ -641,8 +668,8 @@ impl Pipeline {
     fn run(mut self) -> Result<(), ServiceError> {
         let mut reader = Reader::of(Box::new(self.source), true);
         reader.follow_generation(self.reloads.generation());
-        let mut workers =
-            match_workers(&self.book.program, &self.reloads, true, &self.options.run).map_err(RunError::from)?;
+        let mut workers = match_workers(&self.book.program, &self.reloads, true, &self.options.run)
+            .map_err(RunError::from)?;
         let (jobs, to_do) = bounded(WAITING_JOBS);
         let (seeded_sender, seeded) = crossbeam_channel::unbounded();
         let mut seeding = Seeding::new(
@@ -654,8 +681,11 @@ impl Pipeline {
         );
         seeding.change_rules(&[], &self.seeded);
         seeding.start(&self.book, self.reached, self.streams.clone());
-        let (store, shared, outputs) =
-            (Arc::clone(&self.store), Arc::clone(&self.shared), self.options.outputs.clone());
+        let (store, shared, outputs) = (
+            Arc::clone(&self.store),
+            Arc::clone(&self.shared),
+            self.options.outputs.clone(),
+        );
         let committer = thread::Builder::new()
             .name("neph-commit".to_owned())
             .spawn(move || commit::run(&store, &shared, &outputs, &to_do))
@@ -685,10 +715,14 @@ impl Pipeline {
         };
         core.keyed.watermark = core.streams.watermark();
         core.tell_rules();
-        let ran = pipeline::run(&mut reader, &mut workers, |chunk, outcome| core.take(chunk, outcome));
+        let ran = pipeline::run(&mut reader, &mut workers, |chunk, outcome| {
+            core.take(chunk, outcome)
+        });
         // The committer ends when nobody hands it anything any more.
         drop(core);
-        let joined = committer.join().map_err(|_| ServiceError::Ended("the committer failed".to_owned()));
+        let joined = committer
+            .join()
+            .map_err(|_| ServiceError::Ended("the committer failed".to_owned()));
         ran?;
         joined
     }

@@ -84,7 +84,9 @@ impl Node {
                 (State::Number(_), Question::Number(_)) | (State::Together(_), Question::Together(_))
             )
         };
-        nodes.next().is_some_and(|Read(_, groups, _)| groups.values().all(asks))
+        nodes
+            .next()
+            .is_some_and(|Read(_, groups, _)| groups.values().all(asks))
             && self.children.iter().all(|(_, child)| child.fits(nodes))
     }
 

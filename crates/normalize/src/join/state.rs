@@ -34,7 +34,11 @@ impl<T: Clone + Serialize + DeserializeOwned> Joiner<T> {
                 .map(|(key, group)| (key.clone(), group.clone()))
                 .collect(),
             waiting: self.queue.iter().cloned().collect(),
-            heads: self.heads.iter().map(|(key, head)| (*key, head.clone())).collect(),
+            heads: self
+                .heads
+                .iter()
+                .map(|(key, head)| (*key, head.clone()))
+                .collect(),
             records: self.records,
             opened: self.opened,
         };
@@ -50,7 +54,10 @@ impl<T: Clone + Serialize + DeserializeOwned> Joiner<T> {
         let own = self.joinings.iter().map(|joining| joining.source);
         if !own.eq(written.sources.iter().map(String::as_str))
             || written.contexts.len() != self.contexts.len()
-            || !written.groups.iter().all(|(key, group)| group.is_sound(key, self.joinings.len()))
+            || !written
+                .groups
+                .iter()
+                .all(|(key, group)| group.is_sound(key, self.joinings.len()))
         {
             return false;
         }

@@ -20,7 +20,9 @@ impl Suppressor {
         }
         (self.groups, self.settled, self.newest, self.suppressed) = (groups, settled, newest, suppressed);
         let waiting = self.groups.values().flat_map(|group| group.waiting.values());
-        self.bytes = waiting.map(|waiting| waiting.bytes).fold(0, usize::saturating_add);
+        self.bytes = waiting
+            .map(|waiting| waiting.bytes)
+            .fold(0, usize::saturating_add);
         Ok(true)
     }
 }

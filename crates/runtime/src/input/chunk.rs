@@ -181,7 +181,13 @@ impl Chunk {
 impl Chunk {
     /// Takes a block of a log: its records, by where each ends in `bytes`, as they stand at `offset`. Gives the buffer back that
     /// it had.
-    pub(crate) fn take_block(&mut self, source: &Arc<str>, offset: u64, bytes: Vec<u8>, ends: &[u32]) -> Vec<u8> {
+    pub(crate) fn take_block(
+        &mut self,
+        source: &Arc<str>,
+        offset: u64,
+        bytes: Vec<u8>,
+        ends: &[u32],
+    ) -> Vec<u8> {
         let input = u32::try_from(offset >> OFFSET_BITS).unwrap_or(u32::MAX);
         let base = offset & ((1 << OFFSET_BITS) - 1);
         self.begin(source, input, base, &[], 0);

@@ -53,7 +53,15 @@ pub fn backfill(
     times: Range<Instant>,
     options: &ServiceOptions,
 ) -> Result<BackfillReport, ServiceError> {
-    run(store, &Book::new(rules), rule, times, options, "asked for", &|| false)
+    run(
+        store,
+        &Book::new(rules),
+        rule,
+        times,
+        options,
+        "asked for",
+        &|| false,
+    )
 }
 
 pub(super) fn run(
@@ -67,7 +75,10 @@ pub(super) fn run(
 ) -> Result<BackfillReport, ServiceError> {
     let places: Vec<usize> = match rule {
         "*" => (0..book.rules.len()).collect(),
-        id => vec![book.place(id).ok_or_else(|| ServiceError::NoRule(id.to_owned()))?],
+        id => vec![
+            book.place(id)
+                .ok_or_else(|| ServiceError::NoRule(id.to_owned()))?,
+        ],
     };
     let version = book.set.rules.iter().find(|one| one.id == rule);
     let mut row = Backfill {
@@ -93,7 +104,15 @@ pub(super) fn run(
         new_alerts: 0,
         failed: None,
     };
-    let ran = over_history(store, &book.only(&places), &times, options, is_cancelled, &mut |_| {}, &mut |alert| found.take(alert));
+    let ran = over_history(
+        store,
+        &book.only(&places),
+        &times,
+        options,
+        is_cancelled,
+        &mut |_| {},
+        &mut |alert| found.take(alert),
+    );
     found.commit();
     let failed = found.failed.take();
     (row.alerts, row.new_alerts) = (found.alerts, found.new_alerts);
@@ -136,7 +155,12 @@ pub(super) fn over_history(
     seen: &mut dyn FnMut(&Match),
     take: &mut dyn FnMut(Alert),
 ) -> Result<u64, ServiceError> {
-    let reach = book.rules.iter().filter_map(|rule| reach(rule)).max().unwrap_or(0);
+    let reach = book
+        .rules
+        .iter()
+        .filter_map(|rule| reach(rule))
+        .max()
+        .unwrap_or(0);
     let start = times.start.saturating_sub_nanos(i128::from(reach));
     let end = times.end.saturating_add_nanos(LATEST);
     let mut reader = history(store, start..end, None, options.run.source.as_deref());

@@ -71,7 +71,10 @@ impl Book {
 
     /// Some of the rules alone, by their places, with the exceptions that are for them.
     pub(crate) fn only(&self, places: &[usize]) -> Self {
-        let rules: Vec<Arc<Rule>> = places.iter().filter_map(|place| self.rules.get(*place).cloned()).collect();
+        let rules: Vec<Arc<Rule>> = places
+            .iter()
+            .filter_map(|place| self.rules.get(*place).cloned())
+            .collect();
         let mut exceptions = self.exceptions.clone();
         for exception in &mut exceptions {
             let place = |rule: &RuleIndex| places.iter().position(|place| *place == rule.0 as usize);
@@ -81,7 +84,10 @@ impl Book {
         exceptions.retain(|exception| !exception.rules.is_empty());
         Self {
             program: compile(&rules, &exceptions),
-            keys: places.iter().filter_map(|place| self.keys.get(*place).cloned()).collect(),
+            keys: places
+                .iter()
+                .filter_map(|place| self.keys.get(*place).cloned())
+                .collect(),
             set: self.set.clone(),
             rules,
             exceptions,
@@ -94,7 +100,8 @@ impl Book {
 
     pub(crate) fn operators(&self, way: Way, memory: Memory) -> Operators {
         let is_live = way == Way::Live;
-        let lateness = |rule: &Arc<Rule>| is_live.then(|| Duration::from_nanos(rule.schedule.lateness_nanos()));
+        let lateness =
+            |rule: &Arc<Rule>| is_live.then(|| Duration::from_nanos(rule.schedule.lateness_nanos()));
         let config = OperatorConfig {
             emit: if is_live { Emit::AtOnce } else { Emit::WhenFinal },
             lateness: self.rules.iter().map(lateness).collect(),
@@ -160,7 +167,10 @@ fn span(query: &neph_plan::Correlation) -> u64 {
 
 /// Whether a rule would say wrong things, or nothing for long, if it began without history.
 pub(crate) fn needs_history(rule: &Rule) -> bool {
-    let asks_for_new = rule.plan.as_ref().is_some_and(|plan| matches!(plan.query, Query::FirstSeen(_)));
+    let asks_for_new = rule
+        .plan
+        .as_ref()
+        .is_some_and(|plan| matches!(plan.query, Query::FirstSeen(_)));
     reach(rule).is_some_and(|reach| asks_for_new || reach > LONG)
 }
 
@@ -186,7 +196,11 @@ impl Hashing {
 
     /// The first 128 bits.
     pub(crate) fn number(self) -> u128 {
-        self.0.finalize().iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+        self.0
+            .finalize()
+            .iter()
+            .take(16)
+            .fold(0, |number, byte| number << 8 | u128::from(*byte))
     }
 
     fn text(self) -> String {
@@ -220,7 +234,10 @@ fn rule_set(
                 (RuleHealth::Degraded, why.join("; "))
             }
             RuleState::Rejected => {
-                let errors = one.diagnostics.iter().map(|diagnostic| diagnostic.message.clone());
+                let errors = one
+                    .diagnostics
+                    .iter()
+                    .map(|diagnostic| diagnostic.message.clone());
                 (RuleHealth::Rejected, errors.collect::<Vec<_>>().join("; "))
             }
         };
@@ -244,7 +261,10 @@ fn rule_set(
                 let _ = write!(hash, " {:?}", exception.condition);
             }
         }
-        let (health, why) = states.get(rule.id.as_str()).cloned().unwrap_or((RuleHealth::Active, String::new()));
+        let (health, why) = states
+            .get(rule.id.as_str())
+            .cloned()
+            .unwrap_or((RuleHealth::Active, String::new()));
         in_set.push(RuleInSet {
             id: rule.id.clone(),
             name: rule.name.clone(),
@@ -256,7 +276,11 @@ fn rule_set(
     in_set.sort_by(|a, b| a.id.cmp(&b.id));
     let mut hash = Hashing(Sha256::new());
     for rule in &in_set {
-        let _ = write!(hash, "{} {} {:?} {}\n", rule.id, rule.version, rule.health, rule.why);
+        let _ = write!(
+            hash,
+            "{} {} {:?} {}\n",
+            rule.id, rule.version, rule.health, rule.why
+        );
     }
     neph_store::RuleSet {
         id: hash.text(),

@@ -73,9 +73,8 @@ const MOST_ALERT_BYTES: usize = 16 << 20;
 
 /// For each rule that keeps state how late events may come, in nanoseconds.
 pub(crate) fn lateness_of(book: &Book) -> Vec<Option<u64>> {
-    let stateful = |rule: &Arc<neph_rules::Rule>| {
-        super::book::reach(rule).map(|_| rule.schedule.lateness_nanos())
-    };
+    let stateful =
+        |rule: &Arc<neph_rules::Rule>| super::book::reach(rule).map(|_| rule.schedule.lateness_nanos());
     book.rules.iter().map(stateful).collect()
 }
 
@@ -101,7 +100,9 @@ impl Core<'_> {
             let has_records = mark.records > 0 && **stream != *TICKS;
             let times = found.earliest.zip(found.latest);
             let late = self.count_late(&found.steps);
-            let watermark = self.streams.take(has_records.then_some(stream), received, found.latest);
+            let watermark = self
+                .streams
+                .take(has_records.then_some(stream), received, found.latest);
             if !mark.offsets.is_empty() {
                 self.account(stream, &mark, &found, &tally, times, late);
             }
@@ -117,7 +118,9 @@ impl Core<'_> {
             });
         }
         let is_rest = mark.received.is_none();
-        let is_due = self.begun.is_some_and(|begun| begun.elapsed() >= self.rhythm.every)
+        let is_due = self
+            .begun
+            .is_some_and(|begun| begun.elapsed() >= self.rhythm.every)
             || self.blocks >= self.rhythm.blocks
             || self.alert_bytes >= MOST_ALERT_BYTES;
         let keeps = mark.joiners.is_some();
@@ -157,7 +160,12 @@ impl Core<'_> {
     }
 
     pub(crate) fn tell_rules(&self) {
-        let waiting: Vec<String> = self.seeding.waiting().filter_map(|place| self.book.rules.get(place)).map(|rule| rule.id.clone()).collect();
+        let waiting: Vec<String> = self
+            .seeding
+            .waiting()
+            .filter_map(|place| self.book.rules.get(place))
+            .map(|rule| rule.id.clone())
+            .collect();
         self.shared.status(|status| {
             status.rule_set.clone_from(&self.book.set.id);
             status.rules = self.book.rules.len() as u64;
@@ -169,7 +177,10 @@ impl Core<'_> {
     fn evaluate(&mut self, mut found: Found) -> Vec<Told> {
         if !self.seeding.is_empty() {
             let watermark = found.latest;
-            let (waits, runs) = found.steps.into_iter().partition(|step| self.seeding.has(step.rule));
+            let (waits, runs) = found
+                .steps
+                .into_iter()
+                .partition(|step| self.seeding.has(step.rule));
             found.steps = runs;
             self.seeding.buffer(waits, watermark);
         }
@@ -361,7 +372,8 @@ impl Core<'_> {
                 blob,
             })),
             Err(error) => {
-                self.shared.status(|status| status.snapshot_problem = Some(error.to_string()));
+                self.shared
+                    .status(|status| status.snapshot_problem = Some(error.to_string()));
                 Ok(())
             }
         };

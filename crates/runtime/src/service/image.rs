@@ -111,7 +111,10 @@ pub(crate) fn read(
     Ok(Restored {
         streams: image.streams,
         joiners: image.joiners,
-        without: places.filter(|(_, has_state)| !**has_state).map(|(place, _)| place).collect(),
+        without: places
+            .filter(|(_, has_state)| !**has_state)
+            .map(|(place, _)| place)
+            .collect(),
         problems,
     })
 }

@@ -164,12 +164,17 @@ pub fn preview(
 ) -> Result<Preview, ServiceError> {
     let folder = tempfile::tempdir().map_err(temporary)?;
     let enabling = folder.path().join("enabled.yml");
-    let text = format!("name: preview\nselect:\n  ids: [{}]\nenabled: true\n", quoted(rule));
+    let text = format!(
+        "name: preview\nselect:\n  ids: [{}]\nenabled: true\n",
+        quoted(rule)
+    );
     fs::write(&enabling, text).map_err(temporary)?;
     let mut with = load.clone();
     with.overlays.push(enabling);
     let book = Book::new(load_with(paths, &with));
-    let place = book.place(rule).ok_or_else(|| ServiceError::NoRule(rule.to_owned()))?;
+    let place = book
+        .place(rule)
+        .ok_or_else(|| ServiceError::NoRule(rule.to_owned()))?;
     let own = book.only(&[place]);
     let Some(rule) = own.rules.first().map(Arc::clone) else {
         return Err(ServiceError::NoRule(rule.to_owned()));
@@ -192,7 +197,10 @@ pub fn preview(
     };
     preview.records = over_history(store, &own, &times, options, &|| false, &mut seen, &mut |alert| {
         if told.insert(alert.id.clone()) {
-            let day = alert.last.or(alert.first).map_or_else(String::new, |time| time.to_string());
+            let day = alert
+                .last
+                .or(alert.first)
+                .map_or_else(String::new, |time| time.to_string());
             let day = day.split('T').next().unwrap_or_default().to_owned();
             *preview.per_day.entry(day).or_default() += 1;
         }
@@ -232,7 +240,9 @@ fn quoted(text: &str) -> String {
 fn values_of(found: &Match) -> Vec<(usize, String)> {
     let mut values = Vec::new();
     for (_, event) in &found.events {
-        let Some(document) = event.as_ref().and_then(|event| serde_json::from_slice::<Value>(event.document()).ok())
+        let Some(document) = event
+            .as_ref()
+            .and_then(|event| serde_json::from_slice::<Value>(event.document()).ok())
         else {
             continue;
         };
@@ -311,7 +321,9 @@ fn propose(values: &Values) -> Vec<(usize, String)> {
         let best = counts(&rest)
             .into_iter()
             .filter(|((field, value), alerts)| {
-                let known = proposals.iter().any(|known| known.0 == *field && known.1 == *value);
+                let known = proposals
+                    .iter()
+                    .any(|known| known.0 == *field && known.1 == *value);
                 *alerts >= 2 && *alerts * 20 >= all && !known
             })
             .min_by_key(|((field, _), alerts)| (std::cmp::Reverse(*alerts), *field))
@@ -369,7 +381,10 @@ impl Trial<'_> {
         for (_, _, _, path) in &overlays {
             proofs.push(self.tests(path));
         }
-        let variants = self.variants(&exceptions, &(0..exceptions.len()).map(|one| vec![one]).collect::<Vec<_>>())?;
+        let variants = self.variants(
+            &exceptions,
+            &(0..exceptions.len()).map(|one| vec![one]).collect::<Vec<_>>(),
+        )?;
         for ((number, (field, value, text, _)), (ids, (tests, broken_tests))) in
             overlays.iter().enumerate().zip(variants.iter().zip(proofs))
         {
@@ -440,9 +455,17 @@ impl Trial<'_> {
                 set: self.own.set.clone(),
             };
             let mut ids = HashSet::new();
-            over_history(self.store, &book, self.times, self.options, &|| false, &mut |_| {}, &mut |alert| {
-                ids.insert(alert.id);
-            })?;
+            over_history(
+                self.store,
+                &book,
+                self.times,
+                self.options,
+                &|| false,
+                &mut |_| {},
+                &mut |alert| {
+                    ids.insert(alert.id);
+                },
+            )?;
             found.push(ids);
         }
         Ok(found)
@@ -458,7 +481,10 @@ impl Trial<'_> {
         let (mut truths, mut outside) = (Vec::new(), 0);
         let mut after = None;
         loop {
-            let page = self.store.db.search(&query, AlertSort::Time, true, after.as_ref(), 500)?;
+            let page = self
+                .store
+                .db
+                .search(&query, AlertSort::Time, true, after.as_ref(), 500)?;
             for alert in page.alerts {
                 match told.contains(&alert.alert.id) {
                     true => truths.push(alert.alert.id),

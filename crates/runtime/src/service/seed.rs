@@ -99,7 +99,8 @@ impl Seeding {
         if self.bytes > MOST_BYTES {
             self.shared.status(|status| {
                 let count = self.waiting.len();
-                let notice = format!("{count} rules run without their history: too much came while it was read");
+                let notice =
+                    format!("{count} rules run without their history: too much came while it was read");
                 status.notices.push(notice);
             });
             self.waiting.clear();
@@ -135,19 +136,33 @@ impl Seeding {
         let begins = own.rules.iter().filter_map(|rule| reach(rule)).max().unwrap_or(0);
         let now = streams.watermark().unwrap_or_else(|| self.shared.now());
         let from = now.saturating_sub_nanos(i128::from(begins));
-        let (store, done, options, memory) =
-            (Arc::clone(&self.store), self.done.clone(), self.options.clone(), self.memory);
+        let (store, done, options, memory) = (
+            Arc::clone(&self.store),
+            self.done.clone(),
+            self.options.clone(),
+            self.memory,
+        );
         let shared = Arc::clone(&self.shared);
         let started = thread::Builder::new()
             .name("neph-history".to_owned())
             .stack_size(STACK)
             .spawn(move || {
-                let seeded = read(&store, own, from, until, streams.begun_anew(), options, memory, &shared);
+                let seeded = read(
+                    &store,
+                    own,
+                    from,
+                    until,
+                    streams.begun_anew(),
+                    options,
+                    memory,
+                    &shared,
+                );
                 // The service may have ended.
                 let _ = done.send(seeded);
             });
         if let Err(error) = started {
-            self.shared.status(|status| status.notices.push(format!("history cannot be read: {error}")));
+            self.shared
+                .status(|status| status.notices.push(format!("history cannot be read: {error}")));
             self.waiting.clear();
         }
     }
@@ -157,7 +172,9 @@ impl Seeding {
         self.waiting.retain(|rule| !rules.contains(rule));
         let mut missed = Vec::new();
         for (steps, watermark) in &mut self.buffered {
-            let (own, others) = std::mem::take(steps).into_iter().partition(|step| rules.contains(&step.rule));
+            let (own, others) = std::mem::take(steps)
+                .into_iter()
+                .partition(|step| rules.contains(&step.rule));
             *steps = others;
             missed.push((own, *watermark));
         }
@@ -170,7 +187,10 @@ impl Seeding {
 }
 
 /// Runs rules over the stretch of the log from a time up to an offset, as they would have run when it came.
-#[expect(clippy::too_many_arguments, reason = "what a thread is given, named one by one")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a thread is given, named one by one"
+)]
 fn read(
     store: &Store,
     book: Book,

@@ -171,7 +171,9 @@ impl LogSource {
             lost: None,
         };
         let Some(tail) = &self.tail else { return };
-        tail.control.holds_lines.store(!self.holding.is_empty(), Ordering::Relaxed);
+        tail.control
+            .holds_lines
+            .store(!self.holding.is_empty(), Ordering::Relaxed);
         if self.kept.elapsed() >= tail.keep_every {
             self.kept = Clock::now();
             self.has_new = false;
@@ -201,7 +203,11 @@ impl ChunkSource for LogSource {
                 }
                 return true;
             }
-            if self.tail.as_ref().is_some_and(|tail| tail.control.stop.load(Ordering::Relaxed)) {
+            if self
+                .tail
+                .as_ref()
+                .is_some_and(|tail| tail.control.stop.load(Ordering::Relaxed))
+            {
                 let is_first = !std::mem::replace(&mut self.ended, true);
                 if is_first {
                     chunk.begin(&"".into(), 0, 0, &[], 0);
@@ -269,7 +275,10 @@ impl LogSource {
 
     fn is_before_times(&self, block: &Block) -> bool {
         const DAY: i128 = 24 * 3600 * 1_000_000_000;
-        let begins = self.times.as_ref().map(|times| times.start.saturating_sub_nanos(DAY));
+        let begins = self
+            .times
+            .as_ref()
+            .map(|times| times.start.saturating_sub_nanos(DAY));
         begins.is_some_and(|begins| block.received < begins)
     }
 }

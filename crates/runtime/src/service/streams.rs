@@ -84,7 +84,8 @@ impl Streams {
                     known.received = known.received.max(received);
                 }
                 None => {
-                    self.streams.insert(Arc::clone(stream), StreamTime { newest, received });
+                    self.streams
+                        .insert(Arc::clone(stream), StreamTime { newest, received });
                 }
             }
             if self.streams.len() > MANY {
@@ -97,7 +98,8 @@ impl Streams {
         let mut all = None;
         let mut least = None;
         for stream in self.streams.values().filter(|stream| stream.received >= awake) {
-            let earlier = |other: Option<Instant>| Some(other.map_or(stream.newest, |other| other.min(stream.newest)));
+            let earlier =
+                |other: Option<Instant>| Some(other.map_or(stream.newest, |other| other.min(stream.newest)));
             all = earlier(all);
             if stream.newest >= fresh {
                 least = earlier(least);
@@ -133,14 +135,32 @@ mod tests {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let mut streams = streams();
         let base = 1_000_000;
-        assert_eq!(streams.take(Some(&a), at(base), Some(at(base - 10))), Some(at(base - 10)));
+        assert_eq!(
+            streams.take(Some(&a), at(base), Some(at(base - 10))),
+            Some(at(base - 10))
+        );
         // One that is slower does not take time back, and holds it from then on.
-        assert_eq!(streams.take(Some(&b), at(base), Some(at(base - 60))), Some(at(base - 10)));
-        assert_eq!(streams.take(Some(&a), at(base + 5), Some(at(base))), Some(at(base - 10)));
-        assert_eq!(streams.take(Some(&b), at(base + 5), Some(at(base - 3))), Some(at(base - 3)));
+        assert_eq!(
+            streams.take(Some(&b), at(base), Some(at(base - 60))),
+            Some(at(base - 10))
+        );
+        assert_eq!(
+            streams.take(Some(&a), at(base + 5), Some(at(base))),
+            Some(at(base - 10))
+        );
+        assert_eq!(
+            streams.take(Some(&b), at(base + 5), Some(at(base - 3))),
+            Some(at(base - 3))
+        );
         // A stream that sends nothing more stops counting.
-        assert_eq!(streams.take(Some(&a), at(base + 200), Some(at(base + 200))), Some(at(base - 3)));
-        assert_eq!(streams.take(Some(&a), at(base + 306), Some(at(base + 306))), Some(at(base + 306)));
+        assert_eq!(
+            streams.take(Some(&a), at(base + 200), Some(at(base + 200))),
+            Some(at(base - 3))
+        );
+        assert_eq!(
+            streams.take(Some(&a), at(base + 306), Some(at(base + 306))),
+            Some(at(base + 306))
+        );
         // When none sends anything, time is that of the log.
         assert_eq!(streams.take(None, at(base + 700), None), Some(at(base + 700)));
     }
@@ -151,15 +171,24 @@ mod tests {
         let mut streams = streams();
         let base = 1_000_000;
         assert_eq!(streams.take(Some(&old), at(base), Some(at(100))), Some(at(100)));
-        assert_eq!(streams.take(Some(&old), at(base + 1), Some(at(200))), Some(at(200)));
-        assert_eq!(streams.take(Some(&new), at(base + 2), Some(at(base))), Some(at(base)));
+        assert_eq!(
+            streams.take(Some(&old), at(base + 1), Some(at(200))),
+            Some(at(200))
+        );
+        assert_eq!(
+            streams.take(Some(&new), at(base + 2), Some(at(base))),
+            Some(at(base))
+        );
     }
 
     #[test]
     fn clocks_that_go_ahead_do_not_move_time() {
         let stream: Arc<str> = "a".into();
         let mut streams = streams();
-        assert_eq!(streams.take(Some(&stream), at(1_000), Some(at(9_000_000))), Some(at(1_000)));
+        assert_eq!(
+            streams.take(Some(&stream), at(1_000), Some(at(9_000_000))),
+            Some(at(1_000))
+        );
         assert_eq!(streams.take(Some(&stream), at(1_010), None), Some(at(1_010)));
     }
 }
