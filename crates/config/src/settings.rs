@@ -244,7 +244,7 @@ pub struct Objects {
 /// When a source counts as silent.
 #[derive(Clone, Debug)]
 pub struct Silence {
-    /// A pattern of its name.
+    /// The beginning of its name.
     pub stream: String,
     /// After how long.
     pub after: Duration,

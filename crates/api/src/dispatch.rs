@@ -1,0 +1,274 @@
+//! From a request to its route and back: who sends it, whether they may, limits, the audit log, headers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, RawPathParams, Request, State};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::routing::{MethodFilter, on};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use neph_store::AuditEntry;
+use serde_json::Map;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::app::App;
+use crate::keys::Who;
+use crate::live;
+use crate::openapi;
+use crate::problem::Problem;
+use crate::query::{self, Parameter};
+use crate::route::{Answer, Call, Need, Route, Verb};
+use crate::routes::ROUTES;
+use crate::when::now;
+
+/// A body that has not come by then does not count.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// Longest target of an entry in the audit log, in bytes.
+const TARGET: usize = 1000;
+
+/// The routes of the API, with everything that holds for all of them.
+pub fn router(app: &Arc<App>) -> Router {
+    let mut generator = openapi::generator();
+    let mut router: Router<Arc<App>> = Router::new();
+    for route in ROUTES.iter().flat_map(|routes| routes.iter()) {
+        let filter = match route.verb {
+            Verb::Get => MethodFilter::GET,
+            Verb::Post => MethodFilter::POST,
+            Verb::Put => MethodFilter::PUT,
+            Verb::Delete => MethodFilter::DELETE,
+        };
+        let parameters = Arc::new(query::parameters(route, &mut generator));
+        let serve = move |State(app): State<Arc<App>>, path: RawPathParams, request: Request| {
+            let parameters = Arc::clone(&parameters);
+            async move { serve(app, route, &parameters, path, request).await }
+        };
+        router = router.route(route.path, on(filter, serve));
+    }
+    router
+        .fallback(|| async { harden(Problem::no_route().response()) })
+        .method_not_allowed_fallback(|| async { harden(Problem::no_method().response()) })
+        .with_state(Arc::clone(app))
+}
+
+async fn serve(
+    app: Arc<App>,
+    route: &'static Route,
+    parameters: &BTreeMap<String, Parameter>,
+    path: RawPathParams,
+    request: Request,
+) -> Response<Body> {
+    app.counts.requests.fetch_add(1, Ordering::Relaxed);
+    let from = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or_else(String::new, |info| info.0.ip().to_string());
+    let response = match attempt(&app, route, parameters, &path, request, &from).await {
+        Ok(response) => response,
+        Err(problem) => problem.response(),
+    };
+    if response.status().is_server_error() {
+        app.counts.failures.fetch_add(1, Ordering::Relaxed);
+    }
+    harden(response)
+}
+
+async fn attempt(
+    app: &Arc<App>,
+    route: &'static Route,
+    parameters: &BTreeMap<String, Parameter>,
+    path: &RawPathParams,
+    request: Request,
+    from: &str,
+) -> Result<Response<Body>, Problem> {
+    let _under_way = app
+        .requests
+        .try_acquire()
+        .map_err(|_| Problem::busy("too many requests are under way"))?;
+    let who = who(app, route, &request).await?;
+    let path: Vec<(String, String)> = path
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let query = query::read(request.uri().query().unwrap_or(""), parameters)?;
+    let resume = request.headers().get("last-event-id");
+    let resume = resume.and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let body = match route.body {
+        Some(_) => body(app, request).await?,
+        None => Bytes::new(),
+    };
+    let permit = match route.heavy {
+        true => Some(
+            Arc::clone(&app.searches)
+                .try_acquire_owned()
+                .map_err(|_| Problem::busy("too many searches are under way"))?,
+        ),
+        false => None,
+    };
+    let cancel = Arc::new(AtomicBool::new(false));
+    let guard = Cancel(Arc::clone(&cancel));
+    let work = {
+        let (app, from) = (Arc::clone(app), from.to_owned());
+        move || {
+            let _permit = permit;
+            run(&app, route, &who, path, query, body, cancel, resume, &from)
+        }
+    };
+    let task = tokio::task::spawn_blocking(work);
+    let answer = match route.heavy {
+        // The work itself looks at the flag, so it ends soon after.
+        true => tokio::time::timeout(app.limits.query_time + Duration::from_secs(5), task)
+            .await
+            .map_err(|_| Problem::unavailable("the search took too long"))?,
+        false => task.await,
+    };
+    let answer = answer.map_err(|_| Problem::failed("the request could not be worked on"))??;
+    drop(guard);
+    Ok(respond(answer))
+}
+
+/// Tells the work that nobody waits any more, when the request's future is dropped: the client went away, or its time is over.
+struct Cancel(Arc<AtomicBool>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn who(app: &Arc<App>, route: &Route, request: &Request) -> Result<Who, Problem> {
+    let Need::Role(need) = route.need else {
+        return Ok(Who {
+            name: "".into(),
+            role: neph_store::Role::Ingest,
+        });
+    };
+    let (keys, headers) = (Arc::clone(app), request.headers().clone());
+    let found = tokio::task::spawn_blocking(move || keys.keys.of_headers(&headers)).await;
+    let who = found.ok().flatten().ok_or_else(|| {
+        app.counts.refused.fetch_add(1, Ordering::Relaxed);
+        Problem::unknown_sender()
+    })?;
+    match who.role >= need {
+        true => Ok(who),
+        false => {
+            app.counts.refused.fetch_add(1, Ordering::Relaxed);
+            let word = |role: neph_store::Role| serde_json::to_value(role).ok();
+            let word = |role| word(role).and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+            Err(Problem::forbidden(format!(
+                "this needs the role `{}`, and the token has `{}`",
+                word(need),
+                word(who.role)
+            )))
+        }
+    }
+}
+
+async fn body(app: &App, request: Request) -> Result<Bytes, Problem> {
+    let kind = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    // A form of another site's page cannot send this type without asking first, and nothing answers that it may.
+    if !kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json")) {
+        return Err(Problem::invalid(
+            "the body must be JSON: `Content-Type: application/json`",
+        ));
+    }
+    let limit = app.limits.body;
+    let limited = Limited::new(request.into_body(), usize::try_from(limit).unwrap_or(usize::MAX));
+    match tokio::time::timeout(BODY_TIME, limited.collect()).await {
+        Err(_) => Err(Problem::too_slow()),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(limit)),
+        Ok(Err(_)) => Err(Problem::invalid("the body could not be read")),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request, and they meet here only")]
+fn run(
+    app: &App,
+    route: &Route,
+    who: &Who,
+    path: Vec<(String, String)>,
+    query: Map<String, serde_json::Value>,
+    body: Bytes,
+    cancel: Arc<AtomicBool>,
+    resume: Option<String>,
+    from: &str,
+) -> Result<Answer, Problem> {
+    let target = path.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("/");
+    let call = Call {
+        app,
+        who,
+        path,
+        query,
+        body,
+        cancel,
+        resume,
+        target: Mutex::new(target),
+    };
+    let answer = (route.run)(&call);
+    if route.is_audited() {
+        let mut target = call.target.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if target.len() > TARGET {
+            let end = target.floor_char_boundary(TARGET);
+            target.truncate(end);
+        }
+        let outcome = match &answer {
+            Ok(_) => "ok".to_owned(),
+            Err(problem) => format!("{}: {}", problem.code, problem.detail),
+        };
+        app.store.db.audit(AuditEntry {
+            at: now(),
+            who: who.name.to_string(),
+            from: from.to_owned(),
+            what: route.name.to_owned(),
+            target,
+            outcome,
+        })?;
+    }
+    answer
+}
+
+fn respond(answer: Answer) -> Response<Body> {
+    let (status, kind, body) = match answer {
+        Answer::Body(status, kind, body) => (status, kind, Body::from(body)),
+        Answer::Lines(pieces) => {
+            let pieces = ReceiverStream::new(pieces).map(Ok::<_, std::convert::Infallible>);
+            (StatusCode::OK, "application/x-ndjson", Body::from_stream(pieces))
+        }
+        Answer::Live(from) => {
+            let stream = live::stream(from);
+            (StatusCode::OK, "text/event-stream", Body::from_stream(stream))
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Headers of every answer: it is data, of one client, for no page of others
+/// (<https://cheatsheetseries.owasp.org/cheatsheets/REST_Security_Cheat_Sheet.html>).
+fn harden(mut response: Response<Body>) -> Response<Body> {
+    const HEADERS: [(HeaderName, &str); 6] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,37 @@
+//! The service's HTTP interface, `/api/v1/…`: alerts and what analysts do with them, rules, hunts, events, the coverage ledger, live
+//! streams, metrics, health.
+//!
+//! - [`App`]: what the routes work on; [`router`] serves them.
+//! - [`ROUTES`]: one table, from which routes are served, guarded by roles, audited and documented ([`openapi()`]).
+//! - [`Keys`]: whose a token is.
+//! - [`StatusReport`]: what was not seen since when, and why; also from a store whose service is down.
+//!
+//! **Architecture invariant:** what a page or command can do goes through a route or a public function here; nothing here
+//! knows how an event matches a rule. **Architecture invariant:** no route works without a row in the table, so none is without a role.
+
+mod admin;
+mod alerts;
+mod app;
+mod dispatch;
+mod keys;
+mod live;
+mod metrics;
+mod openapi;
+mod problem;
+mod query;
+mod route;
+mod routes;
+mod rules;
+mod status;
+mod when;
+mod wire;
+
+pub use app::{App, AppLimits};
+pub use dispatch::router;
+pub use keys::{FixedToken, Keys, Who, role};
+pub use openapi::openapi;
+pub use problem::Problem;
+pub use route::{Gives, Need, Route, Verb};
+pub use routes::ROUTES;
+pub use status::{StatusGap, StatusReport, StatusSource, report};
+pub use when::{now, parse as parse_when};
