@@ -113,11 +113,24 @@ impl From<TokenRecord> for Token {
     }
 }
 
+impl Tokens {
+    fn new(records: Vec<TokenRecord>) -> Self {
+        Self {
+            tokens: records.into_iter().map(Token::from).collect(),
+        }
+    }
+}
+
+/// Tokens as the API tells them, for a store whose service does not run.
+///
+/// # Errors
+/// They cannot be written as JSON.
+pub fn tokens_json(records: Vec<TokenRecord>) -> Result<serde_json::Value, String> {
+    serde_json::to_value(Tokens::new(records)).map_err(|error| error.to_string())
+}
+
 fn list(call: &Call<'_>) -> Result<Answer, Problem> {
-    let tokens = call.app.store.db.tokens()?;
-    Answer::json(&Tokens {
-        tokens: tokens.into_iter().map(Token::from).collect(),
-    })
+    Answer::json(&Tokens::new(call.app.store.db.tokens()?))
 }
 
 /// A token to be made.

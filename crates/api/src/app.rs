@@ -1,7 +1,7 @@
 //! What the routes work on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use neph_event::Instant;
@@ -49,6 +49,7 @@ pub struct App {
     /// When sources count as silent.
     pub(crate) silences: SilenceLimits,
     stopped: AtomicBool,
+    pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
     rules: Mutex<Arc<RuleSet>>,
 }
 
@@ -67,6 +68,7 @@ impl App {
             started: now(),
             silences,
             stopped: AtomicBool::new(false),
+            intake: OnceLock::new(),
             rules: Mutex::new(rules),
         })
     }
@@ -79,6 +81,11 @@ impl App {
     /// The rules.
     pub(crate) fn rules(&self) -> Arc<RuleSet> {
         Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is received, for the metrics.
+    pub fn set_intake(&self, counts: Arc<neph_ingest::Counts>) {
+        let _ = self.intake.set(counts);
     }
 
     /// Says whether records are evaluated, for whoever asks whether the service is ready.

@@ -1,17 +1,17 @@
 //! From a request to its route and back: who sends it, whether they may, limits, the audit log, headers.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, RawPathParams, Request, State};
-use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::extract::{RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::routing::{MethodFilter, on};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use neph_ingest::Peer;
 use neph_store::AuditEntry;
 use serde_json::Map;
 use tokio_stream::StreamExt as _;
@@ -66,8 +66,8 @@ async fn serve(
     app.counts.requests.fetch_add(1, Ordering::Relaxed);
     let from = request
         .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or_else(String::new, |info| info.0.ip().to_string());
+        .get::<Peer>()
+        .map_or_else(String::new, |peer| peer.address.ip().to_canonical().to_string());
     let response = match attempt(&app, route, parameters, &path, request, &from).await {
         Ok(response) => response,
         Err(problem) => problem.response(),
@@ -90,7 +90,7 @@ async fn attempt(
         .requests
         .try_acquire()
         .map_err(|_| Problem::busy("too many requests are under way"))?;
-    let who = who(app, route, &request).await?;
+    let who = who(app, route, request.headers().clone()).await?;
     let path: Vec<(String, String)> = path
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -141,15 +141,15 @@ impl Drop for Cancel {
     }
 }
 
-async fn who(app: &Arc<App>, route: &Route, request: &Request) -> Result<Who, Problem> {
+async fn who(app: &Arc<App>, route: &Route, headers: HeaderMap) -> Result<Who, Problem> {
     let Need::Role(need) = route.need else {
         return Ok(Who {
             name: "".into(),
             role: neph_store::Role::Ingest,
         });
     };
-    let (keys, headers) = (Arc::clone(app), request.headers().clone());
-    let found = tokio::task::spawn_blocking(move || keys.keys.of_headers(&headers)).await;
+    let keys = Arc::clone(&app.keys);
+    let found = tokio::task::spawn_blocking(move || keys.of_headers(&headers)).await;
     let who = found.ok().flatten().ok_or_else(|| {
         app.counts.refused.fetch_add(1, Ordering::Relaxed);
         Problem::unknown_sender()

@@ -26,6 +26,7 @@ mod status;
 mod when;
 mod wire;
 
+pub use admin::tokens_json;
 pub use app::{App, AppLimits};
 pub use dispatch::router;
 pub use keys::{FixedToken, Keys, Who, role};

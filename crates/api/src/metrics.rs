@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+use neph_ingest::{Refused, Row};
 use neph_rules::RuleState;
 use neph_store::{AlertQuery, Facet, Role};
 use serde_json::Value;
@@ -126,6 +127,7 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             out.value(name, &[("output", &output.name)], float(of(output)));
         }
     }
+    received(app, &mut out);
     for (name, help, count) in [
         ("neph_api_requests_total", "Requests to the API.", &app.counts.requests),
         ("neph_api_refused_total", "Requests without a token, or without the right.", &app.counts.refused),
@@ -139,6 +141,39 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     out.one("process_start_time_seconds", "gauge", "When the service started.", float(u64::try_from(app.started.seconds).unwrap_or(0)));
     Ok(Answer::Body(axum::http::StatusCode::OK, KIND, out.0.into_bytes()))
+}
+
+/// What senders sent, by protocol.
+fn received(app: &crate::App, out: &mut Metrics) {
+    let Some(counts) = app.intake.get() else {
+        return;
+    };
+    let rows = counts.rows();
+    for (name, help, of) in [
+        ("neph_received_requests_total", "Requests or connections of a sender.", (|row| row.requests) as fn(&Row) -> u64),
+        ("neph_received_bytes_total", "Bytes of a sender.", |row| row.bytes),
+        ("neph_received_records_total", "Records of a sender that were taken.", |row| row.accepted),
+    ] {
+        out.head(name, "counter", help);
+        for row in &rows {
+            out.value(name, &[("protocol", row.protocol.name()), ("sender", &row.sender)], float(of(row)));
+        }
+    }
+    let name = "neph_received_refused_total";
+    out.head(name, "counter", "Records or requests of a sender that were refused.");
+    for row in &rows {
+        for reason in Refused::ALL {
+            let count = row.refused_for(reason);
+            if count > 0 {
+                let labels = [
+                    ("protocol", row.protocol.name()),
+                    ("sender", &*row.sender),
+                    ("reason", reason.name()),
+                ];
+                out.value(name, &labels, float(count));
+            }
+        }
+    }
 }
 
 fn alerts(app: &crate::App, out: &mut Metrics) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use neph_diag::render::json::Record;
+use neph_diag::render::Record;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;

@@ -1,10 +1,11 @@
 //! A table of the file against its shape: every mistake in it, and the values that are right.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use neph_diag::{Applicability, Diagnostic, Edit, Span};
 
 use crate::codes;
@@ -26,6 +27,7 @@ pub(crate) enum Value {
     Duration(Duration),
     Size(u64),
     Address(SocketAddr),
+    Network(IpNet),
     Secret(Secret),
     List(Vec<(Value, Span)>),
     Texts(BTreeMap<String, String>),
@@ -233,6 +235,10 @@ impl<'a> Checker<'a> {
                 Ok(address) => Some(Value::Address(address)),
                 Err(_) => refused(self),
             },
+            Kind::Network => match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => Some(Value::Network(network)),
+                Err(_) => refused(self),
+            },
             Kind::Choice(words) if words.contains(&text) => Some(Value::Text(text.to_owned())),
             Kind::Choice(words) => {
                 let message = format!("{what} must be {}, not `{text}`", kind.words());
@@ -375,6 +381,7 @@ from_value! {
     Duration = Duration;
     u64 = Size;
     SocketAddr = Address;
+    IpNet = Network;
     Secret = Secret;
     BTreeMap<String, String> = Texts;
     Values = Table;

@@ -68,7 +68,7 @@ fn keys<'a>(keys: impl Iterator<Item = &'a Key>) -> Map<String, Value> {
 
 fn kind(kind: &Kind) -> Value {
     match kind {
-        Kind::Text | Kind::Path => json!({ "type": "string", "minLength": 1 }),
+        Kind::Text | Kind::Path | Kind::Network => json!({ "type": "string", "minLength": 1 }),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Duration => json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*(ms|s|m|h|d|w)\\s*$" }),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use neph_diag::{Diagnostic, Span, has_errors};
 
 use crate::check::{Checker, Values};
@@ -169,10 +170,8 @@ pub struct Limits {
     pub memory: u64,
     /// What one may.
     pub rule_memory: u64,
-    /// The largest body as sent.
+    /// The largest body, decompressed.
     pub body: u64,
-    /// The largest body decompressed.
-    pub decompressed: u64,
     /// The largest record.
     pub record: u64,
     /// Bodies under way together.
@@ -210,6 +209,8 @@ pub struct Syslog {
     pub listen: SocketAddr,
     /// How messages come.
     pub transport: Transport,
+    /// Networks that may send; everyone where there is none.
+    pub allow: Vec<IpNet>,
     /// The certificate, with TLS.
     pub tls: Option<Tls>,
 }
@@ -319,7 +320,6 @@ impl Config {
                 memory: limits.get("memory"),
                 rule_memory: limits.get("rule_memory"),
                 body: limits.get("body"),
-                decompressed: limits.get("decompressed"),
                 record: limits.get("record"),
                 pending: limits.get("pending"),
                 connections: number(&limits, "connections"),
@@ -378,6 +378,7 @@ fn syslog(values: &Values) -> Option<Syslog> {
             "tls" => Transport::Tls,
             _ => Transport::Tcp,
         },
+        allow: values.get("allow"),
         tls: values.find("tls").map(tls),
     })
 }

@@ -54,6 +54,8 @@ pub enum Kind {
     Size,
     /// An address and a port, `127.0.0.1:9470` or `[::1]:9470`.
     Address,
+    /// A network, `10.0.0.0/8`, or an address.
+    Network,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `{ file = "…" }`, `{ env = "…" }` or `{ plain = "…" }`.
@@ -122,6 +124,7 @@ impl Kind {
             Self::Address => {
                 "an address with a port, such as `\"127.0.0.1:9470\"` or `\"[::1]:9470\"`".into()
             }
+            Self::Network => "a network or address, such as `\"10.0.0.0/8\"`".into(),
             Self::Choice(words) => {
                 let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                 match words.split_last() {

@@ -3,7 +3,7 @@
 use crate::outputs;
 use crate::shape::{Key, Kind, Shape};
 
-use Kind::{Address, Bool, Choice, Duration, Integer, List, Path, Size, Table, Tables, Text};
+use Kind::{Address, Bool, Choice, Duration, Integer, List, Network, Path, Size, Table, Tables, Text};
 
 const fn shape(about: &'static str, keys: &'static [Key]) -> Shape {
     Shape {
@@ -239,6 +239,7 @@ static SYSLOG: Shape = shape(
             .required()
             .such_as("\"127.0.0.1:5514\""),
         Key::new("transport", Choice(&["udp", "tcp", "tls"]), "How messages come.").or("\"tcp\""),
+        Key::new("allow", List(&Network), "Networks that may send; everyone where there is none.").or("[]").such_as("[\"10.0.0.0/8\"]"),
         Key::new("tls", Table(&TLS), "The certificate, with `transport = \"tls\"`."),
     ],
 );

@@ -1,0 +1,200 @@
+//! `neph serve`: the service.
+
+mod first;
+mod listen;
+mod log;
+mod notify;
+mod rules;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use neph_api::{App, AppLimits, FixedToken, Keys};
+use neph_config::{Config, LogFormat};
+use neph_store::{SilenceLimits, Store, StoreOptions};
+
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::service::{ADDRESS, ServiceArgs};
+use crate::status::silence_streams;
+use crate::terminal::Terminal;
+use listen::Listening;
+use log::Log;
+use notify::Manager;
+
+/// Run the service: take records in, run rules over them without end, keep events and alerts, answer on the API
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  neph serve                                   # on 127.0.0.1:9470, with the built-in rules\n  neph serve --config /etc/neph/neph.toml\n  neph serve --data ./data --listen 127.0.0.1:9500\n\nThe first start makes a token for you, prints it, and keeps it in the file `token` of the data folder.\nSIGHUP reads configuration and rules again; SIGTERM and SIGINT end the service in order."
+)]
+pub(crate) struct Args {
+    /// The configuration. [default: neph.toml here, else /etc/neph/neph.toml, if there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder. [default: that of the configuration, else /var/lib/neph for root, else neph in the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on, instead of those of the configuration; may be given several times. Port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<SocketAddr>,
+    /// Form of the log on standard error, instead of that of the configuration.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<Form>,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// A line of text.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Args {
+    /// The configuration, with what the command line says instead.
+    fn settings(&self, terminal: &Terminal) -> Result<Option<Config>, Failure> {
+        let mut settings = match self.config.clone().or_else(config::usual) {
+            None => Config::default(),
+            Some(path) => {
+                let loaded = config::load(&path)?;
+                loaded.show(terminal);
+                match loaded.config {
+                    Some(settings) => settings,
+                    None => return Ok(None),
+                }
+            }
+        };
+        if !self.listen.is_empty() {
+            settings.api.listen.clone_from(&self.listen);
+        }
+        if self.data.is_some() {
+            settings.data.clone_from(&self.data);
+        }
+        match self.log_format {
+            Some(Form::Text) => settings.log.format = LogFormat::Text,
+            Some(Form::Json) => settings.log.format = LogFormat::Json,
+            None => {}
+        }
+        Ok(Some(settings))
+    }
+
+    fn data(&self, settings: &Config) -> Result<PathBuf, Failure> {
+        match &settings.data {
+            Some(data) => Ok(data.clone()),
+            None => ServiceArgs::default().data(),
+        }
+    }
+}
+
+/// How long what is under way may take when the service ends.
+const LAST: Duration = Duration::from_secs(15);
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Message(error.to_string())
+}
+
+pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    let Some(settings) = args.settings(terminal)? else {
+        return Ok(Exit::Errors);
+    };
+    let log = Log::new(settings.log);
+    let data = args.data(&settings)?;
+    first::make_folder(&data)?;
+    let (store, recovery) = Store::open(&data, &store_options(&settings)).map_err(|error| failed(&error))?;
+    let store = Arc::new(store);
+    log.info("the store is open", &[("data", &data.display())]);
+    first::tell_recovery(&log, &recovery);
+    let fixed = fixed_tokens(&settings)?;
+    let has_admin = settings.tokens.iter().any(|token| token.role == "admin");
+    first::token(&store, &data, has_admin, terminal)?;
+    let keys = Arc::new(Keys::new(store.db.clone(), fixed));
+
+    let mut rules = rules::Rules::load(&settings);
+    rules.tell(&log);
+    let pipeline = rules::Pipeline::start(&store, &rules, &settings, &log)?;
+    let app = App::new(
+        Arc::clone(&store),
+        Arc::clone(&keys),
+        rules.set(),
+        limits(&settings),
+        SilenceLimits {
+            streams: silence_streams(&settings.silences),
+            ..SilenceLimits::default()
+        },
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("neph-io")
+        .build()
+        .map_err(|error| failed(&error))?;
+    let listening = Listening::start(&runtime, &settings, &store, &keys, &app, log)?;
+    let address_file = data.join(ADDRESS);
+    write_address(&address_file, &listening)?;
+    let manager = Manager::of_environment();
+    manager.ready();
+    log.info("the service is ready", &[("address", &listening.base())]);
+
+    let mut watch = watch::Watch::new(args, settings, &rules);
+    let outcome = runtime.block_on(watch.until_end(&manager, log, *terminal, |change| {
+        change.apply(&mut rules, &pipeline, &app, &keys, log)
+    }));
+    log.info("the service ends", &[("reason", &outcome)]);
+    manager.stopping();
+    // First nothing new comes in, then what came is evaluated and written down.
+    app.set_pipeline(false);
+    app.close();
+    // Whoever reads it finds no service; that it stays where it cannot be removed hurts nobody.
+    let _ = std::fs::remove_file(&address_file);
+    listening.stop();
+    runtime.shutdown_timeout(LAST);
+    pipeline.stop(&log);
+    Ok(Exit::Nothing)
+}
+
+fn store_options(settings: &Config) -> StoreOptions {
+    let mut options = StoreOptions::default();
+    options.limits.keep = settings.retention.events;
+    options.limits.bytes = settings.retention.events_size;
+    options
+}
+
+fn limits(settings: &Config) -> AppLimits {
+    AppLimits {
+        body: settings.api.body,
+        query_time: settings.api.query_time,
+        searches: settings.api.queries,
+        requests: settings.api.requests,
+        streams: settings.api.streams,
+    }
+}
+
+/// The tokens of the configuration.
+fn fixed_tokens(settings: &Config) -> Result<Vec<FixedToken>, Failure> {
+    /// A secret that is shorter can be guessed.
+    const SHORTEST: usize = 16;
+    let token = |token: &neph_config::Token| {
+        let secret = token.secret.read().map_err(|error| failed(&error))?;
+        if secret.len() < SHORTEST {
+            return Err(Failure::Message(format!(
+                "the token `{}` of the configuration is shorter than {SHORTEST} characters",
+                token.name
+            )));
+        }
+        let role = neph_api::role(&token.role)
+            .ok_or_else(|| Failure::Message(format!("`{}` is no role", token.role)))?;
+        Ok(FixedToken::new(&token.name, role, &secret))
+    };
+    settings.tokens.iter().map(token).collect()
+}
+
+/// Says in the data folder where the service is reached, for the commands of this machine.
+fn write_address(path: &std::path::Path, listening: &Listening) -> Result<(), Failure> {
+    std::fs::write(path, format!("{}\n", listening.base())).map_err(|source| Failure::Write {
+        path: path.display().to_string(),
+        source,
+    })
+}
