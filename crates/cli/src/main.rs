@@ -12,9 +12,13 @@ mod input;
 mod normalize;
 mod query;
 mod rules;
+mod serve;
+mod service;
 mod sources;
+mod status;
 mod table;
 mod terminal;
+mod token;
 
 use std::process::ExitCode;
 
@@ -52,6 +56,9 @@ enum Command {
     Sources(sources::Args),
     Coverage(coverage::Args),
     Demo(demo::Args),
+    Serve(serve::Args),
+    Status(status::Args),
+    Token(token::Args),
     Config(config::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -68,6 +75,9 @@ fn main() -> ExitCode {
         Command::Sources(args) => sources::run(&args, &terminal),
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
+        Command::Serve(args) => serve::run(&args, &terminal),
+        Command::Status(args) => status::run(&args, &terminal),
+        Command::Token(args) => token::run(&args, &terminal),
         Command::Config(args) => config::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),
         Command::Completions(args) => completions::run(&args),
