@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use neph_store::{
-    AlertAction, AlertSort, Cursor, Facet, HistoryEntry, Role, Selection, Verdict,
-};
+use neph_store::{AlertAction, AlertSort, Cursor, Facet, HistoryEntry, Role, Selection, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -207,7 +205,9 @@ fn facets(call: &Call<'_>) -> Result<Answer, Problem> {
     let names: FacetNames = call.query()?;
     let values = bounded(names.values, 20, MOST_VALUES, "values")?;
     if names.facet.is_empty() || names.facet.len() > 20 {
-        return Err(Problem::invalid("name 1 to 20 facets: `facet=severity&facet=rule`"));
+        return Err(Problem::invalid(
+            "name 1 to 20 facets: `facet=severity&facet=rule`",
+        ));
     }
     let mut facets = BTreeMap::new();
     for name in names.facet {
@@ -225,7 +225,9 @@ fn facets(call: &Call<'_>) -> Result<Answer, Problem> {
             other => return Err(Problem::invalid(format!("there is no facet `{other}`"))),
         };
         let counts = call.app.store.db.count_by(&query, &facet, values)?;
-        let counts = counts.into_iter().map(|(value, count)| FacetValue { value, count });
+        let counts = counts
+            .into_iter()
+            .map(|(value, count)| FacetValue { value, count });
         facets.insert(name, counts.collect());
     }
     Answer::json(&Facets { facets })
@@ -238,7 +240,10 @@ fn export(call: &Call<'_>) -> Result<Answer, Problem> {
     tokio::task::spawn_blocking(move || {
         let mut cursor = None;
         loop {
-            let Ok(page) = store.db.search(&query, AlertSort::Time, false, cursor.as_ref(), 200) else {
+            let Ok(page) = store
+                .db
+                .search(&query, AlertSort::Time, false, cursor.as_ref(), 200)
+            else {
                 return;
             };
             let mut piece = Vec::new();
@@ -414,9 +419,7 @@ struct Undone {
 
 fn undo(call: &Call<'_>) -> Result<Answer, Problem> {
     let number = call.part("action");
-    let action: i64 = number
-        .parse()
-        .map_err(|_| Problem::missing("action", number))?;
+    let action: i64 = number.parse().map_err(|_| Problem::missing("action", number))?;
     let undone = call.app.store.db.undo(Some(action), &call.who.name, now())?;
     Answer::json(&Undone {
         action: undone.action,

@@ -55,7 +55,13 @@ pub struct App {
 
 impl App {
     /// An application on a store.
-    pub fn new(store: Arc<Store>, keys: Arc<Keys>, rules: Arc<RuleSet>, limits: AppLimits, silences: SilenceLimits) -> Arc<Self> {
+    pub fn new(
+        store: Arc<Store>,
+        keys: Arc<Keys>,
+        rules: Arc<RuleSet>,
+        limits: AppLimits,
+        silences: SilenceLimits,
+    ) -> Arc<Self> {
         let live = Live::start(&store, limits.streams);
         Arc::new(Self {
             store,

@@ -159,7 +159,11 @@ async fn who(app: &Arc<App>, route: &Route, headers: HeaderMap) -> Result<Who, P
         false => {
             app.counts.refused.fetch_add(1, Ordering::Relaxed);
             let word = |role: neph_store::Role| serde_json::to_value(role).ok();
-            let word = |role| word(role).and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+            let word = |role| {
+                word(role)
+                    .and_then(|word| word.as_str().map(str::to_owned))
+                    .unwrap_or_default()
+            };
             Err(Problem::forbidden(format!(
                 "this needs the role `{}`, and the token has `{}`",
                 word(need),
@@ -175,7 +179,11 @@ async fn body(app: &App, request: Request) -> Result<Bytes, Problem> {
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     // A form of another site's page cannot send this type without asking first, and nothing answers that it may.
-    if !kind.is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json")) {
+    if !kind.is_some_and(|kind| {
+        kind.split(';')
+            .next()
+            .is_some_and(|kind| kind.trim() == "application/json")
+    }) {
         return Err(Problem::invalid(
             "the body must be JSON: `Content-Type: application/json`",
         ));
@@ -190,7 +198,10 @@ async fn body(app: &App, request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request, and they meet here only")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a part of the request, and they meet here only"
+)]
 fn run(
     app: &App,
     route: &Route,
@@ -202,7 +213,11 @@ fn run(
     resume: Option<String>,
     from: &str,
 ) -> Result<Answer, Problem> {
-    let target = path.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("/");
+    let target = path
+        .iter()
+        .map(|(_, value)| value.as_str())
+        .collect::<Vec<_>>()
+        .join("/");
     let call = Call {
         app,
         who,
@@ -261,14 +276,23 @@ fn respond(answer: Answer) -> Response<Body> {
 fn harden(mut response: Response<Body>) -> Response<Body> {
     const HEADERS: [(HeaderName, &str); 6] = [
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
     ];
     for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -147,10 +147,16 @@ fn changed_since(store: &Store, since: Instant, most: usize) -> Result<Vec<Alert
     let mut found = Vec::new();
     let mut cursor = None;
     loop {
-        let page = store.db.search(&query, AlertSort::Updated, false, cursor.as_ref(), PAGE)?;
+        let page = store
+            .db
+            .search(&query, AlertSort::Updated, false, cursor.as_ref(), PAGE)?;
         let before = found.len();
         let all = page.alerts.len();
-        found.extend(page.alerts.into_iter().take_while(|record| record.updated >= since));
+        found.extend(
+            page.alerts
+                .into_iter()
+                .take_while(|record| record.updated >= since),
+        );
         let ended = found.len() - before < all || found.len() > most;
         match page.next.filter(|_| !ended) {
             Some(next) => cursor = Some(next),
@@ -164,7 +170,11 @@ fn changed_since(store: &Store, since: Instant, most: usize) -> Result<Vec<Alert
 /// An event in the form of the wire.
 fn event(record: &AlertRecord) -> Arc<str> {
     let data = serde_json::to_string(&Alert::from(record)).unwrap_or_default();
-    format!("id: {}\nevent: alert\ndata: {data}\n\n", record.updated.as_nanos()).into()
+    format!(
+        "id: {}\nevent: alert\ndata: {data}\n\n",
+        record.updated.as_nanos()
+    )
+    .into()
 }
 
 fn open(call: &Call<'_>) -> Result<Answer, Problem> {

@@ -73,10 +73,15 @@ impl Metrics {
 
 /// The names of streams come from senders.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the text form has floating numbers only")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the text form has floating numbers only"
+)]
 fn float(number: u64) -> f64 {
     number as f64
 }
@@ -86,15 +91,50 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
     let now = now();
     let mut out = Metrics::default();
     let report = report(&app.store, now.saturating_sub_nanos(RECENT), now, &app.silences)?;
-    out.one("neph_log_bytes", "gauge", "Bytes that events take on disk.", float(report.stored_bytes));
-    out.one("neph_log_offset", "counter", "Bytes of records received since the log began.", float(app.store.log.end()));
-    out.one("neph_pending_bytes", "gauge", "Bytes of records received and not yet evaluated.", float(report.pending_bytes));
+    out.one(
+        "neph_log_bytes",
+        "gauge",
+        "Bytes that events take on disk.",
+        float(report.stored_bytes),
+    );
+    out.one(
+        "neph_log_offset",
+        "counter",
+        "Bytes of records received since the log began.",
+        float(app.store.log.end()),
+    );
+    out.one(
+        "neph_pending_bytes",
+        "gauge",
+        "Bytes of records received and not yet evaluated.",
+        float(report.pending_bytes),
+    );
     for (name, help, of) in [
-        ("neph_source_records", "Records of a source within a day.", (|source| float(source.records)) as fn(&crate::StatusSource) -> f64),
-        ("neph_source_refused", "Records of a source that could not be read, within a day.", |source| float(source.refused)),
-        ("neph_source_unrecognised", "Records of a source that nothing knows, within a day.", |source| float(source.unrecognised)),
-        ("neph_source_late", "Records of a source that came too late, within a day.", |source| float(source.late)),
-        ("neph_source_lag_seconds", "How much later than its newest event a source was received.", |source| source.lag_seconds.unwrap_or(0.0)),
+        (
+            "neph_source_records",
+            "Records of a source within a day.",
+            (|source| float(source.records)) as fn(&crate::StatusSource) -> f64,
+        ),
+        (
+            "neph_source_refused",
+            "Records of a source that could not be read, within a day.",
+            |source| float(source.refused),
+        ),
+        (
+            "neph_source_unrecognised",
+            "Records of a source that nothing knows, within a day.",
+            |source| float(source.unrecognised),
+        ),
+        (
+            "neph_source_late",
+            "Records of a source that came too late, within a day.",
+            |source| float(source.late),
+        ),
+        (
+            "neph_source_lag_seconds",
+            "How much later than its newest event a source was received.",
+            |source| source.lag_seconds.unwrap_or(0.0),
+        ),
     ] {
         out.head(name, "gauge", help);
         for source in &report.sources {
@@ -102,9 +142,24 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
         }
     }
     out.head("neph_open_gaps", "gauge", "Gaps that last, by kind.");
-    for kind in ["service_down", "source_silent", "rule_broken", "rule_absent", "loss", "late"] {
-        let open = report.gaps.iter().filter(|gap| gap.open && gap.kind == kind).count();
-        out.value("neph_open_gaps", &[("kind", kind)], float(u64::try_from(open).unwrap_or(0)));
+    for kind in [
+        "service_down",
+        "source_silent",
+        "rule_broken",
+        "rule_absent",
+        "loss",
+        "late",
+    ] {
+        let open = report
+            .gaps
+            .iter()
+            .filter(|gap| gap.open && gap.kind == kind)
+            .count();
+        out.value(
+            "neph_open_gaps",
+            &[("kind", kind)],
+            float(u64::try_from(open).unwrap_or(0)),
+        );
     }
     alerts(app, &mut out)?;
     let set = app.rules();
@@ -115,12 +170,26 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
         (RuleState::Rejected, "rejected"),
     ] {
         let count = set.report.rules.iter().filter(|rule| rule.state == state).count();
-        out.value("neph_rules", &[("state", name)], float(u64::try_from(count).unwrap_or(0)));
+        out.value(
+            "neph_rules",
+            &[("state", name)],
+            float(u64::try_from(count).unwrap_or(0)),
+        );
     }
     for (name, help, of) in [
-        ("neph_output_waiting", "Alerts that wait for an output.", (|output| output.waiting) as fn(&crate::status::StatusOutput) -> u64),
-        ("neph_output_dead", "Alerts that an output gave up.", |output| output.dead),
-        ("neph_output_delivered", "Alerts that an output delivered.", |output| output.delivered),
+        (
+            "neph_output_waiting",
+            "Alerts that wait for an output.",
+            (|output| output.waiting) as fn(&crate::status::StatusOutput) -> u64,
+        ),
+        ("neph_output_dead", "Alerts that an output gave up.", |output| {
+            output.dead
+        }),
+        (
+            "neph_output_delivered",
+            "Alerts that an output delivered.",
+            |output| output.delivered,
+        ),
     ] {
         out.head(name, "gauge", help);
         for output in &report.outputs {
@@ -129,17 +198,44 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     received(app, &mut out);
     for (name, help, count) in [
-        ("neph_api_requests_total", "Requests to the API.", &app.counts.requests),
-        ("neph_api_refused_total", "Requests without a token, or without the right.", &app.counts.refused),
-        ("neph_api_failures_total", "Requests that the service failed.", &app.counts.failures),
+        (
+            "neph_api_requests_total",
+            "Requests to the API.",
+            &app.counts.requests,
+        ),
+        (
+            "neph_api_refused_total",
+            "Requests without a token, or without the right.",
+            &app.counts.refused,
+        ),
+        (
+            "neph_api_failures_total",
+            "Requests that the service failed.",
+            &app.counts.failures,
+        ),
     ] {
         out.one(name, "counter", help, float(count.load(Ordering::Relaxed)));
     }
-    out.one("neph_live_streams", "gauge", "Live streams that are open.", float(u64::try_from(live::count(app)).unwrap_or(0)));
+    out.one(
+        "neph_live_streams",
+        "gauge",
+        "Live streams that are open.",
+        float(u64::try_from(live::count(app)).unwrap_or(0)),
+    );
     if let Some(bytes) = resident() {
-        out.one("process_resident_memory_bytes", "gauge", "Memory of the process.", float(bytes));
+        out.one(
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory of the process.",
+            float(bytes),
+        );
     }
-    out.one("process_start_time_seconds", "gauge", "When the service started.", float(u64::try_from(app.started.seconds).unwrap_or(0)));
+    out.one(
+        "process_start_time_seconds",
+        "gauge",
+        "When the service started.",
+        float(u64::try_from(app.started.seconds).unwrap_or(0)),
+    );
     Ok(Answer::Body(axum::http::StatusCode::OK, KIND, out.0.into_bytes()))
 }
 
@@ -150,17 +246,33 @@ fn received(app: &crate::App, out: &mut Metrics) {
     };
     let rows = counts.rows();
     for (name, help, of) in [
-        ("neph_received_requests_total", "Requests or connections of a sender.", (|row| row.requests) as fn(&Row) -> u64),
+        (
+            "neph_received_requests_total",
+            "Requests or connections of a sender.",
+            (|row| row.requests) as fn(&Row) -> u64,
+        ),
         ("neph_received_bytes_total", "Bytes of a sender.", |row| row.bytes),
-        ("neph_received_records_total", "Records of a sender that were taken.", |row| row.accepted),
+        (
+            "neph_received_records_total",
+            "Records of a sender that were taken.",
+            |row| row.accepted,
+        ),
     ] {
         out.head(name, "counter", help);
         for row in &rows {
-            out.value(name, &[("protocol", row.protocol.name()), ("sender", &row.sender)], float(of(row)));
+            out.value(
+                name,
+                &[("protocol", row.protocol.name()), ("sender", &row.sender)],
+                float(of(row)),
+            );
         }
     }
     let name = "neph_received_refused_total";
-    out.head(name, "counter", "Records or requests of a sender that were refused.");
+    out.head(
+        name,
+        "counter",
+        "Records or requests of a sender that were refused.",
+    );
     for row in &rows {
         for reason in Refused::ALL {
             let count = row.refused_for(reason);
@@ -180,7 +292,12 @@ fn alerts(app: &crate::App, out: &mut Metrics) -> Result<(), Problem> {
     let query = AlertQuery::default();
     for (name, help, facet, label) in [
         ("neph_alerts", "Alerts by status.", Facet::State, "status"),
-        ("neph_alerts_by_severity", "Alerts by severity.", Facet::Severity, "severity"),
+        (
+            "neph_alerts_by_severity",
+            "Alerts by severity.",
+            Facet::Severity,
+            "severity",
+        ),
     ] {
         out.head(name, "gauge", help);
         for (value, count) in app.store.db.count_by(&query, &facet, 10)? {

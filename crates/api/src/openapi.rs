@@ -32,9 +32,7 @@ pub fn openapi() -> Value {
         }
     }
     let problem = schema_of::<Problem>(&mut generator);
-    let answer = |about: &str| {
-        json!({ "description": about, "content": { "application/problem+json": { "schema": problem } } })
-    };
+    let answer = |about: &str| json!({ "description": about, "content": { "application/problem+json": { "schema": problem } } });
     let responses = json!({
         "Invalid": answer("The request makes no sense."),
         "Unauthenticated": answer("A token is needed."),
@@ -102,7 +100,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Gives::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
     };
     let mut responses = Map::new();
-    responses.insert("200".into(), json!({ "description": "Done.", "content": content }));
+    responses.insert(
+        "200".into(),
+        json!({ "description": "Done.", "content": content }),
+    );
     let problem = |name: &str| json!({ "$ref": format!("#/components/responses/{name}") });
     responses.insert("400".into(), problem("Invalid"));
     if route.need != Need::Nothing {

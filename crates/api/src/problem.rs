@@ -61,7 +61,11 @@ impl Problem {
 
     /// There is nothing at this path.
     pub(crate) fn no_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at this path")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "there is nothing at this path",
+        )
     }
 
     /// The path does not take this method.
@@ -129,7 +133,8 @@ impl Problem {
     pub(crate) fn response(&self) -> Response<Body> {
         let body = serde_json::to_vec(self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -33,7 +33,11 @@ enum Kind {
 
 /// The parameters of a route, by name.
 pub(crate) fn parameters(route: &Route, generator: &mut SchemaGenerator) -> BTreeMap<String, Parameter> {
-    route.query.iter().flat_map(|of| of_type(*of, generator)).collect()
+    route
+        .query
+        .iter()
+        .flat_map(|of| of_type(*of, generator))
+        .collect()
 }
 
 fn of_type(of: SchemaOf, generator: &mut SchemaGenerator) -> Vec<(String, Parameter)> {
@@ -52,7 +56,9 @@ fn of_type(of: SchemaOf, generator: &mut SchemaGenerator) -> Vec<(String, Parame
     let properties = schema.get("properties").and_then(Value::as_object);
     let found = properties.into_iter().flatten().map(|(name, schema)| {
         let mut schema = schema.clone();
-        let about = schema.as_object_mut().and_then(|object| object.remove("description"));
+        let about = schema
+            .as_object_mut()
+            .and_then(|object| object.remove("description"));
         let parameter = Parameter {
             kind: kind(&schema),
             required: required(name),

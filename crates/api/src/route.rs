@@ -14,7 +14,7 @@ use crate::keys::Who;
 use crate::problem::Problem;
 
 /// Gives the schema of a type.
-pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// The schema of `T`, for the tables of routes.
 pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {

@@ -168,7 +168,10 @@ fn counted(app: &App) -> Result<Counted, StoreError> {
     }
     for own in verdicts.values_mut() {
         let all = own.true_positive + own.benign + own.false_positive;
-        #[expect(clippy::cast_precision_loss, reason = "a share of counts that are far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share of counts that are far below 2^52"
+        )]
         let share = own.true_positive as f64 / all.max(1) as f64;
         own.precision = (all > 0).then_some(share);
     }
@@ -354,5 +357,7 @@ fn lists(call: &Call<'_>) -> Result<Answer, Problem> {
         file: list.path.display().to_string(),
         entries: list.entries.len(),
     });
-    Answer::json(&Lists { lists: rows.collect() })
+    Answer::json(&Lists {
+        lists: rows.collect(),
+    })
 }

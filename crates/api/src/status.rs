@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use neph_event::Instant;
-use neph_store::{Backfill, Gap, GapKind, Interval, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError};
+use neph_store::{
+    Backfill, Gap, GapKind, Interval, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +31,13 @@ pub(crate) static ROUTES: &[Route] = &[
         "health.live",
         "Whether the service runs.",
         schema_of::<String>,
-        |_| Ok(Answer::Body(axum::http::StatusCode::OK, "text/plain", b"ok\n".to_vec())),
+        |_| {
+            Ok(Answer::Body(
+                axum::http::StatusCode::OK,
+                "text/plain",
+                b"ok\n".to_vec(),
+            ))
+        },
     )
     .open()
     .giving(Gives::Text("text/plain")),
@@ -209,7 +217,9 @@ pub fn report(
         .as_ref()
         .filter(|_| !running)
         .map(|run| run.stopped.unwrap_or(run.heartbeat));
-    let intervals = store.db.intervals(since..now.saturating_add_nanos(60_000_000_000))?;
+    let intervals = store
+        .db
+        .intervals(since..now.saturating_add_nanos(60_000_000_000))?;
     let gaps = store.db.gaps(since..now, now, silences)?;
     let pending = store.log.end().saturating_sub(store.db.processed()?);
     Ok(StatusReport {
@@ -263,7 +273,10 @@ fn sources(intervals: &[Interval], store: &Store, now: Instant) -> Result<Vec<St
     }
     let since = now.saturating_sub_nanos(RECENT);
     let mut recent: BTreeMap<String, u64> = BTreeMap::new();
-    for interval in store.db.intervals(since..now.saturating_add_nanos(60_000_000_000))? {
+    for interval in store
+        .db
+        .intervals(since..now.saturating_add_nanos(60_000_000_000))?
+    {
         let total = interval.total;
         *recent.entry(total.stream).or_default() += total.evaluated + total.refused + total.dropped;
     }

@@ -25,7 +25,9 @@ pub fn parse(text: &str, now: Instant, zone: &TimeZone) -> Option<Instant> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(instant(time));
     }
-    let zoned = Timestamp::from_nanosecond(now.as_nanos()).ok()?.to_zoned(zone.clone());
+    let zoned = Timestamp::from_nanosecond(now.as_nanos())
+        .ok()?
+        .to_zoned(zone.clone());
     let day = match lower.as_str() {
         "today" => zoned,
         "yesterday" => zoned.checked_sub(1.day()).ok()?,
@@ -58,7 +60,9 @@ fn weekday(name: &str) -> Option<Weekday> {
         ("saturday", Weekday::Saturday),
         ("sunday", Weekday::Sunday),
     ];
-    let found = days.iter().find(|(day, _)| name.len() >= 3 && day.starts_with(name));
+    let found = days
+        .iter()
+        .find(|(day, _)| name.len() >= 3 && day.starts_with(name));
     found.map(|(_, weekday)| *weekday)
 }
 

@@ -157,8 +157,8 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 
 fn store_options(settings: &Config) -> StoreOptions {
     let mut options = StoreOptions::default();
-    options.limits.keep = settings.retention.events;
-    options.limits.bytes = settings.retention.events_size;
+    options.limits.max_age = settings.retention.events;
+    options.limits.max_bytes = settings.retention.events_size;
     options
 }
 

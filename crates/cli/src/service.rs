@@ -99,13 +99,19 @@ fn default_data() -> Result<PathBuf, Failure> {
     if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
         return Ok("/var/lib/neph".into());
     }
-    let folder = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
     let folder = folder("XDG_DATA_HOME")
         .or_else(|| Some(folder("HOME")?.join(".local/share")))
         .or_else(|| folder("LOCALAPPDATA"));
     match folder {
         Some(folder) => Ok(folder.join("neph")),
-        None => Err(Failure::Message("no data folder is known; name one with --data".into())),
+        None => Err(Failure::Message(
+            "no data folder is known; name one with --data".into(),
+        )),
     }
 }
 
@@ -142,12 +148,10 @@ impl Client {
         self.read(request.send(body.to_string()))
     }
 
-    fn read(
-        &self,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Value, Failure> {
-        let mut answer = answer
-            .map_err(|error| Failure::Message(format!("the service at `{}` does not answer: {error}", self.base)))?;
+    fn read(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
+        let mut answer = answer.map_err(|error| {
+            Failure::Message(format!("the service at `{}` does not answer: {error}", self.base))
+        })?;
         let text = answer
             .body_mut()
             .with_config()
@@ -159,7 +163,10 @@ impl Client {
         if answer.status().is_success() {
             return Ok(value);
         }
-        let detail = value.get("detail").and_then(Value::as_str).unwrap_or("the request was refused");
+        let detail = value
+            .get("detail")
+            .and_then(Value::as_str)
+            .unwrap_or("the request was refused");
         Err(Failure::Message(detail.to_owned()))
     }
 }

@@ -55,14 +55,18 @@ pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
     let told = match args.service.server {
         Some(_) => {
             let path = format!("/api/v1/status?since={}", escape(&since.to_string()));
-            serde_json::from_value(args.service.client()?.get(&path)?)
-                .map_err(|error| Failure::Message(format!("the service's answer is of another kind: {error}")))?
+            serde_json::from_value(args.service.client()?.get(&path)?).map_err(|error| {
+                Failure::Message(format!("the service's answer is of another kind: {error}"))
+            })?
         }
         // The store is read, whether the service runs or not.
         None => {
             let data = args.service.data()?;
             let store = Store::open_read_only(&data).map_err(|error| {
-                Failure::Message(format!("there is no store that can be read in `{}`: {error}", data.display()))
+                Failure::Message(format!(
+                    "there is no store that can be read in `{}`: {error}",
+                    data.display()
+                ))
             })?;
             report(&store, since, now, &silences(&args.service)?)
                 .map_err(|error| Failure::Message(error.to_string()))?
@@ -93,9 +97,7 @@ fn silences(service: &ServiceArgs) -> Result<SilenceLimits, Failure> {
 }
 
 /// The limits of the configuration, as the store takes them.
-pub(crate) fn silence_streams(
-    silences: &[neph_config::Silence],
-) -> BTreeMap<String, std::time::Duration> {
+pub(crate) fn silence_streams(silences: &[neph_config::Silence]) -> BTreeMap<String, std::time::Duration> {
     silences
         .iter()
         .map(|silence| (silence.stream.clone(), silence.after))
@@ -131,7 +133,14 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     sources(out, &told.sources)?;
     gaps(out, told)?;
     if !told.outputs.is_empty() {
-        let mut rows = table(&["OUTPUT", "DELIVERED", "WAITING", "SINCE", "GIVEN UP", "LAST FAILURE"]);
+        let mut rows = table(&[
+            "OUTPUT",
+            "DELIVERED",
+            "WAITING",
+            "SINCE",
+            "GIVEN UP",
+            "LAST FAILURE",
+        ]);
         for output in &told.outputs {
             rows.add_row([
                 harmless(&output.name),
@@ -144,7 +153,10 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
         }
         writeln!(out, "\n{rows}")?;
     }
-    let running = told.backfills.iter().filter(|backfill| backfill.state == "running");
+    let running = told
+        .backfills
+        .iter()
+        .filter(|backfill| backfill.state == "running");
     for backfill in running {
         writeln!(
             out,
@@ -163,7 +175,17 @@ fn sources(out: &mut impl Write, sources: &[StatusSource]) -> std::io::Result<()
     if sources.is_empty() {
         return writeln!(out, "No source sent anything in this time.");
     }
-    let mut rows = table(&["SOURCE", "LAST", "PER SECOND", "LAG", "RECORDS", "REFUSED", "UNKNOWN", "DROPPED", "LATE"]);
+    let mut rows = table(&[
+        "SOURCE",
+        "LAST",
+        "PER SECOND",
+        "LAG",
+        "RECORDS",
+        "REFUSED",
+        "UNKNOWN",
+        "DROPPED",
+        "LATE",
+    ]);
     for source in sources {
         rows.add_row([
             harmless(&source.stream),
@@ -197,7 +219,11 @@ fn gaps(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
             "late" => "records late",
             other => other,
         };
-        let of = gap.rule.as_deref().or(gap.stream.as_deref()).unwrap_or("everything");
+        let of = gap
+            .rule
+            .as_deref()
+            .or(gap.stream.as_deref())
+            .unwrap_or("everything");
         let closed: Vec<String> = gap.closed_by.iter().map(|id| format!("back-fill {id}")).collect();
         rows.add_row([
             local(&gap.from),
@@ -207,7 +233,8 @@ fn gaps(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
             },
             harmless(what),
             harmless(of),
-            gap.records.map_or_else(|| "-".to_owned(), |count| count.to_string()),
+            gap.records
+                .map_or_else(|| "-".to_owned(), |count| count.to_string()),
             harmless(&gap.why),
             match closed.is_empty() {
                 true => "-".to_owned(),
@@ -221,10 +248,7 @@ fn gaps(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
 /// A time of a report as people of this place read it.
 fn local(time: &str) -> String {
     match time.parse::<Timestamp>() {
-        Ok(time) => time
-            .to_zoned(TimeZone::system())
-            .strftime("%a %F %T")
-            .to_string(),
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%a %F %T").to_string(),
         Err(_) => harmless(time),
     }
 }

@@ -235,7 +235,10 @@ impl<'a> Checker<'a> {
                 Ok(address) => Some(Value::Address(address)),
                 Err(_) => refused(self),
             },
-            Kind::Network => match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
+            Kind::Network => match text
+                .parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            {
                 Ok(network) => Some(Value::Network(network)),
                 Err(_) => refused(self),
             },

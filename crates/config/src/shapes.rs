@@ -239,7 +239,13 @@ static SYSLOG: Shape = shape(
             .required()
             .such_as("\"127.0.0.1:5514\""),
         Key::new("transport", Choice(&["udp", "tcp", "tls"]), "How messages come.").or("\"tcp\""),
-        Key::new("allow", List(&Network), "Networks that may send; everyone where there is none.").or("[]").such_as("[\"10.0.0.0/8\"]"),
+        Key::new(
+            "allow",
+            List(&Network),
+            "Networks that may send; everyone where there is none.",
+        )
+        .or("[]")
+        .such_as("[\"10.0.0.0/8\"]"),
         Key::new("tls", Table(&TLS), "The certificate, with `transport = \"tls\"`."),
     ],
 );

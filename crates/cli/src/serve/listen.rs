@@ -47,10 +47,7 @@ impl Listening {
                 .map_err(|error| cannot_listen(*address, &error))?;
             let own = listener.local_addr().unwrap_or(*address);
             bound.push(own);
-            log.info(
-                "the API listens",
-                &[("address", &own), ("tls", &tls.is_some())],
-            );
+            log.info("the API listens", &[("address", &own), ("tls", &tls.is_some())]);
             let (router, tls, limits, stop) = (router.clone(), tls.clone(), limits.clone(), stop.clone());
             runtime.spawn(async move {
                 if let Err(error) = serve(listener, tls, router, limits, stop).await {

@@ -40,7 +40,13 @@ impl Log {
         if level > self.settings.level {
             return;
         }
-        let line = line(self.settings.format, &neph_api::now().to_string(), word, message, facts);
+        let line = line(
+            self.settings.format,
+            &neph_api::now().to_string(),
+            word,
+            message,
+            facts,
+        );
         // Nothing can be done when standard error is gone.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
@@ -62,9 +68,7 @@ fn line(format: LogFormat, time: &str, level: &str, message: &str, facts: &[Fact
             let mut line = format!("{time} {level:5} {message}");
             for (name, value) in facts {
                 let text = value.to_string();
-                let plain = |character: char| {
-                    character.is_alphanumeric() || "-_./:@%+".contains(character)
-                };
+                let plain = |character: char| character.is_alphanumeric() || "-_./:@%+".contains(character);
                 match !text.is_empty() && text.chars().all(plain) {
                     true => {
                         let _ = write!(line, " {name}={text}");
@@ -88,7 +92,13 @@ mod tests {
     #[test]
     fn values_cannot_forge_lines() {
         let evil = "a\n2026-01-01 error all is lost\u{1b}[2J";
-        let text = line(LogFormat::Text, "T", "info", "seen", &[("stream", &evil), ("count", &3)]);
+        let text = line(
+            LogFormat::Text,
+            "T",
+            "info",
+            "seen",
+            &[("stream", &evil), ("count", &3)],
+        );
         assert_eq!(
             text,
             "T info  seen stream=\"a\\n2026-01-01 error all is lost\\u{1b}[2J\" count=3\n"

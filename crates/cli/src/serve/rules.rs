@@ -51,7 +51,12 @@ impl Rules {
     /// The files and folders that they came from.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let options = &self.options;
-        let beside = [&options.overlays, &options.lists, &options.mappings, &options.indicators];
+        let beside = [
+            &options.overlays,
+            &options.lists,
+            &options.mappings,
+            &options.indicators,
+        ];
         let all = beside.into_iter().flatten().chain(&self.paths);
         all.cloned().collect()
     }
@@ -66,7 +71,10 @@ impl Rules {
             );
         }
         for path in broken(&self.set) {
-            log.warn("a file of rules has mistakes; `neph rules check` shows them", &[("path", &path.display())]);
+            log.warn(
+                "a file of rules has mistakes; `neph rules check` shows them",
+                &[("path", &path.display())],
+            );
         }
         log.info("rules are loaded", &[("rules", &report.counts())]);
     }

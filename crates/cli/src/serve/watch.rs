@@ -103,11 +103,17 @@ impl<'a> Watch<'a> {
         match self.args.settings(terminal) {
             Ok(Some(settings)) => Some(Change { settings }),
             Ok(None) => {
-                log.error("the changed configuration has mistakes; the one before goes on", &[]);
+                log.error(
+                    "the changed configuration has mistakes; the one before goes on",
+                    &[],
+                );
                 None
             }
             Err(error) => {
-                log.error("the configuration cannot be read; the one before goes on", &[("error", &error)]);
+                log.error(
+                    "the configuration cannot be read; the one before goes on",
+                    &[("error", &error)],
+                );
                 None
             }
         }
@@ -130,7 +136,10 @@ impl Change {
         }
         let new = Rules::load(&self.settings);
         match new.is_worse_than(rules) {
-            Some(why) => log.error("the changed rules are not taken over, those before go on", &[("reason", &why)]),
+            Some(why) => log.error(
+                "the changed rules are not taken over, those before go on",
+                &[("reason", &why)],
+            ),
             None => {
                 new.tell(&log);
                 match pipeline.change(&new) {
@@ -138,7 +147,10 @@ impl Change {
                         app.change_rules(new.set());
                         *rules = new;
                     }
-                    Err(error) => log.error("the changed rules cannot run, those before go on", &[("error", &error)]),
+                    Err(error) => log.error(
+                        "the changed rules cannot run, those before go on",
+                        &[("error", &error)],
+                    ),
                 }
             }
         }

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["event", "diag"]),
     ("runtime", ALL),
     ("ingest", &["runtime", "store", "event", "diag"]),
+    ("api", ALL),
     ("cli", ALL),
     ("testkit", ALL),
     ("xtask", ALL),
