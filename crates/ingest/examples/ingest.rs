@@ -8,7 +8,9 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use neph_ingest::{Counts, FollowOptions, Intake, Limits, Sink, Tokens, follow, router, serve, shutdown, syslog};
+use neph_ingest::{
+    Counts, FollowOptions, Intake, Limits, Sink, Tokens, follow, router, serve, shutdown, syslog,
+};
 use neph_store::{Store, StoreOptions};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -29,15 +31,44 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind(http).await?;
         let over_tcp = TcpListener::bind(syslog_address).await?;
         let over_udp = UdpSocket::bind(syslog_address).await?;
-        println!("http {} syslog {}", listener.local_addr()?, over_tcp.local_addr()?);
+        println!(
+            "http {} syslog {}",
+            listener.local_addr()?,
+            over_tcp.local_addr()?
+        );
         let mut tasks = vec![
-            tokio::spawn(serve(listener, None, router(&intake), Limits::default(), stop.clone())),
-            tokio::spawn(syslog::tcp(over_tcp, None, syslog::Allowed::default(), intake.clone(), stop.clone())),
-            tokio::spawn(syslog::udp(over_udp, syslog::Allowed::default(), intake.clone(), stop.clone())),
+            tokio::spawn(serve(
+                listener,
+                None,
+                router(&intake),
+                Limits::default(),
+                stop.clone(),
+            )),
+            tokio::spawn(syslog::tcp(
+                over_tcp,
+                None,
+                syslog::Allowed::default(),
+                intake.clone(),
+                stop.clone(),
+            )),
+            tokio::spawn(syslog::udp(
+                over_udp,
+                syslog::Allowed::default(),
+                intake.clone(),
+                stop.clone(),
+            )),
         ];
         if !files.is_empty() {
-            let options = FollowOptions::new(files.iter().map(PathBuf::from).collect(), folder.join("files.json"));
-            tasks.push(tokio::spawn(follow(options, Arc::clone(&store.log), intake.clone(), stop.clone())));
+            let options = FollowOptions::new(
+                files.iter().map(PathBuf::from).collect(),
+                folder.join("files.json"),
+            );
+            tasks.push(tokio::spawn(follow(
+                options,
+                Arc::clone(&store.log),
+                intake.clone(),
+                stop.clone(),
+            )));
         }
         // Whoever started it closes its standard input to stop it.
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;

@@ -16,6 +16,7 @@
 //! that a client decides is unbounded: bytes, time, depth, names, connections.
 
 mod counts;
+mod follow;
 mod gate;
 mod http;
 mod intake;
@@ -25,6 +26,7 @@ mod listener;
 pub mod syslog;
 
 pub use counts::{Counts, Protocol, Refused, Row};
+pub use follow::{FollowOptions, follow};
 pub use gate::{Credentials, Gate, Secret, Sender, Tokens};
 pub use http::{Peer, router};
 pub use intake::{Done, Intake, Sink};
