@@ -1,11 +1,14 @@
 //! What the routes work on.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use neph_enrich::Enrichment;
 use neph_event::Instant;
-use neph_rules::RuleSet;
+use neph_rules::{LoadOptions, RuleSet};
+use neph_runtime::service::{Service, ServiceOptions};
 use neph_store::{SilenceLimits, Store};
 use tokio::sync::Semaphore;
 
@@ -36,57 +39,115 @@ pub(crate) struct Counts {
     pub(crate) failures: AtomicU64,
 }
 
+/// Where rules come from.
+#[derive(Clone, Debug)]
+pub struct RuleFiles {
+    /// Files and folders of rules.
+    pub paths: Vec<PathBuf>,
+    /// What stands beside them.
+    pub options: LoadOptions,
+}
+
+/// What an application is made of.
+pub struct AppParts {
+    /// The store.
+    pub store: Arc<Store>,
+    /// Whose tokens are whose.
+    pub keys: Arc<Keys>,
+    /// What runs the rules.
+    pub service: Service,
+    /// How it runs them; previews run so, too.
+    pub options: ServiceOptions,
+    /// The rules, as they were loaded.
+    pub rules: Arc<RuleSet>,
+    /// From where.
+    pub files: RuleFiles,
+    /// The folder of overlays that are written through the API.
+    pub overlay_folder: PathBuf,
+    /// Bounds of what clients may ask.
+    pub limits: AppLimits,
+    /// When sources count as silent.
+    pub silences: SilenceLimits,
+}
+
 /// What the routes work on.
 pub struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) options: ServiceOptions,
+    pub(crate) overlay_folder: PathBuf,
     pub(crate) limits: AppLimits,
     pub(crate) counts: Counts,
     pub(crate) searches: Arc<Semaphore>,
+    pub(crate) backfills: Arc<Semaphore>,
     pub(crate) requests: Semaphore,
     pub(crate) live: Live,
     pub(crate) started: Instant,
-    /// When sources count as silent.
     pub(crate) silences: SilenceLimits,
-    stopped: AtomicBool,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
-    rules: Mutex<Arc<RuleSet>>,
+    service: Mutex<Option<Arc<Service>>>,
+    rules: Mutex<(Arc<RuleSet>, RuleFiles)>,
+    writing: Mutex<()>,
 }
 
 impl App {
-    /// An application on a store.
-    pub fn new(
-        store: Arc<Store>,
-        keys: Arc<Keys>,
-        rules: Arc<RuleSet>,
-        limits: AppLimits,
-        silences: SilenceLimits,
-    ) -> Arc<Self> {
-        let live = Live::start(&store, limits.streams);
+    /// An application.
+    pub fn new(parts: AppParts) -> Arc<Self> {
+        let live = Live::start(&parts.store, parts.limits.streams);
         Arc::new(Self {
-            store,
-            keys,
-            limits,
-            counts: Counts::default(),
-            searches: Arc::new(Semaphore::new(limits.searches)),
-            requests: Semaphore::new(limits.requests),
             live,
+            store: parts.store,
+            keys: parts.keys,
+            options: parts.options,
+            overlay_folder: parts.overlay_folder,
+            limits: parts.limits,
+            counts: Counts::default(),
+            searches: Arc::new(Semaphore::new(parts.limits.searches)),
+            backfills: Arc::new(Semaphore::new(1)),
+            requests: Semaphore::new(parts.limits.requests),
             started: now(),
-            silences,
-            stopped: AtomicBool::new(false),
+            silences: parts.silences,
             intake: OnceLock::new(),
-            rules: Mutex::new(rules),
+            service: Mutex::new(Some(Arc::new(parts.service))),
+            rules: Mutex::new((parts.rules, parts.files)),
+            writing: Mutex::default(),
         })
     }
 
     /// Lets other rules take the place of those that are shown.
-    pub fn change_rules(&self, rules: Arc<RuleSet>) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    pub fn change_rules(&self, rules: Arc<RuleSet>, files: RuleFiles) {
+        *unpoisoned(&self.rules) = (rules, files);
     }
 
-    /// The rules.
+    /// What runs the rules, while it does.
+    pub fn service(&self) -> Option<Arc<Service>> {
+        unpoisoned(&self.service).clone()
+    }
+
+    /// Takes what runs the rules out, to end it.
+    pub fn take_service(&self) -> Option<Arc<Service>> {
+        unpoisoned(&self.service).take()
+    }
+
+    /// The folder of overlays that are written through the API.
+    pub fn overlay_folder(&self) -> &Path {
+        &self.overlay_folder
+    }
+
     pub(crate) fn rules(&self) -> Arc<RuleSet> {
-        Arc::clone(&self.rules.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&unpoisoned(&self.rules).0)
+    }
+
+    pub(crate) fn files(&self) -> RuleFiles {
+        unpoisoned(&self.rules).1.clone()
+    }
+
+    pub(crate) fn enrichment(&self) -> Option<Arc<Enrichment>> {
+        self.options.run.enrichment.clone()
+    }
+
+    pub(crate) fn writing(&self) -> MutexGuard<'_, ()> {
+        unpoisoned(&self.writing)
     }
 
     /// What is received, for the metrics.
@@ -94,17 +155,13 @@ impl App {
         let _ = self.intake.set(counts);
     }
 
-    /// Says whether records are evaluated, for whoever asks whether the service is ready.
-    pub fn set_pipeline(&self, runs: bool) {
-        self.stopped.store(!runs, Ordering::Relaxed);
-    }
-
-    pub(crate) fn pipeline_runs(&self) -> bool {
-        !self.stopped.load(Ordering::Relaxed)
-    }
-
     /// Ends live streams, so that the listener can close.
     pub fn close(&self) {
         self.live.close();
     }
+}
+
+/// What a thread that ended badly left is whole: nothing is changed in steps.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

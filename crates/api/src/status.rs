@@ -99,6 +99,9 @@ pub struct StatusReport {
     pub outputs: Vec<StatusOutput>,
     /// Back-fills, newest first.
     pub backfills: Vec<StatusBackfill>,
+    /// How the pipeline stands: watermark, latency, state, problems; null where the service does not run.
+    #[serde(default)]
+    pub pipeline: Option<serde_json::Value>,
 }
 
 /// A source.
@@ -246,6 +249,7 @@ pub fn report(
             .into_iter()
             .map(StatusBackfill::from)
             .collect(),
+        pipeline: None,
     })
 }
 
@@ -358,13 +362,17 @@ fn status(call: &Call<'_>) -> Result<Answer, Problem> {
     let Since { since } = call.query()?;
     let now = now();
     let since = instant(since.as_ref(), now)?.unwrap_or_else(|| now.saturating_sub_nanos(DAY));
-    Answer::json(&report(&call.app.store, since, now, &call.app.silences)?)
+    let mut told = report(&call.app.store, since, now, &call.app.silences)?;
+    let pipeline = call.app.service().map(|service| service.status());
+    told.pipeline = pipeline.and_then(|status| serde_json::to_value(status).ok());
+    Answer::json(&told)
 }
 
 fn ready(call: &Call<'_>) -> Result<Answer, Problem> {
     // The database answers, and the pipeline has not stopped.
     call.app.store.db.processed()?;
-    match call.app.pipeline_runs() {
+    let runs = call.app.service().is_some_and(|service| service.status().running);
+    match runs {
         true => Ok(Answer::Body(
             axum::http::StatusCode::OK,
             "text/plain",

@@ -60,6 +60,11 @@ impl InputArgs {
         self.reader_joining(live, Joiner::new(self.source.as_deref()))
     }
 
+    /// The source that is forced, if one is.
+    pub(crate) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
     /// Opens the inputs; each line comes by itself.
     pub(crate) fn reader_of_lines(&self) -> Result<Reader, Failure> {
         self.reader_joining(false, Joiner::of(Vec::new()))

@@ -1,6 +1,7 @@
 //! The binary `neph`: one file a command. Everything that a command does beyond reading its arguments and printing lives
 //! in the crates below.
 
+mod backfill;
 mod completions;
 mod config;
 mod coverage;
@@ -58,6 +59,7 @@ enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Status(status::Args),
+    Backfill(backfill::Args),
     Token(token::Args),
     Config(config::Args),
     Explain(explain::Args),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),
+        Command::Backfill(args) => backfill::run(&args, &terminal),
         Command::Token(args) => token::run(&args, &terminal),
         Command::Config(args) => config::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),

@@ -2,7 +2,7 @@
 
 mod print;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,16 +16,20 @@ use neph_eql::CompileOptions;
 use neph_event::{Instant, Schema};
 use neph_kql::Dialect;
 use neph_plan::{Limit, Plan, Query};
+use neph_runtime::input::Reader;
+use neph_runtime::service::{OnceById, history};
 use neph_runtime::{RunError, detect, prepare};
+use neph_store::Store;
 
 use crate::exit::{Exit, Failure};
 use crate::input::{self, InputArgs};
+use crate::service::Span;
 use crate::terminal::Terminal;
 
 /// Search logs with a query and print events, sequences or samples
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang sigma '{s: {Image|endswith: /curl}, condition: s}' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --follow --format ndjson 'process where process.name : \"curl\" | head 10' /var/log/app/\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
+    after_help = "Examples:\n  neph query 'process where process.name : \"curl\"' events.ndjson\n  neph query --fields host.name,process.command_line 'any where true | tail 5' logs/\n  neph query --lang eql --mapping mapping.json --strict --size 50 --format json 'sequence by user.name [any where true] [any where true]' events.ndjson\n  neph query --lang sigma '{s: {Image|endswith: /curl}, condition: s}' events.ndjson\n  neph query --lang kql 'process.name: (curl or wget) and not user.name: root' events.ndjson\n  neph query --follow --format ndjson 'process where process.name : \"curl\" | head 10' /var/log/app/\n  neph query --store /var/lib/neph --last 7d 'process where process.name : \"curl\"'\n  neph query --eval 'substring(\"hello\", 1, 3)'\n\nExit code 2 if the query is refused."
 )]
 pub(crate) struct Args {
     /// The query.
@@ -60,6 +64,11 @@ pub(crate) struct Args {
     /// End at the first problem with an input, instead of going on with the rest.
     #[arg(long)]
     strict_input: bool,
+    /// Search the events that a service keeps in this data folder, instead of files; --last says how far back.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["inputs", "follow", "eval"])]
+    store: Option<PathBuf>,
+    #[command(flatten)]
+    span: Span,
     #[command(flatten)]
     language: QueryArgs,
     #[command(flatten)]
@@ -249,7 +258,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         ..OperatorConfig::default()
     };
     let mut operators = Operators::new(&[&plan], &config);
-    let mut reader = args.input.reader(args.follow)?;
+    let mut reader = match &args.store {
+        Some(data) => stored(args, data)?,
+        None => args.input.reader(args.follow)?,
+    };
     let cancel = reader.cancel_flag();
     let bar = args.input.progress(terminal);
     let mut rows = Rows::new(args, &plan);
@@ -304,6 +316,15 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Nothing)
+}
+
+/// The events that a service keeps.
+fn stored(args: &Args, data: &Path) -> Result<Reader, Failure> {
+    let times = args.span.range()?;
+    let store = Store::open_read_only(data).map_err(|error| {
+        Failure::Message(format!("there is no store that can be read in `{}`: {error}", data.display()))
+    })?;
+    Ok(history(&store, times, None, args.input.source()))
 }
 
 /// With --follow, how much later than others an event may come and still count.
@@ -370,6 +391,8 @@ struct Rows<'a> {
     left: Option<u64>,
     /// Results that were printed and do not hold.
     taken_back: u64,
+    /// Of a store: what was seen, as clients may have sent it twice.
+    once: Option<OnceById>,
     failure: Option<std::io::Error>,
 }
 
@@ -396,6 +419,7 @@ impl<'a> Rows<'a> {
             is_partial: matches!(plan.query, Query::Sequence(_)) && !plan.failing_indices.is_empty(),
             left: args.follow.then_some(wanted).flatten(),
             taken_back: 0,
+            once: args.store.is_some().then(OnceById::default),
             failure: None,
         }
     }
@@ -413,6 +437,9 @@ impl<'a> Rows<'a> {
                 return;
             }
         };
+        if self.once.as_mut().is_some_and(|once| !once.is_new(&found)) {
+            return;
+        }
         if self.streams {
             if self.are_all() {
                 return;

@@ -5,6 +5,7 @@ mod check;
 mod convert;
 mod list;
 mod pick;
+mod preview;
 mod profile;
 mod show;
 mod stats;
@@ -18,7 +19,7 @@ use neph_rules::{LoadReport, RuleState};
 use crate::exit::{Exit, Failure};
 use crate::terminal::Terminal;
 
-/// Check, test, list, show, count, profile, convert and unpack rules
+/// Check, test, list, show, count, preview, profile, convert and unpack rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -30,6 +31,7 @@ enum Command {
     Check(check::Args),
     Convert(convert::Args),
     List(list::Args),
+    Preview(preview::Args),
     Profile(profile::Args),
     Show(show::Args),
     Stats(stats::Args),
@@ -43,6 +45,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         Command::Test(args) => test::run(args, terminal),
         Command::Convert(args) => convert::run(args, terminal),
         Command::List(args) => list::run(args, terminal),
+        Command::Preview(args) => preview::run(args, terminal),
         Command::Profile(args) => profile::run(args, terminal),
         Command::Show(args) => show::run(args, terminal),
         Command::Stats(args) => stats::run(args, terminal),

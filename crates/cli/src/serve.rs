@@ -12,8 +12,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_api::{App, AppLimits, FixedToken, Keys};
+use neph_api::{App, AppLimits, AppParts, FixedToken, Keys};
 use neph_config::{Config, LogFormat};
+use neph_enrich::Enrichment;
+use neph_runtime::RunOptions;
+use neph_runtime::service::{Memory, Service, ServiceOptions};
 use neph_store::{SilenceLimits, Store, StoreOptions};
 
 use crate::config;
@@ -24,6 +27,7 @@ use crate::terminal::Terminal;
 use listen::Listening;
 use log::Log;
 use notify::Manager;
+pub(crate) use rules::Rules;
 
 /// Run the service: take records in, run rules over them without end, keep events and alerts, answer on the API
 #[derive(Debug, clap::Args)]
@@ -113,19 +117,27 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     first::token(&store, &data, has_admin, terminal)?;
     let keys = Arc::new(Keys::new(store.db.clone(), fixed));
 
-    let mut rules = rules::Rules::load(&settings);
+    let overlay_folder = data.join("overlays");
+    first::make_folder(&overlay_folder)?;
+    let mut rules = Rules::load(&settings, &overlay_folder);
     rules.tell(&log);
-    let pipeline = rules::Pipeline::start(&store, &rules, &settings, &log)?;
-    let app = App::new(
-        Arc::clone(&store),
-        Arc::clone(&keys),
-        rules.set(),
-        limits(&settings),
-        SilenceLimits {
+    let options = service_options(&settings, &log);
+    let service = Service::start(Arc::clone(&store), rules.to_run(), options.clone())
+        .map_err(|error| failed(&error))?;
+    let app = App::new(AppParts {
+        store: Arc::clone(&store),
+        keys: Arc::clone(&keys),
+        service,
+        options,
+        rules: rules.set(),
+        files: rules.files(),
+        overlay_folder,
+        limits: limits(&settings),
+        silences: SilenceLimits {
             streams: silence_streams(&settings.silences),
             ..SilenceLimits::default()
         },
-    );
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("neph-io")
@@ -139,20 +151,95 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     log.info("the service is ready", &[("address", &listening.base())]);
 
     let mut watch = watch::Watch::new(args, settings, &rules);
-    let outcome = runtime.block_on(watch.until_end(&manager, log, *terminal, |change| {
-        change.apply(&mut rules, &pipeline, &app, &keys, log)
-    }));
+    let mut act = |action: watch::Action<'_>| match action {
+        watch::Action::Apply(change) => change.apply(&mut rules, &app, &keys, log),
+        watch::Action::Retain(settings) => {
+            retain(&store, &app, settings, log);
+            rules.paths()
+        }
+    };
+    let outcome = runtime.block_on(watch.until_end(&manager, log, *terminal, &mut act));
     log.info("the service ends", &[("reason", &outcome)]);
     manager.stopping();
     // First nothing new comes in, then what came is evaluated and written down.
-    app.set_pipeline(false);
     app.close();
     // Whoever reads it finds no service; that it stays where it cannot be removed hurts nobody.
     let _ = std::fs::remove_file(&address_file);
     listening.stop();
     runtime.shutdown_timeout(LAST);
-    pipeline.stop(&log);
+    stop(&app, &log);
     Ok(Exit::Nothing)
+}
+
+/// Ends the pipeline: what it remembers is written down.
+fn stop(app: &App, log: &Log) {
+    // A back-fill that is under way still holds it; what it found is committed, and it can be asked for again.
+    match app.take_service().and_then(Arc::into_inner).map(Service::stop) {
+        Some(Ok(())) => log.info("the service has ended", &[]),
+        Some(Err(error)) => log.error("the pipeline ended badly", &[("error", &error)]),
+        None => log.warn("the pipeline is under way; it goes on from its last state at the next start", &[]),
+    }
+}
+
+/// Removes what is past its time.
+fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
+    let now = neph_api::now();
+    let before = |time: Duration| {
+        now.saturating_sub_nanos(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX))
+    };
+    // What the pipeline reads again after a crash is kept.
+    let needed = app.service().map_or(0, |service| {
+        let status = service.status();
+        status.snapshot_offset.unwrap_or(0).min(status.processed)
+    });
+    match store.retain(needed, now) {
+        Ok(removed) if removed.segments > 0 => log.info(
+            "old events are removed",
+            &[("segments", &removed.segments), ("bytes", &removed.bytes)],
+        ),
+        Ok(_) => {}
+        Err(error) => log.error("old events cannot be removed", &[("error", &error)]),
+    }
+    match store.db.prune_alerts(before(settings.retention.alerts)) {
+        Ok(0) => {}
+        Ok(count) => log.info("old alerts are removed", &[("alerts", &count)]),
+        Err(error) => log.error("old alerts cannot be removed", &[("error", &error)]),
+    }
+}
+
+fn service_options(settings: &Config, log: &Log) -> ServiceOptions {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let threads = match settings.limits.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads,
+    };
+    let enrichment = match settings.enrich.is_empty() {
+        true => None,
+        false => {
+            let (enrichment, problems) = Enrichment::load(&settings.enrich);
+            for problem in &problems {
+                log.warn("a file of enrichment cannot be used", &[("problem", problem)]);
+            }
+            Some(Arc::new(enrichment))
+        }
+    };
+    ServiceOptions {
+        run: RunOptions {
+            threads,
+            enrichment,
+            ..RunOptions::default()
+        },
+        memory: Memory {
+            rule_bytes: size(settings.limits.rule_memory),
+            total_bytes: size(settings.limits.memory),
+        },
+        snapshot_every: settings.stream.snapshot,
+        idle: settings.stream.idle,
+        max_lag: settings.stream.max_lag,
+        outputs: settings.outputs.iter().map(|output| output.name.as_str().into()).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..ServiceOptions::default()
+    }
 }
 
 fn store_options(settings: &Config) -> StoreOptions {

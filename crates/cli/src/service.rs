@@ -1,12 +1,17 @@
 //! The service from outside: its data folder, and its API for commands that work on one that runs.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use neph_config::Config;
+use neph_event::Instant;
 use serde_json::Value;
 
 use crate::config;
 use crate::exit::Failure;
+use crate::terminal::Terminal;
 
 /// The file of the data folder that holds the token of the first start.
 pub(crate) const TOKEN: &str = "token";
@@ -44,6 +49,18 @@ impl ServiceArgs {
             None => None,
         };
         configured.map_or_else(default_data, Ok)
+    }
+
+    /// The configuration of the service; what counts without one where there is none.
+    pub(crate) fn settings(&self, terminal: &Terminal) -> Result<Config, Failure> {
+        let Some(path) = self.config.clone().or_else(config::usual) else {
+            return Ok(Config::default());
+        };
+        let loaded = config::load(&path)?;
+        loaded.show(terminal);
+        loaded
+            .config
+            .ok_or_else(|| Failure::Message(format!("the configuration `{}` has mistakes", path.display())))
     }
 
     /// The API of the service: of the one named, else of the one that runs on the data folder.
@@ -90,6 +107,29 @@ impl ServiceArgs {
             source,
         })?;
         Ok(text.trim().to_owned())
+    }
+}
+
+/// Which stretch of time.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Span {
+    /// Events of so long a time before now (`7d`, `24h`), or since a weekday, a day or a time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) last: Option<String>,
+}
+
+impl Span {
+    /// From then to now; seven days where nothing is said.
+    pub(crate) fn range(&self) -> Result<Range<Instant>, Failure> {
+        let now = neph_api::now();
+        let text = self.last.as_deref().unwrap_or("7d");
+        let from = neph_api::parse_when(text, now, &TimeZone::system()).filter(|from| *from < now);
+        match from {
+            Some(from) => Ok(from..now),
+            None => Err(Failure::Message(format!(
+                "`{text}` is no time gone by; write `7d`, a weekday, a day, or RFC 3339"
+            ))),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! The rules of the service, and the pipeline that runs them.
+//! The rules of the service.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use neph_api::RuleFiles;
 use neph_config::Config;
 use neph_diag::has_errors;
 use neph_rules::{BUILTIN_LISTS, Lang, LoadOptions, RuleSet, is_builtin, load_with};
@@ -12,14 +13,15 @@ use super::log::Log;
 use crate::rules::rule_path;
 
 /// Rules that were loaded, with where they came from.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     set: Arc<RuleSet>,
     paths: Vec<PathBuf>,
     options: LoadOptions,
 }
 
 impl Rules {
-    pub(super) fn load(settings: &Config) -> Self {
+    /// Loads the rules; overlays that are written through the API stand in `folder`.
+    pub(crate) fn load(settings: &Config, folder: &Path) -> Self {
         let rules = &settings.rules;
         let path = |path: &PathBuf| rule_path(&path.to_string_lossy()).unwrap_or_else(|_| path.clone());
         let paths: Vec<PathBuf> = rules.paths.iter().map(path).collect();
@@ -27,7 +29,7 @@ impl Rules {
         let builtin = paths.iter().any(|path| is_builtin(path));
         let lists = rules.lists.iter().cloned();
         let options = LoadOptions {
-            overlays: rules.overlays.clone(),
+            overlays: rules.overlays.iter().cloned().chain([folder.to_owned()]).collect(),
             lists: lists.chain(builtin.then(|| BUILTIN_LISTS.into())).collect(),
             mappings: rules.mappings.clone(),
             indicators: rules.indicators.clone(),
@@ -44,8 +46,21 @@ impl Rules {
         }
     }
 
+    /// The rules, to be shown.
     pub(super) fn set(&self) -> Arc<RuleSet> {
         Arc::clone(&self.set)
+    }
+
+    /// The rules once more, to be run: whoever runs them owns them.
+    pub(crate) fn to_run(&self) -> RuleSet {
+        load_with(&self.paths, &self.options)
+    }
+
+    pub(crate) fn files(&self) -> RuleFiles {
+        RuleFiles {
+            paths: self.paths.clone(),
+            options: self.options.clone(),
+        }
     }
 
     /// The files and folders that they came from.
@@ -78,20 +93,6 @@ impl Rules {
         }
         log.info("rules are loaded", &[("rules", &report.counts())]);
     }
-
-    /// Why these are not to take the place of those that run: files that were right are wrong now, or nothing is left.
-    pub(super) fn is_worse_than(&self, before: &Self) -> Option<String> {
-        let (wrong, known) = (broken(&self.set), broken(&before.set));
-        let newly: Vec<String> = wrong
-            .difference(&known)
-            .map(|path| path.display().to_string())
-            .collect();
-        match (newly.is_empty(), self.set.rules.is_empty()) {
-            (false, _) => Some(format!("something is wrong in {}", newly.join(", "))),
-            (true, true) => Some("no rule can run".into()),
-            (true, false) => None,
-        }
-    }
 }
 
 /// The files in which something is wrong.
@@ -103,24 +104,4 @@ fn broken(set: &RuleSet) -> BTreeSet<PathBuf> {
         .map(|file| file.path.clone())
         .chain(report.failures.iter().map(|failure| failure.path.clone()))
         .collect()
-}
-
-/// What runs the rules over what is received.
-pub(super) struct Pipeline;
-
-impl Pipeline {
-    pub(super) fn start(
-        _store: &Arc<neph_store::Store>,
-        _rules: &Rules,
-        _settings: &Config,
-        _log: &Log,
-    ) -> Result<Self, crate::exit::Failure> {
-        Ok(Self)
-    }
-
-    pub(super) fn change(&self, _rules: &Rules) -> Result<(), String> {
-        Ok(())
-    }
-
-    pub(super) fn stop(self, _log: &Log) {}
 }

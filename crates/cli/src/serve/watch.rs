@@ -12,13 +12,16 @@ use neph_rules::Snapshot;
 
 use super::log::Log;
 use super::notify::Manager;
-use super::rules::{Pipeline, Rules};
+use super::rules::Rules;
 use super::{Args, fixed_tokens};
 use crate::config;
 use crate::terminal::Terminal;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How often what is old is removed.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// What is watched.
 pub(super) struct Watch<'a> {
@@ -29,6 +32,14 @@ pub(super) struct Watch<'a> {
     loaded: Snapshot,
     /// The files as they were at the last look.
     seen: Snapshot,
+}
+
+/// What is to be done now.
+pub(super) enum Action<'a> {
+    /// Something changed.
+    Apply(&'a Change),
+    /// It is time to remove what is old.
+    Retain(&'a Config),
 }
 
 /// What changed.
@@ -49,16 +60,17 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits for the end; gives the name of the signal. `apply` gets each change, and gives the paths that count from then on.
+    /// Waits for the end; gives the name of the signal. `act` gives the paths of rules that count from then on.
     pub(super) async fn until_end(
         &mut self,
         manager: &Manager,
         log: Log,
         terminal: Terminal,
-        mut apply: impl FnMut(&Change) -> Vec<PathBuf>,
+        act: &mut dyn FnMut(Action<'_>) -> Vec<PathBuf>,
     ) -> &'static str {
         let mut signals = Signals::new();
         let mut alive = tokio::time::Instant::now();
+        let mut retained: Option<tokio::time::Instant> = None;
         loop {
             let wanted = match tokio::time::timeout(EVERY, signals.next()).await {
                 Ok(Signal::End(name)) => return name,
@@ -69,6 +81,10 @@ impl<'a> Watch<'a> {
                 manager.alive();
                 alive = tokio::time::Instant::now();
             }
+            if retained.is_none_or(|at| at.elapsed() >= RETAIN_EVERY) {
+                act(Action::Retain(&self.settings));
+                retained = Some(tokio::time::Instant::now());
+            }
             if wanted || self.has_changed() {
                 if wanted {
                     log.info("configuration and rules are read again", &[("reason", &"SIGHUP")]);
@@ -77,7 +93,7 @@ impl<'a> Watch<'a> {
                 self.seen = self.loaded.clone();
                 if let Some(change) = self.read(log, &terminal) {
                     self.settings = change.settings.clone();
-                    self.paths = apply(&change);
+                    self.paths = act(Action::Apply(&change));
                     self.paths.extend(configuration(self.args));
                     self.loaded = Snapshot::take(&self.paths);
                     self.seen = self.loaded.clone();
@@ -125,7 +141,6 @@ impl Change {
     pub(super) fn apply(
         &self,
         rules: &mut Rules,
-        pipeline: &Pipeline,
         app: &Arc<App>,
         keys: &Keys,
         log: Log,
@@ -134,25 +149,24 @@ impl Change {
             Ok(tokens) => keys.change_fixed(tokens),
             Err(error) => log.error("tokens cannot be read; those before count", &[("error", &error)]),
         }
-        let new = Rules::load(&self.settings);
-        match new.is_worse_than(rules) {
-            Some(why) => log.error(
-                "the changed rules are not taken over, those before go on",
-                &[("reason", &why)],
-            ),
-            None => {
+        let new = Rules::load(&self.settings, app.overlay_folder());
+        let Some(service) = app.service() else {
+            return rules.paths();
+        };
+        match service.reload(new.to_run()) {
+            Ok(reloaded) => {
                 new.tell(&log);
-                match pipeline.change(&new) {
-                    Ok(()) => {
-                        app.change_rules(new.set());
-                        *rules = new;
-                    }
-                    Err(error) => log.error(
-                        "the changed rules cannot run, those before go on",
-                        &[("error", &error)],
-                    ),
-                }
+                log.info(
+                    "rules are taken over",
+                    &[("rules", &reloaded.rules), ("unchanged", &reloaded.unchanged)],
+                );
+                app.change_rules(new.set(), new.files());
+                *rules = new;
             }
+            Err(error) => log.error(
+                "the changed rules are not taken over, those before go on",
+                &[("reason", &error)],
+            ),
         }
         rules.paths()
     }
