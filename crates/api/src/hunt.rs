@@ -433,7 +433,11 @@ fn hit(found: &Match) -> Hit {
     };
     Hit {
         events: found.events.iter().map(|(_, event)| event.as_ref().map(seen)).collect(),
-        keys: found.keys.iter().map(|key| Value::String(key.to_string())).collect(),
+        keys: found
+            .keys
+            .iter()
+            .map(|key| key.as_ref().map_or(Value::Null, |key| Value::String(key.to_string())))
+            .collect(),
     }
 }
 
