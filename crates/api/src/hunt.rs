@@ -211,7 +211,9 @@ fn records(query: &str, diagnostics: &[Diagnostic]) -> Vec<render::Record> {
 
 fn values_of(query: &str, diagnostics: &[Diagnostic]) -> Vec<Value> {
     let records = records(query, diagnostics);
-    let values = records.iter().map(|record| serde_json::to_value(record).unwrap_or_default());
+    let values = records
+        .iter()
+        .map(|record| serde_json::to_value(record).unwrap_or_default());
     values.collect()
 }
 
@@ -226,7 +228,11 @@ fn check(call: &Call<'_>) -> Result<Answer, Problem> {
 
 fn run(call: &Call<'_>) -> Result<Answer, Problem> {
     let hunt: Hunt = call.body()?;
-    call.about(format!("{}: {}", hunt.language.as_deref().unwrap_or("eql"), hunt.query));
+    call.about(format!(
+        "{}: {}",
+        hunt.language.as_deref().unwrap_or("eql"),
+        hunt.query
+    ));
     if hunt.fields.len() > 30 {
         return Err(Problem::invalid("at most 30 `fields`"));
     }
@@ -241,7 +247,15 @@ fn run(call: &Call<'_>) -> Result<Answer, Problem> {
             records(&hunt.query, &diagnostics),
         ));
     };
-    let mut found = search(call, &plan, from, to, hunt.streams.as_deref(), limit, &hunt.fields)?;
+    let mut found = search(
+        call,
+        &plan,
+        from,
+        to,
+        hunt.streams.as_deref(),
+        limit,
+        &hunt.fields,
+    )?;
     found.diagnostics = values_of(&hunt.query, &diagnostics);
     Answer::json(&found)
 }
@@ -280,7 +294,10 @@ impl Rows {
             .filter_map(|(_, event)| serde_json::from_slice(event.as_ref()?.document()).ok())
             .collect();
         for (field, counts) in &mut self.counts {
-            let mut values: Vec<String> = documents.iter().flat_map(|document| lookup(document, field)).collect();
+            let mut values: Vec<String> = documents
+                .iter()
+                .flat_map(|document| lookup(document, field))
+                .collect();
             values.sort();
             values.dedup();
             for value in values {
@@ -348,7 +365,10 @@ fn search(
         found: Vec::new(),
         once: OnceById::default(),
         total: 0,
-        counts: fields.iter().map(|field| (field.clone(), HashMap::new())).collect(),
+        counts: fields
+            .iter()
+            .map(|field| (field.clone(), HashMap::new()))
+            .collect(),
         bound: limit,
         is_events: matches!(plan.query, Query::Events(_)) && plan.limits.is_empty(),
     };
@@ -415,7 +435,10 @@ fn top((field, counts): (String, HashMap<String, u64>)) -> (String, Vec<ValueCou
 fn hits(found: &[Match]) -> (Vec<Hit>, bool) {
     let mut bytes = 0;
     let fits = |found: &&Match| {
-        let own = found.events.iter().map(|(_, event)| event.as_ref().map_or(0, |event| event.document().len()));
+        let own = found
+            .events
+            .iter()
+            .map(|(_, event)| event.as_ref().map_or(0, |event| event.document().len()));
         bytes += own.sum::<usize>();
         bytes <= ANSWER
     };
@@ -432,11 +455,18 @@ fn hit(found: &Match) -> Hit {
         document: serde_json::from_slice(event.document()).unwrap_or_default(),
     };
     Hit {
-        events: found.events.iter().map(|(_, event)| event.as_ref().map(seen)).collect(),
+        events: found
+            .events
+            .iter()
+            .map(|(_, event)| event.as_ref().map(seen))
+            .collect(),
         keys: found
             .keys
             .iter()
-            .map(|key| key.as_ref().map_or(Value::Null, |key| Value::String(key.to_string())))
+            .map(|key| {
+                key.as_ref()
+                    .map_or(Value::Null, |key| Value::String(key.to_string()))
+            })
             .collect(),
     }
 }
@@ -459,8 +489,17 @@ fn timeline(call: &Call<'_>) -> Result<Answer, Problem> {
     let query: Vec<String> = alert
         .entities
         .iter()
-        .filter(|(field, _)| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte)))
-        .map(|(field, value)| format!("{field}: \"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
+        .filter(|(field, _)| {
+            field
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+        })
+        .map(|(field, value)| {
+            format!(
+                "{field}: \"{}\"",
+                value.replace('\\', "\\\\").replace('"', "\\\"")
+            )
+        })
         .collect();
     if query.is_empty() {
         return Answer::json(&Found {

@@ -165,17 +165,72 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
     if let Some(service) = app.service() {
         let status = service.status();
         for (name, kind, help, value) in [
-            ("neph_records_total", "counter", "Records evaluated since the start.", status.records),
-            ("neph_events_total", "counter", "Events that they became.", status.events),
-            ("neph_refused_total", "counter", "Records that could not be read.", status.refused),
-            ("neph_dropped_total", "counter", "Records that their source has no use for.", status.dropped),
-            ("neph_unrecognised_total", "counter", "Records that no source knows.", status.unrecognised),
-            ("neph_late_total", "counter", "Records that came too late for some rule.", status.late),
-            ("neph_alerts_raised_total", "counter", "Alerts that were not there before.", status.alerts_raised),
-            ("neph_latency_milliseconds", "gauge", "From receipt to commit, of the last commit.", status.latency_millis),
-            ("neph_state_bytes", "gauge", "What rules remembered when it was last written down.", status.state_bytes),
-            ("neph_snapshot_milliseconds", "gauge", "How long writing it down took.", status.snapshot_millis),
-            ("neph_pipeline_running", "gauge", "Whether the pipeline runs.", u64::from(status.running)),
+            (
+                "neph_records_total",
+                "counter",
+                "Records evaluated since the start.",
+                status.records,
+            ),
+            (
+                "neph_events_total",
+                "counter",
+                "Events that they became.",
+                status.events,
+            ),
+            (
+                "neph_refused_total",
+                "counter",
+                "Records that could not be read.",
+                status.refused,
+            ),
+            (
+                "neph_dropped_total",
+                "counter",
+                "Records that their source has no use for.",
+                status.dropped,
+            ),
+            (
+                "neph_unrecognised_total",
+                "counter",
+                "Records that no source knows.",
+                status.unrecognised,
+            ),
+            (
+                "neph_late_total",
+                "counter",
+                "Records that came too late for some rule.",
+                status.late,
+            ),
+            (
+                "neph_alerts_raised_total",
+                "counter",
+                "Alerts that were not there before.",
+                status.alerts_raised,
+            ),
+            (
+                "neph_latency_milliseconds",
+                "gauge",
+                "From receipt to commit, of the last commit.",
+                status.latency_millis,
+            ),
+            (
+                "neph_state_bytes",
+                "gauge",
+                "What rules remembered when it was last written down.",
+                status.state_bytes,
+            ),
+            (
+                "neph_snapshot_milliseconds",
+                "gauge",
+                "How long writing it down took.",
+                status.snapshot_millis,
+            ),
+            (
+                "neph_pipeline_running",
+                "gauge",
+                "Whether the pipeline runs.",
+                u64::from(status.running),
+            ),
         ] {
             out.one(name, kind, help, float(value));
         }

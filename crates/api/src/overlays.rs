@@ -160,7 +160,10 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
     let files = app.files();
     let mut options = files.options.clone();
     // The folder's other overlays count as they do now.
-    let others = std::fs::read_dir(&app.overlay_folder).into_iter().flatten().flatten();
+    let others = std::fs::read_dir(&app.overlay_folder)
+        .into_iter()
+        .flatten()
+        .flatten();
     let others: Vec<PathBuf> = others
         .map(|entry| entry.path())
         .filter(|other| other != path && other.is_file())
@@ -180,7 +183,11 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
     let records = diagnostics
         .iter()
         .map(|diagnostic| serde_json::to_value(render::record(diagnostic, &source)).unwrap_or_default());
-    let rules = set.report.overlays.iter().filter(|overlay| overlay.file == trial_name);
+    let rules = set
+        .report
+        .overlays
+        .iter()
+        .filter(|overlay| overlay.file == trial_name);
     let label = name.display().to_string();
     Ok(Proposal {
         file: display.clone(),

@@ -55,7 +55,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     let (from, to) = (when(&args.from)?, when(&args.to)?);
     if from >= to {
-        return Err(Failure::Message(format!("`{}` is not before `{}`", args.from, args.to)));
+        return Err(Failure::Message(format!(
+            "`{}` is not before `{}`",
+            args.from, args.to
+        )));
     }
     if args.service.server.is_some() {
         return ask(args, &args.service.client()?, &from.to_string(), &to.to_string());

@@ -322,7 +322,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 fn stored(args: &Args, data: &Path) -> Result<Reader, Failure> {
     let times = args.span.range()?;
     let store = Store::open_read_only(data).map_err(|error| {
-        Failure::Message(format!("there is no store that can be read in `{}`: {error}", data.display()))
+        Failure::Message(format!(
+            "there is no store that can be read in `{}`: {error}",
+            data.display()
+        ))
     })?;
     Ok(history(&store, times, None, args.input.source()))
 }

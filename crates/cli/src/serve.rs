@@ -177,16 +177,18 @@ fn stop(app: &App, log: &Log) {
     match app.take_service().and_then(Arc::into_inner).map(Service::stop) {
         Some(Ok(())) => log.info("the service has ended", &[]),
         Some(Err(error)) => log.error("the pipeline ended badly", &[("error", &error)]),
-        None => log.warn("the pipeline is under way; it goes on from its last state at the next start", &[]),
+        None => log.warn(
+            "the pipeline is under way; it goes on from its last state at the next start",
+            &[],
+        ),
     }
 }
 
 /// Removes what is past its time.
 fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
     let now = neph_api::now();
-    let before = |time: Duration| {
-        now.saturating_sub_nanos(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX))
-    };
+    let before =
+        |time: Duration| now.saturating_sub_nanos(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX));
     // What the pipeline reads again after a crash is kept.
     let needed = app.service().map_or(0, |service| {
         let status = service.status();
@@ -236,7 +238,11 @@ fn service_options(settings: &Config, log: &Log) -> ServiceOptions {
         snapshot_every: settings.stream.snapshot,
         idle: settings.stream.idle,
         max_lag: settings.stream.max_lag,
-        outputs: settings.outputs.iter().map(|output| output.name.as_str().into()).collect(),
+        outputs: settings
+            .outputs
+            .iter()
+            .map(|output| output.name.as_str().into())
+            .collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..ServiceOptions::default()
     }

@@ -54,18 +54,31 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let times = args.span.range()?;
     let data = args.service.data()?;
     let store = Store::open_read_only(&data).map_err(|error| {
-        Failure::Message(format!("there is no store that can be read in `{}`: {error}", data.display()))
+        Failure::Message(format!(
+            "there is no store that can be read in `{}`: {error}",
+            data.display()
+        ))
     })?;
     let (paths, load): (Vec<PathBuf>, LoadOptions) = match args.paths.is_empty() {
-        false => (args.paths.clone(), args.beside.options(&args.paths, args.lang.lang())),
+        false => (
+            args.paths.clone(),
+            args.beside.options(&args.paths, args.lang.lang()),
+        ),
         true => {
             let settings = args.service.settings(terminal)?;
             let files = Rules::load(&settings, &data.join("overlays")).files();
             (files.paths, files.options)
         }
     };
-    let told = preview(&store, &paths, &load, &args.rule, times, &ServiceOptions::default())
-        .map_err(|error| Failure::Message(error.to_string()))?;
+    let told = preview(
+        &store,
+        &paths,
+        &load,
+        &args.rule,
+        times,
+        &ServiceOptions::default(),
+    )
+    .map_err(|error| Failure::Message(error.to_string()))?;
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", json!(told))?,
@@ -88,7 +101,11 @@ fn print(out: &mut impl Write, told: &Preview) -> std::io::Result<()> {
     if told.alerts == 0 {
         return Ok(());
     }
-    let days: Vec<String> = told.per_day.iter().map(|(day, count)| format!("{day}: {count}")).collect();
+    let days: Vec<String> = told
+        .per_day
+        .iter()
+        .map(|(day, count)| format!("{day}: {count}"))
+        .collect();
     writeln!(out, "by day: {}", days.join(", "))?;
     if !told.noisy.is_empty() {
         let mut rows = table(&["FIELD", "MOST FREQUENT VALUES", "OTHERS"]);
@@ -98,7 +115,11 @@ fn print(out: &mut impl Write, told: &Preview) -> std::io::Result<()> {
                 .iter()
                 .map(|value| format!("{} ({})", harmless(&value.value), value.alerts))
                 .collect();
-            rows.add_row([harmless(&field.field), values.join(", "), field.others.to_string()]);
+            rows.add_row([
+                harmless(&field.field),
+                values.join(", "),
+                field.others.to_string(),
+            ]);
         }
         writeln!(out, "\n{rows}")?;
     }
@@ -126,13 +147,20 @@ fn print(out: &mut impl Write, told: &Preview) -> std::io::Result<()> {
         )?;
     }
     match told.exceptions.iter().any(|exception| exception.is_safe) {
-        true => writeln!(out, "\nWith all exceptions that are safe {} alerts are left.", told.left_with_all_safe),
+        true => writeln!(
+            out,
+            "\nWith all exceptions that are safe {} alerts are left.",
+            told.left_with_all_safe
+        ),
         false => Ok(()),
     }
 }
 
 /// The lines of an overlay, set off.
 fn lines(text: &str) -> String {
-    let lines: Vec<String> = text.lines().map(|line| format!("    {}", harmless(line))).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| format!("    {}", harmless(line)))
+        .collect();
     lines.join("\n")
 }

@@ -29,7 +29,12 @@ impl Rules {
         let builtin = paths.iter().any(|path| is_builtin(path));
         let lists = rules.lists.iter().cloned();
         let options = LoadOptions {
-            overlays: rules.overlays.iter().cloned().chain([folder.to_owned()]).collect(),
+            overlays: rules
+                .overlays
+                .iter()
+                .cloned()
+                .chain([folder.to_owned()])
+                .collect(),
             lists: lists.chain(builtin.then(|| BUILTIN_LISTS.into())).collect(),
             mappings: rules.mappings.clone(),
             indicators: rules.indicators.clone(),

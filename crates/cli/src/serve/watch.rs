@@ -138,13 +138,7 @@ impl<'a> Watch<'a> {
 
 impl Change {
     /// Takes the change over, as far as it can be without a new start; gives the paths to watch.
-    pub(super) fn apply(
-        &self,
-        rules: &mut Rules,
-        app: &Arc<App>,
-        keys: &Keys,
-        log: Log,
-    ) -> Vec<PathBuf> {
+    pub(super) fn apply(&self, rules: &mut Rules, app: &Arc<App>, keys: &Keys, log: Log) -> Vec<PathBuf> {
         match fixed_tokens(&self.settings) {
             Ok(tokens) => keys.change_fixed(tokens),
             Err(error) => log.error("tokens cannot be read; those before count", &[("error", &error)]),
