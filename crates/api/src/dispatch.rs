@@ -68,10 +68,15 @@ async fn serve(
         .extensions()
         .get::<Peer>()
         .map_or_else(String::new, |peer| peer.address.ip().to_canonical().to_string());
-    let response = match attempt(&app, route, parameters, &path, request, &from).await {
-        Ok(response) => response,
-        Err(problem) => problem.response(),
-    };
+    let outcome = attempt(&app, route, parameters, &path, request, &from).await;
+    // What nobody read of a body stands in the way of the next request of the connection.
+    let unread = route.verb != Verb::Get && (route.body.is_none() || outcome.is_err());
+    let mut response = outcome.unwrap_or_else(|problem| problem.response());
+    if unread {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if response.status().is_server_error() {
         app.counts.failures.fetch_add(1, Ordering::Relaxed);
     }

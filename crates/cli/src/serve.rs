@@ -106,6 +106,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         return Ok(Exit::Errors);
     };
     let log = Log::new(settings.log);
+    refuse_unbuilt(&settings)?;
     let data = args.data(&settings)?;
     first::make_folder(&data)?;
     let (store, recovery) = Store::open(&data, &store_options(&settings)).map_err(|error| failed(&error))?;
@@ -143,7 +144,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         .thread_name("neph-io")
         .build()
         .map_err(|error| failed(&error))?;
-    let listening = Listening::start(&runtime, &settings, &store, &keys, &app, log)?;
+    let listening = Listening::start(&runtime, &settings, &store, &data, &keys, &app, log)?;
     let address_file = data.join(ADDRESS);
     write_address(&address_file, &listening)?;
     let manager = Manager::of_environment();
@@ -169,6 +170,20 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     runtime.shutdown_timeout(LAST);
     stop(&app, &log);
     Ok(Exit::Nothing)
+}
+
+/// What a configuration may hold and nothing does yet is refused, so that nobody relies on it.
+fn refuse_unbuilt(settings: &Config) -> Result<(), Failure> {
+    let refuse = |what: &str| {
+        Err(Failure::Message(format!(
+            "{what} in the configuration cannot be used by this version"
+        )))
+    };
+    match (settings.objects.is_empty(), settings.outputs.is_empty()) {
+        (false, _) => refuse("`[[objects]]`"),
+        (_, false) => refuse("`[[outputs]]`"),
+        (true, true) => Ok(()),
+    }
 }
 
 /// Ends the pipeline: what it remembers is written down.

@@ -215,22 +215,13 @@ pub struct Syslog {
     pub tls: Option<Tls>,
 }
 
-/// Where reading a file begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// At its begin.
-    Begin,
-    /// At its end: what it holds already is left out.
-    End,
-}
-
 /// Files to follow.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// Files, folders and patterns.
     pub paths: Vec<PathBuf>,
-    /// Where reading begins.
-    pub start: StartAt,
+    /// The source that all of them are of, if it is forced.
+    pub source: Option<String>,
 }
 
 /// Object storage to read.
@@ -386,10 +377,7 @@ fn syslog(values: &Values) -> Option<Syslog> {
 fn files(values: &Values) -> Files {
     Files {
         paths: values.get("paths"),
-        start: match values.get::<String>("start").as_str() {
-            "end" => StartAt::End,
-            _ => StartAt::Begin,
-        },
+        source: values.find("source"),
     }
 }
 

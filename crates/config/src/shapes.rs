@@ -257,11 +257,11 @@ static FILES: Shape = shape(
             .required()
             .such_as("[\"/var/log/audit/audit.log\"]"),
         Key::new(
-            "start",
-            Choice(&["begin", "end"]),
-            "Where reading begins in files that are seen for the first time.",
+            "source",
+            Text,
+            "The source that all of them are of, as `neph sources` names it; recognised by their content without it.",
         )
-        .or("\"begin\""),
+        .such_as("\"auditd\""),
     ],
 );
 

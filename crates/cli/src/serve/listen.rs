@@ -1,11 +1,14 @@
 //! Everything that listens: the API with what is received by HTTP, and syslog.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use neph_api::{App, Keys};
 use neph_config::{Config, Syslog, Tls, Transport};
-use neph_ingest::{Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog};
+use neph_ingest::{
+    Counts, FollowOptions, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, follow, serve, shutdown, syslog,
+};
 use neph_store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
@@ -27,6 +30,7 @@ impl Listening {
         runtime: &Runtime,
         settings: &Config,
         store: &Arc<Store>,
+        data: &Path,
         keys: &Arc<Keys>,
         app: &Arc<App>,
         log: Log,
@@ -57,6 +61,18 @@ impl Listening {
         }
         for listener in &settings.syslog {
             open_syslog(runtime, listener, &intake, &stop, log)?;
+        }
+        for (number, files) in settings.files.iter().enumerate() {
+            let cursor = data.join(format!("followed-{number}"));
+            let mut options = FollowOptions::new(files.paths.clone(), cursor);
+            options.source.clone_from(&files.source);
+            log.info("files are followed", &[("paths", &named(&files.paths))]);
+            let (store_log, intake, stop) = (store.log.clone(), intake.clone(), stop.clone());
+            runtime.spawn(async move {
+                if let Err(error) = follow(options, store_log, intake, stop).await {
+                    log.error("files are not followed any more", &[("error", &error)]);
+                }
+            });
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {
@@ -114,6 +130,11 @@ fn open_syslog(
         }
     }
     Ok(())
+}
+
+fn named(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(" ")
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

@@ -159,7 +159,7 @@ impl Running {
         let mut body = String::new();
         for (id, document) in documents {
             body.push_str(&format!(
-                "{{\"create\":{{\"_index\":\"logs-test\",\"_id\":\"{id}\"}}}}\n{document}\n"
+                "{{\"create\":{{\"_index\":\"logs-endpoint.events.process-default\",\"_id\":\"{id}\"}}}}\n{document}\n"
             ));
         }
         let (status, answer) = self.ask(
