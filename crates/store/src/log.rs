@@ -16,7 +16,7 @@ mod shared;
 mod writer;
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,6 @@ use crate::database::to_nanos;
 use crate::{GapReason, StoreError};
 
 pub use blocks::Blocks;
-pub(crate) use open::{open, open_read_only};
 
 /// A place in the log: the number of bytes of records before it, since the log began. A block without records counts as one
 /// byte, so that no two blocks have the same offset. Offsets are never used twice, also after a loss.
@@ -200,6 +199,25 @@ pub struct EventLog {
 }
 
 impl EventLog {
+    /// Opens the log of a folder to append to it. One process at a time: [`Store::open`](crate::Store::open) sees to that. The
+    /// next offset is at least `at_least`, so that none is used twice even where files are gone.
+    ///
+    /// # Errors
+    ///
+    /// The folder or its files cannot be read or mended.
+    pub fn open(folder: &Path, limits: &Limits, at_least: Offset) -> Result<(Self, LogRecovery), StoreError> {
+        open::open(folder, limits, at_least)
+    }
+
+    /// Opens the log of a folder to read it, beside the process that writes it or when there is none.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read.
+    pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
+        open::open_read_only(folder)
+    }
+
     /// Appends a batch and waits until it is durable. Compresses on the calling thread. Many callers share one sync.
     ///
     /// # Errors

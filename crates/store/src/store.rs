@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::log::{EventLog, Limits, LogRecovery, Offset};
-use crate::{Database, Removed, Snapshots, StoreError, log};
+use crate::{Database, Removed, Snapshots, StoreError};
 use neph_event::Instant;
 
 /// How a store is opened.
@@ -64,7 +64,7 @@ impl Store {
         }
         let db = Database::open(&folder.join("neph.sqlite"))?;
         // What was processed was in the log: does the log end before, some of it is gone, and its offsets stay used.
-        let (log, recovery) = log::open(&folder.join("events"), &options.limits, db.processed()?)?;
+        let (log, recovery) = EventLog::open(&folder.join("events"), &options.limits, db.processed()?)?;
         let store = Self {
             log: Arc::new(log),
             db,
@@ -81,7 +81,7 @@ impl Store {
     /// As [`Store::open`]; and there must be a store.
     pub fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
         let db = Database::open_read_only(&folder.join("neph.sqlite"))?;
-        let log = log::open_read_only(&folder.join("events"))?;
+        let log = EventLog::open_read_only(&folder.join("events"))?;
         Ok(Self {
             log: Arc::new(log),
             db,

@@ -163,8 +163,13 @@ fn count_by(
             ("alerts a JOIN alert_values v ON v.row = a.row", "v.value")
         }
     };
+    // One alert may have a tag of its rule's from an analyst too; everything else stands once.
+    let count = match facet {
+        Facet::Tag => "count(DISTINCT a.row)",
+        _ => "count(*)",
+    };
     let sql = format!(
-        "SELECT {value}, count(DISTINCT a.row) FROM {from} WHERE {} AND {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}",
+        "SELECT {value}, {count} FROM {from} WHERE {} AND {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}",
         filter.sql()
     );
     let mut statement = db.prepare_cached(&sql)?;

@@ -155,7 +155,7 @@ CREATE TABLE backfills (
     detail     TEXT NOT NULL
 ) STRICT;
 
--- Records of segments that retention removed, by the segment's first offset.
+-- Records of segments that retention removed, by the segment's first offset; -1 for all but the last.
 CREATE TABLE removed (
     segment INTEGER NOT NULL,
     stream  TEXT NOT NULL,

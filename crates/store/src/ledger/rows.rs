@@ -242,6 +242,16 @@ impl Database {
     /// Notes what a segment held that is about to be removed.
     pub(crate) fn note_removed(&self, segment: Offset, counts: Vec<StreamCount>) -> Result<(), StoreError> {
         self.write(move |db| {
+            // Segments before this one are gone for good: one sum of each stream is enough for them.
+            let before = [offset_to_sql(segment)];
+            db.prepare_cached(
+                "INSERT INTO removed SELECT -1, stream, sum(records), sum(bytes) FROM removed
+                 WHERE segment >= 0 AND segment < ?1 GROUP BY stream
+                 ON CONFLICT DO UPDATE SET records = records + excluded.records, bytes = bytes + excluded.bytes",
+            )?
+            .execute(before)?;
+            db.prepare_cached("DELETE FROM removed WHERE segment >= 0 AND segment < ?1")?
+                .execute(before)?;
             let mut statement =
                 db.prepare_cached("INSERT OR REPLACE INTO removed VALUES (?1, ?2, ?3, ?4)")?;
             for count in counts {

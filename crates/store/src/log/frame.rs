@@ -148,9 +148,14 @@ impl Header {
         (rest.bytes.is_empty() && span == self.span).then_some(blocks)
     }
 
+    /// Is it the compressed body that the header was written for.
+    pub(super) fn is_body(&self, packed: &[u8]) -> bool {
+        packed.len() == self.packed as usize && crc32fast::hash(packed) == self.packed_sum
+    }
+
     /// The blocks with their records, if the body is whole.
     pub(super) fn read_blocks(&self, infos: Vec<BlockInfo>, packed: &[u8]) -> Option<Vec<Block>> {
-        if packed.len() != self.packed as usize || crc32fast::hash(packed) != self.packed_sum {
+        if !self.is_body(packed) {
             return None;
         }
         let mut body = zstd::bulk::decompress(packed, self.body as usize).ok()?;

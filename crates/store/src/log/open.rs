@@ -12,8 +12,8 @@ use super::{Damage, EventLog, Limits, LogRecovery, Offset, TornTail};
 use crate::snapshots::sync_folder;
 use crate::{GapReason, StoreError};
 
-/// Opens a log to append to it. Its next offset is at least `at_least`, so that no offset is used twice even where files are gone.
-pub(crate) fn open(
+/// See [`EventLog::open`].
+pub(super) fn open(
     folder: &Path,
     limits: &Limits,
     at_least: Offset,
@@ -55,8 +55,8 @@ pub(crate) fn open(
     Ok((log, recovery))
 }
 
-/// Opens a log to read it, beside the process that writes it or when there is none.
-pub(crate) fn open_read_only(folder: &Path) -> Result<EventLog, StoreError> {
+/// See [`EventLog::open_read_only`].
+pub(super) fn open_read_only(folder: &Path) -> Result<EventLog, StoreError> {
     let shared = Arc::new(Shared::new(folder.to_owned(), State::default(), true));
     shared.refresh()?;
     Ok(EventLog {

@@ -136,6 +136,13 @@ impl SegmentFile {
         })
     }
 
+    /// Is the body of a frame what was written.
+    fn is_whole(&mut self, found: &Found) -> Result<bool, StoreError> {
+        let body = found.position + HEADER as u64 + u64::from(found.header.directory);
+        let packed = self.read(body, found.header.packed as usize)?;
+        Ok(found.header.is_body(&packed))
+    }
+
     /// The position of the next frame that is whole, from `position` on, that begins at `least` or behind.
     pub(super) fn search(
         &mut self,
@@ -193,7 +200,7 @@ impl Scan {
         loop {
             let found = file.info(position, scan.length)?;
             let whole = match &found {
-                At::Good(_) if bodies => matches!(file.blocks(position, scan.length)?, At::Good(_)),
+                At::Good(found) if bodies => file.is_whole(found)?,
                 _ => true,
             };
             match found {
