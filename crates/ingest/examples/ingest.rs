@@ -1,10 +1,12 @@
-//! Serves every protocol into a log folder, and prints what it counted when its standard input ends:
+//! Serves every protocol into a log folder. When its standard input ends it prints what it counted, and writes what the log
+//! holds to `FOLDER/records.txt`, a line a record, with its stream before it:
 //! `cargo run -p neph-ingest --example ingest -- FOLDER HTTP-ADDRESS SYSLOG-ADDRESS TOKEN [FILES…]`.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::error::Error;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,9 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let over_tcp = TcpListener::bind(syslog_address).await?;
         let over_udp = UdpSocket::bind(syslog_address).await?;
         println!(
-            "http {} syslog {}",
+            "http {} tcp {} udp {}",
             listener.local_addr()?,
-            over_tcp.local_addr()?
+            over_tcp.local_addr()?,
+            over_udp.local_addr()?
         );
         let mut tasks = vec![
             tokio::spawn(serve(
@@ -81,8 +84,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     for row in counts.rows() {
         println!("{row:?}");
     }
-    for count in store.log.counts(store.log.begin()..store.log.end())? {
-        println!("stream {} {} records", count.stream, count.records);
+    let mut out = BufWriter::new(File::create(folder.join("records.txt"))?);
+    for block in store.log.blocks(store.log.begin()) {
+        let block = block?;
+        for record in block.records.iter() {
+            let text = String::from_utf8_lossy(record).replace('\n', " ");
+            writeln!(out, "{}\t{text}", block.stream)?;
+        }
     }
+    out.flush()?;
     Ok(())
 }

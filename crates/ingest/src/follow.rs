@@ -318,7 +318,8 @@ impl Following {
     /// Whether a file that is new may become the copy of one that is known: it has just appeared, or begins like one that is
     /// longer and still grows.
     fn may_be_unfinished(&mut self, file: &File, identity: Identity) -> io::Result<bool> {
-        if !self.has_looked {
+        let is_alone = self.reading.is_empty() && self.past.is_empty();
+        if !self.has_looked || is_alone {
             return Ok(false);
         }
         let appeared = *self.appeared.entry(identity).or_insert_with(Instant::now);
