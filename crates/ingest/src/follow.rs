@@ -14,7 +14,7 @@ mod find;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,9 @@ const COMPRESSED: [&[u8]; 5] = [
 pub struct FollowOptions {
     /// Files, folders with all that is below, and patterns (`/var/log/*.log`).
     pub paths: Vec<PathBuf>,
+    /// The same for files of which only what is written from now on is wanted. Where there is a cursor already, and of
+    /// files that appear later, this makes no difference.
+    pub from_end: Vec<PathBuf>,
     /// The file in which it is kept how far they were read. Its folder must be there.
     pub cursor: PathBuf,
     /// The source of `neph` that all of them are of, where that is not to be told by their looks.
@@ -74,6 +77,7 @@ impl FollowOptions {
     pub fn new(paths: Vec<PathBuf>, cursor: PathBuf) -> Self {
         Self {
             paths,
+            from_end: Vec::new(),
             cursor,
             source: None,
         }
@@ -107,6 +111,8 @@ struct Reading {
 struct Following {
     options: FollowOptions,
     wanted: Vec<Wanted>,
+    /// Of which only what is new is wanted, until they were looked at first.
+    from_end: Vec<Wanted>,
     log: Arc<EventLog>,
     intake: Intake,
     reading: Vec<Reading>,
@@ -124,8 +130,11 @@ struct Following {
 impl Following {
     fn start(options: FollowOptions, log: Arc<EventLog>, intake: Intake) -> io::Result<Self> {
         let cursor = Cursor::load(&options.cursor)?;
+        let all = options.paths.iter().chain(&options.from_end);
+        let from_end = options.from_end.iter().filter(|_| cursor.is_none());
         let mut following = Self {
-            wanted: options.paths.iter().map(|path| Wanted::new(path)).collect(),
+            wanted: all.map(|path| Wanted::new(path)).collect(),
+            from_end: from_end.map(|path| Wanted::new(path)).collect(),
             options,
             log,
             intake,
@@ -208,6 +217,7 @@ impl Following {
     /// Looks for files that appeared, were renamed or have lost their names.
     fn look(&mut self) {
         let mut present = HashSet::new();
+        let from_end: HashSet<PathBuf> = find(&std::mem::take(&mut self.from_end)).into_iter().collect();
         for path in find(&self.wanted) {
             let Ok(metadata) = path.metadata() else { continue };
             let identity = Identity::of(&path, &metadata);
@@ -221,7 +231,7 @@ impl Following {
             {
                 Some(reading) => reading.known.path = path,
                 // What cannot be opened now may be opened at the next look.
-                None => drop(self.open(path, identity)),
+                None => drop(self.open(&path, identity, from_end.contains(&path))),
             }
         }
         self.open_renamed(&present);
@@ -271,8 +281,8 @@ impl Following {
     }
 
     /// Opens a file that is not read yet, at the place up to which its content was read before.
-    fn open(&mut self, path: PathBuf, identity: Identity) -> io::Result<()> {
-        let mut file = File::open(&path)?;
+    fn open(&mut self, path: &Path, identity: Identity, from_end: bool) -> io::Result<()> {
+        let mut file = File::open(path)?;
         let mut head = Vec::new();
         (&mut file).take(8).read_to_end(&mut head)?;
         // An empty file will be looked at again when it is none.
@@ -281,7 +291,7 @@ impl Following {
         }
         let new = |mark, stream, is_skipping| Known {
             identity,
-            path: path.clone(),
+            path: path.to_owned(),
             stream,
             mark,
             is_skipping,
@@ -301,7 +311,14 @@ impl Following {
                     Some((mark, stream)) => new(mark, stream, false),
                     // Of a copy that is still being made nobody can tell yet what it is.
                     None if self.may_be_unfinished(&file, identity)? => return Ok(()),
-                    None => new(Mark::at(&file, 0)?, path.to_string_lossy().into_owned(), false),
+                    None => {
+                        let start = if from_end { last_line_end(&mut file)? } else { 0 };
+                        new(
+                            Mark::at(&file, start)?,
+                            path.to_string_lossy().into_owned(),
+                            false,
+                        )
+                    }
                 }
             }
         };
@@ -497,6 +514,17 @@ enum Step {
     Read,
     Nothing,
     Busy,
+}
+
+/// Where the last whole line of a file ends; a line that is longer than a piece counts as whole.
+fn last_line_end(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(PIECE as u64);
+    file.seek(SeekFrom::Start(start))?;
+    let mut piece = vec![0; PIECE];
+    let read = read_full(file, &mut piece)?;
+    let end = memrchr(b'\n', piece.get(..read).unwrap_or_default());
+    Ok(end.map_or(start, |end| start + end as u64 + 1))
 }
 
 fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {

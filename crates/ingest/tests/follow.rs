@@ -56,13 +56,17 @@ impl World {
     }
 
     fn start(&mut self, pattern: &str, limits: Limits) {
+        let options = FollowOptions::new(vec![self.path(pattern)], self.cursor());
+        self.start_with(options, limits);
+    }
+
+    fn start_with(&mut self, options: FollowOptions, limits: Limits) {
         let intake = Intake::new(
             self.log(),
             Arc::new(Tokens::new([])),
             limits,
             Arc::clone(&self.counts),
         );
-        let options = FollowOptions::new(vec![self.path(pattern)], self.cursor());
         let (stopper, stop) = shutdown();
         let task = self.runtime.spawn(follow(options, self.log(), intake, stop));
         self.running = Some((stopper, task));
@@ -256,4 +260,38 @@ fn long_lines_are_left_out_and_counted() {
         2
     );
     world.stop();
+}
+
+#[test]
+fn only_what_is_new_where_that_is_wanted() {
+    let mut world = World::new();
+    world.append("a.log", "old\nhalf ");
+    let mut options = FollowOptions::new(Vec::new(), world.cursor());
+    options.from_end = vec![world.path("*.log")];
+    world.start_with(options.clone(), Limits::default());
+    world.expect(&[]);
+    world.append("a.log", "new\n");
+    world.append("b.log", "all of it\n");
+    let end = Instant::now() + Duration::from_secs(20);
+    while world.records().len() < 2 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.stop();
+    world.append("c.log", "came while nobody looked\n");
+    world.start_with(options, Limits::default());
+    let end = Instant::now() + Duration::from_secs(20);
+    while world.records().len() < 3 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.stop();
+    let mut records = world.records();
+    records.sort();
+    assert_eq!(
+        records,
+        [
+            "a.log: half new",
+            "b.log: all of it",
+            "c.log: came while nobody looked"
+        ]
+    );
 }
