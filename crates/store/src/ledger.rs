@@ -1,5 +1,6 @@
 //! The coverage ledger: which rules evaluated which events of which stream, with what loss, and when nobody watched.
 
+mod condense;
 mod gaps;
 mod rows;
 mod rule_sets;

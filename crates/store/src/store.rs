@@ -91,7 +91,8 @@ impl Store {
     }
 
     /// Removes segments of the event log that are past their time or for which there is no room, never one that holds
-    /// anything from `needed` on or that was not processed. What they held stays counted for the ledger.
+    /// anything from `needed` on or that was not processed. What they held stays counted for the ledger. Rows of the ledger
+    /// that are older than 30 days become one a day.
     ///
     /// # Errors
     ///
@@ -105,6 +106,7 @@ impl Store {
         }
         removed.begin = self.log.begin();
         self.log.save_indexes()?;
+        self.db.condense_ledger(now)?;
         Ok(removed)
     }
 }

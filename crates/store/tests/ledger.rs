@@ -409,3 +409,48 @@ fn losses_and_late_records_are_gaps() {
     );
     assert_eq!(found[1].kind, GapKind::Loss);
 }
+
+#[test]
+fn old_rows_become_one_a_day_and_say_the_same() {
+    let (_folder, store) = store();
+    let day = 24 * 60;
+    let minutes = [0, 1, 30, day - 1, day, day + 5, 3 * day + 7, 40 * day];
+    let rows = minutes.iter().zip(0..).map(|(at_minute, offset)| LedgerRow {
+        times: Some((minute(*at_minute), minute(at_minute + 1))),
+        refused: 1,
+        ..row("a", minute(*at_minute), offset..offset + 1, 2)
+    });
+    commit(&store, rows.collect());
+    let before = store.db.balance(&store.log).unwrap();
+    let everything = minute(0)..minute(50 * day);
+    // Thirty days stay as they are.
+    store.retain(0, minute(30 * day)).unwrap();
+    assert_eq!(store.db.intervals(everything.clone()).unwrap().len(), 6);
+    for _ in 0..2 {
+        store.retain(0, minute(40 * day)).unwrap();
+        assert_eq!(store.db.balance(&store.log).unwrap(), before);
+        let intervals = store.db.intervals(everything.clone()).unwrap();
+        let told: Vec<(i64, i64, u64, u64)> = intervals
+            .iter()
+            .map(|one| {
+                let days = |time: Instant| time.seconds / 60 / day;
+                (
+                    days(one.received.start),
+                    days(one.received.end),
+                    one.total.evaluated,
+                    one.total.refused,
+                )
+            })
+            .collect();
+        assert_eq!(told, [(0, 2, 12, 6), (3, 4, 2, 1), (40, 40, 2, 1)]);
+        assert_eq!(intervals[0].total.times, Some((minute(0), minute(day + 6))));
+    }
+    let silent = gaps(&store, 0, 10 * day, 41 * day);
+    assert_eq!(
+        told(&silent),
+        [
+            format!("SourceSilent a {}..{}", 2 * day, 3 * day),
+            format!("SourceSilent a {}..{}", 4 * day, 10 * day)
+        ]
+    );
+}

@@ -6,6 +6,7 @@ use std::ops::Range;
 use neph_event::Instant;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::condense::Lengths;
 use super::rows::{backfills, count_from_sql};
 use super::rule_sets::rule_set;
 use super::{Backfill, BackfillState, Gap, GapKind, MINUTE, RuleHealth, RuleInSet, SilenceLimits};
@@ -39,7 +40,8 @@ impl Database {
         self.read(|db| {
             let down = downtimes(db, now)?;
             let mut gaps: Vec<Gap> = down.iter().map(|down| down.gap(GapKind::ServiceDown)).collect();
-            silences(db, &asked, &down, limits, &mut gaps)?;
+            // Up to now, because what comes after the range tells whether a silence lasts.
+            silences(db, &(asked.start..now), &down, limits, &mut gaps)?;
             rule_gaps(db, now, &mut gaps)?;
             losses(db, &asked, &mut gaps)?;
             late(db, &asked, &mut gaps)?;
@@ -121,12 +123,13 @@ fn silences(
     limits: &SilenceLimits,
     gaps: &mut Vec<Gap>,
 ) -> Result<(), StoreError> {
+    let lengths = Lengths::of(db)?;
     for stream in streams(db)? {
         let minutes = active_minutes(db, &stream, asked)?;
-        let limit = limit_of(&stream, &minutes, limits);
+        let limit = limit_of(&stream, &minutes, lengths, limits);
         let ends = minutes.iter().skip(1).copied().map(Some).chain([None]);
         for (minute, next) in minutes.iter().zip(ends) {
-            let silent = minute.saturating_add(MINUTE)..next.unwrap_or(asked.end);
+            let silent = lengths.end(*minute)..next.unwrap_or(asked.end);
             let pieces = without(&silent, down);
             let length: i64 = pieces.iter().map(|piece| piece.end - piece.start).sum();
             if length <= limit {
@@ -179,7 +182,7 @@ fn active_minutes(db: &Connection, stream: &str, asked: &Span) -> Result<Vec<i64
     Ok(minutes)
 }
 
-fn limit_of(stream: &str, minutes: &[i64], limits: &SilenceLimits) -> i64 {
+fn limit_of(stream: &str, minutes: &[i64], lengths: Lengths, limits: &SilenceLimits) -> i64 {
     let nanos = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
     let own = limits
         .streams
@@ -192,7 +195,8 @@ fn limit_of(stream: &str, minutes: &[i64], limits: &SilenceLimits) -> i64 {
     let mut pauses: Vec<i64> = minutes
         .windows(2)
         .filter_map(|pair| match pair {
-            [left, right] => Some(right - left),
+            // A day tells nothing of what is usual within it.
+            [left, right] if !lengths.is_day(*left) => Some(right - left),
             _ => None,
         })
         .collect();

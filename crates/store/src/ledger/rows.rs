@@ -6,28 +6,31 @@ use std::ops::Range;
 use neph_event::Instant;
 use rusqlite::{Connection, Row};
 
+use super::condense::Lengths;
 use super::{Backfill, BackfillState, Balance, Interval, LedgerRow, LossRow, nanos_of_minute};
 use crate::database::{from_nanos, offset_from_sql, offset_to_sql, to_nanos};
 use crate::log::{EventLog, Offset, StreamCount};
 use crate::{Database, StoreError};
 
+/// How a row is added to one of the same stream, minute and rule set.
+pub(super) const MERGE: &str = "ON CONFLICT DO UPDATE SET
+    offset_from = min(offset_from, excluded.offset_from),
+    offset_to = max(offset_to, excluded.offset_to),
+    time_min = coalesce(min(time_min, excluded.time_min), time_min, excluded.time_min),
+    time_max = coalesce(max(time_max, excluded.time_max), time_max, excluded.time_max),
+    evaluated = evaluated + excluded.evaluated,
+    refused = refused + excluded.refused,
+    dropped = dropped + excluded.dropped,
+    events = events + excluded.events,
+    unrecognised = unrecognised + excluded.unrecognised,
+    late = late + excluded.late,
+    bytes = bytes + excluded.bytes";
+
 /// Adds rows of blocks that were not counted yet.
 pub(crate) fn merge(db: &Connection, rows: &[LedgerRow], processed: Offset) -> Result<(), StoreError> {
-    let mut statement = db.prepare_cached(
-        "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-         ON CONFLICT DO UPDATE SET
-            offset_from = min(offset_from, excluded.offset_from),
-            offset_to = max(offset_to, excluded.offset_to),
-            time_min = coalesce(min(time_min, excluded.time_min), time_min, excluded.time_min),
-            time_max = coalesce(max(time_max, excluded.time_max), time_max, excluded.time_max),
-            evaluated = evaluated + excluded.evaluated,
-            refused = refused + excluded.refused,
-            dropped = dropped + excluded.dropped,
-            events = events + excluded.events,
-            unrecognised = unrecognised + excluded.unrecognised,
-            late = late + excluded.late,
-            bytes = bytes + excluded.bytes",
-    )?;
+    let mut statement = db.prepare_cached(&format!(
+        "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) {MERGE}"
+    ))?;
     for row in rows.iter().filter(|row| row.offsets.end > processed) {
         if row.offsets.start < processed {
             return Err(StoreError::Invalid {
@@ -89,13 +92,14 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
 
 impl Database {
     /// Which rule set evaluated which stream when, with what counts, by time of receipt: runs of neighbouring minutes are one
-    /// interval. Ordered by stream and time.
+    /// interval. Ordered by stream and time. What is older than 30 days is kept by the day.
     ///
     /// # Errors
     ///
     /// The database failed.
     pub fn intervals(&self, received: Range<Instant>) -> Result<Vec<Interval>, StoreError> {
         self.read(|db| {
+            let lengths = Lengths::of(db)?;
             let mut statement = db.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM ledger WHERE minute >= ?1 AND minute < ?2 ORDER BY stream, minute, offset_from"
             ))?;
@@ -106,7 +110,7 @@ impl Database {
             let mut intervals: Vec<Interval> = Vec::new();
             for row in rows {
                 let row = row?;
-                let end = row.received.saturating_add_nanos(super::MINUTE.into());
+                let end = from_nanos(lengths.end(to_nanos(row.received)));
                 match intervals.last_mut() {
                     Some(last)
                         if last.total.stream == row.stream
