@@ -11,6 +11,10 @@ mod hec;
 mod otlp;
 mod plain;
 
+pub(crate) use bulk::cut as cut_bulk;
+pub(crate) use hec::cut as cut_hec;
+pub(crate) use otlp::cut as cut_otlp;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -17,6 +17,8 @@
 
 mod counts;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod http;
 mod intake;

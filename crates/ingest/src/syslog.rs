@@ -7,7 +7,7 @@
 //! Neither is there any proof of who sends but a certificate over TLS; a listener can be told the networks that it takes
 //! messages from.
 
-mod frame;
+pub(crate) mod frame;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,9 +27,6 @@ use crate::intake::{Gathered, Gathering, Intake};
 use crate::limits::Reservation;
 use crate::listener::{Connections, Shutdown, handshake};
 use frame::{Cut, Framing, trimmed};
-
-#[doc(hidden)]
-pub use fuzzing::cut_all;
 
 /// Bytes that are read at once, and made durable together.
 const READ_BYTES: usize = 256 << 10;
@@ -354,31 +351,5 @@ fn hand_on(
         let address = stream.stream.split_once('/').map_or("", |(_, address)| address);
         let counter = intake.counts().of(Protocol::Syslog, &Arc::from(address));
         counter.refused(Refused::Dropped, stream.len());
-    }
-}
-
-/// For the fuzz target: how many messages, and bytes of them, a stream is cut into.
-mod fuzzing {
-    use super::{Cut, Framing};
-
-    /// Cuts a stream that comes in pieces of `step` bytes.
-    #[must_use]
-    pub fn cut_all(stream: &[u8], step: usize, longest: usize) -> (usize, usize) {
-        let (mut framing, mut buffer, mut count, mut bytes) = (Framing::new(longest), Vec::new(), 0, 0);
-        for piece in stream.chunks(step.max(1)) {
-            buffer.extend_from_slice(piece);
-            while let Some((cut, used)) = framing.cut(&buffer) {
-                match cut {
-                    Some(Cut::Message(message)) => {
-                        count += 1;
-                        bytes += message.len();
-                    }
-                    Some(Cut::Malformed) => return (count, bytes),
-                    _ => {}
-                }
-                buffer.drain(..used.min(buffer.len()));
-            }
-        }
-        (count, bytes)
     }
 }

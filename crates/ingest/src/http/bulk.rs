@@ -21,7 +21,7 @@ use crate::intake::{Gathered, Gathering, Intake};
 use filter::Filter;
 use split::{Action, Fault, Item};
 
-pub(super) use split::{is_index_name, items};
+use split::{is_index_name, items};
 
 pub(super) fn routes() -> Router<Intake> {
     Router::new()
@@ -449,4 +449,13 @@ async fn answer_document(
         quoted(&shown)
     );
     elastic::answer(&parts.headers, StatusCode::CREATED, text)
+}
+
+/// Takes a body apart, for the fuzz target.
+pub(crate) fn cut(body: &[u8]) {
+    for item in items(body, Some("x"), 1 << 20).into_iter().flatten() {
+        if let Ok(document) = item.document {
+            assert!(crate::json::is_object(document) && is_index_name(&item.index));
+        }
+    }
 }

@@ -384,3 +384,14 @@ async fn acknowledged(
     let acks: Vec<String> = acks.map(|ack| format!("\"{ack}\":{}", *ack < next)).collect();
     answer_json(StatusCode::OK, format!("{{\"acks\":{{{}}}}}", acks.join(",")))
 }
+
+/// Takes a body apart, for the fuzz target.
+pub(crate) fn cut(intake: &Intake, body: &[u8], uri: &Uri) {
+    for take in [Events::take, Events::take_lines] {
+        let mut events = Events::new(intake, "x", body, uri);
+        // What is wrong with it is all the same.
+        let _ = take(&mut events, body);
+        let records: usize = events.gathering.finish().iter().map(|stream| stream.len()).sum();
+        assert!(records <= body.len());
+    }
+}

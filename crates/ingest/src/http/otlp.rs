@@ -251,3 +251,24 @@ fn object<'a>(value: Json<'a>, key: &str) -> &'a str {
         .and_then(|value| std::str::from_utf8(value.raw()).ok())
         .unwrap_or("{}")
 }
+
+/// The records of a body, in both encodings, for the fuzz target.
+pub(crate) fn cut(body: &[u8]) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    for is_json in [false, true] {
+        let mut records = Records {
+            gathered: Gathered::new("x".into()),
+            longest: 1 << 20,
+            accepted: 0,
+            refused: 0,
+        };
+        // What was taken before a fault is looked at as well.
+        let _ = if is_json {
+            records.take_json(body)
+        } else {
+            records.take_protobuf(body).ok()
+        };
+        out.extend(records.gathered.records.iter().map(<[u8]>::to_vec));
+    }
+    out
+}

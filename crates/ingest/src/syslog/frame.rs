@@ -77,9 +77,11 @@ impl Framing {
     fn counted<'a>(&mut self, buffer: &'a [u8]) -> Option<(Option<Cut<'a>>, usize)> {
         let digits = buffer.iter().take_while(|byte| byte.is_ascii_digit()).count();
         match buffer.get(digits) {
-            None if digits <= MOST_DIGITS => return None,
+            // No line may be so long, and what this is need not be known.
+            _ if digits > self.longest => return self.delimited(buffer),
+            None => return None,
             Some(b' ') if digits <= MOST_DIGITS => {}
-            Some(b' ') | None => return Some((Some(Cut::Malformed), buffer.len())),
+            Some(b' ') => return Some((Some(Cut::Malformed), buffer.len())),
             Some(_) => return self.delimited(buffer),
         }
         let number = buffer
@@ -186,7 +188,8 @@ mod tests {
         assert_eq!(cut("12 <1>3456789014 <1>x", 10), ["too long", "<1>x"]);
         assert_eq!(cut("<1>4567890123\n<1>b\n", 10), ["too long", "<1>b"]);
         assert_eq!(cut("<1>456789\n<1>b\n", 10), ["<1>456789", "<1>b"]);
-        assert_eq!(cut("99999999999999999999 <1>x\n", 10), ["malformed"]);
-        assert_eq!(cut("9999999999", 100), ["malformed"]);
+        assert_eq!(cut("99999999999999999999 <1>x\n", 100), ["malformed"]);
+        assert_eq!(cut("9999999999", 100), ["left 9999999999"]);
+        assert_eq!(cut("9999999999a\n5 <1>x\n", 100), ["9999999999a", "<1>x"]);
     }
 }
