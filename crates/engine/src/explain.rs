@@ -273,7 +273,7 @@ impl TestPart {
     }
 
     fn why(&self, slots: &Slots, row: &Row, scratch: &mut Scratch) -> Why {
-        let holds = self.whole.holds(row, scratch);
+        let holds = self.whole.holds(None, row, scratch);
         let mut test = WhyTest {
             span: self.span,
             findings: Vec::new(),

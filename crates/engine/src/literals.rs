@@ -3,12 +3,15 @@
 //! Of every literal a few bytes are kept that tell it from most texts. A literal that must begin or end a text is looked up by
 //! the first or last up to eight bytes of the text. One that may stand anywhere is found by *grams* of up to four bytes: the
 //! grams of the text are held against a filter of bits, which most of them do not pass, and only behind the filter literals are
-//! compared. Long literals are filed under several neighbouring grams, so that only every fourth place of the text is looked at.
+//! compared. Where all literals are long, they are filed under several neighbouring grams, so that only one of as many places of
+//! the text is looked at.
 //!
 //! Letters of ASCII compare without case; whoever wants more compares again. Against an automaton over the same literals this
 //! takes some bytes for each literal instead of hundreds, and next to no time to build.
 
 use ahash::AHashMap;
+use aho_corasick::Span;
+use aho_corasick::packed::{Config, Searcher};
 
 /// Where in the text a literal must stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +52,7 @@ struct Literal {
     number: u32,
 }
 
-/// Literals that may stand anywhere, of similar length.
+/// Literals that may stand anywhere and have grams of one width.
 #[derive(Debug)]
 struct Grams {
     /// Bytes of a gram, 1 to 4.
@@ -62,6 +65,8 @@ struct Grams {
     /// Where the entries of a bucket begin; there is an eighth as many buckets as bits.
     buckets: Box<[u32]>,
     entries: Box<[Entry]>,
+    /// Finds the places where a gram stands in place of the filter, if there are few.
+    packed: Option<Searcher>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,8 +81,16 @@ struct Entry {
 const WIDEST: usize = 8;
 /// Grams are counted by so many of their hashes.
 const COUNTED: usize = 1 << 12;
-/// Literals of this length are sought at every fourth place.
-const LONG: usize = 7;
+/// Where some literals are shorter than this, these are sought by themselves.
+const SHORT: usize = 6;
+/// So many spellings of grams are sought at once.
+const FEW: usize = 64;
+/// After so many places where a gram stands the rest of a text is searched otherwise.
+const MANY: usize = 32;
+/// Bytes of the widest gram.
+const WIDEST_GRAM: usize = 4;
+/// Of so many neighbouring places at most one is looked at.
+const LONGEST_STRIDE: usize = 8;
 
 impl Literals {
     /// Makes literals ready that were folded to lower case.
@@ -111,26 +124,47 @@ impl Literals {
                 Anchor::Inside => inside.push(place),
             }
         }
-        let mut classes: [Vec<u32>; 5] = Default::default();
-        for place in inside {
-            let class = match made.literals.get(place as usize).map_or(0, Literal::len) {
-                LONG.. => 4,
-                4.. => 3,
-                length => length.saturating_sub(1),
-            };
-            if let Some(class) = classes.get_mut(class) {
+        made.file_inside(inside);
+        made
+    }
+
+    /// Files literals that may stand anywhere.
+    fn file_inside(&mut self, mut places: Vec<u32>) {
+        let length = |all: &Self, place: &u32| all.literals.get(*place as usize).map_or(0, Literal::len);
+        // The shortest says how many places may be passed over, whatever others would allow. A few that are short are better
+        // sought by themselves, by a search that looks at many bytes at once.
+        let shortest = places.iter().map(|place| length(self, place)).min();
+        if shortest.is_some_and(|shortest| (3..SHORT).contains(&shortest)) {
+            let longer = (SHORT..=WIDEST_GRAM + LONGEST_STRIDE - 1).rev();
+            let packed = longer.into_iter().find_map(|long| {
+                let short = places.iter().filter(|place| length(self, place) < long);
+                let short: Vec<u32> = short.take(FEW + 1).copied().collect();
+                let grams = (short.len() <= FEW).then(|| Grams::packed(self, &short))??;
+                Some((long, grams))
+            });
+            if let Some((long, grams)) = packed {
+                self.inside.push(grams);
+                places.retain(|place| length(self, place) >= long);
+            }
+        }
+        // What has grams of four bytes is sought together: every place is looked at once.
+        let mut classes: [Vec<u32>; WIDEST_GRAM] = Default::default();
+        let mut stride = LONGEST_STRIDE;
+        for place in places {
+            let length = length(self, &place);
+            let width = length.min(WIDEST_GRAM);
+            if width == WIDEST_GRAM {
+                stride = stride.min(length - WIDEST_GRAM + 1);
+            }
+            if let Some(class) = classes.get_mut(width.saturating_sub(1)) {
                 class.push(place);
             }
         }
-        for (class, places) in classes
-            .iter()
-            .enumerate()
-            .filter(|(_, places)| !places.is_empty())
-        {
-            let (width, stride) = if class == 4 { (4, 4) } else { (class + 1, 1) };
-            made.inside.push(Grams::new(&made, places, width, stride));
+        for (width, places) in (1..).zip(&classes).filter(|(_, places)| !places.is_empty()) {
+            let stride = if width == WIDEST_GRAM { stride } else { 1 };
+            let grams = Grams::new(self, places, width, stride);
+            self.inside.push(grams);
         }
-        made
     }
 
     fn text(&self, literal: &Literal) -> &[u8] {
@@ -207,7 +241,7 @@ impl Grams {
         let counted = |gram: u32| gram.wrapping_mul(0x9e37_79b1) as usize >> 20 & (COUNTED - 1);
         for (_, text) in texts() {
             for gram in text.windows(width) {
-                if let Some(count) = common.get_mut(counted(packed(gram))) {
+                if let Some(count) = common.get_mut(counted(packed_gram(gram))) {
                     *count += 1;
                 }
             }
@@ -216,7 +250,7 @@ impl Grams {
         let mut grams = Vec::new();
         for (place, text) in texts() {
             grams.clear();
-            grams.extend(text.windows(width).map(packed));
+            grams.extend(text.windows(width).map(packed_gram));
             let cost = |from: usize| -> u32 {
                 let chosen = grams.iter().skip(from).take(stride);
                 chosen
@@ -247,6 +281,7 @@ impl Grams {
             filter: vec![0; 1 << (bits - 6)].into(),
             buckets: Box::default(),
             entries: Box::default(),
+            packed: None,
         };
         entries.sort_by_key(|entry| (made.bucket(made.hash(entry.gram)), entry.gram, entry.literal));
         let mut buckets = vec![0_u32; (1 << (bits - 3)) + 1];
@@ -267,6 +302,23 @@ impl Grams {
         made.buckets = buckets.into();
         made.entries = entries.into();
         made
+    }
+
+    /// Literals of at least three bytes, to be found by one gram of each at all places; `None` where these are too many, or
+    /// the processor cannot.
+    fn packed(all: &Literals, places: &[u32]) -> Option<Self> {
+        let mut made = Self::new(all, places, 3, 1);
+        let mut grams = Config::new().only_teddy(true).builder();
+        for entry in &made.entries {
+            let literal = all.literals.get(entry.literal as usize)?;
+            let gram = all.text(literal).get(entry.offset as usize..)?.first_chunk::<3>()?;
+            grams.extend(spellings(*gram));
+            if grams.len() > FEW {
+                return None;
+            }
+        }
+        made.packed = Some(grams.build()?);
+        Some(made)
     }
 
     #[inline(always)]
@@ -290,6 +342,19 @@ impl Grams {
     fn find(&self, all: &Literals, text: &[u8], found: &mut impl FnMut(u32) -> bool) -> bool {
         let mask = u32::MAX >> (32 - 8 * self.width);
         let mut at = 0;
+        if let Some(packed) = &self.packed {
+            // Where grams are common, it is quicker to look at all places.
+            for _ in 0..MANY {
+                let Some(place) = packed.find_in(text, Span::from(at..text.len())) else {
+                    return false;
+                };
+                let gram = text.get(place.range()).map_or(0, packed_gram);
+                if self.compare(all, text, place.start(), gram, self.hash(gram), found) {
+                    return true;
+                }
+                at = place.start() + 1;
+            }
+        }
         while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<4>) {
             let gram = (u32::from_le_bytes(*chunk) | LOWER) & mask;
             let hash = self.hash(gram);
@@ -302,7 +367,7 @@ impl Grams {
         while self.width < 4
             && let Some(gram) = text.get(at..at + self.width)
         {
-            let gram = packed(gram);
+            let gram = packed_gram(gram);
             let hash = self.hash(gram);
             if self.passes(hash) && self.compare(all, text, at, gram, hash, found) {
                 return true;
@@ -342,9 +407,25 @@ impl Grams {
 const LOWER: u32 = 0x2020_2020;
 
 /// A gram as a number, as [`Grams::find`] takes it from the text.
-fn packed(gram: &[u8]) -> u32 {
-    let packed = gram.iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
-    (packed | LOWER) & (u32::MAX >> (32 - 8 * gram.len().clamp(1, 4)))
+fn packed_gram(gram: &[u8]) -> u32 {
+    let word = gram.iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
+    (word | LOWER) & (u32::MAX >> (32 - 8 * gram.len().clamp(1, 4)))
+}
+
+/// A gram in small and capital letters.
+fn spellings(gram: [u8; 3]) -> impl Iterator<Item = [u8; 3]> {
+    let other = |byte: u8| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()];
+    let [a, b, c] = gram.map(other);
+    let all = (0..8_usize).map(move |bits| {
+        let spelt = |pair: [u8; 2], bit: usize| if bits >> bit & 1 == 0 { pair[0] } else { pair[1] };
+        [spelt(a, 0), spelt(b, 1), spelt(c, 2)]
+    });
+    let mut seen = [[0; 3]; 8];
+    all.enumerate().filter_map(move |(place, spelling)| {
+        let is_new = !seen.iter().take(place).any(|other| *other == spelling);
+        *seen.get_mut(place)? = spelling;
+        is_new.then_some(spelling)
+    })
 }
 
 /// How little a gram tells: letters are more common than digits, and both than signs that are not seen in most texts.

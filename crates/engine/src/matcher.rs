@@ -93,7 +93,7 @@ pub struct Matcher {
 impl Matcher {
     /// A matcher of the program.
     pub fn new(program: Arc<Program>) -> Self {
-        let scratch = Scratch::new(program.nodes.len(), program.slots.len());
+        let scratch = Scratch::remembering(program.nodes.len(), program.slots.len());
         let marks = program.routing.marks();
         let woken = vec![0; program.stages.len()];
         let excepted = vec![0; program.exceptions];

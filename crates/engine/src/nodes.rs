@@ -95,7 +95,7 @@ impl Nodes {
             Some(Node::All(parts)) => parts.iter().all(|part| self.holds(*part, row, scratch)),
             Some(Node::Any(parts)) => parts.iter().any(|part| self.holds(*part, row, scratch)),
             Some(Node::Not(part)) => !self.holds(*part, row, scratch),
-            Some(Node::Test(predicate)) => predicate.holds(row, scratch),
+            Some(Node::Test(predicate)) => predicate.holds(Some(id), row, scratch),
         };
         scratch.remember(id, truth);
         truth

@@ -8,7 +8,7 @@ use neph_plan::{Case, FieldId, LookupTable, Relation, Test, functions, regex};
 
 use crate::expression::{Choice, Expression};
 use crate::networks::Networks;
-use crate::nodes::ConditionError;
+use crate::nodes::{ConditionError, NodeId};
 use crate::objects::ObjectTest;
 use crate::scratch::Scratch;
 use crate::text::{TextSet, TextSetBuilder, fold};
@@ -90,25 +90,27 @@ impl Predicate {
     }
 
     /// Whether the test holds for the row's values: for any one of them, and never for a missing field (but for
-    /// expressions, which see it as null).
-    pub(crate) fn holds(&self, row: &Row, scratch: &mut Scratch) -> bool {
+    /// expressions, which see it as null). With the test's node, what it says of texts is remembered for events to come.
+    pub(crate) fn holds(&self, node: Option<NodeId>, row: &Row, scratch: &mut Scratch) -> bool {
         match self {
             Self::Never => false,
             Self::Exists(slot) => row.values(*slot).len() > 0,
-            Self::Text(slots, set) => slots
-                .iter()
-                .any(|slot| scratch.any_text(row, *slot, set.case(), |text| set.contains(text))),
+            Self::Text(slots, set) => slots.iter().any(|slot| {
+                row.values(*slot).len() > 0
+                    && scratch.any_text_for(node, row, *slot, set.case(), |text| set.contains(text))
+            }),
             Self::Value(slot, set) => {
                 row.values(*slot).any(|value| set.contains(value))
                     || set.texts.as_ref().is_some_and(|texts| {
                         scratch.any_text(row, *slot, texts.case(), |text| texts.contains(text))
                     })
             }
-            Self::Regex(slots, regex) => slots
-                .iter()
-                .any(|slot| scratch.any_text(row, *slot, Case::Sensitive, |text| regex.is_match(text))),
+            Self::Regex(slots, regex) => slots.iter().any(|slot| {
+                row.values(*slot).len() > 0
+                    && scratch.any_text_for(node, row, *slot, Case::Sensitive, |text| regex.is_match(text))
+            }),
             Self::Words(slot, phrases) => {
-                scratch.any_text(row, *slot, Case::Sensitive, |text| phrases.is_in(text))
+                scratch.any_text_for(node, row, *slot, Case::Sensitive, |text| phrases.is_in(text))
             }
             Self::Compare(slot, ..) | Self::Network(slot, _) => {
                 row.values(*slot).any(|value| self.passes(value))
@@ -126,6 +128,18 @@ impl Predicate {
             }
             Self::Objects(objects) => objects.holds(scratch.document()),
             Self::Expression(expression) => expression.holds(row, scratch),
+        }
+    }
+
+    /// Whether a test of texts holds for the values of one of its slots.
+    pub(crate) fn holds_in(&self, slot: Slot, row: &Row, scratch: &mut Scratch) -> bool {
+        match self {
+            Self::Text(_, set) => scratch.any_text(row, slot, set.case(), |text| set.contains(text)),
+            Self::Regex(_, regex) => scratch.any_text(row, slot, Case::Sensitive, |text| regex.is_match(text)),
+            Self::Words(_, phrases) => {
+                scratch.any_text(row, slot, Case::Sensitive, |text| phrases.is_in(text))
+            }
+            _ => false,
         }
     }
 

@@ -154,7 +154,7 @@ impl Profile {
             Some(Node::Not(part)) => !self.holds(nodes, *part, row, scratch, spent),
             Some(Node::Test(predicate)) => {
                 let began = self.now();
-                let truth = predicate.holds(row, scratch);
+                let truth = predicate.holds(Some(id), row, scratch);
                 let nanos = self.since(began);
                 *spent += nanos;
                 if let Some(cost) = self.tests.get_mut(id.0 as usize) {

@@ -15,8 +15,10 @@ use neph_event::{Row, Slot};
 use neph_plan::Case;
 
 use crate::choose::{Chooser, Groups, Need, Rates, need};
+use crate::kinds::{Gates, Kind, Kinds};
 use crate::literals::{Anchor, Literals};
 use crate::nodes::{Node, NodeId, Nodes};
+use crate::records::{RecordLiterals, has_free_escape};
 use crate::scratch::Scratch;
 use crate::text::{fold, fold_into};
 
@@ -34,6 +36,7 @@ const LONG: usize = 64;
 pub(crate) struct Routing {
     conditions: Vec<NodeId>,
     groups: Groups,
+    gates: Gates,
     /// Slots that are filled only where they are needed.
     apart: Box<[Slot]>,
     first: Router,
@@ -72,7 +75,7 @@ struct Table {
     /// Their literals; made when the first event has a value. Numbers are those of waiters.
     literals: OnceLock<Literals>,
     /// What of their literals the text of a whole record has where one of its values has them.
-    in_records: OnceLock<Literals>,
+    in_records: OnceLock<RecordLiterals>,
 }
 
 /// The whole of a record, for stages that look at all of its values.
@@ -99,6 +102,11 @@ pub(crate) struct Marks {
     counts: Vec<u32>,
     counted: u32,
     folded: String,
+    /// The waiters that the values of one slot satisfy.
+    found: Vec<u32>,
+    kinds: Kinds,
+    /// The kind of the current event, if it is known.
+    kind: Option<u32>,
 }
 
 impl Routing {
@@ -106,11 +114,13 @@ impl Routing {
     /// The slots `apart` are filled only for events that a stage which reads them may be about.
     pub(crate) fn new(conditions: Vec<NodeId>, nodes: &Nodes, apart: &[Slot]) -> Self {
         let groups = Groups::new(&conditions, nodes, apart);
+        let gates = Gates::new(&groups, nodes);
         let counts = conditions.len() >= WORTH_MEASURING;
         let first = Router::new(&conditions, &groups, nodes, &Rates::default(), counts);
         Self {
             conditions,
             groups,
+            gates,
             apart: apart.into(),
             first,
             measured: OnceLock::new(),
@@ -151,6 +161,8 @@ impl Routing {
             if let Some(measured) = self.measured.get() {
                 if marks.is_first {
                     *marks = Marks::new(measured, self.groups.gates.len());
+                    // What is remembered of values names the waiters of the other router.
+                    scratch.forget_values();
                 }
                 router = measured;
             }
@@ -159,10 +171,12 @@ impl Routing {
         let mut event = Routed {
             router,
             groups: &self.groups,
+            gates: &self.gates,
             nodes,
             scratch,
             marks,
         };
+        event.tell_kind(row);
         for slot in row.present() {
             event.search(row, slot);
         }
@@ -320,24 +334,18 @@ impl Router {
         )
     }
 
-    /// The same as the text of a record shows them.
-    fn literals_in_records(&self, table: &Table, nodes: &Nodes) -> Literals {
-        let mut shown: Vec<(Box<str>, u32)> = Vec::new();
-        for waiter in &table.texts {
-            let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
-            if let Some(Node::Test(predicate)) = test.and_then(|test| nodes.get(test))
-                && let Some(Need::Text(set)) = need(predicate)
-            {
-                let texts = set.necessities().map(|(text, _)| {
-                    shown_in_record(text).map_or("".into(), |text| fold(&text, Case::Insensitive))
-                });
-                shown.extend(texts.map(|text| (text, *waiter)));
+    /// What some of the waiters for a text in a slot seek, as the texts of whole records show it.
+    fn literals_in_records(&self, table: &Table, nodes: &Nodes, wanted: impl Fn(u32) -> bool) -> RecordLiterals {
+        let waiters = table.texts.iter().filter(|waiter| wanted(**waiter));
+        RecordLiterals::new(waiters.filter_map(|waiter| {
+            let (test, ..) = self.waiters.get(*waiter as usize)?;
+            match nodes.get(*test)? {
+                Node::Test(predicate) => match need(predicate)? {
+                    Need::Text(set) => Some((*waiter, set)),
+                    _ => None,
+                },
+                _ => None,
             }
-        }
-        Literals::new(shown.iter().map(|(text, waiter)| match text.is_empty() {
-            // Every text has it.
-            true => ("", Anchor::Start, *waiter),
-            false => (&**text, Anchor::Inside, *waiter),
         }))
     }
 
@@ -363,21 +371,71 @@ impl Router {
 struct Routed<'a> {
     router: &'a Router,
     groups: &'a Groups,
+    gates: &'a Gates,
     nodes: &'a Nodes,
     scratch: &'a mut Scratch,
     marks: &'a mut Marks,
 }
 
 impl Routed<'_> {
+    /// Finds out what kind of event it is.
+    fn tell_kind(&mut self, row: &Row) {
+        self.marks.kind = None;
+        self.marks.kind = match self.marks.kinds.find(self.gates, self.nodes, row, self.scratch) {
+            None => None,
+            Some(Ok(known)) => Some(known),
+            Some(Err(())) => {
+                let kind = self.new_kind(row);
+                Some(self.marks.kinds.add(kind))
+            }
+        };
+    }
+
+    /// The kind of an event like this one.
+    fn new_kind(&mut self, row: &Row) -> Kind {
+        let router = self.router;
+        let groups = (0..narrow(self.groups.gates.len())).map(|group| {
+            // Of the others it may be said only event by event.
+            !self.gates.tell(group) || self.is_open(group, row)
+        });
+        let open: Box<[bool]> = groups.collect();
+        let is_open = |group: &u32| open.get(*group as usize) == Some(&true);
+        let tables = router.tables.iter().map(|table| {
+            let mut values = table.values.iter().flat_map(|waiter| router.wakes_of(*waiter).1);
+            (
+                values.any(|wake| is_open(&wake.group)),
+                table.groups.iter().any(is_open),
+            )
+        });
+        Kind {
+            tables: tables.collect(),
+            open,
+            records: Vec::new(),
+        }
+    }
+
+    /// Whether something that may be satisfied waits for any value of a slot, and for a text in it.
+    #[inline]
+    fn waits(&self, slot: Slot) -> (bool, bool) {
+        let kind = self.marks.kind.and_then(|kind| self.marks.kinds.get(kind));
+        match kind {
+            Some(kind) => kind.tables.get(slot.0 as usize).copied().unwrap_or_default(),
+            None => (true, true),
+        }
+    }
+
     /// Finds the waiters that a slot's values may satisfy.
     fn search(&mut self, row: &Row, slot: Slot) {
         let Some(table) = self.router.tables.get(slot.0 as usize) else {
             return;
         };
-        for waiter in &table.values {
-            self.marks.hit(*waiter);
+        let (values, texts) = self.waits(slot);
+        if values {
+            for waiter in &table.values {
+                self.marks.hit(*waiter);
+            }
         }
-        if table.texts.is_empty() {
+        if !texts || table.texts.is_empty() {
             return;
         }
         if table.groups.len() <= FEW_GROUPS
@@ -386,31 +444,49 @@ impl Routed<'_> {
         {
             return;
         }
+        if let Some(waiters) = self.scratch.waiters(row, slot) {
+            waiters.iter().for_each(|waiter| self.marks.hit(*waiter));
+            return;
+        }
         let literals = table
             .literals
             .get_or_init(|| self.router.literals(table, self.nodes));
-        let marks = &mut *self.marks;
+        let mut found = std::mem::take(&mut self.marks.found);
+        let mut folded = std::mem::take(&mut self.marks.folded);
+        found.clear();
         self.scratch.any_text(row, slot, Case::Sensitive, |text| {
+            let take = |waiter| {
+                found.push(waiter);
+                false
+            };
             if text.is_ascii() {
-                return literals.find(text, |waiter| {
-                    marks.hit(waiter);
-                    false
-                });
+                return literals.find(text, take);
             }
-            let mut folded = std::mem::take(&mut marks.folded);
             folded.clear();
             fold_into(text, Case::Insensitive, &mut folded);
-            literals.find(&folded, |waiter| {
-                marks.hit(waiter);
-                false
-            });
-            marks.folded = folded;
-            false
+            literals.find(&folded, take)
         });
+        // Several literals of one waiter may be found.
+        found.sort_unstable();
+        found.dedup();
+        found.iter().for_each(|waiter| self.marks.hit(*waiter));
+        self.scratch.remember_waiters(row, slot, &found);
+        (self.marks.found, self.marks.folded) = (found, folded);
     }
 
     /// Whether all gates of a group hold.
+    #[inline]
     fn is_open(&mut self, group: u32, row: &Row) -> bool {
+        if self.gates.tell(group)
+            && let Some(kind) = self.marks.kind
+            && let Some(kind) = self.marks.kinds.get(kind)
+        {
+            return kind.open.get(group as usize) == Some(&true);
+        }
+        self.gates_hold(group, row)
+    }
+
+    fn gates_hold(&mut self, group: u32, row: &Row) -> bool {
         let Some(known) = self.marks.groups.get_mut(group as usize) else {
             return false;
         };
@@ -432,29 +508,63 @@ impl Routed<'_> {
         let Some(table) = router.tables.get(slot.0 as usize) else {
             return false;
         };
-        if table.values.is_empty() && !table.groups.iter().any(|group| self.is_open(*group, row)) {
-            return false;
-        }
-        let mut is_open = |waiter: &u32| {
-            let (_, wakes) = router.wakes_of(*waiter);
-            wakes.iter().any(|wake| self.is_open(wake.group, row))
+        let (values, texts) = self.waits(slot);
+        let is_open_for = |event: &mut Self, waiter: u32| {
+            let (_, wakes) = router.wakes_of(waiter);
+            wakes.iter().any(|wake| event.is_open(wake.group, row))
         };
-        if table.values.iter().any(&mut is_open) {
+        if values && table.values.iter().any(|waiter| is_open_for(self, *waiter)) {
             return true;
+        }
+        if !texts || !table.groups.iter().any(|group| self.is_open(*group, row)) {
+            return false;
         }
 
         // Characters that are written by their number may be any.
         let Some(text) = text.filter(|text| !has_free_escape(text.as_bytes())) else {
             return true;
         };
-        let literals = table
-            .in_records
-            .get_or_init(|| router.literals_in_records(table, nodes));
-        let mut found = |text: &str| literals.find(text, |waiter| is_open(&waiter));
-        if text.is_ascii() {
-            return found(text);
+        let mut folded = std::mem::take(&mut self.marks.folded);
+        let text = if text.is_ascii() {
+            text
+        } else {
+            folded.clear();
+            fold_into(text, Case::Insensitive, &mut folded);
+            &folded
+        };
+        let found = match self.take_record_search(slot, table) {
+            Some((kind, literals)) => {
+                let found = literals.find(text, |waiter| is_open_for(self, waiter));
+                if let Some(kind) = self.marks.kinds.get_mut(kind) {
+                    kind.records.push((slot, literals));
+                }
+                found
+            }
+            None => {
+                let literals = table
+                    .in_records
+                    .get_or_init(|| router.literals_in_records(table, nodes, |_| true));
+                literals.find(text, |waiter| is_open_for(self, waiter))
+            }
+        };
+        self.marks.folded = folded;
+        found
+    }
+
+    /// What is sought in the text of records of the event's kind, for the time of the search: only what groups wait for that
+    /// may be open.
+    fn take_record_search(&mut self, slot: Slot, table: &Table) -> Option<(u32, RecordLiterals)> {
+        let number = self.marks.kind?;
+        let kind = self.marks.kinds.get_mut(number)?;
+        if let Some(place) = kind.records.iter().position(|(of, _)| *of == slot) {
+            return Some((number, kind.records.swap_remove(place).1));
         }
-        found(&fold(text, Case::Insensitive))
+        let is_open = |waiter: u32| {
+            let (_, wakes) = self.router.wakes_of(waiter);
+            let mut groups = wakes.iter().map(|wake| wake.group as usize);
+            groups.any(|group| kind.open.get(group) == Some(&true))
+        };
+        Some((number, self.router.literals_in_records(table, self.nodes, is_open)))
     }
 
     /// Calls `wake` with the stages of all waiters that were found.
@@ -481,27 +591,6 @@ impl Routed<'_> {
     }
 }
 
-/// A literal as the JSON text of a record has it, if a value of the record has it and nothing is escaped that need not be.
-/// `None` where it could be a part of a number, which may be written otherwise, or is short.
-fn shown_in_record(literal: &str) -> Option<Box<str>> {
-    let numeric = |byte: u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    if literal.len() < 3 || literal.bytes().all(numeric) {
-        return None;
-    }
-    let quoted = serde_json::to_string(literal).ok()?;
-    Some(quoted.strip_prefix('"')?.strip_suffix('"')?.into())
-}
-
-/// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
-fn has_free_escape(text: &[u8]) -> bool {
-    let places = memchr::memmem::find_iter(text, b"\\u").chain(memchr::memmem::find_iter(text, b"\\/"));
-    places.into_iter().any(|place| {
-        let before = text.get(..place).unwrap_or_default();
-        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
-        backslashes.is_multiple_of(2)
-    })
-}
-
 impl Wake {
     fn new((group, stages): (u32, Vec<u32>)) -> Self {
         Self {
@@ -513,27 +602,4 @@ impl Wake {
 
 fn narrow(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literals_are_known_by_what_json_writes_of_them() {
-        let shown = |text| shown_in_record(text).map(String::from);
-        assert_eq!(shown("C:\\Users/\"x\n"), Some(r#"C:\\Users/\"x\n"#.to_owned()));
-        assert_eq!(shown("über"), Some("über".to_owned()));
-        assert_eq!(shown("10.25"), None);
-        for (text, expected) in [
-            (r"\u0041", true),
-            (r"c:\\users", false),
-            (r"\\\u0041", true),
-            (r"\/etc", true),
-            (r"\\/etc", false),
-            ("u/", false),
-        ] {
-            assert_eq!(has_free_escape(text.as_bytes()), expected, "{text}");
-        }
-    }
 }

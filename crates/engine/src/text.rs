@@ -139,6 +139,20 @@ impl TextSet {
         self.necessities_of_literals().chain(patterns)
     }
 
+    /// The same without anchors, each with what else a text must have that is in the set because of it: the other literals of
+    /// a pattern.
+    pub(crate) fn necessities_of_whole_texts(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        let literals = self.necessities_of_literals().map(|(text, _)| (text, Vec::new()));
+        let patterns = self.texts.patterns.iter().filter_map(|pattern| {
+            let others = pattern.parts.iter().filter_map(|part| match part {
+                PatternPart::Literal(text) => Some(&**text),
+                PatternPart::One | PatternPart::Any => None,
+            });
+            Some((telling_literal(pattern)?.0, others.collect()))
+        });
+        literals.chain(patterns)
+    }
+
     fn necessities_of_literals(&self) -> impl Iterator<Item = (&str, Anchor)> {
         fn anchored(texts: &[Box<str>], anchor: Anchor) -> impl Iterator<Item = (&str, Anchor)> {
             texts.iter().map(move |text| (&**text, anchor))

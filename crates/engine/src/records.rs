@@ -1,0 +1,135 @@
+//! What rules seek in every value of a record, sought in the record's text instead.
+//!
+//! Few rules look at all values, and reading them all is dear. A value that has a literal stands in the text with it, in the form
+//! that JSON gives it; where the text has none of the literals, the values need not be read.
+
+use memchr::memchr2_iter;
+use neph_plan::Case;
+
+use crate::literals::{Anchor, Literals};
+use crate::text::{TextSet, fold};
+
+/// Literals as the texts of records show them, each with what else the text must have.
+#[derive(Debug, Default)]
+pub(crate) struct RecordLiterals {
+    literals: Literals,
+    /// By the numbers of literals.
+    sought: Vec<Sought>,
+}
+
+#[derive(Debug)]
+struct Sought {
+    waiter: u32,
+    /// The other literals of a pattern.
+    others: Box<[Box<str>]>,
+}
+
+impl RecordLiterals {
+    /// What the sets of waiters seek. They are folded for all letters, whatever each test does.
+    pub(crate) fn new<'s>(sets: impl IntoIterator<Item = (u32, &'s TextSet)>) -> Self {
+        let (mut texts, mut sought) = (Vec::new(), Vec::new());
+        let folded = |text: &str| shown(text).map(|text| fold(&text, Case::Insensitive));
+        for (waiter, set) in sets {
+            for (text, others) in set.necessities_of_whole_texts() {
+                texts.push(folded(text));
+                let others = others.into_iter().filter_map(folded).collect();
+                sought.push(Sought { waiter, others });
+            }
+        }
+        let literals = (0_u32..).zip(&texts).map(|(number, text)| match text {
+            // Every text has it.
+            None => ("", Anchor::Start, number),
+            Some(text) => (&**text, Anchor::Inside, number),
+        });
+        Self {
+            literals: Literals::new(literals),
+            sought,
+        }
+    }
+
+    /// Whether a record's text, folded if it is not of ASCII alone, may have what a waiter seeks that is asked for.
+    pub(crate) fn find(&self, text: &str, mut is_asked_for: impl FnMut(u32) -> bool) -> bool {
+        self.literals.find(text, |number| {
+            let Some(Sought { waiter, others }) = self.sought.get(number as usize) else {
+                return false;
+            };
+            others.iter().all(|other| has(text.as_bytes(), other.as_bytes())) && is_asked_for(*waiter)
+        })
+    }
+}
+
+/// Whether a text has a literal, letters of ASCII being alike.
+fn has(text: &[u8], literal: &[u8]) -> bool {
+    let Some(first) = literal.first() else {
+        return true;
+    };
+    memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text).any(|at| {
+        let there = text.get(at..at + literal.len());
+        there.is_some_and(|there| there.eq_ignore_ascii_case(literal))
+    })
+}
+
+/// A literal as the JSON text of a record has it, if a value of the record has it and nothing is escaped that need not be.
+/// `None` where it could be a part of a number, which may be written otherwise, or is short.
+fn shown(literal: &str) -> Option<Box<str>> {
+    let numeric = |byte: u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+    if literal.len() < 3 || literal.bytes().all(numeric) {
+        return None;
+    }
+    let quoted = serde_json::to_string(literal).ok()?;
+    Some(quoted.strip_prefix('"')?.strip_suffix('"')?.into())
+}
+
+/// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
+pub(crate) fn has_free_escape(text: &[u8]) -> bool {
+    let places = memchr::memmem::find_iter(text, b"\\u").chain(memchr::memmem::find_iter(text, b"\\/"));
+    places.into_iter().any(|place| {
+        let before = text.get(..place).unwrap_or_default();
+        let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        backslashes.is_multiple_of(2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use neph_plan::Pattern;
+
+    use super::*;
+    use crate::text::TextSetBuilder;
+
+    #[test]
+    fn literals_are_known_by_what_json_writes_of_them() {
+        let shown = |text| shown(text).map(String::from);
+        assert_eq!(shown("C:\\Users/\"x\n"), Some(r#"C:\\Users/\"x\n"#.to_owned()));
+        assert_eq!(shown("über"), Some("über".to_owned()));
+        assert_eq!(shown("10.25"), None);
+        for (text, expected) in [
+            (r"\u0041", true),
+            (r"c:\\users", false),
+            (r"\\\u0041", true),
+            (r"\/etc", true),
+            (r"\\/etc", false),
+            ("u/", false),
+        ] {
+            assert_eq!(has_free_escape(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_needs_all_its_literals() {
+        let mut set = TextSetBuilder::new(Case::Insensitive);
+        set.like(&Pattern::unescaped("*/some/folder/*.B64*1"));
+        set.like(&Pattern::unescaped("*Needle*"));
+        let set = set.build();
+        let sought = RecordLiterals::new([(7, &set)]);
+        for (text, expected) in [
+            (r#"{"a":"x/some/Folder/y.b64 1"}"#, true),
+            (r#"{"a":"x/some/folder/y.b65"}"#, false),
+            (r#"{"a":".b64"}"#, false),
+            (r#"{"a":"a nEEdle"}"#, true),
+        ] {
+            assert_eq!(sought.find(text, |waiter| waiter == 7), expected, "{text}");
+            assert!(!sought.find(text, |_| false), "{text}");
+        }
+    }
+}
