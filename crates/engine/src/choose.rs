@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::literals::Anchor;
 use crate::nodes::{Node, NodeId, Nodes};
 use crate::predicate::Predicate;
+use crate::text::{TextSet, is_telling};
 
 /// Parts of so many conditions' outermost "and" are evaluated before the conditions are looked at.
 const SHARED: u32 = 12;
@@ -183,9 +184,10 @@ impl<'a> Chooser<'a> {
         let guess = match need {
             Need::Nothing => 0.0,
             Need::Value => 0.3,
-            Need::Text(predicate) => {
-                let literals = predicate
+            Need::Text(sought) => {
+                let literals = sought
                     .necessities()
+                    .into_iter()
                     .map(|(text, anchor)| match (anchor, text.len()) {
                         (Anchor::Inside, ..=3) => 0.02,
                         (Anchor::Inside, 4..=6) => 0.006,
@@ -212,22 +214,52 @@ fn count(number: u32) -> f32 {
 pub(crate) enum Need<'a> {
     /// The test never holds.
     Nothing,
-    /// One of the texts of the set.
-    Text(&'a crate::text::TextSet),
+    /// One of some texts.
+    Text(Sought<'a>),
     /// A value.
     Value,
+}
+
+/// Where a test of texts finds what it needs.
+#[derive(Clone, Copy)]
+pub(crate) enum Sought<'a> {
+    /// What a text must have that is in the set.
+    Set(&'a TextSet),
+    /// One of these anywhere.
+    Texts(&'a [Box<str>]),
+}
+
+impl<'a> Sought<'a> {
+    /// Of these a text has at least one where the test holds.
+    pub(crate) fn necessities(self) -> Vec<(&'a str, Anchor)> {
+        match self {
+            Self::Set(set) => set.necessities().collect(),
+            Self::Texts(texts) => texts.iter().map(|text| (&**text, Anchor::Inside)).collect(),
+        }
+    }
+
+    /// The same without anchors, each with what else the text must have then.
+    pub(crate) fn necessities_of_whole_texts(self) -> Vec<(&'a str, Vec<&'a str>)> {
+        match self {
+            Self::Set(set) => set.necessities_of_whole_texts().collect(),
+            Self::Texts(texts) => texts.iter().map(|text| (&**text, Vec::new())).collect(),
+        }
+    }
 }
 
 /// What a test needs in one of its [slots](Predicate::slots); `None` where it may hold without any.
 pub(crate) fn need(predicate: &Predicate) -> Option<Need<'_>> {
     match predicate {
         Predicate::Never => Some(Need::Nothing),
-        Predicate::Text(_, set) if set.is_telling() => Some(Need::Text(set)),
+        Predicate::Text(_, set) if set.is_telling() => Some(Need::Text(Sought::Set(set))),
+        Predicate::Regex(_, regex) => Some(match regex.necessities() {
+            Some(texts) if is_telling(texts) => Need::Text(Sought::Texts(texts)),
+            _ => Need::Value,
+        }),
         Predicate::Exists(_)
         | Predicate::Text(..)
         | Predicate::Value(..)
         | Predicate::Compare(..)
-        | Predicate::Regex(..)
         | Predicate::Network(..)
         | Predicate::Words(..) => Some(Need::Value),
         Predicate::Lookup(..) | Predicate::Objects(_) | Predicate::Expression(_) => None,

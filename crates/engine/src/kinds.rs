@@ -15,8 +15,8 @@ use crate::predicate::Predicate;
 use crate::records::RecordLiterals;
 use crate::scratch::Scratch;
 
-/// So many kinds and classes are kept; more are forgotten as a whole.
-const KINDS: usize = 512;
+/// So many kinds and classes are kept; more are forgotten as a whole. In tests few.
+const KINDS: usize = if cfg!(test) { 4 } else { 512 };
 const CLASSES: usize = 1 << 13;
 
 /// What gates read.

@@ -344,6 +344,11 @@ impl Matcher {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn times_forgotten(&self) -> usize {
+        self.scratch.times_forgotten()
+    }
+
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program

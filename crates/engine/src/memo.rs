@@ -12,14 +12,14 @@ use ahash::RandomState;
 
 use crate::nodes::NodeId;
 
-/// So many values are kept.
-const VALUES: usize = 1 << 14;
+/// So many values are kept; in tests so few that they are forgotten often.
+const VALUES: usize = if cfg!(test) { 1 << 5 } else { 1 << 14 };
 /// So many bytes of texts.
 const TEXTS: usize = 2 << 20;
 /// So many waiters of all values together.
 const WAITERS: usize = 1 << 18;
 /// So many truths.
-const TRUTHS: usize = 1 << 15;
+const TRUTHS: usize = if cfg!(test) { 1 << 4 } else { 1 << 15 };
 /// Longer values are not looked for.
 pub(crate) const LONGEST: usize = 1 << 10;
 /// After so many it is seen whether what is looked for comes again.
@@ -55,6 +55,8 @@ pub(crate) struct Memo {
     /// By a hash of value and test: both, and the truth. 0 is free.
     truths: Box<[u64]>,
     habits: Vec<Habit>,
+    /// By slot the number of the value that it had last, and one more.
+    last: Vec<u32>,
     /// How often everything was forgotten.
     #[cfg(test)]
     pub(crate) forgotten: usize,
@@ -114,6 +116,7 @@ impl Memo {
             places: vec![0; VALUES * 2].into(),
             truths: vec![0; TRUTHS].into(),
             habits: vec![Habit::default(); slots],
+            last: vec![0; slots],
             ..Self::default()
         }
     }
@@ -121,6 +124,7 @@ impl Memo {
     /// Forgets all values. Numbers given before mean nothing then.
     pub(crate) fn forget(&mut self) {
         self.places.fill(0);
+        self.last.fill(0);
         self.values.clear();
         self.texts.clear();
         self.waiters.clear();
@@ -147,6 +151,24 @@ impl Memo {
     /// them that no text has.
     #[inline]
     pub(crate) fn know(&mut self, slot: u32, value: &[u8]) -> Option<Known> {
+        let last = self.last.get(slot as usize)?.checked_sub(1);
+        if let Some(number) = last
+            && let Some(there) = self.values.get(number as usize)
+            && self.texts.get(there.start as usize..there.end as usize) == Some(value)
+        {
+            if let Some(habit) = self.habits.get_mut(slot as usize) {
+                habit.tell(true);
+            }
+            return Some(Known(number));
+        }
+        let known = self.look_up(slot, value);
+        if let (Some(Known(number)), Some(last)) = (known, self.last.get_mut(slot as usize)) {
+            *last = number + 1;
+        }
+        known
+    }
+
+    fn look_up(&mut self, slot: u32, value: &[u8]) -> Option<Known> {
         let hash = self.hasher.hash_one((slot, value));
         let mask = self.places.len().checked_sub(1)?;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
@@ -248,4 +270,121 @@ fn truth_place(value: Known, test: NodeId) -> (usize, u64) {
     #[expect(clippy::cast_possible_truncation, reason = "the highest bits of 64 are taken")]
     let place = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - TRUTHS.ilog2())) as usize;
     (place, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use neph_event::{Field, FieldType, Value};
+    use neph_plan::{Case, Condition, EventQuery, FieldId, Leaf, Plan, Query, Span, Test};
+
+    use super::*;
+    use crate::{Matcher, Origin, Program, Record};
+
+    #[test]
+    fn values_of_fields_are_told_apart_and_forgotten_together() {
+        let mut memo = Memo::new(3);
+        let first = memo.know(0, b"a").unwrap();
+        let others = [memo.know(1, b"a").unwrap(), memo.know(0, b"A").unwrap(), memo.know(0, b"").unwrap()];
+        assert!(others.iter().all(|other| *other != first));
+        assert_eq!(memo.know(0, b"a"), Some(first));
+        memo.keep_waiters(first, &[3, 4]);
+        memo.keep_waiters(others[0], &[]);
+        memo.keep_class(first, 9);
+        memo.keep_truth(first, NodeId(0), true);
+        memo.keep_truth(first, NodeId(1), false);
+        assert_eq!(memo.waiters(first), Some(&[3, 4][..]));
+        assert_eq!(memo.waiters(others[0]), Some(&[][..]));
+        assert_eq!(memo.waiters(others[1]), None);
+        assert_eq!((memo.class(first), memo.class(others[0])), (Some(9), None));
+        let truths = [NodeId(0), NodeId(1), NodeId(2)].map(|test| memo.truth(first, test));
+        assert!(truths.iter().zip([Some(true), Some(false), None]).all(|(kept, truth)| kept.is_none() || *kept == truth));
+
+        for number in 0..VALUES * 2 {
+            memo.know(2, format!("value {number}").as_bytes());
+        }
+        assert!(memo.is_full());
+        memo.forget();
+        assert!(!memo.is_full());
+        let again = memo.know(0, b"a").unwrap();
+        assert_eq!((memo.waiters(again), memo.class(again), memo.truth(again, NodeId(0))), (None, None, None));
+    }
+
+    #[test]
+    fn what_does_not_come_again_is_left_alone_for_ever_longer() {
+        let mut habit = Habit::default();
+        let mut looked_for = Vec::new();
+        for round in 0..8 {
+            let before = looked_for.len();
+            for _ in 0..5_000 {
+                if habit.is_wanted() {
+                    habit.tell(false);
+                    looked_for.push(round);
+                }
+            }
+            assert!(round == 0 || looked_for.len() - before <= 3 * usize::from(TRIAL));
+        }
+        assert!(looked_for.len() < 5 * usize::from(TRIAL), "{}", looked_for.len());
+        let mut habit = Habit::default();
+        for number in 0..10_000 {
+            assert!(habit.is_wanted(), "{number}");
+            habit.tell(number % 3 == 0);
+        }
+    }
+
+    fn plan(tests: Vec<Test>) -> Plan {
+        let leaves = tests.into_iter().map(|test| Condition::Leaf(Leaf { test, span: Span::default() }));
+        Plan {
+            fields: ["kind", "name", "line"].iter().map(|path| Field::new(*path, FieldType::Keyword)).collect(),
+            time: FieldId(0),
+            tiebreaker: None,
+            query: Query::Events(EventQuery { condition: Condition::And(leaves.collect()) }),
+            limits: vec![],
+            failing_indices: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_what_was_forgotten() {
+        let mut plans = Vec::new();
+        for number in 0..60_u32 {
+            let kind = Test::Equals(FieldId(0), vec![Value::String(format!("kind{}", number % 3).into())], Case::Insensitive);
+            let name = Test::EndsWith(FieldId(1), vec![format!("Tool{}.exe", number % 7).into()], Case::AsciiInsensitive);
+            let line = Test::Contains(FieldId(2), vec![format!("Wört{}", number % 11).into()], Case::Insensitive);
+            plans.push(plan(if number % 2 == 0 { vec![kind, name, line] } else { vec![kind, line] }));
+        }
+        let (program, _) = Program::compile(&plans);
+        let program = Arc::new(program);
+        let found = |matcher: &mut Matcher, text: &str| {
+            let origin = Origin { source: "test".into(), line: 1 };
+            let record = Record { document: text.as_bytes(), id: None, index: None, position: 0, origin: &origin };
+            let mut found = Vec::new();
+            matcher.read(text.as_bytes()).unwrap();
+            matcher.matches(&record, |step| found.push(step.rule.0));
+            found
+        };
+        let mut matcher = Matcher::new(Arc::clone(&program));
+        let (mut all, mut state) = (0, 0x9e37_79b9_u64);
+        for _ in 0..9_000 {
+            let mut below = |limit: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state % limit
+            };
+            let (kind, name) = (below(4), format!("C:\\\\x\\\\TOOL{}.exe", below(9)));
+            let line = match below(5) {
+                0 => format!(r#"["a", "wÖrt{}", {}]"#, below(13), below(3)),
+                1 => format!(r#""WÖRT{} {}""#, below(13), below(1 << 30)),
+                _ => format!(r#""x wört{}""#, below(13)),
+            };
+            let text = format!(r#"{{"kind":"KIND{kind}","name":"{name}","line":{line}}}"#);
+            let together = found(&mut matcher, &text);
+            all += together.len();
+            assert_eq!(together, found(&mut Matcher::new(Arc::clone(&program)), &text), "{text}");
+        }
+        assert!(all > 5_000, "{all}");
+        assert!(matcher.times_forgotten() > 20);
+    }
 }

@@ -6,34 +6,35 @@
 use memchr::memchr2_iter;
 use neph_plan::Case;
 
+use crate::choose::Sought;
 use crate::literals::{Anchor, Literals};
-use crate::text::{TextSet, fold};
+use crate::text::fold;
 
 /// Literals as the texts of records show them, each with what else the text must have.
 #[derive(Debug, Default)]
 pub(crate) struct RecordLiterals {
     literals: Literals,
     /// By the numbers of literals.
-    sought: Vec<Sought>,
+    sought: Vec<Entry>,
 }
 
 #[derive(Debug)]
-struct Sought {
+struct Entry {
     waiter: u32,
     /// The other literals of a pattern.
     others: Box<[Box<str>]>,
 }
 
 impl RecordLiterals {
-    /// What the sets of waiters seek. They are folded for all letters, whatever each test does.
-    pub(crate) fn new<'s>(sets: impl IntoIterator<Item = (u32, &'s TextSet)>) -> Self {
+    /// What waiters seek. It is folded for all letters, whatever each test does.
+    pub(crate) fn new<'s>(waiters: impl IntoIterator<Item = (u32, Sought<'s>)>) -> Self {
         let (mut texts, mut sought) = (Vec::new(), Vec::new());
         let folded = |text: &str| shown(text).map(|text| fold(&text, Case::Insensitive));
-        for (waiter, set) in sets {
+        for (waiter, set) in waiters {
             for (text, others) in set.necessities_of_whole_texts() {
                 texts.push(folded(text));
                 let others = others.into_iter().filter_map(folded).collect();
-                sought.push(Sought { waiter, others });
+                sought.push(Entry { waiter, others });
             }
         }
         let literals = (0_u32..).zip(&texts).map(|(number, text)| match text {
@@ -50,7 +51,7 @@ impl RecordLiterals {
     /// Whether a record's text, folded if it is not of ASCII alone, may have what a waiter seeks that is asked for.
     pub(crate) fn find(&self, text: &str, mut is_asked_for: impl FnMut(u32) -> bool) -> bool {
         self.literals.find(text, |number| {
-            let Some(Sought { waiter, others }) = self.sought.get(number as usize) else {
+            let Some(Entry { waiter, others }) = self.sought.get(number as usize) else {
                 return false;
             };
             others.iter().all(|other| has(text.as_bytes(), other.as_bytes())) && is_asked_for(*waiter)
@@ -82,6 +83,9 @@ fn shown(literal: &str) -> Option<Box<str>> {
 
 /// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
 pub(crate) fn has_free_escape(text: &[u8]) -> bool {
+    if memchr::memchr(b'\\', text).is_none() {
+        return false;
+    }
     let places = memchr::memmem::find_iter(text, b"\\u").chain(memchr::memmem::find_iter(text, b"\\/"));
     places.into_iter().any(|place| {
         let before = text.get(..place).unwrap_or_default();
@@ -121,7 +125,7 @@ mod tests {
         set.like(&Pattern::unescaped("*/some/folder/*.B64*1"));
         set.like(&Pattern::unescaped("*Needle*"));
         let set = set.build();
-        let sought = RecordLiterals::new([(7, &set)]);
+        let sought = RecordLiterals::new([(7, Sought::Set(&set))]);
         for (text, expected) in [
             (r#"{"a":"x/some/Folder/y.b64 1"}"#, true),
             (r#"{"a":"x/some/folder/y.b65"}"#, false),

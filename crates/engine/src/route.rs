@@ -319,10 +319,12 @@ impl Router {
         for waiter in &table.texts {
             let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
             if let Some(Node::Test(predicate)) = test.and_then(|test| nodes.get(test))
-                && let Some(Need::Text(set)) = need(predicate)
+                && let Some(Need::Text(sought)) = need(predicate)
             {
                 folded.extend(
-                    set.necessities()
+                    sought
+                        .necessities()
+                        .into_iter()
                         .map(|(text, anchor)| (fold(text, Case::Insensitive), anchor, *waiter)),
                 );
             }
@@ -341,7 +343,7 @@ impl Router {
             let (test, ..) = self.waiters.get(*waiter as usize)?;
             match nodes.get(*test)? {
                 Node::Test(predicate) => match need(predicate)? {
-                    Need::Text(set) => Some((*waiter, set)),
+                    Need::Text(sought) => Some((*waiter, sought)),
                     _ => None,
                 },
                 _ => None,

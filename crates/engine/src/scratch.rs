@@ -93,6 +93,11 @@ impl Scratch {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn times_forgotten(&self) -> usize {
+        self.memo.as_ref().map_or(0, |memo| memo.forgotten)
+    }
+
     /// The number of a slot's values taken together, if they are remembered.
     #[inline]
     fn known(&mut self, row: &Row, slot: Slot) -> Option<Known> {

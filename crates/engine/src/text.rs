@@ -372,6 +372,11 @@ impl TextSetBuilder {
     }
 }
 
+/// Whether texts tell what has one of them from most others.
+pub(crate) fn is_telling(texts: &[Box<str>]) -> bool {
+    texts.iter().all(|text| text.len() >= TELLING)
+}
+
 /// The longest literal of a pattern, and where in a text that matches it stands; `None` where it tells little.
 fn telling_literal(pattern: &Pattern) -> Option<(&str, Anchor)> {
     let last = pattern.parts.len().checked_sub(1)?;

@@ -7,6 +7,7 @@
 
 mod java;
 mod lucene;
+mod necessary;
 mod product;
 
 use regex_automata::meta;
@@ -26,6 +27,7 @@ const MAX_EXPANDED: u64 = 50_000;
 #[derive(Clone, Debug)]
 pub struct Regex {
     program: Program,
+    necessities: Option<Vec<Box<str>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,6 +37,11 @@ enum Program {
 }
 
 impl Regex {
+    /// Texts of which one is in every value that matches, letters being alike whatever their case; `None` where none are known.
+    pub fn necessities(&self) -> Option<&[Box<str>]> {
+        self.necessities.as_deref()
+    }
+
     /// Whether the value matches, whole or in part as the dialect says.
     pub fn is_match(&self, value: &str) -> bool {
         match &self.program {
@@ -114,6 +121,7 @@ fn compile_lucene(patterns: &[Box<str>], case: Case) -> Result<Regex, RegexError
     }
     Ok(Regex {
         program: Program::Product(automata),
+        necessities: None,
     })
 }
 
@@ -156,6 +164,7 @@ fn build(hir: &Hir) -> Result<Regex, RegexError> {
     match meta::Builder::new().configure(config).build_from_hir(hir) {
         Ok(regex) => Ok(Regex {
             program: Program::Automata(Box::new(regex)),
+            necessities: necessary::necessary(hir),
         }),
         Err(error) if error.size_limit().is_some() => Err(too_large()),
         Err(error) => Err(RegexError::new(None, error.to_string())),

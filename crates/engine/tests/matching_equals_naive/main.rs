@@ -370,3 +370,71 @@ proptest! {
         prop_assert_eq!(holds, Some(naive::holds(&condition, &document)));
     }
 }
+
+/// What many rules have in common, so that it becomes a gate: tests of texts, and of other values.
+fn gates() -> impl Strategy<Value = Vec<Condition>> {
+    let any = condition();
+    let telling = (0..2_usize, "[abé]", case()).prop_map(|(field, text, case)| {
+        Condition::Leaf(Leaf {
+            test: Test::Contains(id(field), vec![text.into()], case),
+            span: Span::default(),
+        })
+    });
+    prop::collection::vec(prop_oneof![3 => telling, 1 => any], 3)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Values that come again are remembered, and so are kinds of events: neither may be seen in what is found. Most events come
+    /// often, some have values of their own, which come in every field and in lists.
+    #[test]
+    fn what_is_found_does_not_depend_on_the_events_before(
+        gates in gates(),
+        rules in prop::collection::vec((0..3_usize, condition()), 45..60),
+        documents in prop::collection::vec(document(), 20..40),
+    ) {
+        let conditions: Vec<Condition> = rules
+            .into_iter()
+            .map(|(gate, condition)| Condition::And(gates.get(gate).cloned().into_iter().chain([condition]).collect()))
+            .collect();
+        let plans: Vec<Plan> = conditions.iter().map(|condition| plan(condition.clone(), vec![])).collect();
+        let (program, errors) = Program::compile(&plans);
+        prop_assert_eq!(errors, vec![]);
+        let mut matcher = Matcher::new(Arc::new(program));
+        let origin = Origin { source: "test".into(), line: 1 };
+        let expected_of = |values: &[Vec<Value>]| -> Vec<u32> {
+            let document = naive::Document { kinds: &KINDS, values };
+            (0_u32..).zip(&conditions).filter(|(_, condition)| naive::holds(condition, &document)).map(|(rule, _)| rule).collect()
+        };
+        let known: Vec<(String, Vec<u32>)> = documents.iter().map(|values| (json(values), expected_of(values))).collect();
+        let mut state = 0x9e37_79b9_u64;
+        for event in 0..6_000_u64 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let place = usize::try_from(state % known.len() as u64).unwrap_or(0);
+            let own = if event % 16 == 0 { documents.get(place).map(|values| with_value(values, event)) } else { None };
+            let own = own.map(|values| (json(&values), expected_of(&values)));
+            let Some((text, expected)) = own.as_ref().or(known.get(place)) else {
+                continue;
+            };
+            let record = Record { document: text.as_bytes(), id: None, index: None, position: event, origin: &origin };
+            prop_assert_eq!(matcher.read(text.as_bytes()), Ok(()));
+            let mut found = Vec::new();
+            matcher.matches(&record, |step| found.push(step.rule.0));
+            prop_assert_eq!(&found, expected, "event {}: {}", event, text);
+        }
+    }
+}
+
+/// The document with a value more in one of its texts, that no other event has.
+fn with_value(values: &[Vec<Value>], event: u64) -> Vec<Vec<Value>> {
+    let mut values = values.to_vec();
+    let text = ["aB", "éA", "bbb", ""][usize::try_from(event / 16 % 4).unwrap_or(0)];
+    let field = [0, 1, 8][usize::try_from(event / 64 % 3).unwrap_or(0)];
+    if let Some(values) = values.get_mut(field) {
+        values.push(Value::String(format!("{text}{event}É").into()));
+    }
+    values
+}
