@@ -185,15 +185,16 @@ impl<'a> Chooser<'a> {
             Need::Nothing => 0.0,
             Need::Value => 0.3,
             Need::Text(sought) => {
-                let literals = sought
-                    .necessities()
-                    .into_iter()
-                    .map(|(text, anchor)| match (anchor, text.len()) {
-                        (Anchor::Inside, ..=3) => 0.02,
-                        (Anchor::Inside, 4..=6) => 0.006,
-                        (Anchor::Inside, _) => 0.002,
-                        _ => 0.004,
-                    });
+                let literals =
+                    sought
+                        .necessities()
+                        .into_iter()
+                        .map(|(text, anchor)| match (anchor, text.len()) {
+                            (Anchor::Inside, ..=3) => 0.02,
+                            (Anchor::Inside, 4..=6) => 0.006,
+                            (Anchor::Inside, _) => 0.002,
+                            _ => 0.004,
+                        });
                 let sum: f32 = literals.sum();
                 sum.min(0.5)
             }

@@ -20,6 +20,8 @@ pub(crate) struct Expression {
     slots: Vec<Slot>,
     root: Op,
     cost: f32,
+    /// Of the slots those without which it is not true.
+    needed: Vec<Slot>,
 }
 
 /// One choice of a value for each of the expression's slots.
@@ -76,7 +78,18 @@ impl Expression {
         let mut slots = Vec::new();
         let mut cost = 20.0;
         let root = Op::new(expr, &mut slots, &mut cost)?;
-        Ok(Self { slots, root, cost })
+        let mut needed = Vec::new();
+        root.is_true_only_with(&mut needed);
+        let needed = needed
+            .into_iter()
+            .filter_map(|at| slots.get(at).copied())
+            .collect();
+        Ok(Self {
+            slots,
+            root,
+            cost,
+            needed,
+        })
     }
 
     /// The slots that it reads, in the order of a [`Choice`].
@@ -91,7 +104,8 @@ impl Expression {
 
     /// Whether some choice of one value per field makes the expression true.
     pub(crate) fn holds(&self, row: &Row, scratch: &mut Scratch) -> bool {
-        self.find(row, &mut scratch.untried_choices).is_some()
+        self.needed.iter().all(|slot| row.values(*slot).len() > 0)
+            && self.find(row, &mut scratch.untried_choices).is_some()
     }
 
     /// The first choice that makes the expression true. Choices beyond [`MAX_CHOICES`] are not tried but counted.
@@ -173,6 +187,33 @@ impl Op {
                 Self::Call(*function, list.iter().map(op).collect::<Result<_, _>>()?, *case)
             }
         })
+    }
+
+    /// Gathers fields that have a value wherever this is true.
+    fn is_true_only_with(&self, fields: &mut Vec<usize>) {
+        match self {
+            Self::Equals(a, b) | Self::Compare(_, a, b) => {
+                a.is_value_only_with(fields);
+                b.is_value_only_with(fields);
+            }
+            Self::In(a, list, _) => {
+                a.is_value_only_with(fields);
+                if let [only] = &**list {
+                    only.is_value_only_with(fields);
+                }
+            }
+            Self::And(list) => list.iter().for_each(|part| part.is_true_only_with(fields)),
+            _ => {}
+        }
+    }
+
+    /// Gathers fields that have a value wherever this has one.
+    fn is_value_only_with(&self, fields: &mut Vec<usize>) {
+        match self {
+            Self::Field(at) => fields.push(*at),
+            Self::TimePart(_, a) => a.is_value_only_with(fields),
+            _ => {}
+        }
     }
 
     /// The value under this choice; `None` is null.

@@ -156,7 +156,9 @@ impl Kinds {
         }
         for tests in gates.others.chunks(32) {
             let truth = |test: &NodeId, scratch: &mut Scratch| u32::from(nodes.holds(*test, row, scratch));
-            let bits = tests.iter().fold(0, |bits, test| bits << 1 | truth(test, scratch));
+            let bits = tests
+                .iter()
+                .fold(0, |bits, test| bits << 1 | truth(test, scratch));
             self.signature.push(bits);
         }
         let known = self.known.get(self.signature.as_slice()).copied();
@@ -165,7 +167,14 @@ impl Kinds {
     }
 
     /// The class of a slot's values.
-    fn class_of(&mut self, slot: Slot, tests: &[NodeId], nodes: &Nodes, row: &Row, scratch: &mut Scratch) -> u32 {
+    fn class_of(
+        &mut self,
+        slot: Slot,
+        tests: &[NodeId],
+        nodes: &Nodes,
+        row: &Row,
+        scratch: &mut Scratch,
+    ) -> u32 {
         let mut passed: SmallVec<[u64; 2]> = SmallVec::new();
         for tests in tests.chunks(64) {
             let mut bits = 0;

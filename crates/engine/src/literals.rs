@@ -42,6 +42,8 @@ pub(crate) struct Literals {
     /// Literals of no length, which every text has; with [`Anchor::Whole`] only the empty text.
     empty: Vec<u32>,
     inside: Vec<Grams>,
+    /// Those that have letters beyond ASCII, for texts that have some.
+    foreign: Vec<Grams>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,12 +126,19 @@ impl Literals {
                 Anchor::Inside => inside.push(place),
             }
         }
-        made.file_inside(inside);
+        let is_ascii = |place: &u32| {
+            let literal = made.literals.get(*place as usize);
+            literal.is_none_or(|literal| made.text(literal).is_ascii())
+        };
+        let (inside, foreign) = inside.into_iter().partition(is_ascii);
+        made.inside = made.grams(inside);
+        made.foreign = made.grams(foreign);
         made
     }
 
     /// Files literals that may stand anywhere.
-    fn file_inside(&mut self, mut places: Vec<u32>) {
+    fn grams(&self, mut places: Vec<u32>) -> Vec<Grams> {
+        let mut made = Vec::new();
         let length = |all: &Self, place: &u32| all.literals.get(*place as usize).map_or(0, Literal::len);
         // The shortest says how many places may be passed over, whatever others would allow. A few that are short are better
         // sought by themselves, by a search that looks at many bytes at once.
@@ -143,7 +152,7 @@ impl Literals {
                 Some((long, grams))
             });
             if let Some((long, grams)) = packed {
-                self.inside.push(grams);
+                made.push(grams);
                 places.retain(|place| length(self, place) >= long);
             }
         }
@@ -162,9 +171,9 @@ impl Literals {
         }
         for (width, places) in (1..).zip(&classes).filter(|(_, places)| !places.is_empty()) {
             let stride = if width == WIDEST_GRAM { stride } else { 1 };
-            let grams = Grams::new(self, places, width, stride);
-            self.inside.push(grams);
+            made.push(Grams::new(self, places, width, stride));
         }
+        made
     }
 
     fn text(&self, literal: &Literal) -> &[u8] {
@@ -215,6 +224,12 @@ impl Literals {
             }
         }
         self.inside.iter().any(|grams| grams.find(self, text, &mut found))
+            || (!self.foreign.is_empty()
+                && !text.is_ascii()
+                && self
+                    .foreign
+                    .iter()
+                    .any(|grams| grams.find(self, text, &mut found)))
     }
 
     fn stands_at(&self, literal: &Literal, text: &[u8], at: usize) -> bool {
@@ -311,7 +326,10 @@ impl Grams {
         let mut grams = Config::new().only_teddy(true).builder();
         for entry in &made.entries {
             let literal = all.literals.get(entry.literal as usize)?;
-            let gram = all.text(literal).get(entry.offset as usize..)?.first_chunk::<3>()?;
+            let gram = all
+                .text(literal)
+                .get(entry.offset as usize..)?
+                .first_chunk::<3>()?;
             grams.extend(spellings(*gram));
             if grams.len() > FEW {
                 return None;

@@ -231,8 +231,7 @@ impl Matcher {
         }
         let text = match record.document {
             [] => None,
-            _ if program.whole.slots.is_empty() => None,
-            text => std::str::from_utf8(text).ok(),
+            text => Some(text),
         };
         let wake = |stage: u32| {
             if let Some(last) = woken.get_mut(stage as usize)

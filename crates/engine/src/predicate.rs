@@ -135,7 +135,9 @@ impl Predicate {
     pub(crate) fn holds_in(&self, slot: Slot, row: &Row, scratch: &mut Scratch) -> bool {
         match self {
             Self::Text(_, set) => scratch.any_text(row, slot, set.case(), |text| set.contains(text)),
-            Self::Regex(_, regex) => scratch.any_text(row, slot, Case::Sensitive, |text| regex.is_match(text)),
+            Self::Regex(_, regex) => {
+                scratch.any_text(row, slot, Case::Sensitive, |text| regex.is_match(text))
+            }
             Self::Words(_, phrases) => {
                 scratch.any_text(row, slot, Case::Sensitive, |text| phrases.is_in(text))
             }

@@ -74,7 +74,7 @@ fn has(text: &[u8], literal: &[u8]) -> bool {
 /// `None` where it could be a part of a number, which may be written otherwise, or is short.
 fn shown(literal: &str) -> Option<Box<str>> {
     let numeric = |byte: u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-    if literal.len() < 3 || literal.bytes().all(numeric) {
+    if (literal.len() < 3 && literal.is_ascii()) || literal.bytes().all(numeric) {
         return None;
     }
     let quoted = serde_json::to_string(literal).ok()?;

@@ -81,7 +81,7 @@ struct Table {
 /// The whole of a record, for stages that look at all of its values.
 pub(crate) struct WholeRecord<'t, F> {
     /// Its text, where it is known.
-    pub(crate) text: Option<&'t str>,
+    pub(crate) text: Option<&'t [u8]>,
     /// Fills the slots that are filled apart.
     pub(crate) fill: F,
 }
@@ -337,7 +337,12 @@ impl Router {
     }
 
     /// What some of the waiters for a text in a slot seek, as the texts of whole records show it.
-    fn literals_in_records(&self, table: &Table, nodes: &Nodes, wanted: impl Fn(u32) -> bool) -> RecordLiterals {
+    fn literals_in_records(
+        &self,
+        table: &Table,
+        nodes: &Nodes,
+        wanted: impl Fn(u32) -> bool,
+    ) -> RecordLiterals {
         let waiters = table.texts.iter().filter(|waiter| wanted(**waiter));
         RecordLiterals::new(waiters.filter_map(|waiter| {
             let (test, ..) = self.waiters.get(*waiter as usize)?;
@@ -505,7 +510,7 @@ impl Routed<'_> {
 
     /// Whether something of an open group may wait for a value in a slot that is filled apart with all values of the record,
     /// whose text is given.
-    fn may_wait_in(&mut self, slot: Slot, text: Option<&str>, row: &Row) -> bool {
+    fn may_wait_in(&mut self, slot: Slot, text: Option<&[u8]>, row: &Row) -> bool {
         let (router, nodes) = (self.router, self.nodes);
         let Some(table) = router.tables.get(slot.0 as usize) else {
             return false;
@@ -523,7 +528,8 @@ impl Routed<'_> {
         }
 
         // Characters that are written by their number may be any.
-        let Some(text) = text.filter(|text| !has_free_escape(text.as_bytes())) else {
+        let text = text.filter(|text| !has_free_escape(text));
+        let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) else {
             return true;
         };
         let mut folded = std::mem::take(&mut self.marks.folded);
@@ -566,7 +572,10 @@ impl Routed<'_> {
             let mut groups = wakes.iter().map(|wake| wake.group as usize);
             groups.any(|group| kind.open.get(group) == Some(&true))
         };
-        Some((number, self.router.literals_in_records(table, self.nodes, is_open)))
+        Some((
+            number,
+            self.router.literals_in_records(table, self.nodes, is_open),
+        ))
     }
 
     /// Calls `wake` with the stages of all waiters that were found.

@@ -12,7 +12,7 @@ use crate::literals::{Anchor, Literals};
 /// So many substrings are searched one by one; more are sought together.
 const FEW: usize = 3;
 
-/// Shorter literals are in too many texts to tell one from another.
+/// Shorter literals are in too many texts to tell one from another, but for letters beyond ASCII.
 const TELLING: usize = 3;
 
 /// A disjunction over one text: the text equals, starts with, holds, ends with or matches one of these.
@@ -119,7 +119,7 @@ impl TextSet {
     /// that tells it from most others.
     pub(crate) fn is_telling(&self) -> bool {
         let texts = &self.texts;
-        let short = |text: &str| text.len() < TELLING;
+        let short = |text: &str| !tells(text);
         !texts.everything
             && !texts.infixes.iter().any(|text| short(text))
             && !texts
@@ -374,7 +374,11 @@ impl TextSetBuilder {
 
 /// Whether texts tell what has one of them from most others.
 pub(crate) fn is_telling(texts: &[Box<str>]) -> bool {
-    texts.iter().all(|text| text.len() >= TELLING)
+    texts.iter().all(|text| tells(text))
+}
+
+fn tells(text: &str) -> bool {
+    text.len() >= TELLING || !text.is_ascii()
 }
 
 /// The longest literal of a pattern, and where in a text that matches it stands; `None` where it tells little.
@@ -391,7 +395,7 @@ fn telling_literal(pattern: &Pattern) -> Option<(&str, Anchor)> {
             PatternPart::One | PatternPart::Any => None,
         });
     let longest = literals.max_by_key(|(text, _)| text.len())?;
-    (longest.0.len() >= TELLING).then_some(longest)
+    tells(longest.0).then_some(longest)
 }
 
 /// Sorts, and leaves out every text that another one covers.
