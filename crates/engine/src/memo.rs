@@ -174,10 +174,7 @@ impl Memo {
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
         let mut at = hash as usize & mask;
         // The table is at most half full, so that a free place is found.
-        loop {
-            let Some(number) = self.places.get(at)?.checked_sub(1) else {
-                break;
-            };
+        while let Some(number) = self.places.get(at)?.checked_sub(1) {
             let there = self.values.get(number as usize)?;
             if there.hash == hash
                 && there.slot == slot
