@@ -22,11 +22,31 @@ pub(crate) fn text<'a>(value: Value<'a>, at: &Map<'a>) -> Option<&'a str> {
 
 /// An address, or a list of addresses; nothing where one is none.
 pub(crate) fn ip(value: Value<'_>) -> Option<Value<'_>> {
-    let is_ip = |value: &Value<'_>| value.as_text().is_some_and(|text| text.parse::<IpAddr>().is_ok());
+    let is_ip = |value: &Value<'_>| {
+        let text = value.as_text();
+        text.is_some_and(|text| is_plain_v4(text) || text.parse::<IpAddr>().is_ok())
+    };
     match value {
         Value::List(list) => list.iter().all(is_ip).then_some(value),
         single => is_ip(&single).then_some(single),
     }
+}
+
+/// Whether it is surely an IPv4 address; what it has doubts about goes to the library, which takes its time.
+fn is_plain_v4(text: &str) -> bool {
+    // The number that is being read, and how many digits it has.
+    let (mut number, mut digits, mut dots) = (0_u16, 0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' if digits < 3 && (digits == 0 || number > 0) => {
+                number = number * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && number < 256 => (number, digits, dots) = (0, 0, dots + 1),
+            _ => return false,
+        }
+    }
+    dots == 3 && digits > 0 && number < 256
 }
 
 /// A date in ISO 8601 form (a blank may stand for the `T`, the offset may be missing and is UTC then), or a number
@@ -50,16 +70,15 @@ fn date_text<'a>(text: &'a str, at: &Map<'a>) -> Option<&'a str> {
         if text.len() == 24 && tail.ends_with('Z') && head.as_bytes().get(10) == Some(&b'T') {
             return Some(text);
         }
-        let mut out = at.text_writer(24);
-        out.push_str(head.get(..10)?);
-        out.push('T');
-        out.push_str(head.get(11..)?);
-        out.push('.');
-        let millis = decimals.get(1..).unwrap_or_default();
-        out.push_str(millis.get(..3).unwrap_or(millis));
-        out.push_str("000".get(millis.len().min(3)..).unwrap_or_default());
-        out.push('Z');
-        return Some(out.into_bump_str());
+        let mut out = *b"0000-00-00T00:00:00.000Z";
+        let millis = decimals.as_bytes().get(1..).unwrap_or_default();
+        let places = out.iter_mut().zip(head.bytes());
+        places
+            .filter(|(place, _)| **place != b'T')
+            .for_each(|(place, byte)| *place = byte);
+        let places = out.iter_mut().skip(20).take(3).zip(millis);
+        places.for_each(|(place, digit)| *place = *digit);
+        return Some(at.text(std::str::from_utf8(&out).ok()?));
     }
     instant(parse_instant(text)?, at)
 }
@@ -208,8 +227,53 @@ pub(crate) fn java_double(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instant, instant};
+    use std::net::IpAddr;
+
+    use super::{Instant, Value, date, instant, ip, is_plain_v4};
     use crate::tree::Arena;
+
+    #[test]
+    fn addresses_are_what_the_library_takes_for_them() {
+        for (text, is_plain) in [
+            ("0.0.0.0", true),
+            ("198.51.100.7", true),
+            ("255.255.255.255", true),
+            ("10.0.0.10", true),
+            ("256.1.1.1", false),
+            ("1.1.1.256", false),
+            ("1.1.1", false),
+            ("1.1.1.", false),
+            (".1.1.1", false),
+            ("1..1.1", false),
+            ("1.1.1.1.1", false),
+            ("01.1.1.1", false),
+            ("1.1.1.00", false),
+            ("1.1.1.1000", false),
+            ("1.1.1.1 ", false),
+            ("::1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_plain_v4(text), is_plain, "{text}");
+            let is_ip = text.parse::<IpAddr>().is_ok();
+            assert!(is_ip || !is_plain, "{text}");
+            assert_eq!(ip(Value::Text(text)).is_some(), is_ip, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_get_three_decimals_and_a_zone() {
+        let arena = Arena::default();
+        for (text, written) in [
+            ("2026-03-01T10:20:30Z", "2026-03-01T10:20:30.000Z"),
+            ("2026-03-01 10:20:30", "2026-03-01T10:20:30.000Z"),
+            ("2026-03-01T10:20:30.4Z", "2026-03-01T10:20:30.400Z"),
+            ("2026-03-01T10:20:30.456Z", "2026-03-01T10:20:30.456Z"),
+            ("2026-03-01T10:20:30.456789Z", "2026-03-01T10:20:30.456Z"),
+            ("2026-03-01T10:20:30.45", "2026-03-01T10:20:30.450Z"),
+        ] {
+            assert_eq!(date(Value::Text(text), arena.map()), Some(written), "{text}");
+        }
+    }
 
     #[test]
     fn instants_are_written_as_the_calendar_has_them() {

@@ -77,11 +77,15 @@ impl Default for Marks {
 impl Marks {
     pub(crate) fn are_on<'a>(&mut self, object: &'a Map<'a>) -> bool {
         let Self { slots, row } = self;
-        // Documents of Auditbeat are large and many, and it is plain that they are unfinished.
-        if let Some(Value::Int(_)) = object.at("auditd.sequence") {
+        if object.get("@timestamp").is_none() {
             return false;
         }
-        if object.get("@timestamp").is_none() || row.read_from(slots, Value::Map(object)).is_err() {
+        // Documents of Auditbeat are large and many, and it is plain that they are unfinished.
+        let auditd = object.get("auditd").and_then(Value::as_map);
+        if let Some(Value::Int(_)) = auditd.and_then(|auditd| auditd.get("sequence")) {
+            return false;
+        }
+        if row.read_from(slots, Value::Map(object)).is_err() {
             return false;
         }
         let row = &*row;

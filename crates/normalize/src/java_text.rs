@@ -33,6 +33,12 @@ pub(crate) fn is_very_long(value: Value<'_>, at: &Arena) -> bool {
     text.len() >= FLATTENED_LIMIT && text.encode_utf16().count() >= FLATTENED_LIMIT
 }
 
+/// Whether no part of a JSON text of so many bytes can have a text so long: a byte of JSON becomes three at most, of a number
+/// such as `1e6`.
+pub(crate) fn is_short(bytes: usize) -> bool {
+    bytes < FLATTENED_LIMIT / 3
+}
+
 /// Whether the text of `value` is sure to be shorter than `room`, which is lowered by what it may take.
 fn fits(value: Value<'_>, room: &mut usize) -> bool {
     /// Brackets, and what stands round the entries of an object.

@@ -8,8 +8,9 @@ use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 use smallvec::SmallVec;
 
+use crate::mapping::Found;
+use crate::reading::{Aim, Reading};
 use crate::tree::{Arena, Map, Value};
-use crate::wanted::{Part, Parts};
 
 /// Arrays and objects nested deeper than this are refused, so that no walk over a tree can exhaust the stack.
 pub(crate) const MAX_DEPTH: u32 = 128;
@@ -34,7 +35,7 @@ pub enum JsonError {
 /// # Errors
 /// The text is no JSON, or nested deeper than 128 levels.
 pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError> {
-    let mut parser = Parser::new(arena, text);
+    let mut parser = Parser::<false>::new(arena, text, None);
     if let Ok(value) = parser.whole() {
         return Ok(value);
     }
@@ -45,24 +46,29 @@ pub fn parse<'a>(arena: &'a Arena, text: &'a str) -> Result<Value<'a>, JsonError
     }
 }
 
-/// Reads the wanted parts of the text of an object. Nothing where it is no JSON object, or nested too deep.
-pub(crate) fn parse_parts<'a>(arena: &'a Arena, text: &'a str, parts: &Parts) -> Option<&'a Map<'a>> {
-    let mut parser = Parser::new(arena, text);
+/// Reads the text of an object, as far as it is wanted, and what a plan takes of it. What is taken has nothing blank
+/// inside. Nothing where it is no JSON object, or nested too deep.
+pub(crate) fn read<'a>(
+    arena: &'a Arena,
+    text: &'a str,
+    reading: &Reading,
+) -> Option<(&'a Map<'a>, Option<Found<'a>>)> {
+    let mut parser = Parser::<true>::new(arena, text, Some(reading));
     let Ok(Token::Object) = parser.json.token() else {
         return None;
     };
-    let object = match parts.record() {
-        Part::Node(node) => parser.part(0, parts, node),
-        _ => parser.object(0),
-    };
-    let object = object.ok()?;
+    let object = parser.object(0, reading.record()).ok()?;
     parser.json.end().ok()?;
-    Some(object)
+    Some((object, parser.found))
 }
 
-struct Parser<'a> {
+/// Reads a text as a reading has it, or as it is.
+struct Parser<'a, 'r, const HAS_READING: bool> {
     arena: &'a Arena,
     json: Reader<'a>,
+    reading: Option<&'r Reading>,
+    /// What was found of what the reading's plan wants.
+    found: Option<Found<'a>>,
     /// Elements of the arrays that are open, innermost last, so that an array is laid down in one piece.
     elements: SmallVec<[Value<'a>; 16]>,
     /// Likewise the entries of the objects that are open.
@@ -72,11 +78,13 @@ struct Parser<'a> {
     too_deep: bool,
 }
 
-impl<'a> Parser<'a> {
-    fn new(arena: &'a Arena, text: &'a str) -> Self {
+impl<'a, 'r, const HAS_READING: bool> Parser<'a, 'r, HAS_READING> {
+    fn new(arena: &'a Arena, text: &'a str, reading: Option<&'r Reading>) -> Self {
         Self {
             arena,
             json: Reader::new(text),
+            found: reading.map(|reading| Found::new(reading.plan(), arena.map())),
+            reading,
             elements: SmallVec::new(),
             entries: SmallVec::new(),
             blanks: 0,
@@ -86,8 +94,8 @@ impl<'a> Parser<'a> {
 
     fn whole(&mut self) -> Result<Value<'a>, Stop> {
         let value = match self.json.token()? {
-            Token::Object => Value::Map(self.object(0)?),
-            Token::Array => Value::List(self.array(0)?),
+            Token::Object => Value::Map(self.object(0, Aim::ALL)?),
+            Token::Array => Value::List(self.array(0, Aim::ALL)?),
             Token::String => Value::Text(self.text()),
             other => self.scalar(other),
         };
@@ -95,32 +103,62 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    /// An object whose `{` was taken. None is nested deeper than [`MAX_DEPTH`], so the stack suffices.
+    /// What becomes of the value under a key.
+    #[inline(always)]
+    fn aim(&self, within: Aim, key: &str) -> Aim {
+        match self.reading {
+            Some(reading) if HAS_READING => reading.inside(within, key),
+            _ => Aim::ALL,
+        }
+    }
+
+    /// What is wanted of an object whose `{` was taken. None is nested deeper than [`MAX_DEPTH`], so the stack suffices.
     ///
     /// Each kind of value is laid down where it was read, for a value that is handed on first is written twice.
-    fn object(&mut self, depth: u32) -> Result<&'a Map<'a>, Stop> {
+    fn object(&mut self, depth: u32, within: Aim) -> Result<&'a Map<'a>, Stop> {
         self.check_depth(depth)?;
         let (blanks, start) = (self.blanks, self.entries.len());
         let mut another = self.json.first_key()?;
         while another {
             let key = self.text();
+            let aim = self.aim(within, key);
+            if HAS_READING && aim.is_nothing() {
+                self.json.skip_within(depth + 1, MAX_DEPTH)?;
+                another = self.json.next_key()?;
+                continue;
+            }
             match self.json.token()? {
                 Token::String => {
                     let text = self.text();
-                    self.blanks += usize::from(text.is_empty());
                     self.entries.push((key, Value::Text(text)));
+                    if text.is_empty() {
+                        self.blanks += 1;
+                    } else {
+                        self.take(aim, Value::Text(text));
+                    }
                 }
                 Token::Object => {
-                    let map = self.object(depth + 1)?;
+                    let before = self.blanks;
+                    let map = self.object(depth + 1, aim)?;
                     self.entries.push((key, Value::Map(map)));
+                    if HAS_READING && aim.wanted().has_rows() {
+                        self.take_map(aim, map, before);
+                    }
                 }
                 Token::Array => {
-                    let list = self.array(depth + 1)?;
+                    let before = self.blanks;
+                    let list = self.array(depth + 1, aim.in_array())?;
                     self.entries.push((key, Value::List(list)));
+                    if HAS_READING && aim.wanted().has_rows() {
+                        self.take_list(aim, list, before);
+                    }
                 }
                 other => {
                     let scalar = self.scalar(other);
                     self.entries.push((key, scalar));
+                    if other != Token::Null {
+                        self.take(aim, scalar);
+                    }
                 }
             }
             another = self.json.next_key()?;
@@ -134,63 +172,42 @@ impl<'a> Parser<'a> {
         Ok(map)
     }
 
-    /// The wanted parts of an object whose `{` was taken.
-    fn part(&mut self, depth: u32, parts: &Parts, node: usize) -> Result<&'a Map<'a>, Stop> {
-        self.check_depth(depth)?;
-        let (blanks, start) = (self.blanks, self.entries.len());
-        let mut another = self.json.first_key()?;
-        while another {
-            let key = self.text();
-            match parts.inside(node, key) {
-                Part::Nothing => self.json.skip_within(depth + 1, MAX_DEPTH)?,
-                part => {
-                    let value = self.part_of_value(depth + 1, parts, part)?;
-                    self.entries.push((key, value));
-                }
-            }
-            another = self.json.next_key()?;
+    /// Takes a value that is not blank to where the plan wants it.
+    #[inline(always)]
+    fn take(&mut self, aim: Aim, value: Value<'a>) {
+        if HAS_READING
+            && aim.wanted().has_rows()
+            && let Some(found) = &mut self.found
+        {
+            found.take(aim.wanted(), value);
         }
-        let map = self.arena.map_of(self.entries.get(start..).unwrap_or(&[]));
-        self.entries.truncate(start);
-        self.blanks += usize::from(map.is_empty());
-        if self.blanks == blanks {
-            map.mark_filled();
-        }
-        Ok(map)
     }
 
-    /// The wanted parts of a value.
-    fn part_of_value(&mut self, depth: u32, parts: &Parts, part: Part) -> Result<Value<'a>, Stop> {
-        Ok(match (self.json.token()?, part) {
-            (Token::String, _) => {
-                let text = self.text();
-                self.blanks += usize::from(text.is_empty());
-                Value::Text(text)
-            }
-            (Token::Object, Part::Node(node)) => Value::Map(self.part(depth, parts, node)?),
-            (Token::Object, _) => Value::Map(self.object(depth)?),
-            (Token::Array, Part::Node(_)) => {
-                self.check_depth(depth)?;
-                let start = self.elements.len();
-                let mut another = self.json.first_element();
-                while another {
-                    let value = self.part_of_value(depth + 1, parts, part)?;
-                    self.elements.push(value);
-                    another = self.json.next_element()?;
-                }
-                let elements = self.elements.get(start..).unwrap_or(&[]);
-                self.blanks += usize::from(elements.is_empty());
-                let list = self.arena.slice(elements);
-                self.elements.truncate(start);
-                Value::List(list)
-            }
-            (Token::Array, _) => Value::List(self.array(depth)?),
-            (other, _) => self.scalar(other),
-        })
+    /// Takes an object, without what is blank inside; `before` it so many blanks were met.
+    #[inline(never)]
+    fn take_map(&mut self, aim: Aim, map: &'a Map<'a>, before: usize) {
+        if self.blanks != before {
+            map.prune_as_read();
+        }
+        if !map.is_empty() {
+            self.take(aim, Value::Map(map));
+        }
+    }
+
+    /// The same of an array.
+    #[inline(never)]
+    fn take_list(&mut self, aim: Aim, list: &'a [Value<'a>], before: usize) {
+        let mut value = Some(Value::List(list));
+        if self.blanks != before {
+            value = self.arena.pruned(Value::List(list));
+        }
+        if let Some(value) = value {
+            self.take(aim, value);
+        }
     }
 
     /// An array whose `[` was taken.
-    fn array(&mut self, depth: u32) -> Result<&'a [Value<'a>], Stop> {
+    fn array(&mut self, depth: u32, within: Aim) -> Result<&'a [Value<'a>], Stop> {
         self.check_depth(depth)?;
         let start = self.elements.len();
         let mut another = self.json.first_element();
@@ -202,11 +219,11 @@ impl<'a> Parser<'a> {
                     self.elements.push(Value::Text(text));
                 }
                 Token::Object => {
-                    let map = self.object(depth + 1)?;
+                    let map = self.object(depth + 1, within)?;
                     self.elements.push(Value::Map(map));
                 }
                 Token::Array => {
-                    let list = self.array(depth + 1)?;
+                    let list = self.array(depth + 1, within)?;
                     self.elements.push(Value::List(list));
                 }
                 other => {
@@ -240,26 +257,31 @@ impl<'a> Parser<'a> {
     /// The string that was just read.
     #[inline(always)]
     fn text(&self) -> &'a str {
-        let raw = self.json.raw();
-        if self.json.is_escaped() {
-            self.unescaped(raw)
-        } else {
-            raw
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unescaped(&self, raw: &str) -> &'a str {
-        let mut text = String::with_capacity(raw.len());
-        unescape(raw, &mut text);
-        self.arena.text(&text)
+        text(self.arena, &self.json)
     }
 
     fn check_depth(&mut self, depth: u32) -> Result<(), Stop> {
         self.too_deep = depth >= MAX_DEPTH;
         if self.too_deep { Err(Stop) } else { Ok(()) }
     }
+}
+
+/// The string that was just read.
+#[inline(always)]
+fn text<'a>(arena: &'a Arena, json: &Reader<'a>) -> &'a str {
+    if json.is_escaped() {
+        unescaped(arena, json.raw())
+    } else {
+        json.raw()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unescaped<'a>(arena: &'a Arena, raw: &str) -> &'a str {
+    let mut text = String::with_capacity(raw.len());
+    unescape(raw, &mut text);
+    arena.text(&text)
 }
 
 /// A number without decimals; one that no integer can hold becomes a floating number.

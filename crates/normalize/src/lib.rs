@@ -27,6 +27,7 @@ mod json;
 mod logfmt;
 mod mapping;
 mod normalizer;
+mod reading;
 mod record;
 mod reshape;
 mod snake;

@@ -6,8 +6,6 @@
 mod draft;
 mod layout;
 
-use std::ops::Range;
-
 use smallvec::SmallVec;
 
 use crate::convert;
@@ -105,12 +103,60 @@ struct Source {
 }
 
 /// What becomes of the value of a key.
-#[derive(Clone, Debug, Default)]
-struct Wanted {
-    /// Numbers of the rows that want it.
-    rows: Range<u16>,
-    /// The source to go on with where rows want something inside of it.
-    inside: Option<u16>,
+///
+/// In one number, for it is handed on with every key, and what is put together from smaller parts is waited for: the first
+/// of the rows that want the value, the one behind the last, and the source to go on with where rows want something inside
+/// of it (or [`MISSING`]), sixteen bits each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted(u64);
+
+impl Wanted {
+    /// Nothing is made of it.
+    pub(crate) const NOTHING: Self = Self::new(0, 0, MISSING);
+
+    /// The record itself.
+    const RECORD: Self = Self::new(0, 0, 0);
+
+    const fn new(first: u16, end: u16, inside: u16) -> Self {
+        Self(first as u64 | (end as u64) << 16 | (inside as u64) << 32)
+    }
+
+    /// The part of sixteen bits that begins at a bit.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the other bits belong to other parts"
+    )]
+    #[inline(always)]
+    const fn part(self, bit: u32) -> u16 {
+        (self.0 >> bit) as u16
+    }
+
+    #[inline(always)]
+    const fn rows(self) -> (u16, u16) {
+        (self.part(0), self.part(16))
+    }
+
+    #[inline(always)]
+    const fn inside(self) -> u16 {
+        self.part(32)
+    }
+
+    /// Whether some row wants the value.
+    #[inline(always)]
+    pub(crate) const fn has_rows(self) -> bool {
+        self.part(0) < self.part(16)
+    }
+
+    /// All of it in the lower 48 bits.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What the lower 48 bits stand for.
+    #[inline(always)]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self(bits & ((1 << 48) - 1))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -203,10 +249,8 @@ impl Plan {
             let number = small(plan.rows.len());
             plan.rows.push(row);
             if let Some(wanted) = plan.wanted(path) {
-                if wanted.rows.is_empty() {
-                    wanted.rows = number..number;
-                }
-                wanted.rows.end = number + 1;
+                let first = if wanted.has_rows() { wanted.part(0) } else { number };
+                *wanted = Wanted::new(first, number + 1, wanted.inside());
             }
         }
         plan
@@ -217,8 +261,12 @@ impl Plan {
         let (mut here, mut rest) = (0, path);
         while let Some((key, tail)) = rest.split_once('.') {
             let next = self.sources.len();
-            let inside = &mut self.sources.get_mut(here)?.wanted(key)?.inside;
-            here = usize::from(*inside.get_or_insert(small(next)));
+            let wanted = self.sources.get_mut(here)?.wanted(key)?;
+            if wanted.inside() == MISSING {
+                let (first, end) = wanted.rows();
+                *wanted = Wanted::new(first, end, small(next));
+            }
+            here = usize::from(wanted.inside());
             if here == next {
                 self.sources.push(Source::default());
             }
@@ -229,70 +277,98 @@ impl Plan {
 
     /// Copies what the tables name from `record` to `document`. What is null or empty is not copied, what stands in
     /// the document already is not replaced; of two rows for one field the first that has a value counts.
-    pub(crate) fn apply<'a>(&self, record: &Map<'a>, document: &'a Map<'a>) -> Looks<'a> {
-        let (values, looks) = self.values(record, document).split_at_mut(self.layout.len());
-        for (number, text) in &self.constants {
-            if let Some(place) = values.get_mut(*number) {
-                *place = Value::Text(text);
-            }
-        }
+    pub(crate) fn apply<'a>(&'static self, record: &Map<'a>, document: &'a Map<'a>) -> Looks<'a> {
+        let mut found = Found::new(self, document);
+        found.collect(record, Wanted::RECORD);
+        let (values, looks) = found.values();
         self.layout.build(values, document);
         Looks(looks)
     }
 
-    /// What the record has for each field and look; null where it has nothing.
-    fn values<'a>(&self, record: &Map<'a>, at: &Map<'a>) -> &'a mut [Value<'a>] {
-        let count = self.layout.len() + self.looks;
-        let values = at.places(count, Value::Null);
-        let mut found = Found {
-            values,
-            numbers: SmallVec::from_elem(MISSING, count),
-        };
-        self.collect(record, 0, &mut found, at);
-        found.values
+    /// What becomes of the value under a key, of the object of which `within` is wanted.
+    #[inline(always)]
+    pub(crate) fn inside(&self, within: Wanted, key: &str) -> Wanted {
+        let source = self.sources.get(usize::from(within.inside()));
+        let wanted = source.and_then(|source| source.wanted.get(source.keys.get(key)?));
+        wanted.copied().unwrap_or(Wanted::NOTHING)
     }
 
-    fn collect<'a>(&self, object: &Map<'a>, source: usize, found: &mut Found<'a>, at: &Map<'a>) {
-        let Some(source) = self.sources.get(source) else {
-            return;
-        };
-        for (key, value) in object.iter() {
-            let Some(wanted) = source.keys.get(key).and_then(|number| source.wanted.get(number)) else {
-                continue;
-            };
-            if value.is_blank() {
-                continue;
-            }
-            let rows = usize::from(wanted.rows.start)..usize::from(wanted.rows.end);
-            for row in self.rows.get(rows).unwrap_or(&[]) {
-                let field = usize::from(row.field);
-                if let (Some(place), Some(number)) =
-                    (found.values.get_mut(field), found.numbers.get_mut(field))
-                    && row.number <= *number
-                {
-                    // Most values stay as they are; they go the short way, in registers.
-                    match row.how {
-                        How::Keep | How::JavaText => *place = value,
-                        how => match converted(how, value, at) {
-                            Some(value) => *place = value,
-                            None => continue,
-                        },
-                    }
-                    *number = row.number;
-                }
-            }
-            // The walk goes no deeper than the longest path of the tables.
-            if let (Some(inside), Value::Map(inner)) = (wanted.inside, value) {
-                self.collect(inner, usize::from(inside), found, at);
-            }
-        }
+    /// What becomes of a record.
+    pub(crate) fn of_record(&self) -> Wanted {
+        Wanted::RECORD
     }
 }
 
-/// What was found for each field, and the number of the row that found it.
-struct Found<'a> {
+/// What a record has for each field and look of a plan; null where it has nothing.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    plan: &'static Plan,
     values: &'a mut [Value<'a>],
+    /// The number of the row that found each.
     numbers: SmallVec<[u16; 128]>,
+    /// In whose memory it is.
+    at: &'a Map<'a>,
+}
+
+impl<'a> Found<'a> {
+    pub(crate) fn new(plan: &'static Plan, at: &'a Map<'a>) -> Self {
+        let count = plan.layout.len() + plan.looks;
+        Self {
+            plan,
+            values: at.places(count, Value::Null),
+            numbers: SmallVec::from_elem(MISSING, count),
+            at,
+        }
+    }
+
+    /// Takes a value, which is not blank, to where its rows want it.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, wanted: Wanted, value: Value<'a>) {
+        let (first, end) = wanted.rows();
+        let rows = usize::from(first)..usize::from(end);
+        for row in self.plan.rows.get(rows).unwrap_or(&[]) {
+            let field = usize::from(row.field);
+            if let (Some(place), Some(number)) = (self.values.get_mut(field), self.numbers.get_mut(field))
+                && row.number <= *number
+            {
+                // Most values stay as they are; they go the short way, in registers.
+                match row.how {
+                    How::Keep | How::JavaText => *place = value,
+                    how => match converted(how, value, self.at) {
+                        Some(value) => *place = value,
+                        None => continue,
+                    },
+                }
+                *number = row.number;
+            }
+        }
+    }
+
+    /// Takes what is wanted of an object and the objects inside.
+    fn collect(&mut self, object: &Map<'a>, within: Wanted) {
+        for (key, value) in object.iter() {
+            let wanted = self.plan.inside(within, key);
+            if value.is_blank() {
+                continue;
+            }
+            self.take(wanted, value);
+            // The walk goes no deeper than the longest path of the tables.
+            if let (true, Value::Map(inner)) = (wanted.inside() != MISSING, value) {
+                self.collect(inner, wanted);
+            }
+        }
+    }
+
+    /// The values of the fields, with the constants among them, and those of the looks.
+    fn values(self) -> (&'a mut [Value<'a>], &'a [Value<'a>]) {
+        let (values, looks) = self.values.split_at_mut(self.plan.layout.len());
+        for (number, text) in &self.plan.constants {
+            if let Some(place) = values.get_mut(*number) {
+                *place = Value::Text(text);
+            }
+        }
+        (values, looks)
+    }
 }
 
 impl Source {
@@ -300,7 +376,7 @@ impl Source {
     fn wanted(&mut self, key: &'static str) -> Option<&mut Wanted> {
         let number = self.keys.number(key);
         if number == self.wanted.len() {
-            self.wanted.push(Wanted::default());
+            self.wanted.push(Wanted::NOTHING);
         }
         self.wanted.get_mut(number)
     }
@@ -325,6 +401,8 @@ pub(crate) fn converted<'a>(how: How, value: Value<'a>, at: &Map<'a>) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::{How, Mapping, Plan, keep, to};
     use crate::json;
     use crate::tree::Arena;
@@ -341,7 +419,8 @@ mod tests {
         let arena = Arena::default();
         let read = |text| json::parse(&arena, text).unwrap().as_map().unwrap();
         let document = read(before);
-        Plan::of(&[TABLE]).apply(read(record), document);
+        static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::of(&[TABLE]));
+        PLAN.apply(read(record), document);
         assert_eq!(sonic_rs::to_string(document).unwrap(), after, "{record}");
     }
 

@@ -11,6 +11,8 @@ use crate::ecs;
 use crate::envelope::{self, Inside};
 use crate::explain::{Explanation, Paths};
 use crate::json::{self, JsonError};
+use crate::mapping::Draft;
+use crate::reading::Reading;
 use crate::record::Record;
 use crate::source::{Confidence, Dropped, Source, SourceInfo};
 use crate::sources::{ECS, position, sources};
@@ -35,19 +37,21 @@ pub struct Normalizer {
     marks: ecs::Marks,
     clock: Clock,
     enricher: Option<Box<dyn Enrich>>,
-    wanted: Wanted,
+    expected: Expected,
     keep_original: bool,
     explain: bool,
     counts: Counts,
 }
 
-/// The fields that are wanted of documents, if not all are, and by source the parts of records that they come from.
+/// How records are read that are taken to be of the source of those before.
 #[derive(Debug, Default)]
-struct Wanted {
+struct Expected {
+    /// The sources of the last two records, where the record itself was of the source and not something inside of it.
+    last: [Option<usize>; 2],
+    /// The fields that are wanted of documents, if not all are.
     fields: Option<Vec<String>>,
-    parts: Vec<Option<Parts>>,
-    /// The source of the record before the last one.
-    before: Option<usize>,
+    /// By source how to read all of a record, and what the wanted fields come from.
+    readings: Vec<[Option<Reading>; 2]>,
 }
 
 /// Adds to documents what their records do not say. One for each normaliser, so that it may remember what it was asked.
@@ -155,7 +159,7 @@ impl Normalizer {
             marks: ecs::Marks::default(),
             clock: Clock::default(),
             enricher: None,
-            wanted: Wanted::default(),
+            expected: Expected::default(),
             keep_original: true,
             explain: false,
             counts: Counts::default(),
@@ -186,9 +190,10 @@ impl Normalizer {
     /// Says which fields of documents are wanted, by their paths; without it all are. Documents of records of which only
     /// parts were read for it are [partial](Normalised::is_partial).
     pub fn want(&mut self, fields: Option<Vec<String>>) {
-        self.wanted = Wanted {
+        self.expected = Expected {
+            last: self.expected.last,
             fields: fields.filter(|_| self.enricher.is_none() && !self.explain),
-            ..Wanted::default()
+            ..Expected::default()
         };
     }
 
@@ -252,7 +257,7 @@ impl Normalizer {
             whole: None,
             clock: &self.clock,
             enricher: &mut self.enricher,
-            wanted: &mut self.wanted,
+            expected: &mut self.expected,
             keep_original: self.keep_original,
             explain: self.explain,
             made: Vec::new(),
@@ -286,7 +291,7 @@ struct Work<'w, 'n> {
     whole: Option<&'n Map<'n>>,
     clock: &'n Clock,
     enricher: &'w mut Option<Box<dyn Enrich>>,
-    wanted: &'w mut Wanted,
+    expected: &'w mut Expected,
     keep_original: bool,
     explain: bool,
     made: Vec<&'n Map<'n>>,
@@ -296,8 +301,19 @@ struct Work<'w, 'n> {
 impl<'n> Work<'_, 'n> {
     fn text(&mut self, text: &'n str) {
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']);
-        let start = text.trim_start();
-        if start.starts_with('{') && self.partial(text) {
+        let start = if text.starts_with('{') {
+            text
+        } else {
+            text.trim_start()
+        };
+        let [last, before] = self.expected.last;
+        self.expected.last = [None, last];
+        // Where records of several sources take turns, guessing costs more than it spares.
+        if let Some(index) = last.filter(|_| last == before)
+            && start.starts_with('{')
+            && !self.explain
+            && self.expected(text, index)
+        {
             return;
         }
         let value = match start.as_bytes().first() {
@@ -335,33 +351,32 @@ impl<'n> Work<'_, 'n> {
         }
     }
 
-    /// Makes a partial document of a record that is of the source of those before; whether it is.
-    fn partial(&mut self, text: &'n str) -> bool {
-        let Wanted {
-            fields: Some(fields),
-            parts,
-            before,
-        } = &mut *self.wanted
-        else {
-            return false;
-        };
-        // Where records of several sources take turns, guessing costs more than it spares.
-        let before = std::mem::replace(before, *self.last);
-        let Some(index) = before.filter(|_| before == *self.last && text.len() <= LARGEST_PARTIAL) else {
-            return false;
-        };
+    /// Reads a record as one of the source of those before; whether it is.
+    fn expected(&mut self, text: &'n str, index: usize) -> bool {
         let (Some(info), Some(Some(source))) = (sources().get(index), self.started.get_mut(index)) else {
             return false;
         };
-        let Some(always) = source.always_reads() else {
+        let Expected { fields, readings, .. } = &mut *self.expected;
+        let Some(plan) = source.plan() else {
             return false;
         };
-        parts.resize_with(sources().len(), || None);
-        let Some(parts) = parts.get_mut(index) else {
+        let wanted = match (fields, source.always_reads()) {
+            (Some(fields), Some(always)) if text.len() <= LARGEST_PARTIAL => Some((fields, always)),
+            _ => None,
+        };
+        readings.resize_with(sources().len(), Default::default);
+        let is_partial = wanted.is_some();
+        let reading = readings
+            .get_mut(index)
+            .and_then(|readings| readings.get_mut(usize::from(is_partial)));
+        let Some(reading) = reading else {
             return false;
         };
-        let parts = parts.get_or_insert_with(|| Parts::of(info, fields, always));
-        let Some(object) = json::parse_parts(self.arena, text, parts) else {
+        let reading = reading.get_or_insert_with(|| {
+            let parts = wanted.map(|(fields, always)| Parts::of(info, fields, always));
+            Reading::of(plan, parts)
+        });
+        let Some((object, found)) = json::read(self.arena, text, reading) else {
             return false;
         };
         let record = Record {
@@ -377,17 +392,13 @@ impl<'n> Work<'_, 'n> {
         if !is_ours {
             return false;
         }
-        let Some(Ok(draft)) = source.draft(&record) else {
+        let Some(Ok(draft)) = source.draft(&record, found) else {
             return false;
         };
-        let laid = draft.complete(info, &record, self.keep_original);
-        self.outcome.documents.push(Normalised {
-            source: info,
-            document: laid.into(),
-            explanations: Vec::new(),
-            is_record: false,
-            is_partial: true,
-        });
+        self.whole = Some(object);
+        *self.last = Some(index);
+        self.expected.last[0] = Some(index);
+        self.drafted(draft, &record, index, is_partial);
         true
     }
 
@@ -463,23 +474,22 @@ impl<'n> Work<'_, 'n> {
             return;
         };
         *self.last = Some(index);
+        let is_whole = match (self.whole, record.object) {
+            (Some(whole), Some(object)) => std::ptr::eq(whole, object),
+            _ => false,
+        };
+        if is_whole {
+            self.expected.last[0] = Some(index);
+        }
         let source = slot.get_or_insert_with(|| (info.start)());
         self.made.clear();
         let paths = self
             .explain
             .then(|| record.object.map_or_else(Paths::of_text, Paths::of));
-        let refused = match source.draft(record) {
+        let refused = match source.draft(record, None) {
+            Some(Ok(draft)) if !self.explain => return self.drafted(draft, record, index, false),
             Some(Ok(draft)) => {
                 let laid = draft.complete(info, record, self.keep_original);
-                if !self.explain && self.enricher.is_none() {
-                    return self.outcome.documents.push(Normalised {
-                        source: info,
-                        document: laid.into(),
-                        explanations: Vec::new(),
-                        is_record: false,
-                        is_partial: false,
-                    });
-                }
                 self.made.push(laid.root());
                 None
             }
@@ -512,6 +522,29 @@ impl<'n> Work<'_, 'n> {
                 is_partial: false,
             });
         }
+    }
+
+    /// Adds a document that was drafted.
+    fn drafted(&mut self, draft: Draft<'n>, record: &Record<'n>, index: usize, is_partial: bool) {
+        let Some(source) = sources().get(index) else {
+            return;
+        };
+        let laid = draft.complete(source, record, self.keep_original);
+        let document = match self.enricher {
+            Some(enricher) => {
+                let root = laid.root();
+                enricher.enrich(root);
+                root.into()
+            }
+            None => laid.into(),
+        };
+        self.outcome.documents.push(Normalised {
+            source,
+            document,
+            explanations: Vec::new(),
+            is_record: false,
+            is_partial,
+        });
     }
 
     /// What sources still hold back.

@@ -1,6 +1,6 @@
 //! What a source is: how its records are recognised, and how they become documents.
 
-use crate::mapping::{Draft, Mapping};
+use crate::mapping::{Draft, Found, Mapping, Plan};
 use crate::record::Record;
 use crate::tree::{Arena, Map};
 
@@ -78,9 +78,21 @@ pub trait Source: Send {
     /// Why the record becomes no document.
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped>;
 
-    /// Drafts the one document of `record`, where the source can; if not, [`normalize`](Self::normalize) is asked.
+    /// Drafts the one document of `record`, where the source can; if not, [`normalize`](Self::normalize) is asked. What its
+    /// [`plan`](Self::plan) takes of the record may have been found already.
     #[expect(private_interfaces, reason = "drafts are made and read in this crate alone")]
-    fn draft<'a>(&mut self, _record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+    fn draft<'a>(
+        &mut self,
+        _record: &Record<'a>,
+        _found: Option<Found<'a>>,
+    ) -> Option<Result<Draft<'a>, Dropped>> {
+        None
+    }
+
+    /// What a source that [drafts](Self::draft) its documents takes of a record, so that it can be taken while the record is
+    /// read.
+    #[expect(private_interfaces, reason = "plans are applied in this crate alone")]
+    fn plan(&self) -> Option<&'static Plan> {
         None
     }
 
@@ -107,20 +119,30 @@ impl Source for Stateless {
 
 /// A source without state whose documents have fixed places.
 pub(crate) struct Drafted {
-    pub(crate) draft: for<'a> fn(&Record<'a>) -> Result<Draft<'a>, Dropped>,
+    pub(crate) draft: for<'a> fn(&Record<'a>, Option<Found<'a>>) -> Result<Draft<'a>, Dropped>,
+    /// See [`Source::plan`].
+    pub(crate) plan: fn() -> &'static Plan,
     /// See [`Source::always_reads`].
     pub(crate) always_reads: &'static [&'static str],
 }
 
 impl Source for Drafted {
     fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
-        out.push((self.draft)(record)?.onto(record.document()));
+        out.push((self.draft)(record, None)?.onto(record.document()));
         Ok(())
     }
 
-    fn draft<'a>(&mut self, record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+    fn draft<'a>(
+        &mut self,
+        record: &Record<'a>,
+        found: Option<Found<'a>>,
+    ) -> Option<Result<Draft<'a>, Dropped>> {
         // What an agent said is a document already.
-        record.agent.is_none().then(|| (self.draft)(record))
+        record.agent.is_none().then(|| (self.draft)(record, found))
+    }
+
+    fn plan(&self) -> Option<&'static Plan> {
+        Some((self.plan)())
     }
 
     fn always_reads(&self) -> Option<&'static [&'static str]> {

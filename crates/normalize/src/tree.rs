@@ -46,6 +46,11 @@ impl Arena {
         self.bump.alloc_str(text)
     }
 
+    /// A value that is as it was read, without what is blank inside; nothing where nothing is left.
+    pub(crate) fn pruned<'a>(&'a self, value: Value<'a>) -> Option<Value<'a>> {
+        map::prune(&self.bump, value, true)
+    }
+
     /// A list of `values`.
     pub fn list<'a>(&'a self, values: &[Value<'a>]) -> Value<'a> {
         Value::List(self.slice(values))

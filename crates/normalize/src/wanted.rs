@@ -24,7 +24,7 @@ pub(crate) struct Parts {
 struct Node {
     keys: KeyTable,
     /// By number of the key.
-    inside: Vec<usize>,
+    inside: Vec<u16>,
     /// Everything inside is wanted.
     whole: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) enum Part {
     Nothing,
     Whole,
     /// Of its objects only what this node has.
-    Node(usize),
+    Node(u16),
 }
 
 impl Parts {
@@ -78,8 +78,8 @@ impl Parts {
         parts
     }
 
-    fn whole(&mut self, node: usize) {
-        if let Some(node) = self.nodes.get_mut(node) {
+    fn whole(&mut self, node: u16) {
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.whole = true;
         }
     }
@@ -88,9 +88,10 @@ impl Parts {
     fn add(&mut self, path: &str) {
         let mut here = 0;
         for key in path.split('.') {
-            let next = self.nodes.len();
-            let Some(node) = self.nodes.get_mut(here) else {
-                return;
+            let next = u16::try_from(self.nodes.len());
+            // More paths than anybody asks for: all of what stands here is read then.
+            let (Some(node), Ok(next)) = (self.nodes.get_mut(usize::from(here)), next) else {
+                break;
             };
             let number = node.keys.number(key);
             if number == node.inside.len() {
@@ -109,18 +110,21 @@ impl Parts {
         self.part(0)
     }
 
-    fn part(&self, node: usize) -> Part {
-        match self.nodes.get(node) {
+    fn part(&self, node: u16) -> Part {
+        match self.nodes.get(usize::from(node)) {
             Some(node) if node.whole => Part::Whole,
             Some(_) => Part::Node(node),
             None => Part::Whole,
         }
     }
 
-    /// What is to be read of the value under a key of an object.
+    /// What is to be read of the value under a key of an object of which `within` is read.
     #[inline]
-    pub(crate) fn inside(&self, node: usize, key: &str) -> Part {
-        let Some(node) = self.nodes.get(node) else {
+    pub(crate) fn inside(&self, within: Part, key: &str) -> Part {
+        let Part::Node(node) = within else {
+            return within;
+        };
+        let Some(node) = self.nodes.get(usize::from(node)) else {
             return Part::Whole;
         };
         match node.keys.get(key).and_then(|number| node.inside.get(number)) {
@@ -176,10 +180,8 @@ mod tests {
         .map(str::to_owned);
         let parts = Parts::of(cloudtrail, &fields, &["eventSource"]);
         let at = |path: &str| {
-            path.split('/').fold(parts.record(), |part, key| match part {
-                Part::Node(node) => parts.inside(node, key),
-                known => known,
-            })
+            path.split('/')
+                .fold(parts.record(), |part, key| parts.inside(part, key))
         };
         for whole in [
             "eventName",

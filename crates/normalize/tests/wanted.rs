@@ -1,4 +1,5 @@
-//! Documents of which only some fields are wanted, beside whole ones: what is wanted is the same in both.
+//! Documents of which only some fields are wanted, beside whole ones: what is wanted is the same in both. Documents of records
+//! that follow others of their source, beside those of records that do not: they are the same.
 
 #![expect(
     clippy::expect_used,
@@ -78,6 +79,13 @@ fn compare(record: &[u8], name: &str) -> usize {
     let [full] = outcome.documents.as_slice() else {
         return 0;
     };
+    // What is filled while a record is read, where those before were of its source, is the same.
+    let mut warm = Normalizer::new(None).expect("no source was named");
+    warm.push(record);
+    warm.push(record);
+    let again = warm.push(record);
+    let again = again.documents.first().expect("it became a document before");
+    assert_eq!(again.document.to_string(), full.document.to_string(), "{name}");
     let mut fields = BTreeSet::new();
     paths(full.document.root(), "", &mut fields);
     let known = full.source.fields().into_iter();

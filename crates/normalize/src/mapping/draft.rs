@@ -9,7 +9,7 @@ use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::layout::{Item, Layout, Object};
-use super::{Looks, Plan, present};
+use super::{Found, Looks, Plan, Wanted, present};
 use crate::convert;
 use crate::java_text;
 use crate::record::Record;
@@ -48,16 +48,22 @@ pub(super) const COMPLETED: [&str; 7] = [
 pub(super) type Completed = [usize; COMPLETED.len()];
 
 impl Plan {
-    /// Drafts a document with what the tables and constants say of `record`.
+    /// Drafts a document with what the tables and constants say of `record`, which loses what is blank.
     pub(crate) fn draft<'a>(&'static self, record: &'a Map<'a>, arena: &'a Arena) -> Draft<'a> {
-        let (values, looks) = self.values(record, record).split_at_mut(self.layout.len());
-        for (number, text) in &self.constants {
-            if let Some(place) = values.get_mut(*number) {
-                *place = Value::Text(text);
-            }
-        }
+        record.prune_as_read();
+        let mut found = Found::new(self, record);
+        found.collect(record, Wanted::RECORD);
+        found.draft(arena)
+    }
+}
+
+impl<'a> Found<'a> {
+    /// Drafts a document with what was found.
+    pub(crate) fn draft(self, arena: &'a Arena) -> Draft<'a> {
+        let plan = self.plan;
+        let (values, looks) = self.values();
         Draft {
-            plan: self,
+            plan,
             arena,
             values,
             looks: Looks(looks),
@@ -114,15 +120,12 @@ impl<'a> Draft<'a> {
         };
         let before = list.len();
         // Many values are told apart by a table, a few one by one.
-        let mut known: ahash::AHashSet<&'a str> = ahash::AHashSet::new();
+        let mut known: Option<ahash::AHashSet<&'a str>> = None;
         for value in values {
             let is_new = match value.as_text() {
-                Some(text) if list.len() >= FEW => {
-                    if known.is_empty() {
-                        known.extend(list.iter().filter_map(|value| value.as_text()));
-                    }
-                    known.insert(text)
-                }
+                Some(text) if list.len() >= FEW => known
+                    .get_or_insert_with(|| list.iter().filter_map(|value| value.as_text()).collect())
+                    .insert(text),
                 _ => !list.iter().take(FEW).any(|old| old.same(value)),
             };
             if is_new {

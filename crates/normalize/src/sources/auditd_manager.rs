@@ -44,8 +44,10 @@ const MOVES: &[Mapping] = &[
 
 /// The moves out of one object.
 struct Moves {
-    /// The path of the object.
+    /// The path of the object: one key, or two.
     object: &'static str,
+    outer: &'static str,
+    inner: Option<&'static str>,
     /// The key inside of it, and the path, object and key that it goes to.
     keys: Vec<(&'static str, &'static Mapping, &'static str, &'static str)>,
 }
@@ -62,10 +64,18 @@ static MOVED: LazyLock<Vec<Moves>> = LazyLock::new(|| {
         let moves = (key, row, target, name);
         match moved.iter_mut().find(|moves| moves.object == object) {
             Some(known) => known.keys.push(moves),
-            None => moved.push(Moves {
-                object,
-                keys: vec![moves],
-            }),
+            None => {
+                let (outer, inner) = match object.split_once('.') {
+                    Some((outer, inner)) => (outer, Some(inner)),
+                    None => (object, None),
+                };
+                moved.push(Moves {
+                    object,
+                    outer,
+                    inner,
+                    keys: vec![moves],
+                });
+            }
         }
     }
     moved
@@ -105,29 +115,23 @@ fn is_number(key: &str) -> bool {
     )
 }
 
-/// Other fields that are numbers.
-const NUMBERS: &[(&str, &[&str])] = &[
-    ("auditd.data.socket", &["port"]),
-    ("destination", &["port"]),
-    ("source", &["port"]),
-    ("process", &["pid", "exit_code"]),
-    ("process.parent", &["pid"]),
-];
-
 fn detect(record: &Record<'_>) -> Confidence {
     let Some(object) = record.object else {
         return Confidence::No;
     };
-    let named = |path: &str| object.text_at(path).is_some_and(|name| name == "auditd");
-    let auditd = object.map_at("auditd").is_some_and(|auditd| {
+    let auditd = inside(object, "auditd").is_some_and(|auditd| {
         ["data", "summary", "sequence", "message_type", "result", "session"]
             .iter()
             .any(|key| auditd.get(key).is_some())
     });
+    if auditd {
+        return Confidence::Certain;
+    }
+    let named = |path: &str| object.text_at(path).is_some_and(|name| name == "auditd");
     // Auditbeat has other modules, whose documents are ECS as they come.
     let auditbeat = object.text_at("agent.type") == Some("auditbeat")
         || object.text_at("@metadata.beat") == Some("auditbeat");
-    if auditd || auditbeat || named("service.type") || named("event.module") {
+    if auditbeat || named("service.type") || named("event.module") {
         Confidence::Certain
     } else {
         Confidence::No
@@ -141,11 +145,9 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let filled = document.is_filled();
     underscore_keys(document);
     move_values(filled, document);
-    for (list, text) in [
-        ("auditd.messages", "event.original"),
-        ("auditd.warnings", "error.message"),
-    ] {
-        if let Some(lines) = document.at(list).and_then(Value::as_list)
+    let auditd = inside(document, "auditd");
+    for (list, text) in [("messages", "event.original"), ("warnings", "error.message")] {
+        if let Some(lines) = auditd.and_then(|auditd| auditd.get(list)?.as_list())
             && !lines.is_empty()
         {
             let lines: Vec<&str> = lines.iter().filter_map(|line| line.as_text()).collect();
@@ -154,15 +156,24 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
             }
         }
     }
-    if document.text_at("event.outcome") == Some("fail") {
-        document.put_text("event.outcome", "failure");
+    if let Some(event) = inside(document, "event")
+        && event.text_at_key("outcome") == Some("fail")
+    {
+        event.set("outcome", Value::Text("failure"));
     }
-    numbers(document);
-    arguments(document);
+    numbers(auditd, document);
+    if let Some(process) = inside(document, "process") {
+        arguments(process);
+    }
     if !filled {
         document.prune();
     }
     Ok(document)
+}
+
+/// The object under a key.
+fn inside<'a>(map: &Map<'a>, key: &str) -> Option<&'a Map<'a>> {
+    map.get(key)?.as_map()
 }
 
 /// Moves what is no ECS to its place. Objects that lose all they have go too, if nothing else was blank.
@@ -170,7 +181,12 @@ fn move_values<'a>(filled: bool, document: &'a Map<'a>) {
     let mut moved: SmallVec<[(&'static Mapping, &'static str, &'static str, Value<'a>); 16]> =
         SmallVec::new();
     for moves in MOVED.iter() {
-        let Some(object) = document.map_at(moves.object) else {
+        let object = inside(document, moves.outer);
+        let object = match moves.inner {
+            Some(inner) => object.and_then(|object| inside(object, inner)),
+            None => object,
+        };
+        let Some(object) = object else {
             continue;
         };
         object.take_out(|key, value| {
@@ -227,9 +243,10 @@ fn underscore_keys<'a>(map: &'a Map<'a>) {
 }
 
 /// Gives numbers that are text their type.
-fn numbers<'a>(document: &'a Map<'a>) {
+fn numbers<'a>(auditd: Option<&'a Map<'a>>, document: &'a Map<'a>) {
     let number = |value: Value<'a>| value.as_text().and_then(long).map(Value::Int);
-    if let Some(data) = document.map_at("auditd.data") {
+    let data = auditd.and_then(|auditd| inside(auditd, "data"));
+    if let Some(data) = data {
         data.retain(|key, value| {
             Some(if is_number(key) {
                 number(value).unwrap_or(value)
@@ -238,11 +255,19 @@ fn numbers<'a>(document: &'a Map<'a>) {
             })
         });
     }
-    for (object, keys) in NUMBERS {
-        let Some(object) = document.map_at(object) else {
+    let process = inside(document, "process");
+    let objects: [(_, &[&'static str]); 5] = [
+        (data.and_then(|data| inside(data, "socket")), &["port"]),
+        (inside(document, "destination"), &["port"]),
+        (inside(document, "source"), &["port"]),
+        (process, &["pid", "exit_code"]),
+        (process.and_then(|process| inside(process, "parent")), &["pid"]),
+    ];
+    for (object, keys) in objects {
+        let Some(object) = object else {
             continue;
         };
-        for key in *keys {
+        for key in keys {
             if let Some(number) = object.get(key).and_then(number) {
                 object.set(key, number);
             }
@@ -259,12 +284,12 @@ fn long(text: &str) -> Option<i64> {
 }
 
 /// What rules ask of arguments beside the list itself.
-fn arguments<'a>(document: &'a Map<'a>) {
-    let Some(arguments) = document.at("process.args").and_then(Value::as_list) else {
+fn arguments<'a>(process: &'a Map<'a>) {
+    let Some(arguments) = process.get("args").and_then(Value::as_list) else {
         return;
     };
-    document.put_new(
-        "process.args_count",
+    process.put_new(
+        "args_count",
         Value::Int(i64::try_from(arguments.len()).unwrap_or(i64::MAX)),
     );
     let words: Vec<&str> = arguments
@@ -273,6 +298,6 @@ fn arguments<'a>(document: &'a Map<'a>) {
         .collect();
     let line = words.join(" ");
     if !line.is_empty() {
-        document.put_new("process.command_line", Value::Text(document.text(&line)));
+        process.put_new("command_line", Value::Text(process.text(&line)));
     }
 }

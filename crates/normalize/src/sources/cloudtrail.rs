@@ -11,10 +11,10 @@ use ahash::AHashMap;
 
 use crate::convert;
 use crate::java_text;
-use crate::mapping::{Draft, Extras, How, Mapping, Plan, keep, to};
+use crate::mapping::{Draft, Extras, Found, How, Mapping, Plan, keep, to};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Drafted, Dropped, SourceInfo, Stateless, derived};
-use crate::tree::{Arena, Map, Value};
+use crate::tree::{Arena, KeyTable, Map, Value};
 
 pub(super) const INFO: SourceInfo = SourceInfo {
     name: "aws_cloudtrail",
@@ -29,6 +29,7 @@ pub(super) const INFO: SourceInfo = SourceInfo {
     start: || {
         Box::new(Drafted {
             draft,
+            plan: || &PLAN,
             always_reads: ALWAYS,
         })
     },
@@ -430,7 +431,7 @@ fn detect(record: &Record<'_>) -> Confidence {
         return Confidence::No;
     };
     let has = |key: &str| object.get(key).is_some();
-    if let Some(provider) = object.text_at("eventSource") {
+    if let Some(provider) = object.text_at_key("eventSource") {
         // Notifications of S3 and other services have these keys too; their `eventSource` is `aws:s3`.
         let ours =
             has("userIdentity") || has("awsRegion") || has("eventVersion") || has("recipientAccountId");
@@ -449,24 +450,28 @@ fn detect(record: &Record<'_>) -> Confidence {
     }
 }
 
-fn draft<'a>(record: &Record<'a>) -> Result<Draft<'a>, Dropped> {
+fn draft<'a>(record: &Record<'a>, found: Option<Found<'a>>) -> Result<Draft<'a>, Dropped> {
     let Some(event) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
-    event.prune_as_read();
-    let mut draft = PLAN.draft(event, record.arena);
+    let mut draft = match found {
+        Some(found) => found.draft(record.arena),
+        None => PLAN.draft(event, record.arena),
+    };
     if draft.looks().get(Look::DigestEnd as usize).is_some() {
         draft = DIGEST_PLAN.draft(event, record.arena);
         digest_hash(event, &mut draft);
     }
     let looks = draft.looks();
     let look = |look: Look| looks.get(look as usize);
+    let is_short = !record.text.is_empty() && java_text::is_short(record.text.len());
+    let mut part = |set| part(set, &mut draft, is_short);
     let parts = Parts {
-        request: part(Set::FlatRequest, &mut draft),
-        response: part(Set::FlatResponse, &mut draft),
-        additional: part(Set::FlatAdditional, &mut draft),
+        request: part(Set::FlatRequest),
+        response: part(Set::FlatResponse),
+        additional: part(Set::FlatAdditional),
     };
-    part(Set::FlatService, &mut draft);
+    part(Set::FlatService);
     if let Some(resources) = look(Look::Resources) {
         draft.set(Set::Resources as usize, unique_resources(resources, event));
     }
@@ -509,9 +514,9 @@ struct Parts<'a> {
 }
 
 /// The object of a part; one whose text is very long is taken away.
-fn part<'a>(set: Set, draft: &mut Draft<'a>) -> Option<&'a Map<'a>> {
+fn part<'a>(set: Set, draft: &mut Draft<'a>, is_short: bool) -> Option<&'a Map<'a>> {
     let value = draft.get(set as usize)?;
-    if java_text::is_very_long(value, draft.arena()) {
+    if !is_short && java_text::is_very_long(value, draft.arena()) {
         draft.set(set as usize, Value::Null);
         return None;
     }
@@ -563,12 +568,14 @@ fn unique_resources<'a>(resources: Value<'a>, at: &Map<'a>) -> Value<'a> {
 
 /// Users and groups that the call is about.
 fn identities<'a>(caller: Option<Value<'a>>, parts: &Parts<'a>, draft: &mut Draft<'a>, at: &Map<'a>) {
-    let text = |map: Option<&'a Map<'a>>, path: &str| -> Option<Value<'a>> {
-        let value = convert::text(map?.at(path)?, at)?;
+    let text = |value: Option<Value<'a>>| -> Option<Value<'a>> {
+        let value = convert::text(value?, at)?;
         (!value.is_empty()).then_some(Value::Text(value))
     };
-    let user = text(parts.request, "userName");
-    let new_user = text(parts.request, "newUserName");
+    let of = |map: Option<&'a Map<'a>>, key: &str| text(map?.get(key));
+    let inside = |key: &str| parts.response?.get(key)?.as_map();
+    let user = of(parts.request, "userName");
+    let new_user = of(parts.request, "newUserName");
     let caller = caller.and_then(|value| convert::text(value, at)).map(Value::Text);
     draft.extend_new(
         Set::RelatedUser as usize,
@@ -577,9 +584,9 @@ fn identities<'a>(caller: Option<Value<'a>>, parts: &Parts<'a>, draft: &mut Draf
     let fields = [
         (Set::TargetName, user),
         (Set::ChangedName, new_user),
-        (Set::GroupName, text(parts.request, "groupName")),
-        (Set::GroupId, text(parts.response, "group.groupId")),
-        (Set::TargetId, text(parts.response, "user.userId")),
+        (Set::GroupName, of(parts.request, "groupName")),
+        (Set::GroupId, of(inside("group"), "groupId")),
+        (Set::TargetId, of(inside("user"), "userId")),
     ];
     for (field, value) in fields {
         if let Some(value) = value {
@@ -704,58 +711,109 @@ fn type_of_unlisted(action: &str) -> Option<&'static str> {
     }
 }
 
+/// A category with types, and the calls that have them.
+type Class = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// The calls that the integration knows.
+const CLASSES: &[Class] = &[
+    ("authentication", &["info"], &["AssumeRole", "ConsoleLogin"]),
+    ("file", &["creation"], &["CreateBucket"]),
+    ("file", &["deletion"], &["DeleteBucket"]),
+    ("iam", &["group", "creation"], &["CreateGroup"]),
+    ("iam", &["group", "deletion"], &["DeleteGroup"]),
+    (
+        "iam",
+        &["group", "change"],
+        &[
+            "AddUserToGroup",
+            "AttachGroupPolicy",
+            "DeleteGroupPolicy",
+            "DetachGroupPolicy",
+            "PutGroupPolicy",
+            "RemoveUserFromGroup",
+            "UpdateGroup",
+        ],
+    ),
+    (
+        "iam",
+        &["group", "info"],
+        &[
+            "GetGroup",
+            "GetGroupPolicy",
+            "ListAttachedGroupPolicies",
+            "ListGroupPolicies",
+            "ListGroups",
+        ],
+    ),
+    ("iam", &["user", "creation"], &["CreateUser"]),
+    ("iam", &["user", "deletion"], &["DeleteUser"]),
+    (
+        "iam",
+        &["user", "change"],
+        &[
+            "AttachUserPolicy",
+            "ChangePassword",
+            "CreateAccessKey",
+            "CreateVirtualMFADevice",
+            "DeactivateMFADevice",
+            "DeleteAccessKey",
+            "DeleteSSHPublicKey",
+            "DeleteUserPermissionsBoundary",
+            "DeleteUserPolicy",
+            "DeleteVirtualMFADevice",
+            "DetachUserPolicy",
+            "EnableMFADevice",
+            "PutUserPermissionsBoundary",
+            "PutUserPolicy",
+            "TagUser",
+            "UntagUser",
+            "UpdateAccessKey",
+            "UpdateLoginProfile",
+            "UpdateSSHPublicKey",
+            "UpdateUser",
+        ],
+    ),
+    (
+        "iam",
+        &["user", "info"],
+        &[
+            "GetUser",
+            "GetUserPolicy",
+            "ListAttachedUserPolicies",
+            "ListGroupsForUser",
+            "ListUserPolicies",
+            "ListUsers",
+            "ListUserTags",
+        ],
+    ),
+    ("iam", &["admin", "creation"], &["CreateKeyPair"]),
+    (
+        "iam",
+        &["admin", "change"],
+        &[
+            "SetDefaultPolicyVersion",
+            "SetSecurityTokenServicePreferences",
+            "UpdateAccountPasswordPolicy",
+            "UpdateRole",
+        ],
+    ),
+];
+
+/// The names of these calls, and the class of each by its number.
+static CALLS: LazyLock<(KeyTable, Vec<&'static Class>)> = LazyLock::new(|| {
+    let (mut names, mut classes) = (KeyTable::default(), Vec::new());
+    for class in CLASSES {
+        for name in class.2 {
+            names.number(name);
+            classes.push(class);
+        }
+    }
+    (names, classes)
+});
+
 /// Category and type of the calls that the integration knows.
 fn class_of(action: &str) -> Option<(&'static str, &'static [&'static str])> {
-    Some(match action {
-        "AssumeRole" | "ConsoleLogin" => ("authentication", &["info"]),
-        "CreateBucket" => ("file", &["creation"]),
-        "DeleteBucket" => ("file", &["deletion"]),
-        "CreateGroup" => ("iam", &["group", "creation"]),
-        "DeleteGroup" => ("iam", &["group", "deletion"]),
-        "AddUserToGroup"
-        | "AttachGroupPolicy"
-        | "DeleteGroupPolicy"
-        | "DetachGroupPolicy"
-        | "PutGroupPolicy"
-        | "RemoveUserFromGroup"
-        | "UpdateGroup" => ("iam", &["group", "change"]),
-        "GetGroup" | "GetGroupPolicy" | "ListAttachedGroupPolicies" | "ListGroupPolicies" | "ListGroups" => {
-            ("iam", &["group", "info"])
-        }
-        "CreateUser" => ("iam", &["user", "creation"]),
-        "DeleteUser" => ("iam", &["user", "deletion"]),
-        "AttachUserPolicy"
-        | "ChangePassword"
-        | "CreateAccessKey"
-        | "CreateVirtualMFADevice"
-        | "DeactivateMFADevice"
-        | "DeleteAccessKey"
-        | "DeleteSSHPublicKey"
-        | "DeleteUserPermissionsBoundary"
-        | "DeleteUserPolicy"
-        | "DeleteVirtualMFADevice"
-        | "DetachUserPolicy"
-        | "EnableMFADevice"
-        | "PutUserPermissionsBoundary"
-        | "PutUserPolicy"
-        | "TagUser"
-        | "UntagUser"
-        | "UpdateAccessKey"
-        | "UpdateLoginProfile"
-        | "UpdateSSHPublicKey"
-        | "UpdateUser" => ("iam", &["user", "change"]),
-        "GetUser"
-        | "GetUserPolicy"
-        | "ListAttachedUserPolicies"
-        | "ListGroupsForUser"
-        | "ListUserPolicies"
-        | "ListUsers"
-        | "ListUserTags" => ("iam", &["user", "info"]),
-        "CreateKeyPair" => ("iam", &["admin", "creation"]),
-        "SetDefaultPolicyVersion"
-        | "SetSecurityTokenServicePreferences"
-        | "UpdateAccountPasswordPolicy"
-        | "UpdateRole" => ("iam", &["admin", "change"]),
-        _ => return None,
-    })
+    let (names, classes) = &*CALLS;
+    let (category, types, _) = classes.get(names.get(action)?)?;
+    Some((category, types))
 }

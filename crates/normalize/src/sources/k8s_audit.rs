@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use super::azure::{self, platform};
 use crate::convert;
 use crate::json;
-use crate::mapping::{Draft, Extras, How, Mapping, Plan, keep, to};
+use crate::mapping::{Draft, Extras, Found, How, Mapping, Plan, keep, to};
 use crate::record::Record;
 use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
 use crate::tree::{Map, Value};
@@ -74,9 +74,17 @@ impl Source for Audit {
         Ok(())
     }
 
-    fn draft<'a>(&mut self, record: &Record<'a>) -> Option<Result<Draft<'a>, Dropped>> {
+    fn draft<'a>(
+        &mut self,
+        record: &Record<'a>,
+        found: Option<Found<'a>>,
+    ) -> Option<Result<Draft<'a>, Dropped>> {
         let is_new = record.agent.is_none() && read_already(record).is_none();
-        is_new.then(|| draft(record))
+        is_new.then(|| draft(record, found))
+    }
+
+    fn plan(&self) -> Option<&'static Plan> {
+        Some(&PLAN)
     }
 
     fn always_reads(&self) -> Option<&'static [&'static str]> {
@@ -133,9 +141,21 @@ enum Look {
     Response,
     Uri,
     Extra,
+    EntryPayload,
+    EntryId,
+    EntryReceived,
+    EntryLabels,
 }
 
-const LOOKS: [(Look, &str); 10] = [
+/// What log entries of Google Cloud have.
+const ENTRY_KEYS: [Look; 4] = [
+    Look::EntryPayload,
+    Look::EntryId,
+    Look::EntryReceived,
+    Look::EntryLabels,
+];
+
+const LOOKS: [(Look, &str); 14] = [
     (Look::Verb, "verb"),
     (Look::Code, "responseStatus.code"),
     (Look::Annotations, "annotations"),
@@ -146,6 +166,10 @@ const LOOKS: [(Look, &str); 10] = [
     (Look::Response, "responseObject"),
     (Look::Uri, "requestURI"),
     (Look::Extra, "user.extra"),
+    (Look::EntryPayload, "protoPayload"),
+    (Look::EntryId, "insertId"),
+    (Look::EntryReceived, "receiveTimestamp"),
+    (Look::EntryLabels, "labels"),
 ];
 
 /// What code sets, in the order of [`SETS`].
@@ -281,10 +305,10 @@ pub(super) fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped>
         Some(object) if read_already(record).is_some() => object,
         _ => record.document(),
     };
-    Ok(draft(record)?.onto(document))
+    Ok(draft(record, None)?.onto(document))
 }
 
-fn draft<'a>(record: &Record<'a>) -> Result<Draft<'a>, Dropped> {
+fn draft<'a>(record: &Record<'a>, found: Option<Found<'a>>) -> Result<Draft<'a>, Dropped> {
     let Some(object) = record.object else {
         return Err(Dropped::Malformed("it is no JSON object"));
     };
@@ -294,8 +318,21 @@ fn draft<'a>(record: &Record<'a>) -> Result<Draft<'a>, Dropped> {
     };
     let audit = around.or_else(|| read_already(record)).unwrap_or(object);
     audit.prune_as_read();
-    let from_gke = unwrap_gke(audit);
-    let mut draft = PLAN.draft(audit, record.arena);
+    let has_entry_keys = |draft: &Draft<'a>| {
+        let looks = draft.looks();
+        ENTRY_KEYS.iter().any(|key| looks.get(*key as usize).is_some())
+    };
+    // What was found already is that of the record itself.
+    let found = found.filter(|_| around.is_none());
+    let mut draft = found.map_or_else(
+        || PLAN.draft(audit, record.arena),
+        |found| found.draft(record.arena),
+    );
+    let mut from_gke = false;
+    if has_entry_keys(&draft) {
+        from_gke = unwrap_gke(audit);
+        draft = PLAN.draft(audit, record.arena);
+    }
     let looks = draft.looks();
     for part in [Look::Request, Look::Response] {
         if let Some(part) = looks.get(part as usize).and_then(Value::as_map) {
@@ -362,12 +399,6 @@ fn unwrap_aks<'a>(record: &Record<'a>, object: &'a Map<'a>, log: Value<'a>) -> R
 
 /// GKE: a log entry of Google Cloud, whose parts get the names that they have in an audit event. Whether it is one.
 fn unwrap_gke<'a>(audit: &'a Map<'a>) -> bool {
-    if !audit
-        .iter()
-        .any(|(key, _)| matches!(key, "protoPayload" | "insertId" | "receiveTimestamp" | "labels"))
-    {
-        return false;
-    }
     let entry = audit.map_at("protoPayload").is_some();
     for (from, to) in [
         ("insertId", "auditID"),
@@ -439,7 +470,12 @@ fn classify(draft: &mut Draft<'_>) {
             Some("forbid") => outcome = Some("failure"),
             _ => {}
         }
-        annotations.rename_keys(|key| annotations.underscored(key, b'.'));
+        annotations.rename_keys(|key| match key {
+            // These two stand in nearly every event.
+            "authorization.k8s.io/decision" => Some("authorization_k8s_io/decision"),
+            "authorization.k8s.io/reason" => Some("authorization_k8s_io/reason"),
+            other => annotations.underscored(other, b'.'),
+        });
     }
     if let Some(outcome) = outcome {
         draft.set(Set::Outcome as usize, Value::Text(outcome));

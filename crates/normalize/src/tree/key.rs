@@ -34,7 +34,17 @@ fn ends(text: &[u8]) -> (u64, u64) {
 /// Whether two keys are equal. Most keys have at most sixteen bytes, and are compared without a call.
 #[inline(always)]
 pub(crate) fn same_key(a: &str, b: &str) -> bool {
-    a.len() == b.len() && ends(a.as_bytes()) == ends(b.as_bytes()) && (a.len() <= 16 || a == b)
+    a.len() == b.len() && ends(a.as_bytes()) == ends(b.as_bytes()) && (a.len() <= 16 || same_long(a, b))
+}
+
+/// Whether two keys of the same length, of more than sixteen bytes, are equal. Few have more than thirty-two.
+#[inline(always)]
+fn same_long(a: &str, b: &str) -> bool {
+    fn ends(text: &[u8]) -> Option<(u128, u128)> {
+        let (head, tail) = (text.first_chunk()?, text.last_chunk()?);
+        Some((u128::from_ne_bytes(*head), u128::from_ne_bytes(*tail)))
+    }
+    ends(a.as_bytes()) == ends(b.as_bytes()) && (a.len() <= 32 || a == b)
 }
 
 /// Whether a key holds a byte, which is not zero.
@@ -92,7 +102,7 @@ impl KeyTable {
         let is_same = place.len as usize == key.len()
             && place.head == head
             && place.tail == tail
-            && (key.len() <= 16 || self.keys.get(number).is_some_and(|known| **known == *key));
+            && (key.len() <= 16 || self.keys.get(number).is_some_and(|known| same_long(known, key)));
         is_same.then_some(number)
     }
 

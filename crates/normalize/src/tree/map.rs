@@ -513,7 +513,21 @@ impl<'a> Map<'a> {
             match entry.get() {
                 (_, Value::Null) => continue,
                 (_, Value::Text("")) => continue,
-                (key, value @ (Value::Map(_) | Value::List(_))) => {
+                (key, Value::Map(map)) => {
+                    if as_read {
+                        map.prune_as_read();
+                    } else {
+                        map.prune();
+                    }
+                    if map.is_empty() {
+                        continue;
+                    }
+                    match kept.next() {
+                        Some(place) if !is_here(place) => place.set((key, Value::Map(map))),
+                        _ => {}
+                    }
+                }
+                (key, value @ Value::List(_)) => {
                     let Some(pruned) = prune(self.bump, value, as_read) else {
                         continue;
                     };
@@ -536,6 +550,7 @@ impl<'a> Map<'a> {
     pub(crate) fn prune_as_read(&self) {
         if !self.filled.get() {
             self.prune_entries(true);
+            self.filled.set(true);
         }
     }
 
@@ -587,7 +602,8 @@ impl<'a> Map<'a> {
     }
 }
 
-fn prune<'a>(bump: &'a Bump, value: Value<'a>, as_read: bool) -> Option<Value<'a>> {
+/// A value without what is blank inside; nothing where nothing is left.
+pub(super) fn prune<'a>(bump: &'a Bump, value: Value<'a>, as_read: bool) -> Option<Value<'a>> {
     let prune_map = |map: &Map<'a>| if as_read { map.prune_as_read() } else { map.prune() };
     match value {
         Value::Map(map) => {
