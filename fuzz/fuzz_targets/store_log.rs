@@ -93,7 +93,10 @@ fn segment(mut bytes: &[u8]) -> Vec<u8> {
         };
         let length = if flags & RIGHT_BODY == 0 { u32::from(second) * 7 } else { content.len() as u32 };
         let blocks = if flags & RIGHT_BLOCKS == 0 { u32::from(first) } else { 1 };
-        let span = if flags & RIGHT_SPAN == 0 { u64::from(second) << (first % 64) } else { content.len() as u64 };
+        let span = match flags & RIGHT_SPAN {
+            0 => u64::from(second) << (first % 64),
+            _ => last_number(&directory).max(1),
+        };
         let mut header = b"NPF1".to_vec();
         for number in [directory.len() as u32, body.len() as u32, length, blocks] {
             header.extend_from_slice(&number.to_le_bytes());
@@ -109,4 +112,9 @@ fn segment(mut bytes: &[u8]) -> Vec<u8> {
         offset = offset.saturating_add(span);
     }
     file
+}
+
+/// The number at the end of a directory: how many bytes of records its last block has.
+fn last_number(directory: &[u8]) -> u64 {
+    directory.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes).into())
 }
