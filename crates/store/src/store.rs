@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::log::{EventLog, Limits, LogRecovery, Offset};
+use crate::snapshots::sync_folder;
 use crate::{Database, Removed, Snapshots, StoreError};
 use neph_event::Instant;
 
@@ -43,8 +44,7 @@ impl Store {
     /// [`StoreError::Io`] and [`StoreError::Database`].
     pub fn open(folder: &Path, options: &StoreOptions) -> Result<(Self, Recovery), StoreError> {
         for sub in ["events", "state"] {
-            let path = folder.join(sub);
-            fs::create_dir_all(&path).map_err(|error| StoreError::io("create", &path, error))?;
+            create_folder(&folder.join(sub))?;
         }
         let lock_path = folder.join("lock");
         let lock = File::options()
@@ -108,5 +108,25 @@ impl Store {
         self.log.save_indexes()?;
         self.db.condense_ledger(now)?;
         Ok(removed)
+    }
+}
+
+/// Makes a folder and those above it, durable, for the eyes of its owner alone. One that is there stays as it is.
+fn create_folder(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_folder(parent)?;
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io("create", path, error))
+        }
+        _ => sync_folder(parent.unwrap_or(Path::new("."))),
     }
 }

@@ -307,3 +307,20 @@ fn tokens_are_good_until_they_are_not() {
         );
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("not/there/yet");
+    drop(open(&deep));
+    for path in [deep.clone(), deep.join("events"), deep.join("state")] {
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o077,
+            0,
+            "{}",
+            path.display()
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -483,9 +483,16 @@ impl Active {
 }
 
 /// Bytes of the file system that a process without privileges may still use; `None` where the system does not tell.
-pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+#[cfg(unix)]
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Not known.
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
 }
 
 fn fail(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
