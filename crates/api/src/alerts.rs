@@ -99,6 +99,8 @@ struct Paging {
     ascending: Option<bool>,
     /// `next` of the page before.
     cursor: Option<String>,
+    /// Says how many there are in all, too.
+    total: Option<bool>,
 }
 
 /// A page of alerts.
@@ -108,6 +110,8 @@ struct Page {
     alerts: Vec<Alert>,
     /// `cursor` of the next page; null on the last one.
     next: Option<String>,
+    /// How many alerts there are in all, where that was asked for.
+    total: Option<u64>,
 }
 
 /// A number between two, or one that counts without it.
@@ -152,6 +156,10 @@ fn search(call: &Call<'_>) -> Result<Answer, Problem> {
     let cursor = cursor(paging.cursor.as_ref())?;
     let sort = sort(paging.sort.as_deref())?;
     let ascending = paging.ascending.unwrap_or(false);
+    let total = match paging.total {
+        Some(true) => Some(call.app.store.db.count_alerts(&query)?),
+        _ => None,
+    };
     let page = call
         .app
         .store
@@ -160,6 +168,7 @@ fn search(call: &Call<'_>) -> Result<Answer, Problem> {
     Answer::json(&Page {
         alerts: page.alerts.iter().map(Alert::from).collect(),
         next: page.next.map(|next| next.to_string()),
+        total,
     })
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use neph_enrich::Enrichment;
 use neph_event::Instant;
+use neph_rules::catalogue::{Entry, entries};
+use neph_rules::matrix::Matrix;
+use neph_rules::rule_tests::cases_beside;
 use neph_rules::{LoadOptions, RuleSet};
 use neph_runtime::service::{Service, ServiceOptions};
 use neph_store::{SilenceLimits, Store};
@@ -48,6 +51,62 @@ pub struct RuleFiles {
     pub options: LoadOptions,
 }
 
+/// The rules that are shown, with what takes long to find out of them.
+pub(crate) struct Shown {
+    pub(crate) set: Arc<RuleSet>,
+    pub(crate) files: RuleFiles,
+    entries: OnceLock<Vec<Listed>>,
+    /// Matrices of coverage by their platforms; those that were asked for last.
+    matrices: Mutex<Vec<(Vec<String>, Arc<Matrix>)>>,
+}
+
+/// A rule in the list.
+pub(crate) struct Listed {
+    pub(crate) entry: Entry,
+    /// Cases of its tests that want an alert, and that want none.
+    pub(crate) tests: Option<(usize, usize)>,
+}
+
+/// Matrices that are kept.
+const MATRICES: usize = 4;
+
+impl Shown {
+    fn new(set: Arc<RuleSet>, files: RuleFiles) -> Self {
+        Self {
+            set,
+            files,
+            entries: OnceLock::new(),
+            matrices: Mutex::default(),
+        }
+    }
+
+    /// All rules that were found, in the order of [`RuleSet::all`].
+    pub(crate) fn entries(&self) -> &[Listed] {
+        self.entries.get_or_init(|| {
+            let rules = entries(&self.set).into_iter().zip(self.set.all());
+            let listed = rules.map(|(entry, (_, rule))| Listed {
+                entry,
+                tests: rule.and_then(cases_beside),
+            });
+            listed.collect()
+        })
+    }
+
+    /// The coverage of these platforms.
+    pub(crate) fn matrix(&self, platforms: Vec<String>) -> Arc<Matrix> {
+        let mut kept = unpoisoned(&self.matrices);
+        if let Some((_, matrix)) = kept.iter().find(|(own, _)| *own == platforms) {
+            return Arc::clone(matrix);
+        }
+        let matrix = Arc::new(Matrix::new(&self.set, &platforms));
+        if kept.len() >= MATRICES {
+            kept.remove(0);
+        }
+        kept.push((platforms, Arc::clone(&matrix)));
+        matrix
+    }
+}
+
 /// What an application is made of.
 pub struct AppParts {
     /// The store.
@@ -86,7 +145,7 @@ pub struct App {
     pub(crate) silences: SilenceLimits,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
     service: Mutex<Option<Arc<Service>>>,
-    rules: Mutex<(Arc<RuleSet>, RuleFiles)>,
+    rules: Mutex<Arc<Shown>>,
     writing: Mutex<()>,
 }
 
@@ -109,14 +168,14 @@ impl App {
             silences: parts.silences,
             intake: OnceLock::new(),
             service: Mutex::new(Some(Arc::new(parts.service))),
-            rules: Mutex::new((parts.rules, parts.files)),
+            rules: Mutex::new(Arc::new(Shown::new(parts.rules, parts.files))),
             writing: Mutex::default(),
         })
     }
 
     /// Lets other rules take the place of those that are shown.
     pub fn change_rules(&self, rules: Arc<RuleSet>, files: RuleFiles) {
-        *unpoisoned(&self.rules) = (rules, files);
+        *unpoisoned(&self.rules) = Arc::new(Shown::new(rules, files));
     }
 
     /// What runs the rules, while it does.
@@ -134,12 +193,8 @@ impl App {
         &self.overlay_folder
     }
 
-    pub(crate) fn rules(&self) -> Arc<RuleSet> {
-        Arc::clone(&unpoisoned(&self.rules).0)
-    }
-
-    pub(crate) fn files(&self) -> RuleFiles {
-        unpoisoned(&self.rules).1.clone()
+    pub(crate) fn rules(&self) -> Arc<Shown> {
+        Arc::clone(&unpoisoned(&self.rules))
     }
 
     pub(crate) fn enrichment(&self) -> Option<Arc<Enrichment>> {

@@ -235,7 +235,8 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             out.one(name, kind, help, float(value));
         }
     }
-    let set = app.rules();
+    let shown = app.rules();
+    let set = &shown.set;
     out.head("neph_rules", "gauge", "Rules by state.");
     for (state, name) in [
         (RuleState::Active, "active"),

@@ -157,7 +157,8 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
     let name = path.file_name().map(PathBuf::from).unwrap_or_default();
     let trial = folder.0.join(&name);
     std::fs::write(&trial, &new.text).map_err(failed)?;
-    let files = app.files();
+    let shown = app.rules();
+    let files = &shown.files;
     let mut options = files.options.clone();
     // The folder's other overlays count as they do now.
     let others = std::fs::read_dir(&app.overlay_folder)

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use neph_diag::{SourceFile, render};
-use neph_rules::catalogue::{Entry, entries, related};
-use neph_rules::matrix::{Matrix, PLATFORMS};
-use neph_rules::rule_tests::cases_beside;
-use neph_rules::{Rule, describe};
+use neph_rules::catalogue::{Entry, related};
+use neph_rules::describe;
+use neph_rules::matrix::PLATFORMS;
 use neph_store::{AlertQuery, Facet, Role, StoreError, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::{App, Listed};
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
 use crate::when::now;
@@ -181,11 +180,9 @@ fn counted(app: &App) -> Result<Counted, StoreError> {
     })
 }
 
-fn row(entry: &Entry, rule: Option<&Rule>, counted: &Counted) -> RuleRow {
+fn row(Listed { entry, tests }: &Listed, counted: &Counted) -> RuleRow {
     let id = entry.rule_id.clone().unwrap_or_default();
-    let tests = rule
-        .and_then(cases_beside)
-        .map(|(attacks, benign)| TestCounts { attacks, benign });
+    let tests = tests.map(|(attacks, benign)| TestCounts { attacks, benign });
     RuleRow {
         name: entry.name.clone(),
         state: crate::wire::word(&entry.state),
@@ -209,31 +206,30 @@ fn row(entry: &Entry, rule: Option<&Rule>, counted: &Counted) -> RuleRow {
 }
 
 fn list(call: &Call<'_>) -> Result<Answer, Problem> {
-    let set = call.app.rules();
+    let shown = call.app.rules();
     let counted = counted(call.app)?;
-    let all = set.all();
-    let rules = entries(&set);
-    let rules = rules
-        .iter()
-        .zip(all)
-        .map(|(entry, (_, rule))| row(entry, rule, &counted));
     Answer::json(&RuleList {
-        rules: rules.collect(),
+        rules: shown
+            .entries()
+            .iter()
+            .map(|listed| row(listed, &counted))
+            .collect(),
     })
 }
 
 fn get(call: &Call<'_>) -> Result<Answer, Problem> {
     let id = call.part("id");
-    let set = call.app.rules();
-    let all = entries(&set);
-    let found = all
+    let shown = call.app.rules();
+    let set = &shown.set;
+    let found = shown
+        .entries()
         .iter()
         .zip(set.all())
-        .find(|(entry, _)| entry.rule_id.as_deref() == Some(id));
-    let Some((entry, (report, rule))) = found else {
+        .find(|(listed, _)| listed.entry.rule_id.as_deref() == Some(id));
+    let Some((listed, (report, rule))) = found else {
         return Err(Problem::missing("rule", id));
     };
-    let mut value = json!(row(entry, rule, &counted(call.app)?));
+    let mut value = json!(row(listed, &counted(call.app)?));
     let Value::Object(object) = &mut value else {
         return Answer::json(&value);
     };
@@ -271,7 +267,12 @@ fn get(call: &Call<'_>) -> Result<Answer, Problem> {
         object.insert("diagnostics".into(), json!(records));
         object.insert("source".into(), json!(file.text));
     }
-    let others = related(entry, &all, RELATED);
+    let all: Vec<Entry> = shown
+        .entries()
+        .iter()
+        .map(|listed| listed.entry.clone())
+        .collect();
+    let others = related(&listed.entry, &all, RELATED);
     let others: Vec<Value> = others
         .iter()
         .map(|other| json!({ "id": other.rule_id, "name": other.name, "techniques": other.techniques }))
@@ -286,7 +287,8 @@ fn get(call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 fn overlays(call: &Call<'_>) -> Result<Answer, Problem> {
-    let set = call.app.rules();
+    let shown = call.app.rules();
+    let set = &shown.set;
     let problems = set.report.beside.iter().flat_map(|file| {
         let source = SourceFile {
             name: &file.name,
@@ -319,7 +321,7 @@ fn coverage(call: &Call<'_>) -> Result<Answer, Problem> {
     if platform.len() > 20 {
         return Err(Problem::invalid("at most 20 platforms"));
     }
-    let set = call.app.rules();
+    let matrix = call.app.rules().matrix(platform);
     let fired = call.app.store.db.count_by(
         &AlertQuery {
             from: Some(now().saturating_sub_nanos(RECENT)),
@@ -329,7 +331,7 @@ fn coverage(call: &Call<'_>) -> Result<Answer, Problem> {
         MOST,
     )?;
     let fired: BTreeMap<String, u64> = fired.into_iter().collect();
-    Answer::json(&json!({ "matrix": Matrix::new(&set, &platform), "fired": fired }))
+    Answer::json(&json!({ "matrix": *matrix, "fired": fired }))
 }
 
 /// The typed lists.
@@ -351,8 +353,8 @@ struct ListRow {
 }
 
 fn lists(call: &Call<'_>) -> Result<Answer, Problem> {
-    let set = call.app.rules();
-    let rows = set.lists.iter().map(|list| ListRow {
+    let shown = call.app.rules();
+    let rows = shown.set.lists.iter().map(|list| ListRow {
         name: list.name.clone(),
         file: list.path.display().to_string(),
         entries: list.entries.len(),

@@ -98,8 +98,15 @@ fn start(call: &Call<'_>) -> Result<Answer, Problem> {
     let from = instant(Some(&wanted.from), now)?
         .filter(|from| *from < to)
         .ok_or_else(|| Problem::invalid("`from` must be before `to`"))?;
-    let set = call.app.rules();
-    if wanted.rule != "*" && !set.rules.iter().any(|rule| rule.id == wanted.rule) {
+    if wanted.rule != "*"
+        && !call
+            .app
+            .rules()
+            .set
+            .rules
+            .iter()
+            .any(|rule| rule.id == wanted.rule)
+    {
         return Err(Problem::missing("rule that runs", &wanted.rule));
     }
     let service = call
@@ -147,11 +154,17 @@ fn preview_rule(call: &Call<'_>) -> Result<Answer, Problem> {
         return Err(Problem::invalid("`from` must be before `to`"));
     }
     let id = call.part("id");
-    let set = call.app.rules();
-    if !set.report.rules.iter().any(|rule| rule.id.as_deref() == Some(id)) {
+    let shown = call.app.rules();
+    if !shown
+        .set
+        .report
+        .rules
+        .iter()
+        .any(|rule| rule.id.as_deref() == Some(id))
+    {
         return Err(Problem::missing("rule", id));
     }
-    let files = call.app.files();
+    let files = &shown.files;
     let told = preview(
         &call.app.store,
         &files.paths,

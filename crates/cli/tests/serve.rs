@@ -245,6 +245,7 @@ fn alerts_are_searched_worked_on_undone_and_told_live() {
         }
     }
     assert_eq!(ids.len(), all);
+    assert_eq!(service.get("/api/v1/alerts?limit=1&total=true")["total"], all);
 
     let one = service.get("/api/v1/alerts?entity=host.name:web-3&limit=1");
     let id = one["alerts"][0]["id"]
