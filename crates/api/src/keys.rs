@@ -55,7 +55,7 @@ pub struct Keys {
     database: Database,
     fixed: Mutex<Arc<Vec<FixedToken>>>,
     /// What the store said of tokens, by their hash: a sender of many batches costs no query each.
-    remembered: Mutex<HashMap<[u8; 32], (Option<Who>, Clock)>>,
+    remembered: Mutex<HashMap<[u8; 32], (Who, Clock)>>,
 }
 
 impl Keys {
@@ -98,7 +98,7 @@ impl Keys {
         if let Some((who, at)) = remembered.get(&hash)
             && at.elapsed() < REMEMBERED
         {
-            return who.clone();
+            return Some(who.clone());
         }
         drop(remembered);
         let record = self.database.verify_token(&Token::parse(token)?, now()).ok()?;
@@ -111,7 +111,7 @@ impl Keys {
             remembered.clear();
         }
         // Wrong ones are not remembered: whoever guesses would fill the room of the right ones.
-        if who.is_some() {
+        if let Some(who) = &who {
             remembered.insert(hash, (who.clone(), Clock::now()));
         }
         who

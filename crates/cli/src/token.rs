@@ -129,7 +129,11 @@ pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
             let made = create(args)?;
             match args.format {
                 Format::Json => writeln!(out, "{made}")?,
-                Format::Table => writeln!(out, "{}", made["token"].as_str().unwrap_or_default())?,
+                Format::Table => writeln!(
+                    out,
+                    "{}",
+                    made.get("token").and_then(Value::as_str).unwrap_or_default()
+                )?,
             }
         }
         Command::List(args) => {

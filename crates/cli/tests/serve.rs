@@ -570,7 +570,13 @@ fn a_configuration_with_mistakes_is_refused_and_a_changed_one_is_taken_over() {
 
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "a-token-of-somebody\n").expect("a file");
-    std::fs::write(&path, "log.level = \"debug\"\n").expect("a file");
+    let followed = folder.path().join("followed.ndjson");
+    std::fs::write(
+        &path,
+        "[[files]]\npaths = [\"followed.ndjson\"]\n[[syslog]]\nlisten = \"127.0.0.1:0\"\n",
+    )
+    .expect("a file");
+    std::fs::write(&followed, format!("{}\n", theft(1, 60).1)).expect("a file");
     let service = Running::start(&data, &["--config", path.to_str().expect("text")]);
     assert_eq!(
         service
@@ -578,6 +584,9 @@ fn a_configuration_with_mistakes_is_refused_and_a_changed_one_is_taken_over() {
             .0,
         401
     );
+    wait_for("the alert of the followed file", || {
+        (!service.alerts().is_empty()).then_some(())
+    });
     let token = "[[tokens]]\nname = \"somebody\"\nrole = \"viewer\"\nsecret = { file = \"secret\" }\n";
     std::fs::write(&path, token).expect("a file");
     service.signal("HUP");

@@ -220,6 +220,8 @@ pub struct Syslog {
 pub struct Files {
     /// Files, folders and patterns.
     pub paths: Vec<PathBuf>,
+    /// Whether what files hold at the first start is left out.
+    pub from_end: bool,
     /// The source that all of them are of, if it is forced.
     pub source: Option<String>,
 }
@@ -377,6 +379,7 @@ fn syslog(values: &Values) -> Option<Syslog> {
 fn files(values: &Values) -> Files {
     Files {
         paths: values.get("paths"),
+        from_end: values.get::<String>("start") == "end",
         source: values.find("source"),
     }
 }

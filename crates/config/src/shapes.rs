@@ -257,6 +257,12 @@ static FILES: Shape = shape(
             .required()
             .such_as("[\"/var/log/audit/audit.log\"]"),
         Key::new(
+            "start",
+            Choice(&["begin", "end"]),
+            "Where reading begins in files that are there at the first start.",
+        )
+        .or("\"begin\""),
+        Key::new(
             "source",
             Text,
             "The source that all of them are of, as `neph sources` names it; recognised by their content without it.",

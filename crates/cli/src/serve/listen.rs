@@ -64,7 +64,13 @@ impl Listening {
         }
         for (number, files) in settings.files.iter().enumerate() {
             let cursor = data.join(format!("followed-{number}"));
-            let mut options = FollowOptions::new(files.paths.clone(), cursor);
+            let paths = files.paths.clone();
+            let (begin, end) = match files.from_end {
+                true => (Vec::new(), paths),
+                false => (paths, Vec::new()),
+            };
+            let mut options = FollowOptions::new(begin, cursor);
+            options.from_end = end;
             options.source.clone_from(&files.source);
             log.info("files are followed", &[("paths", &named(&files.paths))]);
             let (store_log, intake, stop) = (store.log.clone(), intake.clone(), stop.clone());

@@ -1,7 +1,7 @@
 //! A service as a child process, and a client of it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,17 +12,16 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A service that runs.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
-    pub data: PathBuf,
-    pub base: String,
-    pub token: String,
+    pub(crate) base: String,
+    pub(crate) token: String,
     said: Arc<Mutex<String>>,
     agent: ureq::Agent,
 }
 
 /// Asks until there is an answer.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -35,7 +34,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 impl Running {
     /// Starts a service on a data folder, on a free port.
-    pub fn start(data: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
         let address = data.join("address");
         let _ = std::fs::remove_file(&address);
         let mut child = Command::new(env!("CARGO_BIN_EXE_neph"))
@@ -68,7 +67,6 @@ impl Running {
         let token = std::fs::read_to_string(data.join("token")).unwrap_or_default();
         Self {
             child,
-            data: data.to_owned(),
             base: base.trim().to_owned(),
             token: token.trim().to_owned(),
             said,
@@ -81,12 +79,12 @@ impl Running {
     }
 
     /// What it said on standard error.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().expect("whole").clone()
     }
 
     /// Sends a signal.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .arg(format!("-{name}"))
             .arg(self.child.id().to_string())
@@ -95,7 +93,7 @@ impl Running {
     }
 
     /// Ends it in order.
-    pub fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.signal("TERM");
         let status = self.child.wait().expect("a child");
         assert_eq!(status.code(), Some(0), "{}", self.said());
@@ -103,13 +101,13 @@ impl Running {
     }
 
     /// Ends it at once, as a crash would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("a child");
         self.child.wait().expect("a child");
     }
 
     /// A request with a token, or without; gives status and body.
-    pub fn ask(
+    pub(crate) fn ask(
         &self,
         method: &str,
         path: &str,
@@ -136,14 +134,14 @@ impl Running {
     }
 
     /// JSON for a path.
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.ask("GET", path, Some(&self.token), None);
         assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
         serde_json::from_slice(&body).expect("JSON")
     }
 
     /// JSON for a path and a body; gives the status, too.
-    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let bytes = body.to_string();
         let (status, body) = self.ask(
             method,
@@ -155,7 +153,7 @@ impl Running {
     }
 
     /// Sends documents by `_bulk`; all must be taken.
-    pub fn bulk(&self, documents: &[(String, Value)]) {
+    pub(crate) fn bulk(&self, documents: &[(String, Value)]) {
         let mut body = String::new();
         for (id, document) in documents {
             body.push_str(&format!(
@@ -177,7 +175,7 @@ impl Running {
     }
 
     /// Ids of all alerts, with the names of their rules, ascending.
-    pub fn alerts(&self) -> Vec<(String, String)> {
+    pub(crate) fn alerts(&self) -> Vec<(String, String)> {
         let page = self.get("/api/v1/alerts?limit=1000");
         let text = |alert: &Value, key: &str| alert[key].as_str().expect("text").to_owned();
         let mut found: Vec<_> = page["alerts"]
@@ -191,7 +189,7 @@ impl Running {
     }
 
     /// Waits until all that was received is evaluated and committed.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         wait_for("the pipeline", || {
             let status = self.get("/api/v1/status");
             (status["pending_bytes"] == 0).then_some(())
