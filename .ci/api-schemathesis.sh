@@ -4,7 +4,7 @@
 # Schemathesis (https://schemathesis.readthedocs.io) is installed into an environment of its own below the target folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-examples=${1:-40}
+examples=${1:-8}
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 python=$target/schemathesis
 [ -x "$python/bin/schemathesis" ] || {
