@@ -166,7 +166,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     app.close();
     // Whoever reads it finds no service; that it stays where it cannot be removed hurts nobody.
     let _ = std::fs::remove_file(&address_file);
-    listening.stop();
+    listening.stop(&runtime, LAST);
     runtime.shutdown_timeout(LAST);
     stop(&app, &log);
     Ok(Exit::Nothing)

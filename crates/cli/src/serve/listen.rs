@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use neph_api::{App, Keys};
 use neph_config::{Config, Syslog, Tls, Transport};
@@ -12,6 +13,7 @@ use neph_ingest::{
 use neph_store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use super::failed;
 use super::log::Log;
@@ -22,6 +24,7 @@ pub(super) struct Listening {
     /// Where the API is reached on this machine.
     base: String,
     stopper: Stopper,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Listening {
@@ -44,6 +47,7 @@ impl Listening {
         let (stopper, stop) = shutdown();
         let tls = tls(settings.api.tls.as_ref())?;
         let mut bound: Vec<SocketAddr> = Vec::new();
+        let mut tasks = Vec::new();
         let _inside = runtime.enter();
         for address in &settings.api.listen {
             let listener = runtime
@@ -53,14 +57,14 @@ impl Listening {
             bound.push(own);
             log.info("the API listens", &[("address", &own), ("tls", &tls.is_some())]);
             let (router, tls, limits, stop) = (router.clone(), tls.clone(), limits.clone(), stop.clone());
-            runtime.spawn(async move {
+            tasks.push(runtime.spawn(async move {
                 if let Err(error) = serve(listener, tls, router, limits, stop).await {
                     log.error("a listener ended", &[("address", &own), ("error", &error)]);
                 }
-            });
+            }));
         }
         for listener in &settings.syslog {
-            open_syslog(runtime, listener, &intake, &stop, log)?;
+            tasks.push(open_syslog(runtime, listener, &intake, &stop, log)?);
         }
         for (number, files) in settings.files.iter().enumerate() {
             let cursor = data.join(format!("followed-{number}"));
@@ -74,17 +78,17 @@ impl Listening {
             options.source.clone_from(&files.source);
             log.info("files are followed", &[("paths", &named(&files.paths))]);
             let (store_log, intake, stop) = (store.log.clone(), intake.clone(), stop.clone());
-            runtime.spawn(async move {
+            tasks.push(runtime.spawn(async move {
                 if let Err(error) = follow(options, store_log, intake, stop).await {
                     log.error("files are not followed any more", &[("error", &error)]);
                 }
-            });
+            }));
         }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {
             format!("{scheme}://{}", reachable(*address))
         });
-        Ok(Self { base, stopper })
+        Ok(Self { base, stopper, tasks })
     }
 
     /// Where the API is reached on this machine.
@@ -92,9 +96,16 @@ impl Listening {
         self.base.clone()
     }
 
-    /// Takes nothing new, and lets what is under way end.
-    pub(super) fn stop(self) {
+    /// Takes nothing new, and lets what is under way end, for so long at most.
+    pub(super) fn stop(self, runtime: &Runtime, patience: Duration) {
         self.stopper.stop();
+        let all = async move {
+            for task in self.tasks {
+                let _ = task.await;
+            }
+        };
+        // Whoever is not answered by then sends again.
+        let _ = runtime.block_on(async { tokio::time::timeout(patience, all).await });
     }
 }
 
@@ -104,14 +115,14 @@ fn open_syslog(
     intake: &Intake,
     stop: &Shutdown,
     log: Log,
-) -> Result<(), Failure> {
+) -> Result<JoinHandle<()>, Failure> {
     let address = listener.listen;
     let allowed = syslog::Allowed {
         networks: listener.allow.clone(),
     };
     let (intake, stop) = (intake.clone(), stop.clone());
     let fails = |error: std::io::Error| cannot_listen(address, &error);
-    match listener.transport {
+    let task = match listener.transport {
         Transport::Udp => {
             let socket = runtime.block_on(UdpSocket::bind(address)).map_err(fails)?;
             let own = socket.local_addr().unwrap_or(address);
@@ -120,7 +131,7 @@ fn open_syslog(
                 if let Err(error) = syslog::udp(socket, allowed, intake, stop).await {
                     log.error("a listener ended", &[("address", &own), ("error", &error)]);
                 }
-            });
+            })
         }
         Transport::Tcp | Transport::Tls => {
             let tls = tls(listener.tls.as_ref())?;
@@ -132,10 +143,10 @@ fn open_syslog(
                 if let Err(error) = syslog::tcp(socket, tls, allowed, intake, stop).await {
                     log.error("a listener ended", &[("address", &own), ("error", &error)]);
                 }
-            });
+            })
         }
-    }
-    Ok(())
+    };
+    Ok(task)
 }
 
 fn named(paths: &[PathBuf]) -> String {
