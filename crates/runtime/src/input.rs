@@ -45,7 +45,7 @@ mod sniff;
 mod values;
 
 pub use chunk::{Chunk, RecordPlace};
-pub(crate) use chunk::{Mark, PlacedProblem};
+pub(crate) use chunk::{HeldLines, Mark, PlacedProblem};
 pub use diagnose::diagnose;
 pub use problem::{InputProblem, ProblemKind, ProblemLog};
 pub use reader::{ChunkSource, ReadOptions, Reader};

@@ -93,6 +93,8 @@ pub struct ServiceOptions {
     pub version: String,
     /// Whether gaps of rules are closed by back-fills of their own accord.
     pub mends: bool,
+    /// What rules missed waits so long, so that one back-fill closes many gaps.
+    pub mend_after: Duration,
     /// What time it is; for what is received, committed and shown, never for rules.
     pub now: fn() -> Instant,
 }
@@ -111,6 +113,7 @@ impl Default for ServiceOptions {
             outputs: Vec::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mends: true,
+            mend_after: Duration::from_secs(60),
             now: system_now,
         }
     }

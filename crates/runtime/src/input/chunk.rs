@@ -64,6 +64,9 @@ pub struct Chunk {
     pub(crate) mark: Mark,
 }
 
+/// What the joiner of a stream holds back, and when the stream last sent something.
+pub(crate) type HeldLines = (Arc<str>, Instant, Vec<u8>);
+
 /// What a chunk is of an event log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Mark {
@@ -74,7 +77,7 @@ pub(crate) struct Mark {
     /// Records of the block.
     pub(crate) records: u64,
     /// What joiners hold back behind it, if that is to be kept.
-    pub(crate) joiners: Option<Vec<(Arc<str>, Instant, Vec<u8>)>>,
+    pub(crate) joiners: Option<Vec<HeldLines>>,
     /// A stretch of the log before it cannot be read: from, to, why.
     pub(crate) lost: Option<(u64, u64, String)>,
 }

@@ -3,6 +3,7 @@
 //! All events of the interval are known, and so are those before it that the rules look back on; alerts of the interval are
 //! inserted once by their ids, so that those that were told then are not told again. The ledger keeps what was done.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -100,7 +101,7 @@ pub(super) fn run(
         store,
         options,
         waiting: Vec::new(),
-        alerts: 0,
+        ids: HashSet::new(),
         new_alerts: 0,
         failed: None,
     };
@@ -115,7 +116,7 @@ pub(super) fn run(
     );
     found.commit();
     let failed = found.failed.take();
-    (row.alerts, row.new_alerts) = (found.alerts, found.new_alerts);
+    (row.alerts, row.new_alerts) = (found.ids.len() as u64, found.new_alerts);
     row.finished = Some((options.now)());
     let result = match (ran, failed) {
         (Ok(records), None) => {
@@ -207,13 +208,17 @@ struct Alerts<'a> {
     store: &'a Store,
     options: &'a ServiceOptions,
     waiting: Vec<AlertChange>,
-    alerts: u64,
+    /// Their ids: records that came twice make an alert twice.
+    ids: HashSet<String>,
     new_alerts: u64,
     failed: Option<ServiceError>,
 }
 
 impl Alerts<'_> {
     fn take(&mut self, alert: Alert) {
+        if !self.ids.insert(alert.id.clone()) {
+            return;
+        }
         match stored::alert(alert) {
             Ok(alert) => self.waiting.push(AlertChange::Raised(alert)),
             Err(error) => self.failed = Some(error.into()),
@@ -228,7 +233,6 @@ impl Alerts<'_> {
             return;
         }
         let alerts = std::mem::take(&mut self.waiting);
-        self.alerts += alerts.len() as u64;
         let commit = Commit {
             now: (self.options.now)(),
             alerts,

@@ -276,9 +276,9 @@ fn rule_set(
     in_set.sort_by(|a, b| a.id.cmp(&b.id));
     let mut hash = Hashing(Sha256::new());
     for rule in &in_set {
-        let _ = write!(
+        let _ = writeln!(
             hash,
-            "{} {} {:?} {}\n",
+            "{} {} {:?} {}",
             rule.id, rule.version, rule.health, rule.why
         );
     }

@@ -30,6 +30,9 @@ pub(crate) enum Job {
     Snapshot(Snapshot),
 }
 
+/// The offsets of a block, and the times of its events.
+pub(crate) type BlockTimes = (Range<u64>, Option<(Instant, Instant)>);
+
 /// What came of some blocks.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -37,7 +40,7 @@ pub(crate) struct Batch {
     pub(crate) ledger: Vec<LedgerRow>,
     pub(crate) losses: Vec<LossRow>,
     /// Least and greatest event times of blocks.
-    pub(crate) times: Vec<(Range<u64>, Option<(Instant, Instant)>)>,
+    pub(crate) times: Vec<BlockTimes>,
     pub(crate) processed: u64,
     /// When the oldest of the blocks was received.
     pub(crate) received: Option<Instant>,
@@ -48,7 +51,12 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &[Arc<str>], jobs: &R
     let mut kept: Option<u64> = None;
     for job in jobs {
         match job {
-            Job::Commit(batch) => commit(store, shared, outputs, batch),
+            Job::Commit(batch) => {
+                // State of what is not committed would be of no use, and would push out what is.
+                if !commit(store, shared, outputs, batch) {
+                    return;
+                }
+            }
             Job::Rules(set) => {
                 insist(shared, || store.db.rule_set_active(shared.now(), set.clone()));
             }
@@ -75,7 +83,8 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &[Arc<str>], jobs: &R
     }
 }
 
-fn commit(store: &Store, shared: &Shared, outputs: &[Arc<str>], batch: Batch) {
+/// Whether the batch is committed.
+fn commit(store: &Store, shared: &Shared, outputs: &[Arc<str>], batch: Batch) -> bool {
     let commit = Commit {
         now: shared.now(),
         alerts: batch.alerts,
@@ -84,7 +93,7 @@ fn commit(store: &Store, shared: &Shared, outputs: &[Arc<str>], batch: Batch) {
         outputs: outputs.to_vec(),
     };
     let Some(committed) = insist(shared, || store.db.commit(commit.clone())) else {
-        return;
+        return false;
     };
     for loss in batch.losses {
         insist(shared, || store.db.lost(loss.clone()));
@@ -102,6 +111,7 @@ fn commit(store: &Store, shared: &Shared, outputs: &[Arc<str>], batch: Batch) {
         }
     });
     shared.tell(&commit.alerts);
+    true
 }
 
 /// Does something until it succeeds; `None` if the service stops before.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use crossbeam_channel::{Receiver, Sender};
-use neph_engine::{RuleIndex, StepMatch};
+use neph_engine::{Outcome as EngineOutcome, RuleIndex, StepMatch};
 use neph_event::Instant;
 use neph_rules::{AlertFlow, Told};
 use neph_store::{AlertChange, LedgerRow, LossRow, Snapshot};
 
 use crate::events::Found;
-use crate::input::{Chunk, Mark};
+use crate::input::{Chunk, HeldLines, Mark};
 use crate::keyed::Keyed;
 use crate::reload::Said;
 use crate::run::Outcome;
@@ -211,19 +211,30 @@ impl Core<'_> {
             .filter(|(_, to)| self.seeding.has(*to))
             .collect();
         let mut operators = seeded.operators;
-        self.keyed.operators.adopt(&mut operators, &pairs);
-        let rules: HashSet<RuleIndex> = pairs.iter().map(|(_, to)| *to).collect();
+        let rules: HashMap<RuleIndex, RuleIndex> = pairs.iter().map(|(from, to)| (*to, *from)).collect();
+        // By themselves, since time has gone on for the others.
+        let mut outcomes = Vec::new();
         for (steps, watermark) in self.seeding.finish(&rules) {
-            let found = Found {
-                steps,
-                latest: watermark,
-                ..Found::default()
-            };
-            let mut said = Vec::new();
-            self.keyed.push(found, &mut said);
-            let told = self.tell(said);
-            self.alert(told);
+            for mut step in steps {
+                if let Some(own) = rules.get(&step.rule) {
+                    step.rule = *own;
+                    operators.push(step, &mut outcomes);
+                }
+            }
+            if let Some(watermark) = watermark {
+                operators.advance(watermark, &mut outcomes);
+            }
         }
+        let mut told = Vec::new();
+        for mut outcome in outcomes {
+            let (EngineOutcome::Found(found) | EngineOutcome::Retracted(found)) = &mut outcome;
+            if let Some((_, to)) = pairs.iter().find(|(from, _)| *from == found.rule) {
+                found.rule = *to;
+                self.flow.take(outcome, &mut told);
+            }
+        }
+        self.keyed.operators.adopt(&mut operators, &pairs);
+        self.alert(told);
         if let Some(problem) = seeded.problem {
             self.shared.status(|status| status.notices.push(problem));
         }
@@ -349,7 +360,7 @@ impl Core<'_> {
     }
 
     /// Writes down all state.
-    fn keep(&mut self, joiners: Vec<(Arc<str>, Instant, Vec<u8>)>) -> ControlFlow<()> {
+    fn keep(&mut self, joiners: Vec<HeldLines>) -> ControlFlow<()> {
         let began = Clock::now();
         let seeding = &self.seeding;
         let without = |place: usize| seeding.has(index(place));

@@ -4,12 +4,13 @@
 //! changed meanwhile is left aside, and the others go on.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use neph_engine::{BadState, Operators, STATE_VERSION, StateReader, StateWriter};
 use neph_event::Instant;
 use neph_rules::AlertFlow;
 use serde::{Deserialize, Serialize};
+
+use crate::input::HeldLines;
 
 use super::book::{Book, index};
 use super::streams::Streams;
@@ -46,7 +47,7 @@ pub(crate) fn write(
     operators: &Operators,
     flow: &AlertFlow,
     streams: &Streams,
-    joiners: Vec<(Arc<str>, Instant, Vec<u8>)>,
+    joiners: Vec<HeldLines>,
     without: &dyn Fn(usize) -> bool,
 ) -> Result<Vec<u8>, BadState> {
     let mut writer = StateWriter::default();

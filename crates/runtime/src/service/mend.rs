@@ -15,8 +15,6 @@ use super::book::{Book, reach};
 use super::commit::said;
 use super::{ServiceOptions, Shared, backfill};
 
-/// What was missed may wait so long, so that one back-fill closes many gaps.
-const REST: Duration = Duration::from_secs(60);
 /// Things that were missed and wait to be noted; more are noted by those that come later.
 const WAITING: usize = 4_096;
 
@@ -91,7 +89,7 @@ impl Mender {
             }
             if open.is_empty() {
                 since = Clock::now();
-            } else if since.elapsed() >= REST {
+            } else if since.elapsed() >= self.options.mend_after {
                 since = Clock::now();
                 for (_, missed) in std::mem::take(&mut open) {
                     self.mend(&book, &missed);

@@ -1,9 +1,8 @@
 //! What a rule would tell, and what would quieten it, on the evidence of the log.
 //!
 //! The rule runs over the past, whether it is switched on or not. Of the values that many of its alerts share exceptions are
-//! proposed, in the form of overlays. All of them are tried at once: the rule runs over the same past once more, in as many
-//! copies as there are proposals, each with one of them, and one with all that are safe; so the numbers are what a run gives
-//! and no estimate. A proposal is safe if the tests beside the rule still pass with it, and every alert that an analyst closed
+//! proposed, in the form of overlays. Each is tried: the rule runs over the same past with it, and at the end with all that
+//! are safe, so that the numbers are what a run gives and no estimate. A proposal is safe if the tests beside the rule still pass with it, and every alert that an analyst closed
 //! as true and that the past still holds is found with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,7 +14,7 @@ use std::sync::Arc;
 
 use neph_engine::Match;
 use neph_event::Instant;
-use neph_rules::rule_tests::{TestFile, find_test_files, read_test_file};
+use neph_rules::rule_tests::{find_test_files, read_test_file};
 use neph_rules::{LoadOptions, Rule, RuleSet, alert_id, load_with};
 use neph_store::{AlertQuery, AlertSort, Store, Verdict};
 use serde::Serialize;
@@ -57,6 +56,9 @@ const FIELDS: [&str; 27] = [
     "host.hostname",
     "cloud.account.id",
 ];
+/// From this one on fields are wide: what an exception for one of their values leaves unseen is much. Twice as many alerts must
+/// have such a value as that of another field.
+const WIDE: usize = 20;
 /// Alerts whose values are looked at; all are counted.
 const MOST_ALERTS: usize = 50_000;
 /// Values told for each field.
@@ -170,7 +172,7 @@ pub fn preview(
     );
     fs::write(&enabling, text).map_err(temporary)?;
     let mut with = load.clone();
-    with.overlays.push(enabling);
+    with.overlays.push(enabling.clone());
     let book = Book::new(load_with(paths, &with));
     let place = book
         .place(rule)
@@ -219,6 +221,7 @@ pub fn preview(
             times: &times,
             options,
             load: &with,
+            enabling,
             paths,
             folder: folder.path().to_owned(),
         };
@@ -326,7 +329,10 @@ fn propose(values: &Values) -> Vec<(usize, String)> {
                     .any(|known| known.0 == *field && known.1 == *value);
                 *alerts >= 2 && *alerts * 20 >= all && !known
             })
-            .min_by_key(|((field, _), alerts)| (std::cmp::Reverse(*alerts), *field))
+            .min_by_key(|((field, _), alerts)| {
+                let weight = if *field < WIDE { 2 } else { 1 };
+                (std::cmp::Reverse(*alerts * weight), *field)
+            })
             .map(|((field, value), _)| (field, value.to_owned()));
         let Some(best) = best else { break };
         rest.retain(|_, values| !values.contains(&best));
@@ -343,6 +349,8 @@ struct Trial<'a> {
     times: &'a Range<Instant>,
     options: &'a ServiceOptions,
     load: &'a LoadOptions,
+    /// The overlay that switches the rule on.
+    enabling: PathBuf,
     paths: &'a [PathBuf],
     folder: PathBuf,
 }
@@ -503,9 +511,12 @@ impl Trial<'_> {
         let (paths, _) = find_test_files(&[&self.rule.origin.path]);
         let mut runner = TestRunner::default();
         let (mut tests, mut broken) = (0, Vec::new());
-        for file in paths.iter().filter_map(|path| read_test_file(path).ok()) {
-            let before = runner.run(&file, |_| true);
-            let mut with: TestFile = file;
+        for mut with in paths.iter().filter_map(|path| read_test_file(path).ok()) {
+            // The rule may be switched off, which its tests do not care for.
+            for case in &mut with.cases {
+                case.setting.overlays.push(self.enabling.clone());
+            }
+            let before = runner.run(&with, |_| true);
             for case in &mut with.cases {
                 case.setting.overlays.push(overlay.to_owned());
             }

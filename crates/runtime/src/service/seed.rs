@@ -5,7 +5,7 @@
 //! switched on. What it should have seen meanwhile is kept and pushed when it wakes, so that it misses nothing, and the other
 //! rules never wait.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
@@ -134,8 +134,14 @@ impl Seeding {
         self.waiting.extend(new.iter().copied().map(super::book::index));
         let own = book.only(&new);
         let begins = own.rules.iter().filter_map(|rule| reach(rule)).max().unwrap_or(0);
-        let now = streams.watermark().unwrap_or_else(|| self.shared.now());
-        let from = now.saturating_sub_nanos(i128::from(begins));
+        // Where it is not known how far time had come, all of the log is read.
+        let from = match streams.watermark() {
+            Some(now) => now.saturating_sub_nanos(i128::from(begins)),
+            None => Instant {
+                seconds: i64::MIN / 4,
+                nanos: 0,
+            },
+        };
         let (store, done, options, memory) = (
             Arc::clone(&self.store),
             self.done.clone(),
@@ -167,14 +173,14 @@ impl Seeding {
         }
     }
 
-    /// The rules have got their history; what they missed meanwhile.
-    pub(crate) fn finish(&mut self, rules: &HashSet<RuleIndex>) -> Vec<(Vec<StepMatch>, Option<Instant>)> {
-        self.waiting.retain(|rule| !rules.contains(rule));
+    /// These rules (by their places now) have got their history; what they missed meanwhile.
+    pub(crate) fn finish(&mut self, rules: &HashMap<RuleIndex, RuleIndex>) -> Vec<(Vec<StepMatch>, Option<Instant>)> {
+        self.waiting.retain(|rule| !rules.contains_key(rule));
         let mut missed = Vec::new();
         for (steps, watermark) in &mut self.buffered {
             let (own, others) = std::mem::take(steps)
                 .into_iter()
-                .partition(|step| rules.contains(&step.rule));
+                .partition(|step| rules.contains_key(&step.rule));
             *steps = others;
             missed.push((own, *watermark));
         }

@@ -14,7 +14,7 @@ use neph_event::Instant;
 use neph_normalize::Joiner;
 use neph_store::{Block, Blocks, StoreError};
 
-use crate::input::{Chunk, ChunkSource, Mark, RecordPlace};
+use crate::input::{Chunk, ChunkSource, HeldLines, Mark, RecordPlace};
 
 /// The stream of blocks that only tell that time went on.
 pub(crate) const TICKS: &str = "neph/tick";
@@ -119,7 +119,7 @@ impl LogSource {
         is_whole
     }
 
-    fn joiners(&self) -> Vec<(Arc<str>, Instant, Vec<u8>)> {
+    fn joiners(&self) -> Vec<HeldLines> {
         let lines = self.lines.iter();
         lines
             .map(|(stream, lines)| (Arc::clone(stream), lines.received, lines.joiner.save()))
