@@ -307,7 +307,7 @@ fn run(plan: &Plan, deliveries: &[(i64, StepMatch)], lateness: Option<u64>, chun
             operators.push(step.clone(), &mut outcomes);
         }
         // The process ends after each chunk, and another goes on.
-        if chunk % 2 == 0 {
+        if chunk.is_multiple_of(2) {
             operators = restarted(&operators, plan, &config);
         }
         let due = part.iter().map(|(due, _)| *due).max().unwrap_or_default();

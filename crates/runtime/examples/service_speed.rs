@@ -68,13 +68,19 @@ fn main() -> Outcome<()> {
     let (store, _) = Store::open(folder.path(), &StoreOptions::default())?;
     let store = Arc::new(store);
     let text = std::fs::read(&file)?;
-    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&[u8]> = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .collect();
     for block in lines.chunks(BLOCK) {
         let mut records = Records::default();
         for line in block {
             records.push(line);
         }
-        let received = block.last().and_then(|line| record_time(line)).unwrap_or_else(system_now);
+        let received = block
+            .last()
+            .and_then(|line| record_time(line))
+            .unwrap_or_else(system_now);
         store.log.append(Batch {
             stream: "file".into(),
             received,

@@ -19,54 +19,44 @@ mod core;
 mod history;
 mod image;
 mod mend;
+mod pipeline;
 mod preview;
 mod seed;
 mod source;
+mod status;
 mod stored;
 mod streams;
+mod timekeeper;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 use neph_event::Instant;
-use neph_rules::{AlertFlow, RuleSet};
-use neph_store::{AlertChange, Batch, Records, Store, StoreError};
+use neph_rules::RuleSet;
+use neph_store::{AlertChange, Store, StoreError};
 use serde::Serialize;
 
 use crate::RunError;
-use crate::detect::match_workers;
-use crate::input::Reader;
-use crate::keyed::Keyed;
-use crate::pipeline::{self, STACK};
+use crate::pipeline::STACK;
 use crate::reload::{NewRules, Reloads};
-use crate::run::{RunOptions, Tally};
+use crate::run::RunOptions;
 
 pub use self::backfill::{BackfillReport, backfill};
 pub use self::book::Memory;
 pub use self::history::{OnceById, history};
 pub use self::preview::{NoisyField, NoisyValue, Preview, ProofOfPositives, ProposedException, preview};
+pub use self::status::{ServiceStatus, StreamStatus};
 
-use self::book::{Book, Way, needs_history, reach};
-use self::core::{Core, Rhythm, Switch, lateness_of};
+use self::book::{Book, Way, needs_history};
+use self::core::Switch;
 use self::mend::{Current, Mender};
-use self::seed::Seeding;
-use self::source::{Control, LogSource, TICKS, Tail};
-use self::streams::{StreamTime, Streams};
-
-/// Alert changes that may wait for one subscriber; one that is slower is let go.
-const WAITING_CHANGES: usize = 4_096;
-/// Batches that may wait for the database.
-const WAITING_JOBS: usize = 4;
-/// Notices that the status keeps.
-const NOTICES: usize = 50;
-/// Between two looks of the thread that keeps time.
-const LOOK: Duration = Duration::from_millis(500);
-/// Lines that wait for others of their event make a tick after so long.
-const LINES_WAIT: i128 = 3_000_000_000;
+use self::pipeline::Pipeline;
+use self::status::Shared;
+use self::timekeeper::keep_time;
 
 /// How a service runs.
 #[derive(Clone, Debug)]
@@ -168,153 +158,6 @@ pub struct Reloaded {
     pub unchanged: u64,
     /// Ids of rules that are given history before they run.
     pub seeded: Vec<String>,
-}
-
-/// How a stream stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StreamStatus {
-    /// Its name.
-    pub stream: String,
-    /// Its greatest event time.
-    pub newest: String,
-    /// When it last sent something.
-    pub received: String,
-}
-
-impl StreamStatus {
-    fn of((stream, time): (&Arc<str>, &StreamTime)) -> Self {
-        Self {
-            stream: stream.to_string(),
-            newest: time.newest.to_string(),
-            received: time.received.to_string(),
-        }
-    }
-}
-
-/// How a service stands. Counts are since it was started, blocks that were read again after a crash included.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ServiceStatus {
-    /// Whether the pipeline runs.
-    pub running: bool,
-    /// The offset up to which everything is committed.
-    pub processed: u64,
-    /// The offset that the pipeline has reached.
-    pub reached: u64,
-    /// The end of the log.
-    pub end: u64,
-    /// Bytes of records that wait: from `processed` to `end`.
-    pub lag_bytes: u64,
-    /// Milliseconds from the receipt of the oldest block of the last commit until it was committed.
-    pub latency_millis: u64,
-    /// How far time has come.
-    pub watermark: Option<String>,
-    /// The streams, as they were when state was last written down.
-    pub streams: Vec<StreamStatus>,
-    /// The id of the rules that run.
-    pub rule_set: String,
-    /// How many they are.
-    pub rules: u64,
-    /// Ids of rules that wait for their history.
-    pub seeding: Vec<String>,
-    /// Why the rules that changed last were not taken over.
-    pub reload_problem: Option<String>,
-    /// Records evaluated, refused and dropped.
-    pub records: u64,
-    /// Events that they became.
-    pub events: u64,
-    /// Records that could not be read.
-    pub refused: u64,
-    /// Records that their source has no use for.
-    pub dropped: u64,
-    /// Records that no source knows.
-    pub unrecognised: u64,
-    /// Records that came too late for some rule.
-    pub late: u64,
-    /// Alerts that were not there before.
-    pub alerts_raised: u64,
-    /// Commits.
-    pub commits: u64,
-    /// Bytes of state when it was last written down.
-    pub state_bytes: u64,
-    /// The offset of the state that was written down last.
-    pub snapshot_offset: Option<u64>,
-    /// Its size.
-    pub snapshot_bytes: u64,
-    /// How long it took, waiting for the disk included.
-    pub snapshot_millis: u64,
-    /// Why state could not be written down.
-    pub snapshot_problem: Option<String>,
-    /// What is wrong with the store now; the pipeline waits meanwhile, and the log grows.
-    pub store_problem: Option<String>,
-    /// Back-fills that were made of the service's own accord.
-    pub mended: u64,
-    /// What else happened, latest last.
-    pub notices: Vec<String>,
-    /// The kinds of problems with records, and how many of each.
-    pub problems: BTreeMap<String, u64>,
-    /// Whether it stopped with something not committed, which is done again at the next start.
-    pub ended_early: bool,
-}
-
-/// What the threads of a service share.
-pub(crate) struct Shared {
-    pub(crate) control: Arc<Control>,
-    status: Mutex<ServiceStatus>,
-    subscribers: Mutex<Vec<Sender<Arc<[AlertChange]>>>>,
-    now: fn() -> Instant,
-}
-
-impl Shared {
-    fn new(now: fn() -> Instant) -> Self {
-        Self {
-            control: Arc::default(),
-            status: Mutex::default(),
-            subscribers: Mutex::default(),
-            now,
-        }
-    }
-
-    pub(crate) fn now(&self) -> Instant {
-        (self.now)()
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.control.stop.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn status(&self, change: impl FnOnce(&mut ServiceStatus)) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut status);
-        let surplus = status.notices.len().saturating_sub(NOTICES);
-        status.notices.drain(..surplus);
-    }
-
-    pub(crate) fn note_problems(&self, tally: &Tally) {
-        if tally.problems.is_empty() {
-            return;
-        }
-        self.status(|status| {
-            for placed in &tally.problems {
-                *status
-                    .problems
-                    .entry(placed.problem.kind.as_str().to_owned())
-                    .or_default() += 1;
-            }
-        });
-    }
-
-    /// Tells subscribers of changes. One that does not keep up is let go.
-    pub(crate) fn tell(&self, changes: &[AlertChange]) {
-        if changes.is_empty() {
-            return;
-        }
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        if subscribers.is_empty() {
-            return;
-        }
-        let changes: Arc<[AlertChange]> = changes.into();
-        subscribers.retain(|subscriber| subscriber.try_send(Arc::clone(&changes)).is_ok());
-    }
 }
 
 /// Rules that run over the log of a store, until it is stopped.
@@ -462,14 +305,7 @@ impl Service {
 
     /// Changes of alerts from now on, after they were committed. Whoever falls far behind is let go: the channel ends.
     pub fn subscribe(&self) -> Receiver<Arc<[AlertChange]>> {
-        let (sender, receiver) = bounded(WAITING_CHANGES);
-        let mut subscribers = self
-            .shared
-            .subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        subscribers.push(sender);
-        receiver
+        self.shared.subscribe()
     }
 
     /// Runs a rule that runs now, by its id, or all (`*`), over an interval of the past; see [`backfill()`].
@@ -532,201 +368,4 @@ fn broken_files(rules: &RuleSet) -> Vec<String> {
             .map(|failure| failure.path.display().to_string()),
     );
     paths.collect()
-}
-
-/// Tells the ledger that the service lives, and the log that time goes on when nothing comes.
-fn keep_time(store: &Store, shared: &Shared, options: &ServiceOptions, run: i64) {
-    let nanos = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
-    let mut beat = shared.now();
-    let mut end = store.log.end();
-    let mut appended = shared.now();
-    loop {
-        let now = shared.now();
-        if shared.is_stopping() {
-            let _ = store.db.run_stopped(run, now);
-            return;
-        }
-        if now.nanos_since(beat) >= 10_000_000_000 {
-            beat = now;
-            if let Err(error) = store.db.heartbeat(run, now) {
-                shared.status(|status| status.store_problem = Some(commit::said(&error)));
-            }
-        }
-        if store.log.end() != end {
-            end = store.log.end();
-            appended = now;
-        }
-        let quiet = now.nanos_since(appended);
-        let holds = shared.control.holds_lines.load(Ordering::Relaxed);
-        if quiet >= nanos(options.tick_every) || (holds && quiet >= LINES_WAIT) {
-            let tick = Batch {
-                stream: TICKS.into(),
-                received: now,
-                records: Records::default(),
-            };
-            // A log that takes nothing says so to those who send.
-            let _ = store.log.append(tick);
-        }
-        thread::park_timeout(LOOK.min(options.tick_every));
-    }
-}
-
-/// Everything that the pipeline's thread needs.
-struct Pipeline {
-    store: Arc<Store>,
-    book: Arc<Book>,
-    shared: Arc<Shared>,
-    reloads: Reloads<Switch>,
-    options: ServiceOptions,
-    missed: Sender<mend::Missed>,
-    operators: neph_engine::Operators,
-    flow: AlertFlow,
-    streams: Streams,
-    source: LogSource,
-    reached: u64,
-    committed: u64,
-    /// The places of rules that are to be given history.
-    seeded: Vec<usize>,
-}
-
-impl Pipeline {
-    /// Makes everything ready, from the newest state that was written down.
-    fn open(
-        store: &Arc<Store>,
-        book: &Arc<Book>,
-        shared: &Arc<Shared>,
-        reloads: &Reloads<Switch>,
-        options: &ServiceOptions,
-        missed: Sender<mend::Missed>,
-    ) -> Result<Self, ServiceError> {
-        let committed = store.db.processed()?;
-        let (snapshot, notices) = store.snapshots.newest(committed)?;
-        let mut operators = book.operators(Way::Live, options.memory);
-        let mut flow = AlertFlow::new(book.rules.clone(), true);
-        let mut streams = Streams::new(options.idle, options.max_lag);
-        let mut said: Vec<String> = notices
-            .iter()
-            .map(|notice| format!("state `{}` is not used: {}", notice.path.display(), notice.why))
-            .collect();
-        let mut joiners = Vec::new();
-        let mut without: Vec<usize> = (0..book.rules.len()).collect();
-        let mut reached = committed.max(store.log.begin());
-        let mut had_state = false;
-        if let Some(snapshot) = snapshot {
-            match image::read(&snapshot.blob, book, &mut operators, &mut flow) {
-                Ok(restored) => {
-                    streams.go_on(restored.streams);
-                    joiners = restored.joiners;
-                    without = restored.without;
-                    had_state = restored.problems.is_empty();
-                    said.extend(restored.problems);
-                    reached = snapshot.offset.max(store.log.begin());
-                }
-                Err(error) => said.push(error.to_string()),
-            }
-        }
-        // State that is lost is made again from history, however little of it a rule needs.
-        let lost = committed > 0 && !had_state;
-        let needs = |place: &usize| {
-            let rule = book.rules.get(*place);
-            rule.is_some_and(|rule| needs_history(rule) || (lost && reach(rule).is_some()))
-        };
-        let seeded: Vec<usize> = match store.log.begin() < reached {
-            true => without.into_iter().filter(needs).collect(),
-            false => Vec::new(),
-        };
-        let tail = Tail {
-            control: Arc::clone(&shared.control),
-            rest: options.commit_every,
-            keep_every: options.snapshot_every,
-        };
-        let source = options.run.source.clone();
-        let mut source = LogSource::new(store.log.blocks(reached), Some(tail), u64::MAX, source);
-        if !source.restore(&joiners) {
-            said.push("lines that waited for others of their event are lost".to_owned());
-        }
-        shared.status(|status| {
-            status.processed = committed;
-            status.reached = reached;
-            status.notices.extend(said);
-        });
-        store.db.rule_set_active(shared.now(), book.set.clone())?;
-        Ok(Self {
-            store: Arc::clone(store),
-            book: Arc::clone(book),
-            shared: Arc::clone(shared),
-            reloads: reloads.clone(),
-            options: options.clone(),
-            missed,
-            operators,
-            flow,
-            streams,
-            source,
-            reached,
-            committed,
-            seeded,
-        })
-    }
-
-    fn run(mut self) -> Result<(), ServiceError> {
-        let mut reader = Reader::of(Box::new(self.source), true);
-        reader.follow_generation(self.reloads.generation());
-        let mut workers = match_workers(&self.book.program, &self.reloads, true, &self.options.run)
-            .map_err(RunError::from)?;
-        let (jobs, to_do) = bounded(WAITING_JOBS);
-        let (seeded_sender, seeded) = crossbeam_channel::unbounded();
-        let mut seeding = Seeding::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.shared),
-            self.options.run.clone(),
-            self.options.memory,
-            seeded_sender,
-        );
-        seeding.change_rules(&[], &self.seeded);
-        seeding.start(&self.book, self.reached, self.streams.clone());
-        let (store, shared, outputs) = (
-            Arc::clone(&self.store),
-            Arc::clone(&self.shared),
-            self.options.outputs.clone(),
-        );
-        let committer = thread::Builder::new()
-            .name("neph-commit".to_owned())
-            .spawn(move || commit::run(&store, &shared, &outputs, &to_do))
-            .map_err(RunError::Thread)?;
-        let lateness = lateness_of(&self.book);
-        let mut core = Core {
-            keyed: Keyed::new(&mut self.operators, &self.reloads, false),
-            flow: self.flow,
-            book: self.book,
-            streams: self.streams,
-            committed: self.committed,
-            reached: self.reached,
-            rhythm: Rhythm {
-                every: self.options.commit_every,
-                blocks: self.options.commit_blocks,
-            },
-            shared: self.shared,
-            jobs,
-            seeding,
-            seeded,
-            missed: self.missed,
-            batch: commit::Batch::default(),
-            begun: None,
-            blocks: 0,
-            alert_bytes: 0,
-            lateness,
-        };
-        core.keyed.watermark = core.streams.watermark();
-        core.tell_rules();
-        let ran = pipeline::run(&mut reader, &mut workers, |chunk, outcome| {
-            core.take(chunk, outcome)
-        });
-        // The committer ends when nobody hands it anything any more.
-        drop(core);
-        let joined = committer
-            .join()
-            .map_err(|_| ServiceError::Ended("the committer failed".to_owned()));
-        ran?;
-        joined
-    }
 }

@@ -1,5 +1,7 @@
 //! Operators that go on in another process.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use neph_engine::{OperatorConfig, Operators, RuleIndex, RuleStatistics, StateReader, StateWriter};
 use neph_plan::Plan;
 

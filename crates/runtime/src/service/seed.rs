@@ -174,7 +174,10 @@ impl Seeding {
     }
 
     /// These rules (by their places now) have got their history; what they missed meanwhile.
-    pub(crate) fn finish(&mut self, rules: &HashMap<RuleIndex, RuleIndex>) -> Vec<(Vec<StepMatch>, Option<Instant>)> {
+    pub(crate) fn finish(
+        &mut self,
+        rules: &HashMap<RuleIndex, RuleIndex>,
+    ) -> Vec<(Vec<StepMatch>, Option<Instant>)> {
         self.waiting.retain(|rule| !rules.contains_key(rule));
         let mut missed = Vec::new();
         for (steps, watermark) in &mut self.buffered {

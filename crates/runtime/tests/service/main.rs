@@ -1,6 +1,11 @@
 //! The service: what it tells is what one run over the same records tells, however often it dies.
 
-#![expect(clippy::print_stdout, reason = "a test says what it saw")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly and says what it saw"
+)]
 
 mod world;
 
@@ -24,7 +29,11 @@ fn uninterrupted(batches: &[neph_store::Batch], threads: usize) -> Vec<(String, 
     let service = world.start(&store, options(threads));
     assert!(service.wait_until_processed(LONG), "{:?}", service.status());
     let status = service.status();
-    assert_eq!(status.refused, status.problems.values().sum::<u64>(), "{status:?}");
+    assert_eq!(
+        status.refused,
+        status.problems.values().sum::<u64>(),
+        "{status:?}"
+    );
     service.stop().unwrap();
     alerts(&store)
 }
@@ -44,7 +53,10 @@ fn every_kind_of_rule_tells_something_on_any_number_of_threads() {
     let one = uninterrupted(&batches, 1);
     println!("{:?}", by_rule(&one));
     let names: Vec<&str> = by_rule(&one).iter().map(|(rule, _)| *rule).collect();
-    assert_eq!(names, ["event", "missing", "new", "sequence", "suppressed", "threshold"]);
+    assert_eq!(
+        names,
+        ["event", "missing", "new", "sequence", "suppressed", "threshold"]
+    );
     assert_eq!(uninterrupted(&batches, 3), one);
 }
 
@@ -114,19 +126,28 @@ fn state_that_is_all_lost_is_made_again_from_history() {
     service.stop().unwrap();
     // Suppression of alerts that were told before is not made again; everything else is.
     let but_suppressed = |alerts: Vec<(String, String, u64)>| -> Vec<_> {
-        alerts.into_iter().filter(|(rule, _, _)| rule != "suppressed").collect()
+        alerts
+            .into_iter()
+            .filter(|(rule, _, _)| rule != "suppressed")
+            .collect()
     };
     let (found, expected) = (but_suppressed(alerts(&store)), but_suppressed(expected));
     let missing: Vec<_> = expected.iter().filter(|one| !found.contains(one)).collect();
     let more: Vec<_> = found.iter().filter(|one| !expected.contains(one)).collect();
-    assert!(missing.is_empty() && more.is_empty(), "missing {missing:?}, more {more:?}");
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "missing {missing:?}, more {more:?}"
+    );
 }
 
 #[test]
 fn rules_change_without_making_others_forget_and_new_ones_know_the_past() {
     let all = with_end(batches(3, 5 * 3600));
     let expected = uninterrupted(&all, 2);
-    let without: Vec<(&str, String)> = rules().into_iter().filter(|(name, _)| *name != "new.toml").collect();
+    let without: Vec<(&str, String)> = rules()
+        .into_iter()
+        .filter(|(name, _)| *name != "new.toml")
+        .collect();
     let world = World::new(&without);
     let store = world.store();
     let service = world.start(&store, options(2));
@@ -164,8 +185,14 @@ fn rules_change_without_making_others_forget_and_new_ones_know_the_past() {
     // The new rule tells of the time from when it was switched on, and knows what was seen before.
     let new = of("new", &found);
     assert!(new.iter().all(|one| expected.contains(one)), "{new:?}");
-    let late: Vec<_> = new.iter().map(|one| store.db.alert(&one.1).unwrap().alert.time).collect();
-    assert!(late.iter().all(|time| time.seconds >= switched.seconds - 600), "{late:?} {switched:?}");
+    let late: Vec<_> = new
+        .iter()
+        .map(|one| store.db.alert(&one.1).unwrap().alert.time)
+        .collect();
+    assert!(
+        late.iter().all(|time| time.seconds >= switched.seconds - 600),
+        "{late:?} {switched:?}"
+    );
     let told: usize = changes.try_iter().map(|changes| changes.len()).sum();
     assert!(told >= found.len(), "{told} of {}", found.len());
 }
@@ -192,9 +219,21 @@ fn what_comes_too_late_is_counted_and_filled_in() {
     options.mends = true;
     options.mend_after = Duration::from_millis(50);
     let service = world.start(&store, options);
-    append(&store, &[batch("a", 1_000, event(1_000, "login")), batch("a", 9_000, event(9_000, "read"))]);
+    append(
+        &store,
+        &[
+            batch("a", 1_000, event(1_000, "login")),
+            batch("a", 9_000, event(9_000, "read")),
+        ],
+    );
     // Two hours after the login another stream tells of the failure before it.
-    append(&store, &[batch("b", 9_001, event(990, "fail")), batch("a", 9_002, event(9_002, "read"))]);
+    append(
+        &store,
+        &[
+            batch("b", 9_001, event(990, "fail")),
+            batch("a", 9_002, event(9_002, "read")),
+        ],
+    );
     assert!(service.wait_until_processed(LONG));
     assert_eq!(service.status().late, 1, "{:?}", service.status());
     let began = std::time::Instant::now();
@@ -203,9 +242,17 @@ fn what_comes_too_late_is_counted_and_filled_in() {
     }
     service.stop().unwrap();
     let found = alerts(&store);
-    assert_eq!(found.iter().filter(|one| one.0 == "sequence").count(), 1, "{found:?}");
+    assert_eq!(
+        found.iter().filter(|one| one.0 == "sequence").count(),
+        1,
+        "{found:?}"
+    );
     let rows = store.db.backfills(10).unwrap();
-    assert!(rows.iter().any(|row| row.rule == "sequence" && row.new_alerts == 1), "{rows:?}");
+    assert!(
+        rows.iter()
+            .any(|row| row.rule == "sequence" && row.new_alerts == 1),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -287,7 +334,9 @@ fn a_preview_counts_what_would_be_told_and_what_would_quieten_it() {
     // It is switched off, and has a test of what must stay found.
     for (name, text) in &mut texts {
         if *name == "event.toml" {
-            *text = text.replace("type = ", "enabled = false\ntype = ").replace(" and user.name == \"u3\"", "");
+            *text = text
+                .replace("type = ", "enabled = false\ntype = ")
+                .replace(" and user.name == \"u3\"", "");
         }
     }
     let world = World::new(&texts);
@@ -297,12 +346,26 @@ fn a_preview_counts_what_would_be_told_and_what_would_quieten_it() {
     append(&store, &batches(11, 3 * 3600));
     let times = at(0)..at(4 * 3600);
     let load = neph_rules::LoadOptions::default();
-    let run = |store: &Store| preview(store, &[world.rules()], &load, "event", times.clone(), &options(2)).unwrap();
+    let run = |store: &Store| {
+        preview(
+            store,
+            &[world.rules()],
+            &load,
+            "event",
+            times.clone(),
+            &options(2),
+        )
+        .unwrap()
+    };
     let seen = run(&store);
     println!("{}", serde_json::to_string_pretty(&seen).unwrap());
     assert!(seen.alerts > 20);
     assert_eq!(seen.per_day.values().sum::<u64>(), seen.alerts);
-    let users = seen.noisy.iter().find(|field| field.field == "user.name").unwrap();
+    let users = seen
+        .noisy
+        .iter()
+        .find(|field| field.field == "user.name")
+        .unwrap();
     assert_eq!(users.values.len(), 5);
     assert!(!seen.exceptions.is_empty());
     for proposal in &seen.exceptions {
@@ -315,20 +378,40 @@ fn a_preview_counts_what_would_be_told_and_what_would_quieten_it() {
     }
     // An alert that was closed as true makes its user's exception unsafe.
     let chosen = seen.exceptions.first().unwrap();
-    let filled = backfill(&store, neph_rules::load_text(std::path::Path::new("event.toml"), texts[0].1.replace("enabled = false\n", "")), "event", times.clone(), &options(1)).unwrap();
+    let filled = backfill(
+        &store,
+        neph_rules::load_text(
+            std::path::Path::new("event.toml"),
+            texts[0].1.replace("enabled = false\n", ""),
+        ),
+        "event",
+        times.clone(),
+        &options(1),
+    )
+    .unwrap();
     assert_eq!(filled.alerts, seen.alerts);
     let of_user = alerts(&store).into_iter().find(|(_, id, _)| {
         let record = store.db.alert(id).unwrap();
-        record.alert.entities.contains(&(chosen.field.clone(), chosen.value.clone()))
+        record
+            .alert
+            .entities
+            .contains(&(chosen.field.clone(), chosen.value.clone()))
     });
     let (_, id, _) = of_user.unwrap();
     let close = AlertAction::Close {
         verdict: Verdict::TruePositive,
         reason: "it was".to_owned(),
     };
-    store.db.act(neph_store::Selection::Ids(vec![id.clone()]), close, "me", at(0)).unwrap();
+    store
+        .db
+        .act(neph_store::Selection::Ids(vec![id.clone()]), close, "me", at(0))
+        .unwrap();
     let seen = run(&store);
-    let proposal = seen.exceptions.iter().find(|one| one.value == chosen.value && one.field == chosen.field).unwrap();
+    let proposal = seen
+        .exceptions
+        .iter()
+        .find(|one| one.value == chosen.value && one.field == chosen.field)
+        .unwrap();
     assert!(!proposal.is_safe);
     assert_eq!(proposal.proof.lost_alerts, [id]);
 }

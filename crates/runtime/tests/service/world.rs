@@ -18,7 +18,10 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 }
@@ -41,26 +44,60 @@ fn rule(id: &str, kind: &str, more: &str) -> String {
 pub(crate) fn rules() -> Vec<(&'static str, String)> {
     let eql = |query: &str| format!("language = \"eql\"\nquery = '''{query}'''");
     vec![
-        ("event.toml", rule("event", "eql", &eql("any where event.action == \"delete\" and user.name == \"u3\""))),
+        (
+            "event.toml",
+            rule(
+                "event",
+                "eql",
+                &eql("any where event.action == \"delete\" and user.name == \"u3\""),
+            ),
+        ),
         (
             "sequence.toml",
-            rule("sequence", "eql", &eql("sequence by user.name with maxspan=2m [any where event.action == \"fail\"] [any where event.action == \"login\"]")),
+            rule(
+                "sequence",
+                "eql",
+                &eql(
+                    "sequence by user.name with maxspan=2m [any where event.action == \"fail\"] [any where event.action == \"login\"]",
+                ),
+            ),
         ),
         (
             "missing.toml",
-            rule("missing", "eql", &eql("sequence by user.name with maxspan=1m [any where event.action == \"start\"] ![any where event.action == \"stop\"]")),
+            rule(
+                "missing",
+                "eql",
+                &eql(
+                    "sequence by user.name with maxspan=1m [any where event.action == \"start\"] ![any where event.action == \"stop\"]",
+                ),
+            ),
         ),
         (
             "threshold.toml",
-            rule("threshold", "threshold", "language = \"kuery\"\nquery = \"event.action: fail\"\n[rule.threshold]\nfield = [\"host.name\"]\nvalue = 6\n"),
+            rule(
+                "threshold",
+                "threshold",
+                "language = \"kuery\"\nquery = \"event.action: fail\"\n[rule.threshold]\nfield = [\"host.name\"]\nvalue = 6\n",
+            ),
         ),
         (
             "new.toml",
-            rule("new", "new_terms", "language = \"kuery\"\nquery = \"event.action: login\"\n[rule.new_terms]\nfield = \"new_terms_fields\"\nvalue = [\"user.name\", \"host.name\"]\n[[rule.new_terms.history_window_start]]\nfield = \"history_window_start\"\nvalue = \"now-2h\"\n"),
+            rule(
+                "new",
+                "new_terms",
+                "language = \"kuery\"\nquery = \"event.action: login\"\n[rule.new_terms]\nfield = \"new_terms_fields\"\nvalue = [\"user.name\", \"host.name\"]\n[[rule.new_terms.history_window_start]]\nfield = \"history_window_start\"\nvalue = \"now-2h\"\n",
+            ),
         ),
         (
             "suppressed.toml",
-            rule("suppressed", "eql", &format!("{}\n[rule.alert_suppression]\ngroup_by = [\"host.name\"]\nmissing_fields_strategy = \"suppress\"\nduration = {{ value = 10, unit = \"m\" }}\n", eql("any where event.action == \"exec\""))),
+            rule(
+                "suppressed",
+                "eql",
+                &format!(
+                    "{}\n[rule.alert_suppression]\ngroup_by = [\"host.name\"]\nmissing_fields_strategy = \"suppress\"\nduration = {{ value = 10, unit = \"m\" }}\n",
+                    eql("any where event.action == \"exec\"")
+                ),
+            ),
         ),
     ]
 }
@@ -97,7 +134,11 @@ impl World {
     pub(crate) fn load(&self) -> RuleSet {
         let set = load_with(&[self.rules()], &LoadOptions::default());
         for rule in &set.report.rules {
-            for found in rule.diagnostics.iter().filter(|found| found.severity() == neph_diag::Severity::Error) {
+            for found in rule
+                .diagnostics
+                .iter()
+                .filter(|found| found.severity() == neph_diag::Severity::Error)
+            {
                 println!("{:?}: {}", rule.id, found.message);
             }
         }
@@ -130,7 +171,9 @@ pub(crate) fn options(threads: usize) -> ServiceOptions {
 /// Batches of events of two streams, in order of receipt; some come late, some twice, and some cannot be read.
 pub(crate) fn batches(seed: u64, seconds: i64) -> Vec<Batch> {
     let mut random = Random(seed);
-    let actions = ["fail", "login", "start", "stop", "exec", "delete", "read", "read", "read"];
+    let actions = [
+        "fail", "login", "start", "stop", "exec", "delete", "read", "read", "read",
+    ];
     let mut number = 0;
     let mut batches = Vec::new();
     let mut second = 0;
@@ -140,7 +183,11 @@ pub(crate) fn batches(seed: u64, seconds: i64) -> Vec<Batch> {
             let mut records = Records::default();
             for _ in 0..random.below(12) {
                 number += 1;
-                let late = if random.below(10) == 0 { random.below(200) } else { 0 };
+                let late = if random.below(10) == 0 {
+                    random.below(200)
+                } else {
+                    0
+                };
                 let time = second + i64::try_from(random.below(u64::try_from(span).unwrap())).unwrap();
                 let time = (time - i64::try_from(late).unwrap()).max(0);
                 let action = actions[usize::try_from(random.below(9)).unwrap()];
@@ -184,7 +231,9 @@ pub(crate) fn append(store: &Store, batches: &[Batch]) {
     let (sender, done) = std::sync::mpsc::channel();
     for batch in batches {
         let sender = sender.clone();
-        store.log.append_then(batch.clone(), move |result| sender.send(result).unwrap());
+        store
+            .log
+            .append_then(batch.clone(), move |result| sender.send(result).unwrap());
     }
     drop(sender);
     for result in done {
@@ -201,7 +250,11 @@ pub(crate) fn alerts(store: &Store) -> Vec<(String, String, u64)> {
             .db
             .search(&AlertQuery::default(), AlertSort::Time, true, after.as_ref(), 500)
             .unwrap();
-        found.extend(page.alerts.into_iter().map(|one| (one.alert.rule_id, one.alert.id, one.alert.count)));
+        found.extend(
+            page.alerts
+                .into_iter()
+                .map(|one| (one.alert.rule_id, one.alert.id, one.alert.count)),
+        );
         match page.next {
             Some(next) => after = Some(next),
             None => break,
