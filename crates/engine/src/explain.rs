@@ -4,6 +4,8 @@
 //! document is read again for one rule, every part of the condition is evaluated without short cuts, and each test is
 //! asked about each value and each of its alternatives.
 
+use std::cell::OnceCell;
+
 use neph_event::{ReadError, Row, Slot, Slots, Value, ValueRef};
 use neph_plan::{Condition, Leaf, Pattern, PatternPart, Phrase, Plan, Relation, Span, Test};
 
@@ -97,8 +99,11 @@ enum Part {
 struct TestPart {
     span: Span,
     whole: Predicate,
-    /// The test with one alternative at a time, and the alternative's text.
-    alternatives: Vec<(Box<str>, Predicate)>,
+    /// The test over slots.
+    test: Test,
+    /// The test with one alternative at a time, and the alternative's text; made when the test first holds, which of most
+    /// tests never does.
+    alternatives: OnceCell<Vec<(Box<str>, Predicate)>>,
     slots: Vec<Slot>,
 }
 
@@ -252,12 +257,8 @@ impl Part {
 
 impl TestPart {
     fn new(leaf: &Leaf, map: &[Slot], slots: &Slots) -> Result<Self, ConditionError> {
-        let ready = |test: &Test| Predicate::new(test, slots);
         let test = over_slots(&leaf.test, map)?;
-        let mut alternatives = Vec::new();
-        for (text, alternative) in alternatives_of(&test) {
-            alternatives.push((text, ready(&alternative)?));
-        }
+        let whole = Predicate::new(&test, slots)?;
         let mut read = Vec::new();
         test.for_each_field(&mut |field| {
             if !read.contains(&Slot(field.0)) {
@@ -266,9 +267,19 @@ impl TestPart {
         });
         Ok(Self {
             span: leaf.span,
-            whole: ready(&test)?,
-            alternatives,
+            whole,
+            test,
+            alternatives: OnceCell::new(),
             slots: read,
+        })
+    }
+
+    /// An alternative that cannot be run alone is none.
+    fn alternatives(&self, slots: &Slots) -> &[(Box<str>, Predicate)] {
+        self.alternatives.get_or_init(|| {
+            let all = alternatives_of(&self.test).into_iter();
+            all.filter_map(|(text, test)| Some((text, Predicate::new(&test, slots).ok()?)))
+                .collect()
         })
     }
 
@@ -299,10 +310,10 @@ impl TestPart {
                     test.unlisted += 1;
                     continue;
                 }
-                let met = self
-                    .alternatives
+                let alternatives = if holds { self.alternatives(slots) } else { &[] };
+                let met = alternatives
                     .iter()
-                    .find(|(_, alternative)| holds && alternative.passes(value));
+                    .find(|(_, alternative)| alternative.passes(value));
                 test.findings.push(finding(
                     slots,
                     *slot,

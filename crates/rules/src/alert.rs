@@ -20,18 +20,20 @@ pub(crate) mod fields;
 mod miss;
 pub(crate) mod phrases;
 mod reason;
+mod standing;
 pub(crate) mod why;
 pub(crate) mod windows;
 
 pub use miss::{FailedTest, StepFared, steps_fared};
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use neph_engine::{Event, Explainer, Match};
 use neph_event::Instant;
-use neph_plan::Query;
+use neph_plan::{Plan, Query};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -39,7 +41,8 @@ use crate::rule::{Rule, RuleSeverity};
 use crate::scope::IndexScope;
 use crate::suppressor::Counted;
 
-pub(crate) use document::threat_as_written;
+pub(crate) use standing::threat_as_written;
+use standing::Standing;
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,15 +111,26 @@ impl Alert {
     }
 }
 
-/// Makes alerts of the matches of one rule.
+/// Makes alerts of the matches of one rule. What depends on the rule alone is made when the first match comes: of a
+/// thousand rules few match.
 #[derive(Debug)]
 pub struct AlertBuilder<R> {
     rule: R,
-    /// Made when the first match comes: of a thousand rules few match. `None` inside for a plan that cannot be explained;
-    /// it cannot be run either, and that is reported where it is compiled.
+    /// `None` inside for a plan that cannot be explained; it cannot be run either, and that is reported where it is compiled.
     explainer: OnceCell<Option<Explainer>>,
     /// Whether the plan's conditions are joined with the index scope, which is no part of the query.
     is_scoped: bool,
+    standing: OnceCell<Standing>,
+    texts: why::Shown,
+}
+
+/// An alert that is not written yet.
+#[derive(Debug)]
+pub(crate) struct Draft<'f> {
+    /// The alert, but for its reason and document.
+    pub(crate) alert: Alert,
+    found: &'f Match,
+    steps: Vec<StepOf>,
 }
 
 impl<R: Deref<Target = Rule>> AlertBuilder<R> {
@@ -127,19 +141,95 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
             rule,
             explainer: OnceCell::new(),
             is_scoped,
+            standing: OnceCell::new(),
+            texts: why::Shown::new(),
         }
     }
 
     /// The alert of a match.
     pub fn build(&mut self, found: &Match) -> Alert {
-        let steps = self.steps(found);
-        let documents: Vec<&Value> = steps.iter().filter_map(|step| step.document.as_ref()).collect();
+        let draft = self.draft(found);
+        self.write(draft)
+    }
+
+    /// What is told of an alert without explaining it.
+    pub(crate) fn draft<'f>(&self, found: &'f Match) -> Draft<'f> {
+        let rule: &Rule = &self.rule;
+        let steps: Vec<StepOf> = found
+            .events
+            .iter()
+            .map(|(stage, event)| StepOf::new(*stage, event.as_ref(), rule))
+            .collect();
+        let asks_events = rule.name_override.is_some()
+            || !(rule.severity_mapping.is_empty() && rule.risk_score_mapping.is_empty());
+        let lifted = match asks_events {
+            true => lifted(rule.plan.as_ref(), found, &steps),
+            false => Cow::Owned(Value::Null),
+        };
+        let last_step = steps.iter().rev().find(|step| step.document.is_some());
+        let last = found
+            .last
+            .as_ref()
+            .map(|ordinal| ordinal.time)
+            .or_else(|| last_step.and_then(|step| step.time));
+        let overridden = |field: &String| {
+            last_step?
+                .document
+                .as_ref()
+                .and_then(|event| fields::time(event, field))
+        };
+        let alert = Alert {
+            id: alert_id(rule, found),
+            rule_id: rule.id.clone(),
+            rule_name: self.name(&lifted),
+            severity: self.severity(&lifted),
+            risk_score: self.risk_score(&lifted),
+            reason: String::new(),
+            first: found.first.or_else(|| steps.iter().find_map(|step| step.time)),
+            last,
+            // A run of new terms or of a threshold goes by the time of its events.
+            run_time: rule
+                .timestamp_override
+                .as_ref()
+                .filter(|_| found.window.is_none())
+                .and_then(overridden)
+                .or(last),
+            event_ids: event_ids(found),
+            document: Map::new(),
+        };
+        drop(lifted);
+        Draft { alert, found, steps }
+    }
+
+    /// Explains the alert and writes its document.
+    pub(crate) fn write(&mut self, draft: Draft<'_>) -> Alert {
+        let Draft {
+            mut alert,
+            found,
+            mut steps,
+        } = draft;
+        for step in &mut steps {
+            if let Some(event) = &step.event {
+                (step.why, step.matched) = self.explain(step.stage, event);
+            }
+        }
+        alert.reason = self.reason(found, &steps);
+        let rule: &Rule = &self.rule;
+        let standing = self.standing.get_or_init(|| Standing::new(rule));
+        let writer = document::Writer {
+            rule,
+            standing,
+            texts: &mut self.texts,
+            alert: &alert,
+            found,
+        };
+        alert.document = writer.write(steps);
+        alert
+    }
+
+    fn reason(&self, found: &Match, steps: &[StepOf]) -> String {
         let plan = self.rule.plan.as_ref();
         let tally = found.window.and_then(|window| window.tally);
-        let lifted = match tally {
-            Some(_) => windows::shared(plan, found),
-            None => Value::Object(fields::shared(&documents)),
-        };
         let correlation = match plan.map(|plan| &plan.query) {
             Some(Query::Correlation(correlation)) => Some(correlation),
             _ => None,
@@ -160,78 +250,12 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
             })
             .collect();
         let lang = self.rule.texts.lang;
-        let mut reason = reason::sentence(lang, &told);
-        if let Some(window) = &found.window {
-            reason = windows::sentence(lang, plan, found, window, &reason);
-        } else if let Some(correlation) = correlation {
-            reason = windows::together(lang, correlation, plan, found, &reason);
+        let reason = reason::sentence(lang, &told);
+        match (&found.window, correlation) {
+            (Some(window), _) => windows::sentence(lang, plan, found, window, &reason),
+            (None, Some(correlation)) => windows::together(lang, correlation, plan, found, &reason),
+            (None, None) => reason,
         }
-        let last_step = steps.iter().rev().find(|step| step.document.is_some());
-        let last = found
-            .last
-            .as_ref()
-            .map(|ordinal| ordinal.time)
-            .or_else(|| last_step.and_then(|step| step.time));
-        let overridden = |field: &String| {
-            last_step?
-                .document
-                .as_ref()
-                .and_then(|event| fields::time(event, field))
-        };
-        let rule: &Rule = &self.rule;
-        let mut alert = Alert {
-            id: alert_id(rule, found),
-            rule_id: rule.id.clone(),
-            rule_name: self.name(&lifted),
-            severity: self.severity(&lifted),
-            risk_score: self.risk_score(&lifted),
-            reason,
-            first: found.first.or_else(|| steps.iter().find_map(|step| step.time)),
-            last,
-            // A run of new terms or of a threshold goes by the time of its events.
-            run_time: rule
-                .timestamp_override
-                .as_ref()
-                .filter(|_| found.window.is_none())
-                .and_then(overridden)
-                .or(last),
-            event_ids: event_ids(found),
-            document: Map::new(),
-        };
-        alert.document = document::Writer {
-            rule,
-            alert: &alert,
-            found,
-            steps: &steps,
-        }
-        .write(lifted);
-        alert
-    }
-
-    fn steps(&mut self, found: &Match) -> Vec<StepOf> {
-        let time_field = self.rule.timestamp_field.clone();
-        found
-            .events
-            .iter()
-            .map(|(stage, event)| {
-                let Some(event) = event else {
-                    return StepOf {
-                        stage: *stage,
-                        ..StepOf::default()
-                    };
-                };
-                let document: Value = serde_json::from_slice(event.document()).unwrap_or(Value::Null);
-                let (why, matched) = self.explain(*stage, event);
-                StepOf {
-                    stage: *stage,
-                    time: fields::time(&document, &time_field),
-                    event: Some(Arc::clone(event)),
-                    document: Some(document),
-                    why,
-                    matched,
-                }
-            })
-            .collect()
     }
 
     /// Why the event satisfies the stage, and the fields and values that its tests met.
@@ -254,7 +278,7 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
         }
         let mut matched = Vec::new();
         why::collect_matched(why, &mut matched);
-        (why::json_of(why, &self.rule), matched)
+        (why::json_of(why, &self.rule, &mut self.texts), matched)
     }
 
     fn name(&self, lifted: &Value) -> String {
@@ -302,6 +326,34 @@ struct StepOf {
     matched: Vec<(String, String)>,
 }
 
+impl StepOf {
+    fn new(stage: u16, event: Option<&Arc<Event>>, rule: &Rule) -> Self {
+        let Some(event) = event else {
+            return Self {
+                stage,
+                ..Self::default()
+            };
+        };
+        let document: Value = serde_json::from_slice(event.document()).unwrap_or(Value::Null);
+        Self {
+            stage,
+            time: fields::time(&document, &rule.timestamp_field),
+            event: Some(Arc::clone(event)),
+            document: Some(document),
+            ..Self::default()
+        }
+    }
+}
+
+/// What is known to hold of all events of the alert.
+fn lifted<'s>(plan: Option<&Plan>, found: &Match, steps: &'s [StepOf]) -> Cow<'s, Value> {
+    if found.window.is_some_and(|window| window.tally.is_some()) {
+        return Cow::Owned(windows::shared(plan, found));
+    }
+    let documents: Vec<&Value> = steps.iter().filter_map(|step| step.document.as_ref()).collect();
+    fields::shared(&documents)
+}
+
 /// The id of the alert of a match: the first 128 bits of the SHA-256 of the rule's id and the ids of the events in
 /// order, each with its length in front, in hexadecimal; a word tells Sigma's rules, which may share ids with others. Of new terms and thresholds not the events count, but the end of the
 /// run and the values of the fields.
@@ -333,12 +385,13 @@ pub(crate) fn hash_of(parts: &[&str]) -> String {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = String::with_capacity(32);
+    for byte in hasher.finalize().iter().take(16) {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text
 }
 
 fn event_ids(found: &Match) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 mod state;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use neph_engine::{Match, Outcome, RuleIndex};
@@ -67,7 +67,8 @@ impl Grouped {
 pub struct AlertFlow {
     rules: Vec<Arc<Rule>>,
     builders: Vec<AlertBuilder<Arc<Rule>>>,
-    suppressors: Vec<Option<Suppressor>>,
+    /// Of the rules that suppress, by their positions.
+    suppressors: BTreeMap<usize, Suppressor>,
     grouping: Grouping,
     is_live: bool,
     /// The greatest time of an alert.
@@ -82,7 +83,7 @@ impl AlertFlow {
     pub fn new(rules: Vec<Arc<Rule>>, is_live: bool) -> Self {
         Self {
             builders: rules.iter().cloned().map(AlertBuilder::new).collect(),
-            suppressors: rules.iter().map(|rule| suppressor(rule, is_live)).collect(),
+            suppressors: suppressors(&rules, is_live),
             grouping: Grouping::new(rules.clone()),
             rules,
             is_live,
@@ -103,7 +104,7 @@ impl AlertFlow {
         let rule = found.rule.0 as usize;
         let time = found.last.as_ref().map(|ordinal| ordinal.time).or(found.first);
         let mut said = Vec::new();
-        match (outcome, self.suppressors.get_mut(rule).and_then(Option::as_mut)) {
+        match (outcome, self.suppressors.get_mut(&rule)) {
             (Outcome::Found(found), Some(suppressor)) => suppressor.push(found, &mut said),
             (Outcome::Retracted(found), Some(suppressor)) => suppressor.retract(found, &mut said),
             (Outcome::Found(found), None) => said.push(Said::Raise(found, None)),
@@ -123,11 +124,13 @@ impl AlertFlow {
 
     fn advance(&mut self, out: &mut Vec<Told>) {
         let Some(now) = self.latest else { return };
-        for rule in 0..self.suppressors.len() {
-            let mut said = Vec::new();
-            if let Some(Some(suppressor)) = self.suppressors.get_mut(rule) {
-                suppressor.advance(now, &mut said);
-            }
+        let mut said = Vec::new();
+        for (rule, suppressor) in &mut self.suppressors {
+            let mut of_rule = Vec::new();
+            suppressor.advance(now, &mut of_rule);
+            said.push((*rule, of_rule));
+        }
+        for (rule, said) in said {
             self.tell(rule, said, out);
         }
         let mut ready = Vec::new();
@@ -137,16 +140,18 @@ impl AlertFlow {
 
     /// No match comes any more: tells what is left.
     pub fn finish(&mut self, out: &mut Vec<Told>) {
-        for rule in 0..self.suppressors.len() {
-            let mut said = Vec::new();
-            if let Some(Some(suppressor)) = self.suppressors.get_mut(rule) {
-                suppressor.finish(&mut said);
-            }
+        let mut said = Vec::new();
+        for (rule, suppressor) in &mut self.suppressors {
+            let mut of_rule = Vec::new();
+            suppressor.finish(&mut of_rule);
             // By time, so that it is the first that pass singly.
-            said.sort_by_key(|one| {
+            of_rule.sort_by_key(|one| {
                 let (Said::Raise(found, _) | Said::Grow(found, _) | Said::Retract(found)) = one;
                 found.last.as_ref().map(|ordinal| ordinal.time).or(found.first)
             });
+            said.push((*rule, of_rule));
+        }
+        for (rule, said) in said {
             self.tell(rule, said, out);
         }
         let mut ready = Vec::new();
@@ -161,28 +166,25 @@ impl AlertFlow {
         same: &[(RuleIndex, RuleIndex)],
         out: &mut Vec<Told>,
     ) {
-        let mut next: Vec<Option<Suppressor>> =
-            rules.iter().map(|rule| suppressor(rule, self.is_live)).collect();
+        let mut next = suppressors(&rules, self.is_live);
         for (from, to) in same {
             let (from, to) = (from.0 as usize, to.0 as usize);
             let settings = rules.get(to).and_then(|rule| rule.tuning.suppression.as_ref());
             let (Some(settings), Some(rule)) = (settings, rules.get(to)) else {
                 continue;
             };
-            let fits = |old: &mut Suppressor| old.fits(settings);
-            let old = self.suppressors.get_mut(from).and_then(|old| old.take_if(fits));
-            if let (Some(mut old), Some(place)) = (old, next.get_mut(to)) {
+            if self.suppressors.get(&from).is_some_and(|old| old.fits(settings))
+                && let Some(mut old) = self.suppressors.remove(&from)
+            {
                 old.adopt(Arc::clone(rule));
-                *place = Some(old);
+                next.insert(to, old);
             }
         }
-        for rule in 0..self.suppressors.len() {
+        for (rule, mut suppressor) in std::mem::take(&mut self.suppressors) {
             let mut said = Vec::new();
-            if let Some(mut suppressor) = self.suppressors.get_mut(rule).and_then(Option::take) {
-                suppressor.finish(&mut said);
-                self.past
-                    .extend(self.rules.get(rule).map(|rule| count_of(rule, &suppressor)));
-            }
+            suppressor.finish(&mut said);
+            self.past
+                .extend(self.rules.get(rule).map(|rule| count_of(rule, &suppressor)));
             self.tell(rule, said, out);
         }
         let mut ready = Vec::new();
@@ -195,8 +197,8 @@ impl AlertFlow {
 
     /// Alerts that became part of others, for each rule that suppresses.
     pub fn suppressed(&self) -> Vec<Suppressed> {
-        let now = self.rules.iter().zip(&self.suppressors);
-        let now = now.filter_map(|(rule, suppressor)| Some(count_of(rule, suppressor.as_ref()?)));
+        let now = self.suppressors.iter();
+        let now = now.filter_map(|(rule, suppressor)| Some(count_of(self.rules.get(*rule)?, suppressor)));
         let mut counts: Vec<Suppressed> = Vec::new();
         for one in self.past.iter().cloned().chain(now) {
             let known = counts
@@ -215,7 +217,7 @@ impl AlertFlow {
             match one {
                 Said::Raise(found, counted) => {
                     let is_counted = counted.is_some();
-                    let Some(alert) = self.build(rule, &found, counted) else {
+                    let Some(alert) = self.raise(rule, &found, counted) else {
                         continue;
                     };
                     let id = alert.id.clone();
@@ -236,12 +238,27 @@ impl AlertFlow {
         }
     }
 
+    /// The alert of a match; not more of it than counts where it becomes part of a grouped alert that knows its example.
+    fn raise(&mut self, rule: usize, found: &Match, counted: Option<Counted>) -> Option<Alert> {
+        let builder = self.builders.get_mut(rule)?;
+        let draft = builder.draft(found);
+        if self.grouping.is_full(rule, draft.alert.run_time) {
+            return Some(draft.alert);
+        }
+        let alert = builder.write(draft);
+        Some(self.counted(rule, alert, counted))
+    }
+
     fn build(&mut self, rule: usize, found: &Match, counted: Option<Counted>) -> Option<Alert> {
-        let mut alert = self.builders.get_mut(rule)?.build(found);
+        let alert = self.builders.get_mut(rule)?.build(found);
+        Some(self.counted(rule, alert, counted))
+    }
+
+    fn counted(&self, rule: usize, mut alert: Alert, counted: Option<Counted>) -> Alert {
         if let (Some(counted), Some(rule)) = (counted, self.rules.get(rule)) {
             alert.count(rule, &counted);
         }
-        Some(alert)
+        alert
     }
 }
 
@@ -266,9 +283,13 @@ pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIn
         .collect()
 }
 
-fn suppressor(rule: &Arc<Rule>, is_live: bool) -> Option<Suppressor> {
-    let settings = rule.tuning.suppression.clone()?;
-    Some(Suppressor::new(Arc::clone(rule), settings, is_live))
+fn suppressors(rules: &[Arc<Rule>], is_live: bool) -> BTreeMap<usize, Suppressor> {
+    let of = |rule: &Arc<Rule>| {
+        let settings = rule.tuning.suppression.clone()?;
+        Some(Suppressor::new(Arc::clone(rule), settings, is_live))
+    };
+    let rules = rules.iter().enumerate();
+    rules.filter_map(|(place, rule)| Some((place, of(rule)?))).collect()
 }
 
 fn count_of(rule: &Rule, suppressor: &Suppressor) -> Suppressed {

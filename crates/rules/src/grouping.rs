@@ -35,6 +35,12 @@ pub fn window_start(time: Instant, interval_nanos: u64) -> i128 {
     time.as_nanos().div_euclid(interval) * interval
 }
 
+/// The end of the run that an alert of this time belongs to.
+fn run_end(rule: &Rule, run_time: Option<Instant>) -> i128 {
+    let interval = rule.schedule.interval_nanos;
+    run_time.map_or(i128::MAX, |time| window_start(time, interval) + i128::from(interval))
+}
+
 /// Lets alerts pass and groups the overflow.
 #[derive(Debug)]
 pub struct Grouping {
@@ -74,6 +80,14 @@ impl Grouping {
         }
     }
 
+    /// Whether an alert of `rules[rule]` of this time would become part of a grouped alert that has its example: then its
+    /// reason and document are not asked for.
+    pub(crate) fn is_full(&self, rule: usize, run_time: Option<Instant>) -> bool {
+        let end = self.rules.get(rule).map(|of| run_end(of, run_time));
+        let run = end.and_then(|end| self.runs.get(&(end, rule)));
+        run.is_some_and(|run| run.overflow.is_some())
+    }
+
     /// Takes an alert of `rules[rule]`. Gives it back where it passes singly, and grouped alerts of runs that had to be
     /// closed to bound memory.
     pub fn push(&mut self, rule: usize, alert: Alert, out: &mut Vec<Alert>) {
@@ -81,10 +95,7 @@ impl Grouping {
             out.push(alert);
             return;
         };
-        let interval = of.schedule.interval_nanos;
-        let end = alert.run_time.map_or(i128::MAX, |time| {
-            window_start(time, interval) + i128::from(interval)
-        });
+        let end = run_end(of, alert.run_time);
         let run = self.runs.entry((end, rule)).or_default();
         if run.passed < of.max_signals {
             run.passed += 1;

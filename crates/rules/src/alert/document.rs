@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use neph_engine::Match;
 use neph_event::Instant;
 use neph_plan::{Query, Stage};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::fields::{insert, object};
+use super::standing::{Standing, rule_object};
 use super::{Alert, StepOf, enrichments, fields, why, windows};
 use crate::grouping;
-use crate::rule::{Rule, Threat, ThreatItem};
+use crate::rule::Rule;
 use crate::windows::Condition;
 
 /// Keys of `event` that describe an event's kind and are lifted from the events; the others are the alert's own.
@@ -20,98 +22,63 @@ const EVENT_KEYS_LIFTED: [&str; 8] = [
 /// Writes the document of one alert.
 pub(super) struct Writer<'a> {
     pub(super) rule: &'a Rule,
+    pub(super) standing: &'a Standing,
+    pub(super) texts: &'a mut why::Shown,
     pub(super) alert: &'a Alert,
     pub(super) found: &'a Match,
-    pub(super) steps: &'a [StepOf],
 }
 
 impl Writer<'_> {
-    /// The document; `lifted` is what all events share.
-    pub(super) fn write(&self, lifted: Value) -> Map<String, Value> {
-        let alert = self.alert;
+    /// The document of an alert of these events.
+    pub(super) fn write(mut self, steps: Vec<StepOf>) -> Map<String, Value> {
+        let (alert, standing) = (self.alert, self.standing);
         let mut document = Map::new();
-        insert(
-            &mut document,
-            "@timestamp",
-            alert.last.map(|time| time.to_string()),
-        );
-        insert(&mut document, "message", &alert.reason);
+        insert(&mut document, "@timestamp", alert.last.map(|time| time.to_string()));
+        insert(&mut document, "message", alert.reason.as_str());
         let mut event = Map::new();
         insert(&mut event, "kind", "alert");
-        insert(&mut event, "id", &alert.id);
+        insert(&mut event, "id", alert.id.as_str());
         insert(&mut event, "severity", alert.severity.number());
         insert(&mut event, "risk_score", alert.risk_score);
         insert(&mut event, "start", alert.first.map(|time| time.to_string()));
         insert(&mut event, "end", alert.last.map(|time| time.to_string()));
-        insert(&mut event, "reason", &alert.reason);
+        insert(&mut event, "reason", alert.reason.as_str());
         document.insert("event".into(), Value::Object(event));
-        document.insert("rule".into(), self.rule_object());
-        let mut threat = self.threat().unwrap_or_default();
-        let (enrichments, unlisted) = self.enrichments();
+        let rule = match alert.rule_name == self.rule.name {
+            true => standing.rule.clone(),
+            false => rule_object(self.rule, &alert.rule_name),
+        };
+        document.insert("rule".into(), Value::Object(rule));
+        let mut threat = standing.threat.clone();
+        let (enrichments, unlisted) = self.enrichments(&steps);
         insert(&mut threat, "enrichments", enrichments);
-        insert(&mut document, "threat", Value::Object(threat));
-        insert(&mut document, "tags", &self.rule.tags);
+        insert(&mut document, "threat", threat);
+        insert(&mut document, "tags", standing.tags.clone());
         self.insert_kibana(&mut document);
-        let mut own = self.own();
+        // Its place is here; what it says takes the events, of which the rest of the document is lifted first.
+        document.insert("neph".into(), Value::Null);
+        if let Value::Object(lifted) = self.lifted(&steps).as_ref() {
+            merge_lifted(&mut document, lifted);
+        }
+        let mut own = self.own(steps);
         if unlisted > 0 {
             insert(&mut own, "unlisted_enrichments", unlisted);
         }
-        document.insert("neph".into(), json!({"alert": own}));
-        if let Value::Object(lifted) = lifted {
-            merge_lifted(&mut document, lifted);
-        }
+        document.insert("neph".into(), object([("alert", own.into())]));
         document
     }
 
-    fn rule_object(&self) -> Value {
-        let rule = self.rule;
-        let mut object = Map::new();
-        insert(&mut object, "id", &rule.id);
-        insert(&mut object, "uuid", &rule.id);
-        insert(&mut object, "name", &self.alert.rule_name);
-        insert(&mut object, "description", &rule.description);
-        insert(
-            &mut object,
-            "version",
-            rule.version.map(|version| version.to_string()),
-        );
-        insert(&mut object, "author", &rule.authors);
-        insert(&mut object, "license", &rule.license);
-        insert(&mut object, "reference", &rule.references);
-        insert(&mut object, "category", rule.kind.category());
-        insert(&mut object, "ruleset", &rule.origin.ruleset);
-        Value::Object(object)
-    }
-
-    /// `threat.*` holds one framework; tactics, techniques and sub-techniques of all entries are lists beside each other.
-    fn threat(&self) -> Option<Map<String, Value>> {
-        let threats = &self.rule.threat;
-        let framework = &threats.first()?.framework;
-        let of_framework = || threats.iter().filter(|threat| threat.framework == *framework);
-        let techniques = || of_framework().flat_map(|threat| &threat.techniques);
-        let mut technique = item_lists(techniques().map(|technique| &technique.technique));
-        let subtechnique = item_lists(techniques().flat_map(|technique| &technique.subtechniques));
-        if !subtechnique.is_empty() {
-            technique.insert("subtechnique".into(), Value::Object(subtechnique));
-        }
-        let mut threat = Map::new();
-        insert(&mut threat, "framework", framework);
-        insert(
-            &mut threat,
-            "tactic",
-            Value::Object(item_lists(of_framework().map(|threat| &threat.tactic))),
-        );
-        insert(&mut threat, "technique", Value::Object(technique));
-        Some(threat)
+    fn lifted<'s>(&self, steps: &'s [StepOf]) -> std::borrow::Cow<'s, Value> {
+        super::lifted(self.rule.plan.as_ref(), self.found, steps)
     }
 
     /// The indicators that the events met, and how many more there are than are listed.
-    fn enrichments(&self) -> (Vec<Value>, u64) {
+    fn enrichments(&self, steps: &[StepOf]) -> (Vec<Value>, u64) {
         let Condition::ThreatMatch(threat) = &self.rule.condition else {
             return (Vec::new(), 0);
         };
         let mut all = (Vec::new(), 0);
-        for event in self.steps.iter().filter_map(|step| step.event.as_ref()) {
+        for event in steps.iter().filter_map(|step| step.event.as_ref()) {
             let (mut found, more) = enrichments::of(threat, event.document());
             all.0.append(&mut found);
             all.1 += more;
@@ -122,121 +89,76 @@ impl Writer<'_> {
     /// The keys of Kibana's alerts that have a meaning here:
     /// <https://www.elastic.co/docs/reference/security/fields-and-object-schemas/alert-schema>.
     fn insert_kibana(&self, document: &mut Map<String, Value>) {
-        let (rule, alert) = (self.rule, self.alert);
-        let mut set = |key: &str, value: Value| {
-            if !is_blank(&value) {
-                document.insert(format!("kibana.alert.{key}"), value);
-            }
-        };
-        set("uuid", json!(alert.id));
-        set("status", json!("active"));
-        set("workflow_status", json!("open"));
-        set("depth", json!(1));
-        set("reason", json!(alert.reason));
-        set("severity", json!(alert.severity.word()));
-        set("risk_score", json!(alert.risk_score));
-        set("original_time", json!(alert.last.map(|time| time.to_string())));
-        set("building_block_type", json!(rule.building_block));
-        let ancestors: Vec<Value> = alert
-            .event_ids
-            .iter()
-            .map(|id| json!({"id": id, "type": "event", "depth": 0}))
-            .collect();
-        set("ancestors", Value::Array(ancestors));
-        set("rule.name", json!(alert.rule_name));
-        set("rule.rule_id", json!(rule.id));
-        set("rule.uuid", json!(rule.id));
-        set("rule.category", json!(rule.kind.category()));
-        set("rule.rule_type_id", json!(rule.kind.type_id()));
-        set("rule.type", json!(rule.kind.word()));
-        set("rule.tags", json!(rule.tags));
-        set("rule.author", json!(rule.authors));
-        set("rule.license", json!(rule.license));
-        set("rule.references", json!(rule.references));
-        set("rule.false_positives", json!(rule.false_positives));
-        set("rule.interval", json!(rule.schedule.interval));
-        set("rule.from", json!(rule.schedule.from));
-        set("rule.to", json!(rule.schedule.to));
-        set("rule.version", json!(rule.version));
-        set("rule.max_signals", json!(rule.max_signals));
-        set("rule.timestamp_override", json!(rule.timestamp_override));
-        set("rule.note", json!(rule.note));
-        set("rule.threat", threat_as_written(&rule.threat));
-        let mut parameters = json!({
-            "severity": rule.severity.word(),
-            "risk_score": rule.risk_score,
-            "index": rule.index,
-            "query": rule.query,
-            "language": rule.language,
+        let (alert, standing) = (self.alert, self.standing);
+        insert(document, "kibana.alert.uuid", alert.id.as_str());
+        insert(document, "kibana.alert.status", "active");
+        insert(document, "kibana.alert.workflow_status", "open");
+        insert(document, "kibana.alert.depth", 1);
+        insert(document, "kibana.alert.reason", alert.reason.as_str());
+        insert(document, "kibana.alert.severity", alert.severity.word());
+        insert(document, "kibana.alert.risk_score", alert.risk_score);
+        insert(
+            document,
+            "kibana.alert.original_time",
+            alert.last.map(|time| time.to_string()),
+        );
+        insert(
+            document,
+            "kibana.alert.building_block_type",
+            standing.building_block.clone(),
+        );
+        let ancestors = alert.event_ids.iter().map(|id| {
+            object([
+                ("id", id.as_str().into()),
+                ("type", "event".into()),
+                ("depth", 0.into()),
+            ])
         });
-        if let Value::Object(parameters) = &mut parameters {
-            windows::parameters(&rule.condition, parameters);
-            parameters.extend(rule.tuning.carried.clone());
-            insert(parameters, "exceptions_list", &rule.tuning.exception_lists);
-            insert(parameters, "setup", &rule.setup);
-            let fields = &rule.investigation_fields;
-            if !fields.is_empty() {
-                insert(parameters, "investigation_fields", json!({"field_names": fields}));
-            }
-        }
-        set("rule.parameters", parameters);
+        insert(document, "kibana.alert.ancestors", ancestors.collect::<Value>());
+        insert(document, "kibana.alert.rule.name", alert.rule_name.as_str());
+        document.extend(standing.kibana.iter().cloned());
         if let Some(window) = &self.found.window {
-            let (key, value) = windows::kibana(rule.plan.as_ref(), self.found, window);
-            set(key, value);
+            let (key, value) = windows::kibana(self.rule.plan.as_ref(), self.found, window);
+            insert(document, &format!("kibana.alert.{key}"), value);
         }
-        if let Some((id, title)) = &rule.timeline {
-            set("rule.timeline_id", json!(id));
-            set("rule.timeline_title", json!(title));
-        }
+        document.extend(standing.timeline.iter().cloned());
     }
 
-    fn own(&self) -> Map<String, Value> {
-        let (rule, alert) = (self.rule, self.alert);
+    fn own(&mut self, steps: Vec<StepOf>) -> Map<String, Value> {
+        let (rule, alert, standing) = (self.rule, self.alert, self.standing);
+        let investigation = self.investigation(&steps);
         let mut own = Map::new();
-        insert(&mut own, "id", &alert.id);
-        insert(&mut own, "reason", &alert.reason);
+        insert(&mut own, "id", alert.id.as_str());
+        insert(&mut own, "reason", alert.reason.as_str());
         insert(&mut own, "join_keys", self.join_keys());
-        insert(&mut own, "steps", self.step_objects());
+        insert(&mut own, "steps", self.step_objects(steps));
         insert(&mut own, "first", alert.first.map(|time| time.to_string()));
         insert(&mut own, "last", alert.last.map(|time| time.to_string()));
         if let Some(window) = &self.found.window {
             insert(&mut own, "window", windows::own(rule.plan.as_ref(), window));
         }
         insert(&mut own, "run", self.run());
-        insert(
-            &mut own,
-            "rule",
-            json!({"file": rule.origin.path.display().to_string(), "line": rule.origin.line}),
-        );
-        insert(&mut own, "overlays", &rule.tuning.overlays);
-        insert(&mut own, "investigation", self.investigation());
-        insert(&mut own, "false_positives", &rule.false_positives);
-        insert(&mut own, "note", &rule.note);
-        insert(&mut own, "setup", &rule.setup);
+        for (key, value) in &standing.own {
+            insert(&mut own, key, value.clone());
+        }
+        insert(&mut own, "investigation", investigation);
+        for (key, value) in &standing.guide {
+            insert(&mut own, key, value.clone());
+        }
         own
     }
 
     /// The run of the rule that the alert belongs to: intervals are aligned on the epoch, and each run looks back
     /// from its end.
-    fn run(&self) -> Value {
+    fn run(&self) -> Map<String, Value> {
         let schedule = &self.rule.schedule;
-        let second = 1_000_000_000;
-        let mut run = json!({
-            "interval": schedule.interval,
-            "from": schedule.from,
-            "to": schedule.to,
-            "lookback_seconds": schedule.lookback_nanos / second,
-            "lateness_seconds": schedule.lateness_nanos() / second,
-        });
-        if let (Some(time), Value::Object(map)) = (self.alert.run_time, &mut run) {
+        let mut run = self.standing.run.clone();
+        if let Some(time) = self.alert.run_time {
             let start = grouping::window_start(time, schedule.interval_nanos);
             let end = start + i128::from(schedule.interval_nanos);
-            insert(
-                map,
-                "evaluated_from",
-                Instant::from_nanos(end - i128::from(schedule.lookback_nanos)).to_string(),
-            );
-            insert(map, "evaluated_to", Instant::from_nanos(end).to_string());
+            let from = Instant::from_nanos(end - i128::from(schedule.lookback_nanos));
+            insert(&mut run, "evaluated_from", from.to_string());
+            insert(&mut run, "evaluated_to", Instant::from_nanos(end).to_string());
         }
         run
     }
@@ -244,8 +166,11 @@ impl Writer<'_> {
     fn join_keys(&self) -> Vec<Value> {
         let stages = self.stages();
         let grouping = windows::keys(self.rule.plan.as_ref());
-        (0..self.found.keys.len())
-            .map(|position| {
+        self.found
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(position, value)| {
                 let mut names: Vec<&str> = Vec::new();
                 let of_steps = stages.iter().filter_map(|stage| stage.keys.get(position));
                 let of_steps = of_steps.map(|key| &*key.name);
@@ -254,13 +179,8 @@ impl Writer<'_> {
                         names.push(name);
                     }
                 }
-                let value = self
-                    .found
-                    .keys
-                    .get(position)
-                    .and_then(Option::as_ref)
-                    .map(why::json_value);
-                json!({"fields": names, "value": value})
+                let value = value.as_ref().map_or(Value::Null, why::json_value);
+                object([("fields", names.into()), ("value", value)])
             })
             .collect()
     }
@@ -274,34 +194,34 @@ impl Writer<'_> {
     }
 
     /// One object a stage of the query; a stage with runs has several events.
-    fn step_objects(&self) -> Vec<Value> {
-        let stages = self.stages();
+    fn step_objects(&mut self, steps: Vec<StepOf>) -> Vec<Value> {
+        let rule = self.rule;
         // Of a correlation a step goes by the name of its rule.
-        let correlated = match self.rule.plan.as_ref().map(|plan| &plan.query) {
+        let correlated = match rule.plan.as_ref().map(|plan| &plan.query) {
             Some(Query::Correlation(correlation)) => correlation.named_events(),
             _ => Vec::new(),
         };
         let mut objects: Vec<(u16, Map<String, Value>, Vec<Value>)> = Vec::new();
-        for step in self.steps {
+        for step in steps {
             if objects.last().is_none_or(|(stage, ..)| *stage != step.stage) {
                 let mut object = Map::new();
                 insert(&mut object, "step", u32::from(step.stage) + 1);
                 let place = usize::from(step.stage);
-                let span = stages.get(place).map(|stage| stage.span);
-                let text = match (correlated.get(place), span) {
-                    (Some((name, _)), _) => name,
-                    (None, Some(span)) => span.text(&self.rule.query),
-                    (None, None) => self.rule.query.as_str(),
+                let span = self.stages().get(place).map(|stage| stage.span);
+                let query = match (correlated.get(place), span) {
+                    (Some((name, _)), _) => why::shown(rule, name).into(),
+                    (None, Some(span)) => why::text_at(span, rule, self.texts).into(),
+                    (None, None) => Value::from(self.standing.query.as_str()),
                 };
-                insert(&mut object, "query", why::shown(self.rule, text));
+                insert(&mut object, "query", query);
                 objects.push((step.stage, object, Vec::new()));
             }
             let Some((_, object, events)) = objects.last_mut() else {
                 continue;
             };
-            match &step.document {
-                Some(document) => events.push(step.event_object(document)),
-                None => insert(object, "missing", true),
+            match step.document.is_some() {
+                true => events.push(step.into_object()),
+                false => insert(object, "missing", true),
             }
         }
         let finish = |(_, mut object, events): (u16, Map<String, Value>, Vec<Value>)| {
@@ -312,11 +232,11 @@ impl Writer<'_> {
     }
 
     /// The fields that the rule's author wants looked at first, with all their values.
-    fn investigation(&self) -> Value {
+    fn investigation(&self, steps: &[StepOf]) -> Map<String, Value> {
         let mut out = Map::new();
         for field in &self.rule.investigation_fields {
             let mut values: Vec<Value> = Vec::new();
-            for document in self.steps.iter().filter_map(|step| step.document.as_ref()) {
+            for document in steps.iter().filter_map(|step| step.document.as_ref()) {
                 fields::for_each(document, field, &mut |value| {
                     if !values.contains(value) {
                         values.push(value.clone());
@@ -325,121 +245,58 @@ impl Writer<'_> {
             }
             insert(&mut out, field, values);
         }
-        Value::Object(out)
+        out
     }
 }
 
 impl StepOf {
-    fn event_object(&self, document: &Value) -> Value {
-        let mut object = Map::new();
+    fn into_object(self) -> Value {
+        let mut out = Map::new();
         if let Some(event) = &self.event {
-            insert(&mut object, "id", event.id().as_str());
-            insert(
-                &mut object,
-                "origin",
-                json!({"source": &*event.origin().source, "line": event.origin().line}),
-            );
+            let origin = event.origin();
+            insert(&mut out, "id", event.id().as_str());
+            let origin = object([("source", (*origin.source).into()), ("line", origin.line.into())]);
+            insert(&mut out, "origin", origin);
         }
-        insert(&mut object, "time", self.time.map(|time| time.to_string()));
-        let mut matched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (field, value) in &self.matched {
+        insert(&mut out, "time", self.time.map(|time| time.to_string()));
+        let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (field, value) in self.matched {
             matched.entry(field).or_default().push(value);
         }
-        insert(&mut object, "matched_fields", json!(matched));
-        insert(&mut object, "why", self.why.clone());
-        insert(&mut object, "document", document.clone());
-        Value::Object(object)
+        let matched = matched.into_iter().map(|(field, values)| (field, values.into()));
+        insert(&mut out, "matched_fields", matched.collect::<Map<String, Value>>());
+        insert(&mut out, "why", self.why);
+        insert(&mut out, "document", self.document);
+        Value::Object(out)
     }
 }
 
 /// Puts what the events share beside what the alert says of itself; the alert's own word counts.
-fn merge_lifted(document: &mut Map<String, Value>, lifted: Map<String, Value>) {
+fn merge_lifted(document: &mut Map<String, Value>, lifted: &Map<String, Value>) {
     for (key, value) in lifted {
         match (key.as_str(), value) {
             ("event", Value::Object(event)) => {
                 if let Some(Value::Object(own)) = document.get_mut("event") {
                     for (key, value) in event {
                         if EVENT_KEYS_LIFTED.contains(&key.as_str()) {
-                            own.insert(key, value);
+                            own.insert(key.clone(), value.clone());
                         }
                     }
                 }
             }
             (dotted, value) if dotted.starts_with("event.") => {
                 if EVENT_KEYS_LIFTED.contains(&dotted.trim_start_matches("event.")) {
-                    document.insert(key, value);
+                    document.insert(key.clone(), value.clone());
                 }
             }
             // What a source says of rules and threats stays with its event; here they are the alert's.
             (own, _)
                 if own.starts_with("rule.") || own.starts_with("threat.") || own.starts_with("kibana.") => {}
             (_, value) => {
-                if !document.contains_key(&key) {
-                    document.insert(key, value);
+                if !document.contains_key(key) {
+                    document.insert(key.clone(), value.clone());
                 }
             }
         }
-    }
-}
-
-/// `{"id": […], "name": […], "reference": […]}`, each item once.
-fn item_lists<'i>(items: impl Iterator<Item = &'i ThreatItem>) -> Map<String, Value> {
-    let mut seen: Vec<&ThreatItem> = Vec::new();
-    for item in items {
-        if !seen.iter().any(|earlier| earlier.id == item.id) {
-            seen.push(item);
-        }
-    }
-    let mut out = Map::new();
-    let list =
-        |part: fn(&ThreatItem) -> &String| seen.iter().map(|item| part(item).clone()).collect::<Vec<_>>();
-    insert(&mut out, "id", list(|item| &item.id));
-    insert(&mut out, "name", list(|item| &item.name));
-    insert(&mut out, "reference", list(|item| &item.reference));
-    out
-}
-
-/// The mapping in the nested form of Kibana's `kibana.alert.rule.threat`.
-pub(crate) fn threat_as_written(threats: &[Threat]) -> Value {
-    let item = |item: &ThreatItem| json!({"id": item.id, "name": item.name, "reference": item.reference});
-    let with = |base: Value, key: &str, list: Vec<Value>| match base {
-        Value::Object(mut map) => {
-            insert(&mut map, key, list);
-            Value::Object(map)
-        }
-        other => other,
-    };
-    let threats = threats.iter().map(|threat| {
-        let techniques = threat.techniques.iter().map(|technique| {
-            with(
-                item(&technique.technique),
-                "subtechnique",
-                technique.subtechniques.iter().map(item).collect(),
-            )
-        });
-        with(
-            json!({"framework": threat.framework, "tactic": item(&threat.tactic)}),
-            "technique",
-            techniques.collect(),
-        )
-    });
-    Value::Array(threats.collect())
-}
-
-/// Sets a key, unless the value says nothing.
-fn insert(map: &mut Map<String, Value>, key: &str, value: impl serde::Serialize) {
-    let value = serde_json::to_value(value).unwrap_or(Value::Null);
-    if !is_blank(&value) {
-        map.insert(key.to_owned(), value);
-    }
-}
-
-fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
     }
 }

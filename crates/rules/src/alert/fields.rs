@@ -1,5 +1,7 @@
 //! Fields of JSON documents: looking them up, and what several documents share.
 
+use std::borrow::Cow;
+
 use neph_event::{Instant, parse_date};
 use serde_json::{Map, Value};
 
@@ -74,17 +76,39 @@ pub(crate) fn time(document: &Value, path: &str) -> Option<Instant> {
 
 /// What all documents share: keys that all have with equal values; of objects what they share, of arrays the items that
 /// all have. The alert that Kibana makes of a sequence carries the same.
-pub(crate) fn shared(documents: &[&Value]) -> Map<String, Value> {
+pub(crate) fn shared<'a>(documents: &[&'a Value]) -> Cow<'a, Value> {
     let Some((first, rest)) = documents.split_first() else {
-        return Map::new();
+        return Cow::Owned(Value::Null);
     };
-    let mut common = (*first).clone();
+    let mut common = Cow::Borrowed(*first);
     for document in rest {
-        common = intersect(&common, document, 0).unwrap_or(Value::Null);
+        common = Cow::Owned(intersect(&common, document, 0).unwrap_or(Value::Null));
     }
-    match common {
-        Value::Object(map) => map,
-        _ => Map::new(),
+    common
+}
+
+/// An object of these keys and values.
+pub(crate) fn object<'k>(entries: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+    let entries = entries.into_iter();
+    Value::Object(entries.map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// Sets a key, unless the value says nothing.
+pub(crate) fn insert(map: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
+    let value = value.into();
+    if !is_blank(&value) {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+/// Whether a value says nothing.
+pub(crate) fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     }
 }
 
@@ -136,14 +160,14 @@ mod tests {
         let b = json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "process": {"pid": 2}, "tags": ["y"], "n": 1});
         let c = json!({"host": {"name": "web"}, "n": 1});
         assert_eq!(
-            Value::Object(shared(&[&a, &b])),
+            *shared(&[&a, &b]),
             json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "n": 1})
         );
         assert_eq!(
-            Value::Object(shared(&[&a, &b, &c])),
+            *shared(&[&a, &b, &c]),
             json!({"host": {"name": "web"}, "n": 1})
         );
-        assert_eq!(Value::Object(shared(&[&a])), a);
-        assert!(shared(&[]).is_empty());
+        assert_eq!(*shared(&[&a]), a);
+        assert_eq!(*shared(&[]), Value::Null);
     }
 }

@@ -1,10 +1,17 @@
 //! The *why* tree as JSON.
 
+use std::collections::HashMap;
+
+use neph_diag::Span;
 use neph_engine::{Why, WhyNode, WhyTest};
 use neph_event::Value;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
+use super::fields::object;
 use crate::rule::Rule;
+
+/// Texts of a rule's query on one line, by their places: each is made once, however many alerts show it.
+pub(crate) type Shown = HashMap<Span, String>;
 
 /// A part of the condition with its truth. Tests carry their text from the query and the values that they looked at:
 ///
@@ -13,24 +20,24 @@ use crate::rule::Rule;
 ///   {"holds": true, "test": "process.name : \"curl\"", "values": [{"field": "process.name", "value": "curl", "met": "curl"}]}
 /// ]}
 /// ```
-pub(crate) fn json_of(why: &Why, rule: &Rule) -> Json {
-    let list = |parts: &[Why]| Json::Array(parts.iter().map(|part| json_of(part, rule)).collect());
-    match &why.node {
-        WhyNode::Constant => json!({"holds": why.holds, "constant": why.holds}),
-        WhyNode::All(parts) => json!({"holds": why.holds, "all": list(parts)}),
+pub(crate) fn json_of(why: &Why, rule: &Rule, texts: &mut Shown) -> Json {
+    let (key, value) = match &why.node {
+        WhyNode::Constant => ("constant", Json::from(why.holds)),
+        WhyNode::All(parts) => ("all", parts.iter().map(|part| json_of(part, rule, texts)).collect()),
         WhyNode::Any(parts) => match merged(parts).as_slice() {
-            [one] if parts.len() > 1 => json_of(one, rule),
-            parts => json!({"holds": why.holds, "any": list(parts)}),
+            [one] if parts.len() > 1 => return json_of(one, rule, texts),
+            parts => ("any", parts.iter().map(|part| json_of(part, rule, texts)).collect()),
         },
-        WhyNode::Not(part) => json!({"holds": why.holds, "not": json_of(part, rule)}),
-        WhyNode::Test(test) => test_json(why.holds, test, rule),
-    }
+        WhyNode::Not(part) => ("not", json_of(part, rule, texts)),
+        WhyNode::Test(test) => return test_json(why.holds, test, rule, texts),
+    };
+    object([("holds", why.holds.into()), (key, value)])
 }
 
 /// Joins tests of one place in the query. A list of plain texts and patterns (`process.name : ("curl", "python*")`) is
 /// run as two tests, but is one condition for its reader. The values are those of the test that holds, if any.
-fn merged(parts: &[Why]) -> Vec<Why> {
-    let mut out: Vec<Why> = Vec::with_capacity(parts.len());
+fn merged(parts: &[Why]) -> Vec<&Why> {
+    let mut out: Vec<&Why> = Vec::with_capacity(parts.len());
     for part in parts {
         let twin = out.iter_mut().find(|earlier| match (&earlier.node, &part.node) {
             (WhyNode::Test(earlier), WhyNode::Test(test)) => {
@@ -39,33 +46,34 @@ fn merged(parts: &[Why]) -> Vec<Why> {
             _ => false,
         });
         match twin {
-            Some(twin) if part.holds && !twin.holds => *twin = part.clone(),
+            Some(twin) if part.holds && !twin.holds => *twin = part,
             Some(_) => {}
-            None => out.push(part.clone()),
+            None => out.push(part),
         }
     }
     out
 }
 
-fn test_json(holds: bool, test: &WhyTest, rule: &Rule) -> Json {
-    let values: Vec<Json> = test
-        .findings
-        .iter()
-        .map(|finding| {
-            let mut value = json!({"field": finding.field, "value": finding.value.as_ref().map(json_value)});
-            if let (Some(met), Json::Object(map)) = (&finding.met, &mut value) {
-                map.insert("met".into(), Json::from(&**met));
-            }
-            value
-        })
-        .collect();
-    let mut out = json!({"holds": holds, "test": shown(rule, test.span.text(&rule.query)), "values": values});
-    if test.unlisted > 0
-        && let Json::Object(map) = &mut out
-    {
-        map.insert("more_values".into(), test.unlisted.into());
-    }
-    out
+fn test_json(holds: bool, test: &WhyTest, rule: &Rule, texts: &mut Shown) -> Json {
+    let values = test.findings.iter().map(|finding| {
+        let value = finding.value.as_ref().map_or(Json::Null, json_value);
+        let met = finding.met.as_ref().map(|met| ("met", Json::from(&**met)));
+        object([("field", Json::from(&*finding.field)), ("value", value)].into_iter().chain(met))
+    });
+    let more = (test.unlisted > 0).then(|| ("more_values", Json::from(test.unlisted)));
+    let parts = [
+        ("holds", holds.into()),
+        ("test", text_at(test.span, rule, texts).into()),
+        ("values", values.collect()),
+    ];
+    object(parts.into_iter().chain(more))
+}
+
+/// A place of the query on one line.
+pub(crate) fn text_at<'t>(span: Span, rule: &Rule, texts: &'t mut Shown) -> &'t str {
+    texts
+        .entry(span)
+        .or_insert_with(|| shown(rule, span.text(&rule.query)))
 }
 
 /// Fields and values that tests met on the true branches, in the order of the query, each once. What stands below a `not`
