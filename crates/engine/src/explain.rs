@@ -5,6 +5,7 @@
 //! asked about each value and each of its alternatives.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use neph_event::{ReadError, Row, Slot, Slots, Value, ValueRef};
 use neph_plan::{Condition, Leaf, Pattern, PatternPart, Phrase, Plan, Relation, Span, Test};
@@ -346,10 +347,10 @@ pub(crate) fn alternatives_of(test: &Test) -> Vec<(Box<str>, Test)> {
     fn each<T: Clone>(
         list: &[T],
         text: impl Fn(&T) -> Box<str>,
-        test: impl Fn(Vec<T>) -> Test,
+        test: impl Fn(Arc<[T]>) -> Test,
     ) -> Vec<(Box<str>, Test)> {
         list.iter()
-            .map(|item| (text(item), test(vec![item.clone()])))
+            .map(|item| (text(item), test([item.clone()].into())))
             .collect()
     }
     match test {

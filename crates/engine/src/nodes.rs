@@ -145,6 +145,16 @@ enum Source<'p> {
     Like(&'p [Pattern], Case),
 }
 
+/// How the texts of a list are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum SourceKind {
+    Equal,
+    Start,
+    End,
+    Hold,
+    Like,
+}
+
 /// What a regular expression is compiled from.
 type Expressions<'p> = (&'p [Box<str>], RegexDialect, Case);
 
@@ -165,6 +175,8 @@ pub(crate) struct NodesBuilder<'p> {
     sets: Vec<Arc<TextSet>>,
     set_ids: AHashMap<Arc<TextSet>, SetId>,
     by_source: AHashMap<Source<'p>, SetId>,
+    /// The same by where a list is: a list that is looked for in several fields is hashed once.
+    by_place: AHashMap<(usize, SourceKind, Case), SetId>,
     unions: AHashMap<Box<[SetId]>, SetId>,
     regexes: Vec<Arc<regex::Regex>>,
     by_expressions: AHashMap<Expressions<'p>, u32>,
@@ -210,7 +222,7 @@ impl<'p> NodesBuilder<'p> {
                 }
                 Key::Regex(slots, regex) => {
                     if let Some((texts, dialect, case)) = expressions.get(&regex) {
-                        let test = Test::Regex(field(&slots), texts.to_vec(), *dialect, *case);
+                        let test = Test::Regex(field(&slots), (*texts).into(), *dialect, *case);
                         tests.push((id, slots, test));
                     }
                 }
@@ -358,11 +370,19 @@ impl<'p> NodesBuilder<'p> {
     }
 
     fn set(&mut self, source: Source<'p>) -> SetId {
-        if let Some(id) = self.by_source.get(&source) {
+        let place = source.place();
+        if let Some(id) = self.by_place.get(&place) {
             return *id;
         }
-        let id = self.intern_set(source.set());
-        self.by_source.insert(source, id);
+        let id = match self.by_source.get(&source) {
+            Some(id) => *id,
+            None => {
+                let id = self.intern_set(source.set());
+                self.by_source.insert(source, id);
+                id
+            }
+        };
+        self.by_place.insert(place, id);
         id
     }
 
@@ -556,6 +576,19 @@ impl<'p> NodesBuilder<'p> {
 }
 
 impl Source<'_> {
+    /// Where the list is and how it is compared. Lists live as long as the plans, so that no two are at one place; but
+    /// empty ones, which are equal.
+    fn place(&self) -> (usize, SourceKind, Case) {
+        let (place, kind) = match self {
+            Self::Equal(list, _) => (list.as_ptr().addr(), SourceKind::Equal),
+            Self::Start(list, _) => (list.as_ptr().addr(), SourceKind::Start),
+            Self::End(list, _) => (list.as_ptr().addr(), SourceKind::End),
+            Self::Hold(list, _) => (list.as_ptr().addr(), SourceKind::Hold),
+            Self::Like(list, _) => (list.as_ptr().addr(), SourceKind::Like),
+        };
+        (place, kind, self.case())
+    }
+
     fn case(&self) -> Case {
         match self {
             Self::Equal(_, case)
@@ -585,11 +618,14 @@ impl Source<'_> {
 
 /// The test with slots for field ids, and with its alternatives in one order, so that tests that mean the same are equal.
 pub(crate) fn over_slots(test: &Test, map: &[Slot]) -> Result<Test, ConditionError> {
-    fn sorted<T: Ord + Clone>(list: &[T]) -> Vec<T> {
+    fn sorted<T: Ord + Clone>(list: &Arc<[T]>) -> Arc<[T]> {
+        if list.is_sorted_by(|a, b| a < b) {
+            return Arc::clone(list);
+        }
         let mut list = list.to_vec();
         list.sort_unstable();
         list.dedup();
-        list
+        list.into()
     }
     let field = |field: &FieldId| slot_of(*field, map);
     Ok(match test {

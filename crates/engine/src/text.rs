@@ -176,10 +176,14 @@ impl TextSet {
                 Test::Equals(field, values.collect(), texts.case)
             }
             ([false, true, false, false], true) => {
-                Test::StartsWith(field, texts.prefixes.to_vec(), texts.case)
+                Test::StartsWith(field, texts.prefixes.clone().into(), texts.case)
             }
-            ([false, false, true, false], true) => Test::EndsWith(field, texts.suffixes.to_vec(), texts.case),
-            ([false, false, false, true], true) => Test::Contains(field, texts.infixes.to_vec(), texts.case),
+            ([false, false, true, false], true) => {
+                Test::EndsWith(field, texts.suffixes.clone().into(), texts.case)
+            }
+            ([false, false, false, true], true) => {
+                Test::Contains(field, texts.infixes.clone().into(), texts.case)
+            }
             _ => {
                 let literals = self.necessities_of_literals().map(|(text, anchor)| {
                     let literal = Literal(text.into());

@@ -24,7 +24,7 @@ fn fields() -> Vec<Field> {
 }
 
 fn is(field: u32, text: &str) -> Condition {
-    let test = Test::Like(FieldId(field), vec![Pattern::literal(text)], Case::Sensitive);
+    let test = Test::Like(FieldId(field), [Pattern::literal(text)].into(), Case::Sensitive);
     Condition::leaf(test, Span::default())
 }
 

@@ -50,7 +50,7 @@ fn explain(condition: Condition, document: &str) -> Explanation {
 fn category() -> Condition {
     leaf(
         1,
-        Test::Equals(CATEGORY, vec![string("process")], Case::Sensitive),
+        Test::Equals(CATEGORY, [string("process")].into(), Case::Sensitive),
     )
 }
 
@@ -77,7 +77,7 @@ fn each_test_names_the_value_and_the_alternative_that_it_met() {
         4,
         Test::Cidr(
             IP,
-            vec!["192.168.0.0/16".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+            ["192.168.0.0/16".parse().unwrap(), "10.0.0.0/8".parse().unwrap()].into(),
         ),
     );
     let condition = Condition::And(vec![

@@ -42,14 +42,14 @@ fn plan(condition: Condition) -> Plan {
 fn equals(place: u32, text: &str) -> Condition {
     leaf(Test::Equals(
         field(place),
-        vec![Value::String(text.into())],
+        [Value::String(text.into())].into(),
         Case::Insensitive,
     ))
 }
 
 fn holds(place: u32, texts: &[&str], case: Case) -> Condition {
-    let texts = texts.iter().map(|text| (*text).into()).collect();
-    leaf(Test::Contains(field(place), texts, case))
+    let texts: Vec<Box<str>> = texts.iter().map(|text| (*text).into()).collect();
+    leaf(Test::Contains(field(place), texts.into(), case))
 }
 
 /// What is sought anywhere: also what JSON escapes, numbers, and what is too short to tell anything.
@@ -83,18 +83,18 @@ fn other_rules() -> Vec<Plan> {
         let either = |condition: &dyn Fn(u32) -> Condition| Condition::Or(vec![condition(2), condition(3)]);
         let ends = leaf(Test::EndsWith(
             field(1),
-            vec![name.as_str().into()],
+            [name.as_str().into()].into(),
             Case::Insensitive,
         ));
         let line = either(&|place| holds(place, &[&word, "rare"], Case::AsciiInsensitive));
         let like = leaf(Test::Like(
             field(2),
-            vec![Pattern::unescaped(&format!("tool?*{word}"))],
+            [Pattern::unescaped(&format!("tool?*{word}"))].into(),
             Case::Sensitive,
         ));
         let regex = leaf(Test::Regex(
             field(2),
-            vec![format!("option-{}$", number % 5).into()],
+            [format!("option-{}$", number % 5).into()].into(),
             RegexDialect::Search,
             Case::Insensitive,
         ));

@@ -45,7 +45,10 @@ fn plan(query: Query) -> Plan {
 
 fn logins() -> Condition {
     let patterns = vec![Pattern::literal("login")];
-    Condition::leaf(Test::Like(FieldId(1), patterns, Case::Sensitive), Span::default())
+    Condition::leaf(
+        Test::Like(FieldId(1), patterns.into(), Case::Sensitive),
+        Span::default(),
+    )
 }
 
 fn first_seen() -> Plan {

@@ -267,7 +267,7 @@ impl Compiler<'_, '_> {
 
 fn category_test(category: &Category, field: Option<FieldId>) -> Option<Condition> {
     let (name, field) = (category.name.as_ref()?, field?);
-    let test = Test::Equals(field, vec![Value::String(name.clone())], Case::Sensitive);
+    let test = Test::Equals(field, [Value::String(name.clone())].into(), Case::Sensitive);
     Some(Condition::Leaf(Leaf {
         test,
         span: category.span,

@@ -30,7 +30,7 @@ impl Lowering<'_, '_> {
             Kind::Not(part) => self.condition(part).negated(),
             Kind::Constant(value, _) => Condition::Const(matches!(value, Some(Value::Bool(true)))),
             Kind::Field(field) => Condition::leaf(
-                Test::Equals(field.id, vec![Value::Bool(true)], Case::Sensitive),
+                Test::Equals(field.id, [Value::Bool(true)].into(), Case::Sensitive),
                 bound.span,
             ),
             Kind::IsNull(operand, wanted) => self.null_test(operand, *wanted, bound),
@@ -47,7 +47,7 @@ impl Lowering<'_, '_> {
                 Some(field) => {
                     let test = Test::Regex(
                         field.id,
-                        texts(patterns),
+                        texts(patterns).into(),
                         RegexDialect::Lucene,
                         insensitive.on_field(),
                     );
@@ -152,10 +152,10 @@ impl Lowering<'_, '_> {
         }
         let mut tests = Vec::new();
         if !values.is_empty() {
-            tests.push(Condition::leaf(Test::Equals(field.id, values, case), span));
+            tests.push(Condition::leaf(Test::Equals(field.id, values.into(), case), span));
         }
         if !networks.is_empty() {
-            tests.push(Condition::leaf(Test::Cidr(field.id, networks), span));
+            tests.push(Condition::leaf(Test::Cidr(field.id, networks.into()), span));
         }
         Condition::any(tests)
     }
@@ -269,10 +269,16 @@ fn like(field: &BoundField, patterns: &[Constant], insensitive: Insensitive, spa
     }
     let mut tests = Vec::new();
     if !literals.is_empty() {
-        tests.push(Condition::leaf(Test::Equals(field.id, literals, case), span));
+        tests.push(Condition::leaf(
+            Test::Equals(field.id, literals.into(), case),
+            span,
+        ));
     }
     if !wildcards.is_empty() {
-        tests.push(Condition::leaf(Test::Like(field.id, wildcards, case), span));
+        tests.push(Condition::leaf(
+            Test::Like(field.id, wildcards.into(), case),
+            span,
+        ));
     }
     Condition::any(tests)
 }
@@ -290,12 +296,12 @@ fn field_call(function: Function, arguments: &[Bound], insensitive: Insensitive)
         .collect();
     let (strings, case) = (strings?, insensitive.on_field());
     match function {
-        Function::StartsWith => Some(Test::StartsWith(id, strings, case)),
-        Function::EndsWith => Some(Test::EndsWith(id, strings, case)),
-        Function::StringContains => Some(Test::Contains(id, strings, case)),
+        Function::StartsWith => Some(Test::StartsWith(id, strings.into(), case)),
+        Function::EndsWith => Some(Test::EndsWith(id, strings.into(), case)),
+        Function::StringContains => Some(Test::Contains(id, strings.into(), case)),
         Function::CidrMatch => {
             let networks: Option<Vec<_>> = strings.iter().map(|text| parse_block(text)).collect();
-            Some(Test::Cidr(id, networks?))
+            Some(Test::Cidr(id, networks?.into()))
         }
         _ => None,
     }

@@ -463,19 +463,19 @@ impl Found {
     fn into_condition(self, id: FieldId, case: Case, span: Span) -> Condition {
         let mut tests = Vec::new();
         if !self.values.is_empty() {
-            tests.push(Test::Equals(id, self.values, case));
+            tests.push(Test::Equals(id, self.values.into(), case));
         }
         if !self.networks.is_empty() {
-            tests.push(Test::Cidr(id, self.networks));
+            tests.push(Test::Cidr(id, self.networks.into()));
         }
         if !self.patterns.is_empty() {
-            tests.push(Test::Like(id, self.patterns, case));
+            tests.push(Test::Like(id, self.patterns.into(), case));
         }
         if !self.phrases.is_empty() {
-            tests.push(Test::Words(id, self.phrases));
+            tests.push(Test::Words(id, self.phrases.into()));
         }
         if !self.regexes.is_empty() {
-            tests.push(Test::Regex(id, self.regexes, RegexDialect::Lucene, case));
+            tests.push(Test::Regex(id, self.regexes.into(), RegexDialect::Lucene, case));
         }
         let mut conditions: Vec<Condition> = tests
             .into_iter()

@@ -1,5 +1,7 @@
 //! Conditions: two-valued logic over leaves.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use neph_diag::Span;
 use neph_event::Value;
@@ -7,7 +9,7 @@ use neph_event::Value;
 use crate::{Expr, FieldId, Lookup, Nested};
 
 /// A condition over one event; each node is plainly true or false.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// Always or never.
     Const(bool),
@@ -104,7 +106,8 @@ impl Condition {
     }
 }
 
-/// A test with the place in the query that it came from. Leaves with equal tests are evaluated once for all rules.
+/// A test with the place in the query that it came from. Leaves with equal tests are evaluated once for all rules; they are
+/// equal wherever they stand.
 #[derive(Clone, Debug)]
 pub struct Leaf {
     /// What is tested.
@@ -113,7 +116,16 @@ pub struct Leaf {
     pub span: Span,
 }
 
-/// What a leaf tests. All but `Exists`, `Lookup`, `Nested` and `Expr` look at one field: they hold when any of its values passes, and fail
+impl PartialEq for Leaf {
+    fn eq(&self, other: &Self) -> bool {
+        self.test == other.test
+    }
+}
+
+impl Eq for Leaf {}
+
+/// What a leaf tests. Lists are shared: where rules look for one list in several fields, as those of Sigma do, it is there once.
+/// All but `Exists`, `Lookup`, `Nested` and `Expr` look at one field: they hold when any of its values passes, and fail
 /// when the field is missing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Test {
@@ -121,23 +133,23 @@ pub enum Test {
     Exists(FieldId),
     /// A value equals one of these (`==` is a list of one). Strings by [`Case`]; numbers by value, whatever their
     /// width; a dynamic field compares with a constant of another type by its text form.
-    Equals(FieldId, Vec<Value>, Case),
+    Equals(FieldId, Arc<[Value]>, Case),
     /// A value stands in this relation to the constant.
     Compare(FieldId, Relation, Value),
     /// A string value matches one of the patterns as a whole.
-    Like(FieldId, Vec<Pattern>, Case),
+    Like(FieldId, Arc<[Pattern]>, Case),
     /// A string value matches one of the regular expressions.
-    Regex(FieldId, Vec<Box<str>>, RegexDialect, Case),
+    Regex(FieldId, Arc<[Box<str>]>, RegexDialect, Case),
     /// A string value starts with one of these.
-    StartsWith(FieldId, Vec<Box<str>>, Case),
+    StartsWith(FieldId, Arc<[Box<str>]>, Case),
     /// A string value ends with one of these.
-    EndsWith(FieldId, Vec<Box<str>>, Case),
+    EndsWith(FieldId, Arc<[Box<str>]>, Case),
     /// A string value holds one of these.
-    Contains(FieldId, Vec<Box<str>>, Case),
+    Contains(FieldId, Arc<[Box<str>]>, Case),
     /// An address lies in one of the networks. On a string or dynamic field, values that read as addresses count.
-    Cidr(FieldId, Vec<IpNet>),
+    Cidr(FieldId, Arc<[IpNet]>),
     /// A string value, read as analysed text, has one of the phrases.
-    Words(FieldId, Vec<Phrase>),
+    Words(FieldId, Arc<[Phrase]>),
     /// A row of the table agrees with the event.
     Lookup(Lookup),
     /// One object of a list satisfies a condition by itself.

@@ -12,7 +12,7 @@ use crate::{Condition, FieldId};
 /// match, so that a flood is told once in that time; what came in the meantime counts in the next one.
 ///
 /// Source: <https://github.com/SigmaHQ/sigma-specification/blob/main/specification/sigma-correlation-rules-specification.md>
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Correlation {
     /// Where candidates come from.
     pub sources: Vec<Source>,
@@ -25,7 +25,7 @@ pub struct Correlation {
 }
 
 /// Where candidates come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// What the rule calls it.
     pub name: Box<str>,
@@ -34,7 +34,7 @@ pub struct Source {
 }
 
 /// What the candidates of a source are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Candidates {
     /// Events.
     Events(CandidateEvents),
@@ -44,7 +44,7 @@ pub enum Candidates {
 }
 
 /// Events that satisfy a condition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CandidateEvents {
     /// The condition.
     pub condition: Condition,
@@ -61,7 +61,7 @@ pub struct CandidateEvents {
 pub struct FirstOf(pub Vec<FieldId>);
 
 /// What is asked of the candidates of a group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     /// A number that they come to.
     ///

@@ -8,8 +8,8 @@ use crate::{Aggregate, Condition, Correlation, FirstSeen};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldId(pub u32);
 
-/// A rule or query, ready to run.
-#[derive(Clone, Debug)]
+/// A rule or query, ready to run. Plans are equal where they ask for the same, wherever that stands in their queries.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The fields that it reads; [`FieldId`]s point here.
     pub fields: Vec<Field>,
@@ -33,7 +33,7 @@ impl Plan {
 }
 
 /// What a plan looks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Query {
     /// Single events.
     Events(EventQuery),
@@ -91,14 +91,14 @@ impl Query {
 }
 
 /// Single events that satisfy a condition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventQuery {
     /// The condition, the event category's included.
     pub condition: Condition,
 }
 
 /// Events in order of (time, tiebreaker, position in the input), joined by keys.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
     /// The stages, as written: `with runs=3` is one stage here.
     pub stages: Vec<Stage>,
@@ -109,13 +109,13 @@ pub struct Sequence {
 }
 
 /// Events that share key values, each event used once per sample, in any order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// The filters; each has at least one key.
     pub stages: Vec<Stage>,
 }
 
-/// One step of a sequence or one filter of a sample.
+/// One step of a sequence or one filter of a sample. Stages are equal wherever they stand.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The condition, the event category's included.
@@ -129,6 +129,24 @@ pub struct Stage {
     /// The step's text in the query, for display.
     pub span: neph_diag::Span,
 }
+
+impl PartialEq for Stage {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            condition,
+            keys,
+            missing,
+            runs,
+            span: _,
+        } = self;
+        *condition == other.condition
+            && *keys == other.keys
+            && *missing == other.missing
+            && *runs == other.runs
+    }
+}
+
+impl Eq for Stage {}
 
 /// A join key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::{Condition, Key};
 /// several values in a field has every tuple of the cartesian product.
 ///
 /// Source: <https://www.elastic.co/docs/solutions/security/detect-and-alert/create-detection-rule#create-new-terms-rule>
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSeen {
     /// Which events count, now and in the past.
     pub condition: Condition,
@@ -30,7 +30,7 @@ pub struct FirstSeen {
 /// the interval, runs overlap; events that a run has told of are not counted again by later runs of the same group.
 ///
 /// Source: <https://www.elastic.co/docs/solutions/security/detect-and-alert/create-detection-rule#create-threshold-rule>
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aggregate {
     /// Which events count.
     pub condition: Condition,

@@ -147,12 +147,15 @@ impl List {
             }
             ListKind::Cidr => {
                 let networks: Vec<IpNet> = entries.filter_map(|entry| parse_block(entry)).collect();
-                Condition::leaf(Test::Cidr(field_id(fields, field), networks), Span::default())
+                Condition::leaf(
+                    Test::Cidr(field_id(fields, field), networks.into()),
+                    Span::default(),
+                )
             }
             ListKind::Regex => {
                 let expressions = self.entries.clone();
                 let id = field_id(fields, field);
-                let test = Test::Regex(id, expressions, RegexDialect::Search, case);
+                let test = Test::Regex(id, expressions.into(), RegexDialect::Search, case);
                 Condition::leaf(test, Span::default())
             }
         };

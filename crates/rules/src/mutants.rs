@@ -199,43 +199,46 @@ fn of_leaf(leaf: &Leaf, found: &mut Vec<Change>) {
     match &leaf.test {
         Test::Equals(field, values, case) => {
             for (left, value) in one_less(values) {
-                without(Test::Equals(*field, left, *case), value.to_string());
+                without(Test::Equals(*field, left.into(), *case), value.to_string());
             }
         }
         Test::Like(field, patterns, case) => {
             for (left, pattern) in one_less(patterns) {
-                without(Test::Like(*field, left, *case), shown(pattern));
+                without(Test::Like(*field, left.into(), *case), shown(pattern));
             }
         }
         Test::Regex(field, texts, dialect, case) => {
             for (left, text) in one_less(texts) {
-                without(Test::Regex(*field, left, *dialect, *case), text.to_string());
+                without(
+                    Test::Regex(*field, left.into(), *dialect, *case),
+                    text.to_string(),
+                );
             }
         }
         Test::StartsWith(field, texts, case) => {
             for (left, text) in one_less(texts) {
-                without(Test::StartsWith(*field, left, *case), text.to_string());
+                without(Test::StartsWith(*field, left.into(), *case), text.to_string());
             }
         }
         Test::EndsWith(field, texts, case) => {
             for (left, text) in one_less(texts) {
-                without(Test::EndsWith(*field, left, *case), text.to_string());
+                without(Test::EndsWith(*field, left.into(), *case), text.to_string());
             }
         }
         Test::Contains(field, texts, case) => {
             for (left, text) in one_less(texts) {
-                without(Test::Contains(*field, left, *case), text.to_string());
+                without(Test::Contains(*field, left.into(), *case), text.to_string());
             }
         }
         Test::Cidr(field, networks) => {
             for (left, network) in one_less(networks) {
-                without(Test::Cidr(*field, left), network.to_string());
+                without(Test::Cidr(*field, left.into()), network.to_string());
             }
         }
         Test::Words(field, phrases) => {
             for (left, phrase) in one_less(phrases) {
                 let words: Vec<String> = phrase.words.iter().map(shown).collect();
-                without(Test::Words(*field, left), words.join(" "));
+                without(Test::Words(*field, left.into()), words.join(" "));
             }
         }
         Test::Nested(nested) => {

@@ -100,7 +100,7 @@ impl IndexScope {
 
 /// The field's value matches one pattern of `inside` (any value, where only exclusions are given) and none of `outside`.
 fn within(field: FieldId, inside: &[Pattern], outside: &[Pattern]) -> Condition {
-    let matches = |patterns: &[Pattern]| leaf(Test::Like(field, patterns.to_vec(), Case::Sensitive));
+    let matches = |patterns: &[Pattern]| leaf(Test::Like(field, patterns.into(), Case::Sensitive));
     let inside = match (inside, outside) {
         ([], []) => Condition::Const(false),
         ([], _) => leaf(Test::Exists(field)),

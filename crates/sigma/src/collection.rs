@@ -1,6 +1,6 @@
 //! What documents of several files mean to one another: filters change rules, correlations are over rules.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use neph_diag::{Diagnostic, Span};
 
@@ -24,7 +24,7 @@ pub struct DocumentId {
 pub struct Collection<'d> {
     files: Vec<&'d [Document]>,
     /// By id and by name the rules that are called so.
-    called: HashMap<&'d str, Vec<DocumentId>>,
+    called: BTreeMap<&'d str, Vec<DocumentId>>,
     filters: Vec<&'d Filter>,
 }
 
@@ -42,7 +42,7 @@ impl<'d> Collection<'d> {
     pub fn new(files: Vec<&'d [Document]>) -> Self {
         let mut collection = Self {
             files: Vec::new(),
-            called: HashMap::new(),
+            called: BTreeMap::new(),
             filters: Vec::new(),
         };
         for (file, documents) in files.iter().enumerate() {
@@ -121,6 +121,19 @@ impl<'d> Collection<'d> {
             }
         }
         parts
+    }
+
+    /// The documents whose meaning depends on others: rules with filters, correlations, and the rules that these are over.
+    pub fn involved(&self) -> HashSet<DocumentId> {
+        let mut involved = HashSet::new();
+        for (id, document) in self.documents() {
+            match &document.content {
+                Content::Rule(rule) if !self.filters_of(rule).is_empty() => drop(involved.insert(id)),
+                Content::Correlation(_) => involved.extend(self.parts(id)),
+                _ => {}
+            }
+        }
+        involved
     }
 
     /// The rules that raise no alerts of their own, because correlations are over them that do not say `generate`; with

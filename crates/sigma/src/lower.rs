@@ -1,6 +1,7 @@
 //! From the syntax tree to the plan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use neph_diag::{Diagnostic, Span};
 use neph_event::{Field, FieldType, Schema, Value as Constant};
@@ -11,7 +12,7 @@ use neph_plan::{
 
 use crate::ast::{Affix, Comparison, Condition, Filter, Item, Named, Rule, Scalar, Search, Transform, Value};
 use crate::collection::DocumentId;
-use crate::mapping::{Alternative, Mappings, View};
+use crate::mapping::{Alternative, Joined, Mappings, View};
 use crate::modifiers::closest;
 use crate::text::{TransformError, surrounded, transform};
 use crate::{codes, text};
@@ -354,17 +355,15 @@ impl<'a> Lowering<'a> {
         } else {
             Case::Insensitive
         };
+        let plain = wanted(&patterns);
         for place in places {
-            let patterns = renamed(&patterns, place);
-            if patterns.is_empty() {
+            let renamed = (!place.values.is_empty()).then(|| wanted(&renamed(&patterns, place)));
+            let wanted = renamed.as_ref().unwrap_or(&plain);
+            if wanted.is_empty() {
                 continue;
             }
             let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
-            parts.extend(
-                tests(field, patterns, case)
-                    .into_iter()
-                    .map(|test| leaf(test, span)),
-            );
+            parts.extend(wanted.iter().map(|wanted| leaf(wanted.test(field, case), span)));
         }
         joined(parts)
     }
@@ -423,11 +422,12 @@ impl<'a> Lowering<'a> {
         if networks.is_empty() {
             return Logic::Const(false);
         }
+        let networks: Arc<[_]> = networks.into();
         let parts = places
             .iter()
             .map(|place| {
                 let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
-                leaf(Test::Cidr(field, networks.clone()), span)
+                leaf(Test::Cidr(field, Arc::clone(&networks)), span)
             })
             .collect();
         joined(parts)
@@ -468,13 +468,14 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
+        let expressions: Arc<[_]> = expressions.into();
         let parts = places
             .iter()
             .filter(|place| place.values.is_empty())
             .map(|place| {
                 let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
                 leaf(
-                    Test::Regex(field, expressions.clone(), RegexDialect::Search, case),
+                    Test::Regex(field, Arc::clone(&expressions), RegexDialect::Search, case),
                     span,
                 )
             })
@@ -510,7 +511,7 @@ impl<'a> Lowering<'a> {
                 let field = self.intern(Field::new(place.path.as_str(), kind));
                 let test = match (item.modifiers.time_part, relation) {
                     (None, Some(relation)) => Test::Compare(field, relation, constant.clone()),
-                    (None, None) => Test::Equals(field, vec![constant.clone()], Case::Sensitive),
+                    (None, None) => Test::Equals(field, [constant.clone()].into(), Case::Sensitive),
                     (Some(part), relation) => {
                         let part = Box::new(Expr::TimePart(part, Box::new(Expr::Field(field))));
                         let constant = Box::new(Expr::Const(Some(constant.clone())));
@@ -524,6 +525,27 @@ impl<'a> Lowering<'a> {
             }
         }
         joined(parts)
+    }
+
+    /// The values of a field, to be compared with those of another.
+    fn operands(&mut self, places: &[Alternative], name: Option<&str>) -> Vec<Expr> {
+        let joined: Vec<Joined> = match name {
+            Some(name) if !self.scoping => self.view.joined(name).into_iter().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let mut field = |path: &str| Expr::Field(self.intern(Field::new(path, FieldType::Keyword)));
+        let mut operands: Vec<Expr> = places.iter().map(|place| field(&place.path)).collect();
+        for Joined { parts, by } in &joined {
+            let mut values = Vec::new();
+            for part in parts {
+                if !values.is_empty() {
+                    values.push(Expr::Const(Some(Constant::String(by.as_str().into()))));
+                }
+                values.push(field(part));
+            }
+            operands.push(Expr::Call(Function::Concat, values, Case::Sensitive));
+        }
+        operands
     }
 
     fn references(
@@ -540,16 +562,17 @@ impl<'a> Lowering<'a> {
             Case::Insensitive
         };
         let mut parts = Vec::new();
+        let ones = self.operands(places, item.field.as_deref());
         for value in values {
             let Scalar::Text(name) = &value.scalar else {
                 self.refuse(value, "`fieldref` takes the name of a field");
                 continue;
             };
             let others = self.places(name, value.span);
-            for place in places {
-                let one = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+            let others = self.operands(&others, Some(name));
+            for one in &ones {
                 for other in &others {
-                    let other = self.intern(Field::new(other.path.as_str(), FieldType::Keyword));
+                    let (one, other) = (one.clone(), other.clone());
                     let function = match affix {
                         Affix::Whole => None,
                         Affix::Start => Some(Function::StartsWith),
@@ -557,10 +580,8 @@ impl<'a> Lowering<'a> {
                         Affix::Inside => Some(Function::StringContains),
                     };
                     let expr = match function {
-                        None => Expr::In(Box::new(Expr::Field(one)), vec![Expr::Field(other)], case),
-                        Some(function) => {
-                            Expr::Call(function, vec![Expr::Field(one), Expr::Field(other)], case)
-                        }
+                        None => Expr::In(Box::new(one), vec![other], case),
+                        Some(function) => Expr::Call(function, vec![one, other], case),
                     };
                     parts.push(leaf(Test::Expr(expr), span));
                 }
@@ -657,11 +678,8 @@ fn surround(pattern: Pattern, item: &Item) -> Pattern {
     }
 }
 
-/// The patterns as the values are called at a place.
+/// The patterns as the values are called at a place that calls them otherwise.
 fn renamed(patterns: &[Pattern], place: &Alternative) -> Vec<Pattern> {
-    if place.values.is_empty() {
-        return patterns.to_vec();
-    }
     patterns
         .iter()
         .filter_map(|pattern| {
@@ -671,8 +689,31 @@ fn renamed(patterns: &[Pattern], place: &Alternative) -> Vec<Pattern> {
         .collect()
 }
 
-/// The patterns as tests, each kind together.
-fn tests(field: FieldId, patterns: Vec<Pattern>, case: Case) -> Vec<Test> {
+/// What is looked for in each place where a field may stand.
+enum Wanted {
+    Anything,
+    Equal(Arc<[Constant]>),
+    Start(Arc<[Box<str>]>),
+    End(Arc<[Box<str>]>),
+    Inside(Arc<[Box<str>]>),
+    Like(Arc<[Pattern]>),
+}
+
+impl Wanted {
+    fn test(&self, field: FieldId, case: Case) -> Test {
+        match self {
+            Self::Anything => Test::Exists(field),
+            Self::Equal(list) => Test::Equals(field, Arc::clone(list), case),
+            Self::Start(list) => Test::StartsWith(field, Arc::clone(list), case),
+            Self::End(list) => Test::EndsWith(field, Arc::clone(list), case),
+            Self::Inside(list) => Test::Contains(field, Arc::clone(list), case),
+            Self::Like(list) => Test::Like(field, Arc::clone(list), case),
+        }
+    }
+}
+
+/// The patterns, each kind together.
+fn wanted(patterns: &[Pattern]) -> Vec<Wanted> {
     let (mut equal, mut start, mut end, mut inside, mut like) = (vec![], vec![], vec![], vec![], vec![]);
     let mut anything = false;
     for pattern in patterns {
@@ -683,29 +724,29 @@ fn tests(field: FieldId, patterns: Vec<Pattern>, case: Case) -> Vec<Test> {
             [PatternPart::Literal(text), PatternPart::Any] => start.push(text.clone()),
             [PatternPart::Any, PatternPart::Literal(text)] => end.push(text.clone()),
             [PatternPart::Any, PatternPart::Literal(text), PatternPart::Any] => inside.push(text.clone()),
-            _ => like.push(pattern),
+            _ => like.push(pattern.clone()),
         }
     }
-    let mut tests = Vec::new();
+    let mut wanted = Vec::new();
     if anything {
-        tests.push(Test::Exists(field));
+        wanted.push(Wanted::Anything);
     }
     if !equal.is_empty() {
-        tests.push(Test::Equals(field, equal, case));
+        wanted.push(Wanted::Equal(equal.into()));
     }
     if !start.is_empty() {
-        tests.push(Test::StartsWith(field, start, case));
+        wanted.push(Wanted::Start(start.into()));
     }
     if !end.is_empty() {
-        tests.push(Test::EndsWith(field, end, case));
+        wanted.push(Wanted::End(end.into()));
     }
     if !inside.is_empty() {
-        tests.push(Test::Contains(field, inside, case));
+        wanted.push(Wanted::Inside(inside.into()));
     }
     if !like.is_empty() {
-        tests.push(Test::Like(field, like, case));
+        wanted.push(Wanted::Like(like.into()));
     }
-    tests
+    wanted
 }
 
 fn leaf(test: Test, span: Span) -> Logic {

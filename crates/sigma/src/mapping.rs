@@ -11,6 +11,7 @@
 //!     User: [user.name, actor]  # where a field stands: any of these, or where `fallback` says
 //!     Port: {only: [source.port]}
 //!     Direction: [{field: network.direction, values: {out: egress}}]
+//!     Account: [user.name, {join: [user.domain, user.name], by: '\'}] # what it is compared with other fields as, too
 //!   fallback: ['acme.{}', '{}'] # where all fields stand, `{}` being the name
 //! ```
 //!
@@ -54,8 +55,19 @@ struct Source {
 #[derive(Clone, Debug)]
 struct Place {
     alternatives: Vec<Alternative>,
+    joined: Vec<Joined>,
     /// Whether the field stands nowhere else.
     only: bool,
+}
+
+/// A value whose parts stand apart in the event, such as the domain and the name of an account. Such a field is compared with
+/// other fields, whose values may be whole, as what its parts come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Joined {
+    /// Paths of the parts.
+    pub(crate) parts: Vec<String>,
+    /// What stands between them.
+    pub(crate) by: String,
 }
 
 /// A place where a field may stand.
@@ -171,6 +183,17 @@ impl View<'_> {
         stated.only.then_some(&stated.alternatives)
     }
 
+    /// The values that a field is in parts.
+    pub(crate) fn joined(&self, name: &str) -> Vec<&Joined> {
+        let mut stated = self.sources.iter().filter_map(|source| source.fields.get(name));
+        match self.is_open {
+            true => stated.flat_map(|place| &place.joined).collect(),
+            false => stated
+                .next()
+                .map_or_else(Vec::new, |place| place.joined.iter().collect()),
+        }
+    }
+
     /// Where a field stands, and whether a mapping knows it.
     pub(crate) fn field(&self, name: &str) -> (Vec<Alternative>, bool) {
         let mut alternatives = Vec::new();
@@ -256,23 +279,37 @@ fn source(reader: &mut Reader<'_>, node: &Node, file: usize) -> Source {
 }
 
 fn place(reader: &mut Reader<'_>, node: &Node) -> Place {
-    if let Some(list) = node.get("only") {
-        return Place {
-            alternatives: alternatives(reader, list),
-            only: true,
-        };
-    }
-    Place {
-        alternatives: alternatives(reader, node),
-        only: false,
-    }
-}
-
-fn alternatives(reader: &mut Reader<'_>, node: &Node) -> Vec<Alternative> {
+    let only = node.get("only");
+    let node = only.unwrap_or(node);
     let nodes = match &node.data {
         Data::List(items) => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
+    let (joined, places): (Vec<&Node>, Vec<&Node>) =
+        nodes.iter().partition(|node| node.get("join").is_some());
+    Place {
+        alternatives: alternatives(reader, &places),
+        joined: joined
+            .into_iter()
+            .map(|node| self::joined(reader, node))
+            .collect(),
+        only: only.is_some(),
+    }
+}
+
+fn joined(reader: &mut Reader<'_>, node: &Node) -> Joined {
+    let parts = node.get("join").map(|list| reader.texts_of(list, "join"));
+    let parts = parts.unwrap_or_default();
+    if parts.len() < 2 {
+        wrong(reader, node.span, "`join` takes a list of at least two paths");
+    }
+    Joined {
+        parts,
+        by: node.get("by").and_then(Node::text).unwrap_or_default(),
+    }
+}
+
+fn alternatives(reader: &mut Reader<'_>, nodes: &[&Node]) -> Vec<Alternative> {
     let mut list = Vec::with_capacity(nodes.len());
     for node in nodes {
         let path = node.text().or_else(|| node.get("field").and_then(Node::text));

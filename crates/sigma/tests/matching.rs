@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use neph_engine::{Matcher, Origin, Program, Record};
+use neph_plan::Plan;
 use neph_sigma::{Compiled, Content, Mappings, Options, compile, parse};
 
 /// A mapping under which every event belongs to every log source and fields stand where rules say, and one with two
@@ -21,6 +22,7 @@ const MAPPING: &str = "\
   fields:
     Two: [first.place, second.place]
     Way: [{field: network.direction, values: {'true': egress, 'false': ingress}}]
+    Account: [user.name, {join: [user.domain, user.name], by: '\\'}]
   fallback: ['{}']
 ";
 
@@ -59,28 +61,32 @@ fn check_with(detection: &str, lists: &[(&str, &[&str])], yes: &[&str], no: &[&s
     let plan = compiled
         .plan
         .unwrap_or_else(|| panic!("{detection}: {:?}", compiled.diagnostics));
-    let (program, refused) = Program::compile([&plan]);
-    assert!(refused.is_empty(), "{refused:?}");
-    let mut matcher = Matcher::new(Arc::new(program));
     for (events, expected) in [(yes, true), (no, false)] {
         for event in events {
-            matcher.read(event.as_bytes()).unwrap();
-            let origin = Origin {
-                source: "events".into(),
-                line: 1,
-            };
-            let record = Record {
-                document: event.as_bytes(),
-                id: None,
-                index: None,
-                position: 0,
-                origin: &origin,
-            };
-            let mut found = false;
-            matcher.matches(&record, |_| found = true);
-            assert_eq!(found, expected, "{detection}\n{event}");
+            assert_eq!(matches(&plan, event), expected, "{detection}\n{event}");
         }
     }
+}
+
+fn matches(plan: &Plan, event: &str) -> bool {
+    let (program, refused) = Program::compile([plan]);
+    assert!(refused.is_empty(), "{refused:?}");
+    let mut matcher = Matcher::new(Arc::new(program));
+    matcher.read(event.as_bytes()).unwrap();
+    let origin = Origin {
+        source: "events".into(),
+        line: 1,
+    };
+    let record = Record {
+        document: event.as_bytes(),
+        id: None,
+        index: None,
+        position: 0,
+        origin: &origin,
+    };
+    let mut found = false;
+    matcher.matches(&record, |_| found = true);
+    found
 }
 
 fn check(detection: &str, yes: &[&str], no: &[&str]) {
@@ -184,6 +190,59 @@ fn modifiers_change_the_comparison() {
         &[r#"{"A":"x","B":"y"}"#],
         &[r#"{"A":"x","B":"x"}"#],
     );
+}
+
+#[test]
+fn a_value_in_parts_is_compared_with_whole_ones() {
+    item(
+        "Account|fieldref: B",
+        &[
+            r#"{"user":{"domain":"CORP","name":"ann"},"B":"corp\\Ann"}"#,
+            r#"{"user":{"domain":"CORP","name":"ann"},"B":"ann"}"#,
+            r#"{"user":{"name":"ann"},"B":"ann"}"#,
+        ],
+        &[
+            r#"{"user":{"domain":"CORP","name":"ann"},"B":"CORP\\bob"}"#,
+            r#"{"user":{"domain":"CORP","name":"ann"},"B":"OTHER\\ann"}"#,
+            r#"{"user":{"name":"ann"},"B":"\\ann"}"#,
+            r#"{"user":{"domain":"CORP","name":"ann"}}"#,
+        ],
+    );
+    item(
+        "B|fieldref: Account",
+        &[r#"{"user":{"domain":"CORP","name":"ann"},"B":"CORP\\ann"}"#],
+        &[r#"{"user":{"domain":"CORP","name":"ann"},"B":"CORP"}"#],
+    );
+}
+
+#[test]
+fn the_user_of_a_process_is_held_against_that_of_its_parent() {
+    let text = "title: t\nlogsource: {product: windows, category: process_creation}\ndetection:\n  selection: {Image|endswith: \\calc.exe}\n  \
+                filter: {User|fieldref: ParentUser}\n  condition: selection and not filter\n";
+    let documents = parse(text);
+    let Content::Rule(rule) = &documents[0].content else {
+        panic!("a rule is expected: {documents:?}");
+    };
+    let lists = BTreeMap::new();
+    let options = Options {
+        mappings: Mappings::shipped(),
+        lists: &lists,
+    };
+    let plan = compile(rule, &[], &options).plan.unwrap();
+    let event = |user: &str| {
+        format!(
+            r#"{{"@timestamp":"2026-01-01T00:00:00Z","host":{{"os":{{"type":"windows"}}}},"event":{{"category":"process","type":"start","code":"1",
+            "module":"windows","provider":"Microsoft-Windows-Sysmon"}},"process":{{"executable":"C:\\Windows\\calc.exe"}},"winlog":{{"channel":
+            "Microsoft-Windows-Sysmon/Operational","event_id":"1","provider_name":"Microsoft-Windows-Sysmon","event_data":{{"ParentUser":"CORP\\ann"}}}},{user}}}"#
+        )
+    };
+    for (user, expected) in [
+        (r#""user":{"domain":"CORP","name":"ann"}"#, false),
+        (r#""user":{"domain":"CORP","name":"bob"}"#, true),
+        (r#""user":{"domain":"OTHER","name":"ann"}"#, true),
+    ] {
+        assert_eq!(matches(&plan, &event(user)), expected, "{user}");
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn equality_is_exact_and_wildcards_fold_ascii_letters_only() {
         like(NAME, &["*Ä*"]),
         &[(r#"{"name":"xÄx"}"#, true), (r#"{"name":"xäx"}"#, false)],
     );
-    let unicode = leaf(Test::Contains(NAME, vec!["Ä".into()], Case::Insensitive));
+    let unicode = leaf(Test::Contains(NAME, ["Ä".into()].into(), Case::Insensitive));
     check(
         unicode,
         &[(r#"{"name":"xäx"}"#, true), (r#"{"name":"xax"}"#, false)],
@@ -97,7 +97,7 @@ fn long_lists_are_found_as_short_ones_are() {
     );
     let starts: Vec<Box<str>> = (0..200).map(|number| format!("start{number}").into()).collect();
     let ends = starts.clone();
-    let starts = leaf(Test::StartsWith(NAME, starts, Case::Sensitive));
+    let starts = leaf(Test::StartsWith(NAME, starts.into(), Case::Sensitive));
     check(
         starts,
         &[
@@ -106,7 +106,7 @@ fn long_lists_are_found_as_short_ones_are() {
             (r#"{"name":"Start99"}"#, false),
         ],
     );
-    let ends = leaf(Test::EndsWith(NAME, ends, Case::Sensitive));
+    let ends = leaf(Test::EndsWith(NAME, ends.into(), Case::Sensitive));
     check(
         ends,
         &[
@@ -241,7 +241,7 @@ fn addresses_versions_dates_and_booleans() {
     );
     let cidr = Test::Cidr(
         IP,
-        vec!["10.6.48.157/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        ["10.6.48.157/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()].into(),
     );
     check(
         leaf(cidr.clone()),
@@ -253,7 +253,7 @@ fn addresses_versions_dates_and_booleans() {
         ],
     );
     check(not(leaf(cidr)), &[("{}", true), (r#"{"ip":"10.1.2.3"}"#, false)]);
-    let on_text = Test::Cidr(ANY, vec!["10.0.0.0/8".parse().unwrap()]);
+    let on_text = Test::Cidr(ANY, ["10.0.0.0/8".parse().unwrap()].into());
     check(
         leaf(on_text),
         &[
@@ -318,7 +318,7 @@ fn regular_expressions_cover_the_whole_value_or_search() {
     let test = |expression: &str, dialect| {
         leaf(Test::Regex(
             NAME,
-            vec![expression.into()],
+            [expression.into()].into(),
             dialect,
             Case::Sensitive,
         ))

@@ -65,7 +65,7 @@ pub(crate) fn text(text: &str) -> Value {
 }
 
 pub(crate) fn equals(field: FieldId, value: Value) -> Condition {
-    leaf(Test::Equals(field, vec![value], Case::Sensitive))
+    leaf(Test::Equals(field, [value].into(), Case::Sensitive))
 }
 
 pub(crate) fn like(field: FieldId, patterns: &[&str]) -> Condition {

@@ -73,7 +73,7 @@ fn equal_tests_of_different_rules_are_one_and_bad_rules_do_not_stop_the_others()
         like(NAME, &["a*", "b*"]),
     ]));
     let broken = Condition::Leaf(Leaf {
-        test: Test::Regex(NAME, vec!["a(".into()], RegexDialect::Search, Case::Sensitive),
+        test: Test::Regex(NAME, ["a(".into()].into(), RegexDialect::Search, Case::Sensitive),
         span: Span::new(3, 9),
     });
     let outside = events(leaf(Test::Exists(FieldId(99))));

@@ -206,7 +206,7 @@ fn network() -> impl Strategy<Value = IpNet> {
 fn test() -> impl Strategy<Value = Test> {
     let equals = field().prop_flat_map(|field| {
         (prop::collection::vec(constant_for(kind(field)), 1..4), case())
-            .prop_map(move |(constants, case)| Test::Equals(id(field), constants, case))
+            .prop_map(move |(constants, case)| Test::Equals(id(field), constants.into(), case))
     });
     let compare = field().prop_flat_map(|field| {
         (relation(), constant_for(kind(field)))
@@ -220,13 +220,13 @@ fn test() -> impl Strategy<Value = Test> {
         1 => field().prop_map(|field| Test::Exists(id(field))),
         4 => equals,
         2 => compare,
-        4 => like.prop_map(|(field, patterns, case)| Test::Like(id(field), patterns, case)),
-        1 => regex.prop_map(|(field, list, case)| Test::Regex(id(field), list, RegexDialect::Java, case)),
-        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::StartsWith(id(field), parts, case)),
-        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::EndsWith(id(field), parts, case)),
-        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::Contains(id(field), parts, case)),
-        1 => (field(), prop::collection::vec(network(), 1..3)).prop_map(|(field, list)| Test::Cidr(id(field), list)),
-        1 => words.prop_map(|(field, phrases)| Test::Words(id(field), phrases)),
+        4 => like.prop_map(|(field, patterns, case)| Test::Like(id(field), patterns.into(), case)),
+        1 => regex.prop_map(|(field, list, case)| Test::Regex(id(field), list.into(), RegexDialect::Java, case)),
+        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::StartsWith(id(field), parts.into(), case)),
+        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::EndsWith(id(field), parts.into(), case)),
+        1 => (field(), parts(), case()).prop_map(|(field, parts, case)| Test::Contains(id(field), parts.into(), case)),
+        1 => (field(), prop::collection::vec(network(), 1..3)).prop_map(|(field, list)| Test::Cidr(id(field), list.into())),
+        1 => words.prop_map(|(field, phrases)| Test::Words(id(field), phrases.into())),
         2 => expr().prop_map(Test::Expr),
     ]
 }

@@ -130,7 +130,7 @@ fn constraint_of(condition: &Condition, checked: &Checked<'_, '_>) -> Option<(Fi
         high: None,
     };
     match &leaf.test {
-        Test::Equals(_, values, Case::Sensitive) => constraint.among = Some(values.clone()),
+        Test::Equals(_, values, Case::Sensitive) => constraint.among = Some(values.to_vec()),
         Test::Compare(_, Relation::Less, value) => constraint.high = Some((value.clone(), false)),
         Test::Compare(_, Relation::LessOrEqual, value) => constraint.high = Some((value.clone(), true)),
         Test::Compare(_, Relation::Greater, value) => constraint.low = Some((value.clone(), false)),

@@ -23,7 +23,7 @@ fn field(name: &str) -> FieldId {
 }
 
 fn is(name: &str, values: &[Value]) -> Condition {
-    let test = Test::Equals(field(name), values.to_vec(), Case::AsciiInsensitive);
+    let test = Test::Equals(field(name), values.into(), Case::AsciiInsensitive);
     Condition::Leaf(Leaf {
         test,
         span: Span::default(),
