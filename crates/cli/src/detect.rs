@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use neph_engine::{Emit, OperatorConfig, Operators, Outcome, Program, RuleIndex, RuleStatistics};
 use neph_plan::Plan;
-use neph_rules::{AlertFlow, LoadReport, Rule, RuleException, RuleSet, RuleSeverity, Told};
+use neph_rules::{
+    AlertFlow, Library, LoadReport, Rule, RuleException, RuleSet, RuleSeverity, Told, load_with,
+};
 use neph_runtime::RunError;
 use neph_runtime::{Detection, Reloads, Said, detect_reloading, parse, prepare};
 
@@ -109,7 +111,8 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let (mut active, program) = Active::load(args);
+    let mut library = args.live.then(Library::new);
+    let (mut active, program) = Active::load(args, library.as_mut());
     let broken = report_load(&active.report, terminal);
     if active.rules.is_empty() {
         return Err(Failure::Message(format!(
@@ -144,7 +147,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let options = args.input.run_options(args.strict, terminal)?;
     let reloads = Reloads::default();
     let mut past = Past::default();
-    let watch = args.live.then(|| Watch::new(args, &active, &reloads, *terminal));
+    let watch = library.map(|library| Watch::new(args, &active, library, &reloads, *terminal));
     let outcome = watched(watch, || {
         detect_reloading(
             &mut reader,
@@ -207,8 +210,13 @@ struct Active {
 }
 
 impl Active {
-    fn load(args: &Args) -> (Self, Arc<Program>) {
-        let set: RuleSet = args.beside.load(&args.rules, args.lang.lang());
+    /// The library has what was loaded before, if anything was.
+    fn load(args: &Args, library: Option<&mut Library>) -> (Self, Arc<Program>) {
+        let options = args.beside.options(&args.rules, args.lang.lang());
+        let set: RuleSet = match library {
+            Some(library) => library.load(&args.rules, &options),
+            None => load_with(&args.rules, &options),
+        };
         let active = Self {
             rules: set.rules.into_iter().map(Arc::new).collect(),
             report: set.report,

@@ -41,8 +41,8 @@ use crate::rule::{Rule, RuleSeverity};
 use crate::scope::IndexScope;
 use crate::suppressor::Counted;
 
-pub(crate) use standing::threat_as_written;
 use standing::Standing;
+pub(crate) use standing::threat_as_written;
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq)]

@@ -263,7 +263,7 @@ impl AlertFlow {
 }
 
 /// Rules of two sets whose state goes on: their ids are the same, and so is what their plans and schedules ask for.
-/// Exceptions, severity and the like are no part of a plan: changing them makes no rule forget.
+/// Exceptions, severity and the like are no part of a plan, nor is where a test stands: changing them makes no rule forget.
 pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIndex)> {
     let by_id: HashMap<_, (u32, &Arc<Rule>)> = (0_u32..)
         .zip(old)
@@ -272,7 +272,7 @@ pub fn unchanged(old: &[Arc<Rule>], new: &[Arc<Rule>]) -> Vec<(RuleIndex, RuleIn
     let same = |old: &Rule, new: &Rule| {
         old.schedule.interval_nanos == new.schedule.interval_nanos
             && old.schedule.lookback_nanos == new.schedule.lookback_nanos
-            && format!("{:?}", old.plan) == format!("{:?}", new.plan)
+            && old.plan == new.plan
     };
     (0_u32..)
         .zip(new)
@@ -289,7 +289,9 @@ fn suppressors(rules: &[Arc<Rule>], is_live: bool) -> BTreeMap<usize, Suppressor
         Some(Suppressor::new(Arc::clone(rule), settings, is_live))
     };
     let rules = rules.iter().enumerate();
-    rules.filter_map(|(place, rule)| Some((place, of(rule)?))).collect()
+    rules
+        .filter_map(|(place, rule)| Some((place, of(rule)?)))
+        .collect()
 }
 
 fn count_of(rule: &Rule, suppressor: &Suppressor) -> Suppressed {

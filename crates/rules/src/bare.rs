@@ -69,5 +69,6 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         reasons: Vec::new(),
         query_map: None,
         diagnostics: compiled.diagnostics,
+        impossible: Vec::new(),
     }
 }

@@ -13,6 +13,7 @@ use crate::embedded::{Embedded, Host};
 use crate::exceptions;
 use crate::filters;
 use crate::guide;
+use crate::impossible;
 use crate::keys;
 use crate::kuery;
 use crate::report::Reason;
@@ -51,7 +52,7 @@ fn is_narrow(view: &Node) -> bool {
 }
 
 /// What a rule's text came to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reading {
     /// `rule_id`, as far as it could be read.
     pub(crate) id: Option<String>,
@@ -75,6 +76,21 @@ pub(crate) struct Reading {
     pub(crate) query_map: Option<Embedded>,
     /// All that is to be said.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// What is to be said besides if it runs: conditions that no event can meet.
+    pub(crate) impossible: Vec<Diagnostic>,
+}
+
+impl Reading {
+    /// Looks for conditions that no event can meet.
+    pub(crate) fn check_possible(&mut self) {
+        let plan = self.rule.as_ref().and_then(|rule| rule.plan.as_ref());
+        let found = plan.map(impossible::check).unwrap_or_default();
+        let placed = found.into_iter().map(|diagnostic| match &self.query_map {
+            Some(map) => map.place(diagnostic),
+            None => diagnostic,
+        });
+        self.impossible = placed.collect();
+    }
 }
 
 /// A rule's table and where it stands.
@@ -141,6 +157,7 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         reasons: Vec::new(),
         query_map: reader.query_map,
         diagnostics,
+        impossible: Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ impl Format {
 }
 
 /// What a file holds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
     /// Its rules, also those that cannot run.
     pub(crate) rules: Vec<Reading>,
@@ -52,13 +52,19 @@ pub(crate) struct Contents {
 }
 
 /// Where a rule of a Sigma file that begins at an offset was read.
-pub(crate) fn sigma_origin<'a>(path: &'a Path, text: &'a str) -> impl Fn(usize) -> RuleOrigin + 'a {
+pub(crate) fn sigma_origin<'a>(path: &'a Path, text: &'a str) -> impl Fn(usize) -> RuleOrigin + Sync + 'a {
     let lines = LineIndex::new(text);
     move |start| origin(path, lines.position(start).line, false)
 }
 
 /// Reads the rules of a file's text. `Err` says why the file is no rule file at all.
 pub(crate) fn read(path: &Path, format: Format, text: &str) -> Result<Contents, String> {
+    let mut contents = read_as(path, format, text)?;
+    contents.rules.iter_mut().for_each(Reading::check_possible);
+    Ok(contents)
+}
+
+fn read_as(path: &Path, format: Format, text: &str) -> Result<Contents, String> {
     match format {
         Format::Toml => toml(path, text),
         Format::Ndjson => ndjson(path, text),
@@ -256,6 +262,7 @@ fn broken(error: Diagnostic) -> Reading {
         reasons: Vec::new(),
         query_map: None,
         diagnostics: vec![error],
+        impossible: Vec::new(),
     }
 }
 

@@ -41,15 +41,30 @@ impl Found {
             Err(error) => return self.fail(path, error.to_string()),
         };
         if is_file {
-            self.add(path, true);
+            self.add(path, true, std::fs::canonicalize(path).ok());
             return;
         }
         if !path.is_dir() {
             return self.fail(path, "it is neither a file nor a folder".into());
         }
+        // The folder of the last file, and where it really is.
+        let mut folder: Option<(PathBuf, Option<PathBuf>)> = None;
         for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
             match entry {
-                Ok(entry) if entry.file_type().is_file() => self.add(entry.path(), false),
+                Ok(entry) if entry.file_type().is_file() => {
+                    let path = entry.path();
+                    let canonical = match path.parent() {
+                        Some(parent) if !entry.path_is_symlink() => {
+                            if folder.as_ref().is_none_or(|(known, _)| known != parent) {
+                                folder = Some((parent.to_owned(), std::fs::canonicalize(parent).ok()));
+                            }
+                            let real = folder.as_ref().and_then(|(_, real)| real.as_ref());
+                            real.map(|real| real.join(entry.file_name()))
+                        }
+                        _ => std::fs::canonicalize(path).ok(),
+                    };
+                    self.add(path, false, canonical);
+                }
                 Ok(_) => {}
                 Err(error) => {
                     let place = error.path().unwrap_or(path).to_owned();
@@ -67,16 +82,19 @@ impl Found {
 
     fn look_builtin(&mut self, path: &Path, inside: &str) {
         for (path, given) in builtin::find(inside) {
-            self.add(&path, given);
+            self.add(&path, given, None);
         }
         if !builtin::is_there(inside) {
             self.fail(path, "the built-in rules have no such file or folder".into());
         }
     }
 
-    fn add(&mut self, path: &Path, given: bool) {
-        let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if self.canonical.insert(canonical) {
+    /// `canonical` is where the file really is, where that is known.
+    fn add(&mut self, path: &Path, given: bool, canonical: Option<PathBuf>) {
+        if self
+            .canonical
+            .insert(canonical.unwrap_or_else(|| path.to_owned()))
+        {
             self.files.insert(path.to_owned(), given);
         }
     }

@@ -38,7 +38,9 @@ pub fn window_start(time: Instant, interval_nanos: u64) -> i128 {
 /// The end of the run that an alert of this time belongs to.
 fn run_end(rule: &Rule, run_time: Option<Instant>) -> i128 {
     let interval = rule.schedule.interval_nanos;
-    run_time.map_or(i128::MAX, |time| window_start(time, interval) + i128::from(interval))
+    run_time.map_or(i128::MAX, |time| {
+        window_start(time, interval) + i128::from(interval)
+    })
 }
 
 /// Lets alerts pass and groups the overflow.

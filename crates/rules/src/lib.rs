@@ -2,6 +2,7 @@
 //!
 //! - [`load`]: files and folders of rules to a [`RuleSet`], with a [`LoadReport`] in which every rule is exactly one of
 //!   active, degraded and rejected.
+//! - [`Library`]: the same again and again while the files change.
 //! - [`Rule`]: a rule as its file states it, with the plan that its query became.
 //! - [`alert`]: a match of the engine and its rule to an alert, an ECS document that explains itself.
 //! - [`grouping`]: what happens beyond a rule's `max_signals`.
@@ -37,11 +38,13 @@ mod indicators;
 mod json_document;
 mod keys;
 mod kuery;
+mod library;
 pub mod lists;
 mod load;
 pub mod matrix;
 mod mutants;
 mod overlay;
+mod parallel;
 mod report;
 mod rule;
 pub mod rule_tests;
@@ -68,6 +71,7 @@ pub use exceptions::{ExceptionListRef, ExceptionSource, RuleException};
 pub use files::Snapshot;
 pub use grouping::Grouping;
 pub use indicators::{IndicatorFile, Indicators};
+pub use library::{Library, Reuse};
 pub use lists::{List, ListKind, Lists};
 pub use load::{LoadOptions, RuleSet, load, load_text, load_text_with, load_with};
 pub use mutants::{Mutant, mutants};

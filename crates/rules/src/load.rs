@@ -1,5 +1,7 @@
 //! Loads rules from files and folders.
 
+mod gather;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,18 +18,18 @@ use crate::compile::now;
 use crate::elastic::Reading;
 use crate::embedded::Embedded;
 use crate::exceptions::{self, ExceptionSource, Raw, RuleException};
-use crate::file::{self, Contents, Format};
+use crate::file::Contents;
 use crate::files;
-use crate::impossible;
 use crate::indicators::Indicators;
+use crate::library::Library;
 use crate::lists::{self, Lists};
 use crate::overlay::{self, Overlay};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::{Rule, RuleKind};
-use crate::rule_tests;
-use crate::sigma::{self, SigmaFile};
+use crate::sigma;
 use crate::texts::{self, Lang};
 use crate::threat_match;
+use gather::ReadFile;
 
 /// The rules that can run, and what became of all that were found.
 #[derive(Debug)]
@@ -137,15 +139,7 @@ pub fn load<P: AsRef<Path>>(paths: &[P]) -> RuleSet {
 ///
 /// Nothing is thrown: what cannot be read, is no rule file or is wrong stands in the report.
 pub fn load_with<P: AsRef<Path>>(paths: &[P], options: &LoadOptions) -> RuleSet {
-    let mut loader = Loader::new(options);
-    let found = files::find(paths);
-    loader.set.report.failures.extend(found.failures);
-    // What is built in comes last, so that the user's rules of the same ids stand in its place.
-    let (builtin, own): (Vec<_>, Vec<_>) = found.files.into_iter().partition(|(path, _)| is_builtin(path));
-    for (path, given) in own.into_iter().chain(builtin) {
-        loader.read(&path, given);
-    }
-    loader.finish()
+    Loader::new(options).load(paths, None)
 }
 
 /// Loads the rules of a text as if it were a file of this name.
@@ -156,15 +150,17 @@ pub fn load_text(name: &Path, text: String) -> RuleSet {
 /// [`load_text`] with what is given beside the rules.
 pub fn load_text_with(name: &Path, text: String, options: &LoadOptions) -> RuleSet {
     let mut loader = Loader::new(options);
-    loader.take(name, text, true);
-    loader.finish()
+    loader.take(name, text);
+    loader.finish(None)
 }
 
-struct Loader {
+pub(crate) struct Loader {
     set: RuleSet,
     /// The files read so far.
-    read: Vec<(PathBuf, String, Contents)>,
+    read: Vec<ReadFile>,
     mappings: Mappings,
+    /// The texts of the mappings that were added.
+    mapping_texts: Vec<String>,
     /// The time by which expiries count.
     now: Instant,
     /// Ids of the rules read so far, and the path of their files.
@@ -192,11 +188,12 @@ enum Place {
 }
 
 impl Loader {
-    fn new(options: &LoadOptions) -> Self {
+    pub(crate) fn new(options: &LoadOptions) -> Self {
         let mut loader = Self {
             set: RuleSet::default(),
             read: Vec::new(),
             mappings: Mappings::shipped().clone(),
+            mapping_texts: Vec::new(),
             now: options.now.unwrap_or_else(now),
             ids: BTreeMap::new(),
             running: Vec::new(),
@@ -211,6 +208,17 @@ impl Loader {
         loader.read_overlays(&options.overlays);
         loader.read_indicators(&options.indicators);
         loader
+    }
+
+    /// Loads the rules of these paths; the library, where there is one, has what was loaded before.
+    pub(crate) fn load<P: AsRef<Path>>(mut self, paths: &[P], library: Option<&mut Library>) -> RuleSet {
+        let found = files::find(paths);
+        self.set.report.failures.extend(found.failures);
+        // What is built in comes last, so that the user's rules of the same ids stand in its place.
+        let (builtin, own): (Vec<_>, Vec<_>) =
+            found.files.into_iter().partition(|(path, _)| is_builtin(path));
+        self.read_files(own.into_iter().chain(builtin).collect(), library.as_deref());
+        self.finish(library)
     }
 
     /// Reads what stands beside the rules: hands each file's path and text to `take`, which gives its diagnostics.
@@ -276,7 +284,10 @@ impl Loader {
     fn read_mappings(&mut self, paths: &[PathBuf]) {
         self.read_beside(paths, |loader, path, text| {
             match path.extension().and_then(|ending| ending.to_str()) {
-                Some("yml" | "yaml") => Ok(loader.mappings.add(text)),
+                Some("yml" | "yaml") => {
+                    loader.mapping_texts.push(text.to_owned());
+                    Ok(loader.mappings.add(text))
+                }
                 _ => Err("its name does not say what it is; mapping files end with `.yml`".into()),
             }
         });
@@ -294,83 +305,6 @@ impl Loader {
             path: path.to_owned(),
             reason,
         });
-    }
-
-    fn read(&mut self, path: &Path, given: bool) {
-        if let Some(rules) = texts::rules_of(path) {
-            self.texts.insert(rules, path.to_owned());
-            return;
-        }
-        // Whoever names a rule file means its texts too, as a folder does.
-        if given && let Some(beside) = texts::beside(path).find(|beside| files::is_file(beside)) {
-            self.texts.insert(path.with_extension(""), beside);
-        }
-        // Tests belong to rules as texts do; only who names one where rules are wanted is told.
-        if rule_tests::is_test_file(path) {
-            if given {
-                self.ignore(
-                    path,
-                    "it holds tests of rules; `neph rules test` runs them".into(),
-                );
-            }
-            return;
-        }
-        if Format::of(path).is_none() && !given {
-            return self.ignore(
-                path,
-                "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json`, `.yml` or `.eql`".into(),
-            );
-        }
-        match files::read_text(path) {
-            Ok(text) => self.take(path, text, given),
-            Err(reason) => self.fail(path, reason),
-        }
-    }
-
-    fn take(&mut self, path: &Path, text: String, given: bool) {
-        let text = files::without_mark(text);
-        let Some(format) = Format::of(path) else {
-            return self.fail(
-                path,
-                "its name does not say what it is; rule files end with `.toml`, `.ndjson`, `.json`, `.yml` or `.eql`"
-                    .into(),
-            );
-        };
-        match file::read(path, format, &text) {
-            Ok(contents) => self.read.push((path.to_owned(), text, contents)),
-            // What was named by the user and holds no rule is a mistake; what lies around in a folder is not.
-            Err(reason) if given => self.fail(path, format!("it is not a rule file: {reason}")),
-            Err(reason) => self.ignore(path, reason),
-        }
-    }
-
-    /// Compiles the documents of Sigma, which may mean one another, and takes in what the files hold, in their order.
-    fn link(&mut self) {
-        let mut read = std::mem::take(&mut self.read);
-        let linked = {
-            let files: Vec<SigmaFile<'_>> = read
-                .iter()
-                .map(|(path, text, contents)| SigmaFile {
-                    text,
-                    documents: &contents.sigma,
-                    origin: Box::new(file::sigma_origin(path, text)),
-                })
-                .collect();
-            sigma::link(&files, &self.mappings, &self.set.lists.texts())
-        };
-        for ((_, _, contents), linked) in read.iter_mut().zip(linked) {
-            contents.rules.extend(linked.rules);
-            contents.diagnostics.extend(linked.diagnostics);
-        }
-        for (path, text, contents) in read {
-            self.keep(&path, text, contents);
-        }
-        for path in std::mem::take(&mut self.texts).into_values() {
-            self.ignore(
-                &path,
-                "it holds texts of rules, but no rule file stands beside it".into(),
-            );
-        }
     }
 
     /// Gives the rules of a file the texts that stand beside it, and puts all into the language that is wanted.
@@ -398,7 +332,7 @@ impl Loader {
         }
     }
 
-    fn keep(&mut self, path: &Path, text: String, mut contents: Contents) {
+    fn take_in(&mut self, path: &Path, text: String, mut contents: Contents) {
         self.translate(path, &mut contents.rules);
         let file = self.set.report.files.len();
         let exceptions = contents.exceptions.into_iter();
@@ -465,13 +399,7 @@ impl Loader {
             self.set.idle.insert(place, rule);
             return report;
         }
-        let found = rule.plan.as_ref().map(impossible::check).unwrap_or_default();
-        report
-            .diagnostics
-            .extend(found.into_iter().map(|diagnostic| match &reading.query_map {
-                Some(map) => map.place(diagnostic),
-                None => diagnostic,
-            }));
+        report.diagnostics.extend(reading.impossible);
         report.reasons = reasons(&rule, &reading.not_honoured, reading.unfilled);
         report.reasons.extend(reading.reasons);
         report.state = match report.reasons.is_empty() {
@@ -672,8 +600,8 @@ impl Loader {
 
     /// Rejects what the engine cannot run, so that no rule counts as active that will not, and gives every file the
     /// diagnostics of its rules.
-    fn finish(mut self) -> RuleSet {
-        self.link();
+    fn finish(mut self, library: Option<&mut Library>) -> RuleSet {
+        self.link(library);
         self.bind_indicators();
         self.apply_overlays();
         self.bind_exceptions();

@@ -14,6 +14,7 @@ use neph_sigma::{Collection, Compiled, Content, Document, DocumentId, Mappings, 
 
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::embedded::Embedded;
+use crate::parallel;
 use crate::report::Reason;
 use crate::rule::{
     Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique, Threat, ThreatItem, Tuning,
@@ -27,16 +28,32 @@ pub(crate) struct SigmaFile<'a> {
     pub(crate) text: &'a str,
     pub(crate) documents: &'a [Document],
     /// Where a rule that begins at an offset was read.
-    pub(crate) origin: Box<dyn Fn(usize) -> RuleOrigin + 'a>,
+    pub(crate) origin: Box<dyn Fn(usize) -> RuleOrigin + Sync + 'a>,
 }
 
 /// What the documents of a file are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Documents {
     /// Detection rules, correlation rules, and documents that cannot be read.
     pub(crate) rules: Vec<Reading>,
     /// What is to be said of the filters.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Whether they mean nothing to documents of other files, nor these to them.
+    pub(crate) is_alone: bool,
+}
+
+/// What a document is.
+enum Linked {
+    Rule(Box<Reading>),
+    Filter(Vec<Diagnostic>),
+    Nothing,
+}
+
+/// Whether one of the documents is there for the rules of others.
+pub(crate) fn is_about_others(documents: &[Document]) -> bool {
+    let about_others =
+        |document: &Document| matches!(document.content, Content::Filter(_) | Content::Correlation(_));
+    documents.iter().any(about_others)
 }
 
 /// Number of the filters of a file; `None` where none of the documents is of Sigma.
@@ -56,52 +73,38 @@ pub(crate) fn link(
     let collection = Collection::new(files.iter().map(|file| file.documents).collect());
     let options = Options { mappings, lists };
     let silent = collection.silent();
-    let mut linked: Vec<Documents> = files.iter().map(|_| Documents::default()).collect();
-    for (id, document) in collection.documents() {
-        let (Some(file), Some(linked)) = (files.get(id.file), linked.get_mut(id.file)) else {
+    let involved = collection.involved();
+    let mut linked: Vec<Documents> = files
+        .iter()
+        .map(|file| Documents {
+            rules: Vec::new(),
+            diagnostics: Vec::new(),
+            is_alone: !is_about_others(file.documents),
+        })
+        .collect();
+    let documents: Vec<(DocumentId, &Document)> = collection.documents().collect();
+    let made = parallel::map(&documents, |(id, document)| {
+        let Some(file) = files.get(id.file) else {
+            return Linked::Nothing;
+        };
+        let linking = Linking {
+            files,
+            collection: &collection,
+            options: &options,
+            id: *id,
+        };
+        linking.link(file, document, silent.contains_key(id))
+    });
+    for ((id, _), made) in documents.into_iter().zip(made) {
+        let Some(linked) = linked.get_mut(id.file) else {
             continue;
         };
-        let mut reading = match &document.content {
-            Content::Rule(rule) => {
-                let reading = Linking {
-                    files,
-                    collection: &collection,
-                    options: &options,
-                    id,
-                };
-                let source = rule.logsource.to_string();
-                reading.read(file, document, &rule.about, RuleKind::Sigma, &source)
-            }
-            Content::Correlation(read) => {
-                let about = match read.as_ref() {
-                    Ok(correlation) => &correlation.about,
-                    Err(about) => about,
-                };
-                let reading = Linking {
-                    files,
-                    collection: &collection,
-                    options: &options,
-                    id,
-                };
-                reading.read(file, document, about, RuleKind::SigmaCorrelation, "")
-            }
-            Content::Broken => unreadable(document),
-            Content::Filter(_) => {
-                linked.diagnostics.extend(document.diagnostics.iter().cloned());
-                linked.diagnostics.extend(collection.filter_problems(id));
-                continue;
-            }
-            Content::Foreign => continue,
-        };
-        if silent.contains_key(&id) {
-            reading.only_correlated = true;
-            let message = "the rule raises no alerts of its own: a correlation is over it";
-            reading.diagnostics.push(
-                Diagnostic::new(&neph_sigma::ONLY_CORRELATED, reading.id_place, message)
-                    .with_help("with `generate: true` in the correlation it does"),
-            );
+        linked.is_alone &= !involved.contains(&id);
+        match made {
+            Linked::Rule(reading) => linked.rules.push(*reading),
+            Linked::Filter(diagnostics) => linked.diagnostics.extend(diagnostics),
+            Linked::Nothing => {}
         }
-        linked.rules.push(reading);
     }
     linked
 }
@@ -119,6 +122,7 @@ fn unreadable(document: &Document) -> Reading {
         reasons: Vec::new(),
         query_map: None,
         diagnostics: document.diagnostics.clone(),
+        impossible: Vec::new(),
     }
 }
 
@@ -131,6 +135,40 @@ struct Linking<'a, 'd> {
 }
 
 impl Linking<'_, '_> {
+    /// `is_silent`: the rule raises no alerts of its own.
+    fn link(&self, file: &SigmaFile<'_>, document: &Document, is_silent: bool) -> Linked {
+        let mut reading = match &document.content {
+            Content::Rule(rule) => {
+                let source = rule.logsource.to_string();
+                self.read(file, document, &rule.about, RuleKind::Sigma, &source)
+            }
+            Content::Correlation(read) => {
+                let about = match read.as_ref() {
+                    Ok(correlation) => &correlation.about,
+                    Err(about) => about,
+                };
+                self.read(file, document, about, RuleKind::SigmaCorrelation, "")
+            }
+            Content::Broken => unreadable(document),
+            Content::Filter(_) => {
+                let mut diagnostics = document.diagnostics.clone();
+                diagnostics.extend(self.collection.filter_problems(self.id));
+                return Linked::Filter(diagnostics);
+            }
+            Content::Foreign => return Linked::Nothing,
+        };
+        if is_silent {
+            reading.only_correlated = true;
+            let message = "the rule raises no alerts of its own: a correlation is over it";
+            reading.diagnostics.push(
+                Diagnostic::new(&neph_sigma::ONLY_CORRELATED, reading.id_place, message)
+                    .with_help("with `generate: true` in the correlation it does"),
+            );
+        }
+        reading.check_possible();
+        Linked::Rule(Box::new(reading))
+    }
+
     fn read(
         &self,
         file: &SigmaFile<'_>,
@@ -192,6 +230,7 @@ impl Linking<'_, '_> {
             reasons,
             query_map: Some(Embedded::part(document.span)),
             diagnostics,
+            impossible: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use neph_diag::has_errors;
-use neph_rules::{LoadReport, Rule, Snapshot, unchanged};
+use neph_rules::{Library, LoadReport, Rule, Snapshot, unchanged};
 use neph_runtime::{NewRules, Reloads};
 
 use super::{Active, Args};
@@ -29,6 +29,8 @@ pub(super) struct Watch<'a> {
     /// The files as they were at the last look.
     seen: Snapshot,
     rules: Vec<Arc<Rule>>,
+    /// What the files held, so that only those that change are read anew.
+    library: Library,
     /// The files in which something was wrong when the rules that run were loaded.
     broken: BTreeSet<PathBuf>,
     reloads: Reloads<Active>,
@@ -39,6 +41,7 @@ impl<'a> Watch<'a> {
     pub(super) fn new(
         args: &'a Args,
         active: &Active,
+        library: Library,
         reloads: &Reloads<Active>,
         terminal: Terminal,
     ) -> Self {
@@ -58,6 +61,7 @@ impl<'a> Watch<'a> {
             loaded: now.clone(),
             seen: now,
             rules: active.rules.clone(),
+            library,
             broken: broken(&active.report),
             reloads: reloads.clone(),
             terminal,
@@ -72,7 +76,7 @@ impl<'a> Watch<'a> {
             return;
         }
         self.loaded = now;
-        let (active, program) = Active::load(self.args);
+        let (active, program) = Active::load(self.args, Some(&mut self.library));
         let wrong = broken(&active.report);
         let newly: Vec<String> = wrong
             .difference(&self.broken)

@@ -33,7 +33,11 @@ impl Writer<'_> {
     pub(super) fn write(mut self, steps: Vec<StepOf>) -> Map<String, Value> {
         let (alert, standing) = (self.alert, self.standing);
         let mut document = Map::new();
-        insert(&mut document, "@timestamp", alert.last.map(|time| time.to_string()));
+        insert(
+            &mut document,
+            "@timestamp",
+            alert.last.map(|time| time.to_string()),
+        );
         insert(&mut document, "message", alert.reason.as_str());
         let mut event = Map::new();
         insert(&mut event, "kind", "alert");
@@ -264,7 +268,11 @@ impl StepOf {
             matched.entry(field).or_default().push(value);
         }
         let matched = matched.into_iter().map(|(field, values)| (field, values.into()));
-        insert(&mut out, "matched_fields", matched.collect::<Map<String, Value>>());
+        insert(
+            &mut out,
+            "matched_fields",
+            matched.collect::<Map<String, Value>>(),
+        );
         insert(&mut out, "why", self.why);
         insert(&mut out, "document", self.document);
         Value::Object(out)

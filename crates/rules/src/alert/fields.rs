@@ -163,10 +163,7 @@ mod tests {
             *shared(&[&a, &b]),
             json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "n": 1})
         );
-        assert_eq!(
-            *shared(&[&a, &b, &c]),
-            json!({"host": {"name": "web"}, "n": 1})
-        );
+        assert_eq!(*shared(&[&a, &b, &c]), json!({"host": {"name": "web"}, "n": 1}));
         assert_eq!(*shared(&[&a]), a);
         assert_eq!(*shared(&[]), Value::Null);
     }

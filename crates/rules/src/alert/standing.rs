@@ -49,7 +49,10 @@ impl Standing {
             kibana: kibana(rule),
             timeline,
             run: run(rule),
-            own: vec![("rule", origin), ("overlays", rule.tuning.overlays.as_slice().into())],
+            own: vec![
+                ("rule", origin),
+                ("overlays", rule.tuning.overlays.as_slice().into()),
+            ],
             guide: vec![
                 ("false_positives", rule.false_positives.as_slice().into()),
                 ("note", rule.note.as_deref().into()),
@@ -67,7 +70,11 @@ pub(super) fn rule_object(rule: &Rule, name: &str) -> Map<String, Value> {
     insert(&mut object, "uuid", rule.id.as_str());
     insert(&mut object, "name", name);
     insert(&mut object, "description", rule.description.as_str());
-    insert(&mut object, "version", rule.version.map(|version| version.to_string()));
+    insert(
+        &mut object,
+        "version",
+        rule.version.map(|version| version.to_string()),
+    );
     insert(&mut object, "author", rule.authors.as_slice());
     insert(&mut object, "license", rule.license.as_deref());
     insert(&mut object, "reference", rule.references.as_slice());
@@ -87,7 +94,11 @@ fn threat(rule: &Rule) -> Option<Map<String, Value>> {
     insert(&mut technique, "subtechnique", subtechnique);
     let mut threat = Map::new();
     insert(&mut threat, "framework", framework.as_str());
-    insert(&mut threat, "tactic", item_lists(of_framework().map(|threat| &threat.tactic)));
+    insert(
+        &mut threat,
+        "tactic",
+        item_lists(of_framework().map(|threat| &threat.tactic)),
+    );
     insert(&mut threat, "technique", technique);
     Some(threat)
 }
@@ -101,11 +112,19 @@ fn kibana(rule: &Rule) -> Vec<(String, Value)> {
     parameters.insert("language".into(), rule.language.as_str().into());
     windows::parameters(&rule.condition, &mut parameters);
     parameters.extend(rule.tuning.carried.clone());
-    insert(&mut parameters, "exceptions_list", json!(rule.tuning.exception_lists));
+    insert(
+        &mut parameters,
+        "exceptions_list",
+        json!(rule.tuning.exception_lists),
+    );
     insert(&mut parameters, "setup", rule.setup.as_deref());
     let fields = &rule.investigation_fields;
     if !fields.is_empty() {
-        insert(&mut parameters, "investigation_fields", json!({"field_names": fields}));
+        insert(
+            &mut parameters,
+            "investigation_fields",
+            json!({"field_names": fields}),
+        );
     }
     told([
         ("rule.rule_id", rule.id.as_str().into()),
@@ -123,7 +142,10 @@ fn kibana(rule: &Rule) -> Vec<(String, Value)> {
         ("rule.to", rule.schedule.to.as_str().into()),
         ("rule.version", rule.version.into()),
         ("rule.max_signals", rule.max_signals.into()),
-        ("rule.timestamp_override", rule.timestamp_override.as_deref().into()),
+        (
+            "rule.timestamp_override",
+            rule.timestamp_override.as_deref().into(),
+        ),
         ("rule.note", rule.note.as_deref().into()),
         ("rule.threat", threat_as_written(&rule.threat)),
         ("rule.parameters", parameters.into()),
@@ -163,9 +185,8 @@ fn item_lists<'i>(items: impl Iterator<Item = &'i ThreatItem>) -> Map<String, Va
         }
     }
     let mut out = Map::new();
-    let list = |part: fn(&ThreatItem) -> &String| -> Value {
-        seen.iter().map(|item| part(item).as_str()).collect()
-    };
+    let list =
+        |part: fn(&ThreatItem) -> &String| -> Value { seen.iter().map(|item| part(item).as_str()).collect() };
     insert(&mut out, "id", list(|item| &item.id));
     insert(&mut out, "name", list(|item| &item.name));
     insert(&mut out, "reference", list(|item| &item.reference));
@@ -198,7 +219,10 @@ pub(crate) fn threat_as_written(threats: &[Threat]) -> Value {
             )
         });
         with(
-            object([("framework", text(&threat.framework)), ("tactic", item(&threat.tactic))]),
+            object([
+                ("framework", text(&threat.framework)),
+                ("tactic", item(&threat.tactic)),
+            ]),
             "technique",
             techniques.collect(),
         )

@@ -23,10 +23,16 @@ pub(crate) type Shown = HashMap<Span, String>;
 pub(crate) fn json_of(why: &Why, rule: &Rule, texts: &mut Shown) -> Json {
     let (key, value) = match &why.node {
         WhyNode::Constant => ("constant", Json::from(why.holds)),
-        WhyNode::All(parts) => ("all", parts.iter().map(|part| json_of(part, rule, texts)).collect()),
+        WhyNode::All(parts) => (
+            "all",
+            parts.iter().map(|part| json_of(part, rule, texts)).collect(),
+        ),
         WhyNode::Any(parts) => match merged(parts).as_slice() {
             [one] if parts.len() > 1 => return json_of(one, rule, texts),
-            parts => ("any", parts.iter().map(|part| json_of(part, rule, texts)).collect()),
+            parts => (
+                "any",
+                parts.iter().map(|part| json_of(part, rule, texts)).collect(),
+            ),
         },
         WhyNode::Not(part) => ("not", json_of(part, rule, texts)),
         WhyNode::Test(test) => return test_json(why.holds, test, rule, texts),
@@ -58,7 +64,11 @@ fn test_json(holds: bool, test: &WhyTest, rule: &Rule, texts: &mut Shown) -> Jso
     let values = test.findings.iter().map(|finding| {
         let value = finding.value.as_ref().map_or(Json::Null, json_value);
         let met = finding.met.as_ref().map(|met| ("met", Json::from(&**met)));
-        object([("field", Json::from(&*finding.field)), ("value", value)].into_iter().chain(met))
+        object(
+            [("field", Json::from(&*finding.field)), ("value", value)]
+                .into_iter()
+                .chain(met),
+        )
     });
     let more = (test.unlisted > 0).then(|| ("more_values", Json::from(test.unlisted)));
     let parts = [

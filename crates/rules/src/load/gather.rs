@@ -1,0 +1,270 @@
+//! Reading the rule files, on all threads, and linking what the documents of Sigma mean to one another.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::Loader;
+use crate::file::{self, Contents, Format};
+use crate::files;
+use crate::library::{self, Hash, Kept, Library, Reuse};
+use crate::parallel;
+use crate::rule_tests;
+use crate::sigma::{self, Documents, SigmaFile};
+use crate::texts;
+
+/// A rule file that was read.
+#[derive(Debug)]
+pub(super) struct ReadFile {
+    path: PathBuf,
+    text: String,
+    contents: Contents,
+    /// The text's hash, where it is asked for.
+    hash: Option<Hash>,
+    /// Whether what it holds is from the load before.
+    is_kept: bool,
+    is_sigma: bool,
+    /// Whether it is of Sigma and means nothing to documents of other files, nor these to it.
+    is_alone: bool,
+}
+
+/// What is to be done with a file.
+enum Task {
+    Ignore(&'static str),
+    /// Text of other languages for the rules of a file.
+    Texts(PathBuf),
+    Open {
+        texts_beside: Option<PathBuf>,
+    },
+}
+
+/// A file that was opened.
+enum Opened {
+    /// It cannot be read.
+    Failed(String),
+    /// Its name does not say what it is.
+    Unknown,
+    /// It holds no rules, for this reason.
+    Foreign(String),
+    Rules(Box<ReadFile>),
+}
+
+impl Loader {
+    /// Reads files, each with whether it was named itself; what the library still has is taken from there.
+    pub(super) fn read_files(&mut self, found: Vec<(PathBuf, bool)>, library: Option<&Library>) {
+        let tasks: Vec<(PathBuf, bool, Task)> = found
+            .into_iter()
+            .map(|(path, given)| {
+                let task = task(&path, given);
+                (path, given, task)
+            })
+            .collect();
+        let opened = parallel::map(&tasks, |(path, _, task)| match task {
+            Task::Open { .. } => Some(open(path, library)),
+            Task::Ignore(_) | Task::Texts(_) => None,
+        });
+        for ((path, given, task), opened) in tasks.into_iter().zip(opened) {
+            match task {
+                Task::Ignore(reason) => self.ignore(&path, reason.into()),
+                Task::Texts(rules) => drop(self.texts.insert(rules, path)),
+                Task::Open { texts_beside } => {
+                    if let Some(beside) = texts_beside {
+                        self.texts.insert(path.with_extension(""), beside);
+                    }
+                    if let Some(opened) = opened {
+                        self.take_opened(&path, opened, given);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a text as if it were a file of this name.
+    pub(super) fn take(&mut self, path: &Path, text: String) {
+        let opened = read_text(path, files::without_mark(text), None);
+        self.take_opened(path, opened, true);
+    }
+
+    fn take_opened(&mut self, path: &Path, opened: Opened, given: bool) {
+        match opened {
+            Opened::Failed(reason) => self.fail(path, reason),
+            Opened::Unknown => self.fail(
+                path,
+                "its name does not say what it is; rule files end with `.toml`, `.ndjson`, `.json`, `.yml` or `.eql`"
+                    .into(),
+            ),
+            Opened::Rules(read) => self.read.push(*read),
+            // What was named by the user and holds no rule is a mistake; what lies around in a folder is not.
+            Opened::Foreign(reason) if given => self.fail(path, format!("it is not a rule file: {reason}")),
+            Opened::Foreign(reason) => self.ignore(path, reason),
+        }
+    }
+
+    /// Compiles the documents of Sigma, which may mean one another, and takes in what the files hold, in their order.
+    pub(super) fn link(&mut self, library: Option<&mut Library>) {
+        let mut read = std::mem::take(&mut self.read);
+        let beside = library.as_ref().map(|_| self.beside(&read));
+        if let (Some(library), Some(beside)) = (&library, &beside)
+            && !library.has_same_beside(beside)
+        {
+            read_anew(&mut read);
+        }
+        let mut linked = self.link_sigma(&read);
+        // What is wrong with a reference may be told by rules that were kept.
+        let is_wrong = |(file, linked): (&ReadFile, &Documents)| {
+            sigma::is_about_others(&file.contents.sigma)
+                && (neph_diag::has_errors(&linked.diagnostics)
+                    || linked
+                        .rules
+                        .iter()
+                        .any(|rule| neph_diag::has_errors(&rule.diagnostics)))
+        };
+        if read.iter().any(|file| file.is_kept && file.is_sigma) && read.iter().zip(&linked).any(is_wrong) {
+            read_anew(&mut read);
+            linked = self.link_sigma(&read);
+        }
+        for (file, linked) in read.iter_mut().zip(linked) {
+            file.is_alone = file.is_kept || linked.is_alone;
+            file.contents.sigma = Vec::new();
+            file.contents.rules.extend(linked.rules);
+            file.contents.diagnostics.extend(linked.diagnostics);
+        }
+        if let Some(library) = library {
+            keep(&read, library, beside);
+        }
+        for file in read {
+            self.take_in(&file.path, file.text, file.contents);
+        }
+        for path in std::mem::take(&mut self.texts).into_values() {
+            self.ignore(
+                &path,
+                "it holds texts of rules, but no rule file stands beside it".into(),
+            );
+        }
+    }
+
+    fn link_sigma(&self, read: &[ReadFile]) -> Vec<Documents> {
+        let files: Vec<SigmaFile<'_>> = read
+            .iter()
+            .map(|file| SigmaFile {
+                text: &file.text,
+                documents: &file.contents.sigma,
+                origin: Box::new(file::sigma_origin(&file.path, &file.text)),
+            })
+            .collect();
+        sigma::link(&files, &self.mappings, &self.set.lists.texts())
+    }
+
+    /// The hash of what rules of Sigma are compiled with beside their files: mappings, lists, and the files that are about the
+    /// rules of others.
+    fn beside(&self, read: &[ReadFile]) -> Hash {
+        let mut hasher = Sha256::new();
+        let mut add = |text: &str| {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        self.mapping_texts.iter().for_each(|text| add(text));
+        for (name, entries) in self.set.lists.texts() {
+            add(&name);
+            add(&entries.len().to_string());
+            entries.iter().for_each(|entry| add(entry));
+        }
+        for file in read
+            .iter()
+            .filter(|file| sigma::is_about_others(&file.contents.sigma))
+        {
+            add(&file.path.to_string_lossy());
+            add(&file.text);
+        }
+        hasher.finalize().into()
+    }
+}
+
+fn task(path: &Path, given: bool) -> Task {
+    if let Some(rules) = texts::rules_of(path) {
+        return Task::Texts(rules);
+    }
+    // Whoever names a rule file means its texts too, as a folder does.
+    let texts_beside = match given {
+        true => texts::beside(path).find(|beside| files::is_file(beside)),
+        false => None,
+    };
+    if rule_tests::is_test_file(path) {
+        return Task::Ignore("it holds tests of rules; `neph rules test` runs them");
+    }
+    if Format::of(path).is_none() && !given {
+        return Task::Ignore(
+            "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json`, `.yml` or `.eql`",
+        );
+    }
+    Task::Open { texts_beside }
+}
+
+fn open(path: &Path, library: Option<&Library>) -> Opened {
+    match files::read_text(path) {
+        Ok(text) => read_text(path, text, library),
+        Err(reason) => Opened::Failed(reason),
+    }
+}
+
+fn read_text(path: &Path, text: String, library: Option<&Library>) -> Opened {
+    let Some(format) = Format::of(path) else {
+        return Opened::Unknown;
+    };
+    let hash = library.map(|_| library::hash_of(&text));
+    let kept = library
+        .zip(hash.as_ref())
+        .and_then(|(library, hash)| library.find(path, hash));
+    let is_kept = kept.is_some();
+    let contents = match kept {
+        Some(kept) => Ok(kept.contents.clone()),
+        None => file::read(path, format, &text),
+    };
+    match contents {
+        Ok(contents) => Opened::Rules(Box::new(ReadFile {
+            path: path.to_owned(),
+            text,
+            contents,
+            hash,
+            is_kept,
+            is_sigma: format == Format::Sigma,
+            is_alone: false,
+        })),
+        Err(reason) => Opened::Foreign(reason),
+    }
+}
+
+/// Reads the files of Sigma that were kept.
+fn read_anew(read: &mut [ReadFile]) {
+    let wanted: Vec<&ReadFile> = read.iter().filter(|file| file.is_kept && file.is_sigma).collect();
+    let again = parallel::map(&wanted, |file| file::read(&file.path, Format::Sigma, &file.text));
+    let mut again = again.into_iter();
+    for file in read.iter_mut().filter(|file| file.is_kept && file.is_sigma) {
+        // A text that was read once can be read again.
+        if let Some(Ok(contents)) = again.next() {
+            file.contents = contents;
+            file.is_kept = false;
+        }
+    }
+}
+
+/// Keeps for the next load what depends on the files alone.
+fn keep(read: &[ReadFile], library: &mut Library, beside: Option<Hash>) {
+    let kept = read.iter().filter(|file| file.is_kept).count();
+    let reuse = Reuse {
+        read: read.len() - kept,
+        kept,
+    };
+    let can_be_kept = read.iter().filter(|file| !file.is_sigma || file.is_alone);
+    let files: BTreeMap<PathBuf, Kept> = can_be_kept
+        .filter_map(|file| {
+            let kept = Kept {
+                hash: file.hash?,
+                contents: file.contents.clone(),
+            };
+            Some((file.path.clone(), kept))
+        })
+        .collect();
+    library.replace(files, beside, reuse);
+}
