@@ -12,7 +12,7 @@ impl AlertFlow {
     /// It cannot be written.
     pub fn save(&self, rule: RuleIndex, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
         let rule = rule.0 as usize;
-        let suppressor = self.suppressors.get(rule).and_then(Option::as_ref);
+        let suppressor = self.suppressors.get(&rule);
         let suppressor = suppressor.map(|suppressor| suppressor.save(to)).transpose()?;
         to.write(&(suppressor, self.grouping.open_runs(rule)))
     }
@@ -30,7 +30,7 @@ impl AlertFlow {
     ) -> Result<(), BadState> {
         let (suppressor, runs): (Option<Vec<u8>>, Vec<(i128, Run)>) = from.read(section)?;
         let rule = rule.0 as usize;
-        if let (Some(section), Some(Some(own))) = (suppressor, self.suppressors.get_mut(rule)) {
+        if let (Some(section), Some(own)) = (suppressor, self.suppressors.get_mut(&rule)) {
             own.restore(&section, from)?;
         }
         self.grouping.reopen(rule, runs);
