@@ -374,17 +374,17 @@ mod tests {
         for number in 0..60_u32 {
             let kind = Test::Equals(
                 FieldId(0),
-                vec![Value::String(format!("kind{}", number % 3).into())],
+                [Value::String(format!("kind{}", number % 3).into())].into(),
                 Case::Insensitive,
             );
             let name = Test::EndsWith(
                 FieldId(1),
-                vec![format!("Tool{}.exe", number % 7).into()],
+                [format!("Tool{}.exe", number % 7).into()].into(),
                 Case::AsciiInsensitive,
             );
             let line = Test::Contains(
                 FieldId(2),
-                vec![format!("Wört{}", number % 11).into()],
+                [format!("Wört{}", number % 11).into()].into(),
                 Case::Insensitive,
             );
             plans.push(plan(if number % 2 == 0 {

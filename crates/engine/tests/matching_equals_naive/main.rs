@@ -376,7 +376,7 @@ fn gates() -> impl Strategy<Value = Vec<Condition>> {
     let any = condition();
     let telling = (0..2_usize, "[abé]", case()).prop_map(|(field, text, case)| {
         Condition::Leaf(Leaf {
-            test: Test::Contains(id(field), vec![text.into()], case),
+            test: Test::Contains(id(field), [text.into()].into(), case),
             span: Span::default(),
         })
     });
