@@ -1,7 +1,7 @@
 //! How fast the service goes through what the log holds, beside one run of detection over the same bytes.
 //!
 //! `cargo run --release -p neph-runtime --example service_speed -- FILE THREADS RULES...`: FILE has one record a line, RULES
-//! are files or folders of rules or `builtin:rules`. The file is put into a log of a folder of its own, in blocks of 1,000
+//! are files or folders of rules or `builtin:/rules`. The file is put into a log of a folder of its own, in blocks of 1,000
 //! records, before the clock starts. Told are events a second of each, and their ratio.
 
 use std::io::Write;
