@@ -14,7 +14,7 @@ use crate::json::{self, JsonError};
 use crate::mapping::Draft;
 use crate::reading::Reading;
 use crate::record::Record;
-use crate::source::{Confidence, Dropped, Source, SourceInfo};
+use crate::source::{Confidence, Dropped, Made, Source, SourceInfo};
 use crate::sources::{ECS, position, sources};
 use crate::tree::{Arena, Map, Value};
 use crate::wanted::{LARGEST_PARTIAL, Parts};
@@ -260,7 +260,7 @@ impl Normalizer {
             expected: &mut self.expected,
             keep_original: self.keep_original,
             explain: self.explain,
-            made: Vec::new(),
+            made: Made::new(),
             outcome: Outcome::default(),
         };
         (work, &mut self.counts)
@@ -294,7 +294,7 @@ struct Work<'w, 'n> {
     expected: &'w mut Expected,
     keep_original: bool,
     explain: bool,
-    made: Vec<&'n Map<'n>>,
+    made: Made<'n>,
     outcome: Outcome<'n>,
 }
 

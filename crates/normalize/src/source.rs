@@ -1,5 +1,7 @@
 //! What a source is: how its records are recognised, and how they become documents.
 
+use smallvec::SmallVec;
+
 use crate::mapping::{Draft, Found, Mapping, Plan};
 use crate::record::Record;
 use crate::tree::{Arena, Map};
@@ -67,6 +69,9 @@ const EVERY_DOCUMENT: &[&str] = &[
     "event.original",
 ];
 
+/// The documents that a record becomes: nearly always one.
+pub(crate) type Made<'a> = SmallVec<[&'a Map<'a>; 1]>;
+
 /// Turns the records of one source into documents. What a record becomes must depend on this record alone, as records
 /// are spread over workers; lines of a text log that belong together are one record before they come here, see
 /// [`crate::Joining`].
@@ -76,7 +81,7 @@ pub trait Source: Send {
     ///
     /// # Errors
     /// Why the record becomes no document.
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped>;
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped>;
 
     /// Drafts the one document of `record`, where the source can; if not, [`normalize`](Self::normalize) is asked. What its
     /// [`plan`](Self::plan) takes of the record may have been found already.
@@ -104,14 +109,14 @@ pub trait Source: Send {
     }
 
     /// Adds the documents of records that are still held back, when no more records come.
-    fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Vec<&'a Map<'a>>) {}
+    fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Made<'a>) {}
 }
 
 /// A source without state: a function from record to document.
 pub(crate) struct Stateless(pub(crate) for<'a> fn(&Record<'a>) -> Result<&'a Map<'a>, Dropped>);
 
 impl Source for Stateless {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         out.push((self.0)(record)?);
         Ok(())
     }
@@ -127,7 +132,7 @@ pub(crate) struct Drafted {
 }
 
 impl Source for Drafted {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         out.push((self.draft)(record, None)?.onto(record.document()));
         Ok(())
     }

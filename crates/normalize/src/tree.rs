@@ -69,6 +69,11 @@ impl Arena {
         bumpalo::collections::String::with_capacity_in(128, &self.bump)
     }
 
+    /// A list that grows in place, with room for so many elements.
+    pub(crate) fn vec<T>(&self, room: usize) -> bumpalo::collections::Vec<'_, T> {
+        bumpalo::collections::Vec::with_capacity_in(room, &self.bump)
+    }
+
     /// A copy of `values`.
     #[inline]
     pub(crate) fn slice<'a>(&'a self, values: &[Value<'a>]) -> &'a [Value<'a>] {

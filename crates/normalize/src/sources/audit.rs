@@ -15,6 +15,8 @@ pub(super) mod log;
 mod moves;
 mod norms;
 pub(super) mod programs;
+mod tokens;
+mod usual;
 
 use smallvec::SmallVec;
 
@@ -82,7 +84,8 @@ fn put_fields<'a>(path: &'a str, fields: &Fields<'a>, document: &'a Map<'a>) {
     if fields.is_empty() {
         return;
     }
-    if let Some(object) = object_at(path, document) {
+    if let Some(object) = document.child_at(path).or_else(|| object_at(path, document)) {
+        object.make_room(fields.len());
         fields
             .iter()
             .for_each(|(key, value)| object.set(key, Value::Text(value)));

@@ -13,7 +13,7 @@ use crate::convert;
 use crate::json;
 use crate::mapping::{Draft, Extras, Found, How, Mapping, Plan, keep, to};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
+use crate::source::{Confidence, Derived, Dropped, Made, Source, SourceInfo, derived};
 use crate::tree::{Map, Value};
 
 /// Audit events of AKS inside of its platform logs. Rules ask for them under both names, so that each becomes two
@@ -37,7 +37,7 @@ pub(super) const AKS: SourceInfo = SourceInfo {
 struct Aks;
 
 impl Source for Aks {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         let object = azure::record(record)?;
         // The event is read twice, because each document changes what it takes over.
         let twin = object.deep_copy();
@@ -69,7 +69,7 @@ pub(super) const INFO: SourceInfo = SourceInfo {
 struct Audit;
 
 impl Source for Audit {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         out.push(normalize(record)?);
         Ok(())
     }

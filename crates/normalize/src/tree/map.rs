@@ -188,14 +188,40 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Gives an entry another key and value. Gives whether there was one.
-    pub(crate) fn replace(&self, from: &str, key: &'a str, value: Value<'a>) -> bool {
-        let entry = self.entry(from);
-        if let Some(entry) = entry {
+    /// Where the entry of `key` stands.
+    #[inline]
+    pub(crate) fn position(&self, key: &str) -> Option<usize> {
+        self.entries().iter().position(|entry| same_key(entry.get().0, key))
+    }
+
+    /// An entry by where it stands.
+    #[inline]
+    pub(crate) fn nth(&self, position: usize) -> Option<(&'a str, Value<'a>)> {
+        self.entries().get(position).map(Cell::get)
+    }
+
+    /// Gives the entry that stands somewhere another key and value.
+    #[inline]
+    pub(crate) fn set_nth(&self, position: usize, key: &'a str, value: Value<'a>) {
+        if let Some(entry) = self.entries().get(position) {
             entry.set((key, value));
             self.filled.set(false);
         }
-        entry.is_some()
+    }
+
+    /// Takes the entry that stands somewhere out.
+    pub(crate) fn remove_nth(&self, position: usize) -> Option<Value<'a>> {
+        let entries = self.entries();
+        let (_, value) = entries.get(position)?.get();
+        for (to, from) in entries
+            .iter()
+            .skip(position)
+            .zip(entries.iter().skip(position + 1))
+        {
+            to.set(from.get());
+        }
+        self.len.set(entries.len() - 1);
+        Some(value)
     }
 
     /// The object under `key`, made where there is none; nothing where another kind of value stands there.
@@ -358,18 +384,7 @@ impl<'a> Map<'a> {
 
     /// Takes the entry of `key` out.
     pub fn remove(&self, key: &str) -> Option<Value<'a>> {
-        let entries = self.entries();
-        let position = entries.iter().position(|entry| same_key(entry.get().0, key))?;
-        let (_, value) = entries.get(position)?.get();
-        for (to, from) in entries
-            .iter()
-            .skip(position)
-            .zip(entries.iter().skip(position + 1))
-        {
-            to.set(from.get());
-        }
-        self.len.set(entries.len() - 1);
-        Some(value)
+        self.remove_nth(self.position(key)?)
     }
 
     /// Takes the value at a path out; objects on the way stay, also where they are empty now.

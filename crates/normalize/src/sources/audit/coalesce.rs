@@ -6,9 +6,11 @@ use ahash::AHashMap;
 use smallvec::SmallVec;
 
 use super::kinds;
-use super::line::{self, Fields, Letters, Line, Raw, bit};
+use super::line::{self, Fields, Line, bit};
 use super::norms::{self, Norm, Role, Whose};
-use crate::tree::Map;
+use super::tokens::{self, Letters, Mark, Raw};
+use super::usual::{self, Usual};
+use crate::tree::{Arena, Map};
 
 /// How many arguments of a program are kept.
 const MOST_ARGUMENTS: usize = 100_000;
@@ -63,6 +65,11 @@ pub(super) struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// An event of a record, of which nothing but the stamp counts yet.
+    pub(super) fn of(line: &Line<'a>, at: &Map<'a>) -> Self {
+        Self::new(line.node, line.millis, line.serial, at)
+    }
+
     /// An event of which only the stamp is known.
     pub(super) fn new(node: Option<&'a str>, millis: i64, serial: u64, at: &Map<'a>) -> Self {
         Self {
@@ -121,8 +128,8 @@ pub(super) struct Record<'a> {
     pub(super) tags: SmallVec<[&'a str; 2]>,
     /// Number, piece and text of the arguments of a program.
     pub(super) arguments: Vec<(usize, Option<usize>, &'a str)>,
-    /// Which of the fields that may be hexadecimal stood there without quotes, as bits; see [`hex_bit`].
-    unquoted: u16,
+    /// Which of the fields that may be hexadecimal stood there without quotes, as bits; see [`Mark`].
+    unquoted: u64,
 }
 
 impl<'a> Record<'a> {
@@ -139,14 +146,18 @@ impl<'a> Record<'a> {
 }
 
 /// The records of an event.
-pub(super) type Group<'a> = SmallVec<[Line<'a>; 8]>;
+pub(super) type Group<'a> = bumpalo::collections::Vec<'a, Line<'a>>;
 
 /// The audit records of a text, those of one host and stamp together. Lines that are none are passed over.
-pub(super) fn groups(text: &str) -> SmallVec<[Group<'_>; 1]> {
-    let mut groups: SmallVec<[Group<'_>; 1]> = SmallVec::new();
-    let mut places: AHashMap<(Option<&str>, i64, u64), usize> = AHashMap::new();
+pub(super) fn groups<'a>(text: &'a str, arena: &'a Arena) -> SmallVec<[Group<'a>; 1]> {
+    let mut groups: SmallVec<[Group<'a>; 1]> = SmallVec::new();
+    let mut places: Option<AHashMap<(Option<&str>, i64, u64), usize>> = None;
     let key = |line: &Line<'_>| (line.millis, line.serial);
-    for line in line::lines(text).filter_map(line::parse) {
+    for text in line::lines(text) {
+        let last = groups.last().and_then(|group| group.last());
+        let Some(line) = line::parse_behind(text, last) else {
+            continue;
+        };
         if let Some(group) = groups.last_mut()
             && let Some(last) = group.last()
             && key(last) == key(&line)
@@ -156,32 +167,41 @@ pub(super) fn groups(text: &str) -> SmallVec<[Group<'_>; 1]> {
             continue;
         }
         // Nearly all texts are of one event, and need no table.
-        if let [first] = groups.as_slice()
-            && let Some(line) = first.first()
-        {
-            places.insert((line.node, line.millis, line.serial), 0);
-        }
-        let place = match groups.as_slice() {
-            [] => 0,
-            others => *places
-                .entry((line.node, line.millis, line.serial))
-                .or_insert(others.len()),
+        let place = match groups.first().and_then(|first| first.first()) {
+            None => 0,
+            Some(first) => {
+                let first = ((first.node, first.millis, first.serial), 0);
+                let places = places.get_or_insert_with(|| AHashMap::from_iter([first]));
+                *places
+                    .entry((line.node, line.millis, line.serial))
+                    .or_insert(groups.len())
+            }
         };
         match groups.get_mut(place) {
             Some(group) => group.push(line),
-            None => groups.push(SmallVec::from_iter([line])),
+            None => {
+                let mut group = arena.vec(USUAL_LINES);
+                group.push(line);
+                groups.push(group);
+            }
         }
     }
     groups
 }
 
-/// Makes one event of its records.
-pub(super) fn event<'a>(lines: &[Line<'a>], reading: Reading, at: &Map<'a>) -> Option<Event<'a>> {
-    let first = lines.first()?;
-    let stamp = Event::new(first.node, first.millis, first.serial, at);
+/// Room for the records of most events.
+const USUAL_LINES: usize = 8;
+
+/// Makes one event of its records, if they are one; `event` has their stamp.
+pub(super) fn read<'a>(
+    event: &mut Event<'a>,
+    lines: &[Line<'a>],
+    reading: Reading,
+    at: &Map<'a>,
+) -> Option<()> {
     let kinds: Kinds<'a> = lines.iter().map(|line| line.kind).collect();
     let record = |position: usize| lines.get(position).map(|line| decode(line, reading, at));
-    assemble(stamp, &kinds, record, reading, at)
+    assemble(event, &kinds, record, reading, at)
 }
 
 /// The types of the records of an event.
@@ -189,12 +209,12 @@ pub(super) type Kinds<'a> = SmallVec<[&'a str; 8]>;
 
 /// Makes one event of records, of which it is known what types they are; each is asked for once. `event` has its stamp.
 pub(super) fn assemble<'a>(
-    mut event: Event<'a>,
+    event: &mut Event<'a>,
     kinds: &[&'a str],
     mut record: impl FnMut(usize) -> Option<Record<'a>>,
     reading: Reading,
     at: &Map<'a>,
-) -> Option<Event<'a>> {
+) -> Option<()> {
     let said = |kind: &&str| *kind != "EOE";
     let count = kinds.iter().filter(|kind| said(kind)).count();
     let call = kinds.iter().position(|kind| *kind == "SYSCALL");
@@ -208,7 +228,7 @@ pub(super) fn assemble<'a>(
     event.category = kinds::record_number(event.kind).map_or("unknown", kinds::category);
     let mut base_record = Some(record(base)?);
     if let Some(record) = &base_record {
-        begin(&mut event, record, at);
+        begin(event, record, at);
     }
     for (position, kind) in kinds.iter().enumerate().filter(|(_, kind)| said(kind)) {
         if event.kinds.len() < MOST_KINDS && !event.kinds.contains(kind) {
@@ -222,15 +242,15 @@ pub(super) fn assemble<'a>(
                 event.data.remove("items");
             }
             _ if alone && reading == Reading::Exact => {}
-            "PATH" => path(this()?, &mut event),
-            "SOCKADDR" => address(&this()?.fields, &mut event, at),
-            "EXECVE" => arguments(this()?, &mut event, reading, at),
+            "PATH" => path(this()?, event),
+            "SOCKADDR" => address(&this()?.fields, event, at),
+            "EXECVE" => arguments(this()?, event, reading, at),
             _ if position == base => {}
-            _ => add(this()?, &mut event, reading),
+            _ => add(this()?, event, reading),
         }
     }
-    finish(&mut event);
-    Some(event)
+    finish(event);
+    Some(())
 }
 
 /// Room for the users and groups of a system call.
@@ -240,7 +260,8 @@ const USUAL_IDS: usize = 9;
 fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>, at: &Map<'a>) {
     let fields = &record.fields;
     // What other records add comes behind.
-    event.data = Fields::with_room(fields.len() + 4, at);
+    let ids = if fields.len() > 2 * USUAL_IDS { USUAL_IDS } else { 0 };
+    event.data = Fields::with_room(fields.len() + 4 - ids, at);
     event.ids = Fields::with_room(USUAL_IDS, at);
     event.result = Some(match fields.get("result") {
         Some("success") => "success",
@@ -384,9 +405,9 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     let mut record = Record::with_room(room, at);
     if !interpreted.is_empty() {
         record.names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
-        for field in line::fields(interpreted, Letters::All) {
+        for field in tokens::fields(interpreted, Letters::All, usual::NAMES) {
             if let Some(value) = field.said() {
-                record.names.set(field.key, value);
+                record.names.set_marked(field.key, field.mark.bit, value);
             }
         }
     }
@@ -400,51 +421,31 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
         Reading::Lenient if line.kind == "EXECVE" => Letters::All,
         Reading::Lenient => Letters::Small,
     };
-    collect(body, letters, line.kind == "EXECVE", &mut record, true);
+    let has_arguments = line.kind == "EXECVE";
+    collect(body, letters, has_arguments, usual::of(line.kind), &mut record, true);
     for (_, _, value) in &mut record.arguments {
         *value = match line::unhex(value, 0, at) {
             Some(text) => text.split('\0').next().unwrap_or(""),
-            None => line::bare(value),
+            None => tokens::bare(value),
         };
     }
     enrich(line.kind, reading, &mut record, at);
     record
 }
 
-/// The bit of a field whose value may be hexadecimal, which it is not where it has quotes; 0 for other fields.
-#[inline]
-fn hex_bit(key: &str) -> u16 {
-    const BITS: u64 = bit("key")
-        | bit("cwd")
-        | bit("exe")
-        | bit("comm")
-        | bit("proctitle")
-        | bit("cmd")
-        | bit("data")
-        | bit("name")
-        | bit("acct");
-    // Most keys are none of them, and need no further look.
-    if bit(key) & BITS == 0 {
-        return 0;
-    }
-    match key {
-        "key" => 1,
-        "cwd" => 1 << 1,
-        "exe" => 1 << 2,
-        "comm" => 1 << 3,
-        "proctitle" => 1 << 4,
-        "cmd" => 1 << 5,
-        "data" => 1 << 6,
-        "name" => 1 << 7,
-        "acct" => 1 << 8,
-        _ => 0,
-    }
-}
-
 /// The fields of a text, and those inside of its `msg='…'`.
-fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut Record<'a>, nested: bool) {
-    for Raw { key, value } in line::fields(text, letters) {
-        let Some(said) = (Raw { key, value }).said() else {
+fn collect<'a>(
+    text: &'a str,
+    letters: Letters,
+    has_arguments: bool,
+    usual: &'static [Usual],
+    out: &mut Record<'a>,
+    nested: bool,
+) {
+    let (mut fields, mut unquoted) = (out.fields, out.unquoted);
+    for raw in tokens::fields(text, letters, usual) {
+        let Raw { key, value, mark } = raw;
+        let Some(said) = raw.said() else {
             // An empty argument is one.
             if has_arguments
                 && value == "\"\""
@@ -455,7 +456,9 @@ fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut R
             continue;
         };
         if nested && key == "msg" {
-            collect(said, letters, false, out, false);
+            (out.fields, out.unquoted) = (fields, unquoted);
+            collect(said, letters, false, usual::MESSAGE, out, false);
+            (fields, unquoted) = (out.fields, out.unquoted);
             continue;
         }
         if has_arguments && let Some((number, piece)) = line::argument(key) {
@@ -464,14 +467,14 @@ fn collect<'a>(text: &'a str, letters: Letters, has_arguments: bool, out: &mut R
             }
             continue;
         }
-        out.fields.set(key, said);
-        let bit = hex_bit(key);
+        fields.set_marked(key, mark.bit, said);
         if said.len() == value.len() {
-            out.unquoted |= bit;
+            unquoted |= mark.hex;
         } else {
-            out.unquoted &= !bit;
+            unquoted &= !mark.hex;
         }
     }
+    (out.fields, out.unquoted) = (fields, unquoted);
 }
 
 /// The text of records that are no fields by themselves.
@@ -499,51 +502,21 @@ fn rewrite(kind: &str, body: &str) -> Option<String> {
 
 /// Gives the fields of a record their meaning.
 pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, at: &Map<'a>) {
+    const COMMON: u64 = bit("auid")
+        | bit("old-auid")
+        | bit("ses")
+        | bit("subj")
+        | bit("success")
+        | bit("res")
+        | bit("exit")
+        | bit("key")
+        | bit("cwd");
+    if record.fields.may_have(COMMON) {
+        enrich_common(record, at);
+    }
     let unquoted = record.unquoted;
     let fields = &mut record.fields;
-    for key in ["auid", "old-auid", "ses"] {
-        if matches!(fields.get(key), Some("4294967295" | "-1")) {
-            fields.set(key, "unset");
-        }
-    }
-    selinux("subj", SUBJECT, fields);
-    if let Some((key, result)) = ["success", "res"]
-        .iter()
-        .find_map(|key| Some((key, fields.get(key)?)))
-    {
-        let is = |word: &str| result.eq_ignore_ascii_case(word);
-        let begins = |word: &str| {
-            result
-                .get(..word.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(word))
-        };
-        let good = is("yes") || result == "1" || begins("suc");
-        fields.replace(key, "result", if good { "success" } else { "fail" });
-    }
-    if let Some(name) = fields
-        .get("exit")
-        .and_then(|exit| exit.strip_prefix('-')?.parse().ok())
-        .and_then(kinds::error)
-    {
-        fields.set("exit", name);
-    }
-    let hex = |key: &str, value: &str, zero: u8| {
-        (unquoted & hex_bit(key) != 0).then(|| line::unhex(value, zero, at))?
-    };
-    if let Some(key) = fields.remove("key") {
-        record.tags = match hex("key", key, 0) {
-            Some(keys) => keys.split('\u{1}').collect(),
-            None => SmallVec::from_iter([key.split_once('=').map_or(key, |(_, key)| key)]),
-        };
-    }
-    let unhex = |key: &'static str, fields: &mut Fields<'a>| {
-        if let Some(value) = fields.get(key)
-            && let Some(text) = hex(key, value, b' ')
-        {
-            fields.set(key, text);
-        }
-    };
-    unhex("cwd", fields);
+    let unhex = |key: &'static str, fields: &mut Fields<'a>| unhex(key, unquoted, fields, at);
     match kind {
         "SYSCALL" | "SECCOMP" => {
             if kind == "SECCOMP"
@@ -575,6 +548,58 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
         }
         "USER_LOGIN" => unhex("acct", fields),
         _ => {}
+    }
+}
+
+/// Gives the fields their meaning that have the same in records of all types.
+fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
+    let unquoted = record.unquoted;
+    let fields = &mut record.fields;
+    for key in ["auid", "old-auid", "ses"] {
+        if matches!(fields.get(key), Some("4294967295" | "-1")) {
+            fields.set(key, "unset");
+        }
+    }
+    selinux("subj", SUBJECT, fields);
+    if let Some((key, result)) = ["success", "res"]
+        .iter()
+        .find_map(|key| Some((key, fields.get(key)?)))
+    {
+        let is = |word: &str| result.eq_ignore_ascii_case(word);
+        let begins = |word: &str| {
+            result
+                .get(..word.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(word))
+        };
+        let good = is("yes") || result == "1" || begins("suc");
+        fields.replace(key, "result", if good { "success" } else { "fail" });
+    }
+    if let Some(name) = fields
+        .get("exit")
+        .and_then(|exit| exit.strip_prefix('-')?.parse().ok())
+        .and_then(kinds::error)
+    {
+        fields.set("exit", name);
+    }
+    if let Some(key) = fields.remove("key") {
+        record.tags = match hexadecimal("key", key, unquoted, 0, at) {
+            Some(keys) => keys.split('\u{1}').collect(),
+            None => SmallVec::from_iter([key.split_once('=').map_or(key, |(_, key)| key)]),
+        };
+    }
+    unhex("cwd", unquoted, fields, at);
+}
+
+/// What a value stands for that is hexadecimal, which it is not where it had quotes.
+fn hexadecimal<'a>(key: &str, value: &str, unquoted: u64, zero: u8, at: &Map<'a>) -> Option<&'a str> {
+    (unquoted & Mark::of(key).hex != 0).then(|| line::unhex(value, zero, at))?
+}
+
+fn unhex<'a>(key: &'static str, unquoted: u64, fields: &mut Fields<'a>, at: &Map<'a>) {
+    if let Some(value) = fields.get(key)
+        && let Some(text) = hexadecimal(key, value, unquoted, b' ', at)
+    {
+        fields.set(key, text);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::convert;
 use crate::join::{CONTEXT_END, Joining, Part};
 use crate::mapping::{Mapping, keep};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
+use crate::source::{Confidence, Derived, Dropped, Made, Source, SourceInfo, derived};
 use crate::tree::{Map, Value, has_byte};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
@@ -156,8 +156,7 @@ fn detect(record: &Record<'_>) -> Confidence {
     if record.object.is_some() {
         return Confidence::No;
     }
-    let first = record.text.lines().next().unwrap_or("");
-    match line::parse(first) {
+    match line::lines(record.text).next().and_then(line::parse) {
         Some(_) => Confidence::Certain,
         None => Confidence::No,
     }
@@ -165,22 +164,24 @@ fn detect(record: &Record<'_>) -> Confidence {
 
 /// The source. What a parent was is told by the lines in front of an event, if the log showed it; see
 /// [`super::programs`].
-fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+fn normalize<'a>(record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
     let mut lineage = Lineage::default();
     let end = memchr::memchr(CONTEXT_END as u8, record.text.as_bytes());
     let text = match end.and_then(|end| Some((record.text.get(..end)?, record.text.get(end + 1..)?))) {
         None => record.text,
         Some((context, text)) => {
-            for lines in coalesce::groups(context) {
+            for lines in coalesce::groups(context, record.arena) {
+                let Some(first) = lines.first() else { continue };
                 let document = record.document();
-                if let Some(event) = coalesce::event(&lines, Reading::Lenient, document) {
+                let mut event = Event::of(first, document);
+                if coalesce::read(&mut event, &lines, Reading::Lenient, document).is_some() {
                     learn(&event, document, &mut lineage);
                 }
             }
             text.trim_start_matches(['\r', '\n'])
         }
     };
-    let groups = coalesce::groups(text);
+    let groups = coalesce::groups(text, record.arena);
     if groups.is_empty() {
         return Err(Dropped::Malformed("it has no record of the audit log"));
     }
@@ -188,8 +189,10 @@ fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), 
         if lines.iter().all(|line| line.kind == "EOE") {
             continue;
         }
+        let Some(first) = lines.first() else { continue };
         let document = record.document();
-        if let Some(event) = coalesce::event(lines, Reading::Lenient, document) {
+        let mut event = Event::of(first, document);
+        if coalesce::read(&mut event, lines, Reading::Lenient, document).is_some() {
             fill(&event, document, &mut lineage, position + 1 < groups.len());
             if text.len() < record.text.len() {
                 document.put_new("event.original", Value::Text(text));
@@ -206,7 +209,7 @@ fn normalize<'a>(record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), 
 struct Events;
 
 impl Source for Events {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         normalize(record, out)
     }
 }
@@ -266,20 +269,20 @@ fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     }
     let data = event.data.into_map();
     let mut socket: Option<&'a Map<'a>> = None;
-    data.retain(|key, value| {
+    data.take_out(|key, value| {
         // The tables name the fields of the process first.
         if let Some(number) = moves.number(key).filter(|number| *number < PROCESS.len()) {
             let id = value.as_text().filter(|_| key.ends_with("pid"));
             let id = id.and_then(|id| id.parse().ok()).map(Value::Int);
             moves.put(number, id.unwrap_or(value), &mut objects, document);
-            return None;
+            return true;
         }
         if let Some(key) = key.strip_prefix("socket_") {
             let socket = socket.get_or_insert_with(|| data.with_room(4));
             socket.set(underscored(key, data), value);
-            return None;
+            return true;
         }
-        Some(value)
+        false
     });
     if let Some(socket) = socket {
         data.add("socket", Value::Map(socket));
@@ -380,14 +383,18 @@ fn name<'a>(event: &Event<'a>, document: &'a Map<'a>, auditd: Option<Filling<'a>
 
 /// Adds texts to the list under a key, each once.
 fn append_new<'a>(object: &'a Map<'a>, key: &'a str, texts: impl Iterator<Item = &'a str>) {
-    let words = distinct(texts);
-    if words.is_empty() {
+    append_distinct(object, key, &distinct(texts));
+}
+
+/// Adds values, which are distinct, to the list under a key, each once.
+fn append_distinct<'a>(object: &'a Map<'a>, key: &'a str, values: &[Value<'a>]) {
+    if values.is_empty() {
         return;
     }
     if object.get(key).is_none() {
-        object.add(key, object.list(&words));
+        object.add(key, object.list(values));
     } else {
-        words.iter().for_each(|word| object.append_new(key, *word));
+        values.iter().for_each(|value| object.append_new(key, *value));
     }
 }
 
@@ -479,9 +486,10 @@ fn process<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, 
             }
         }
     }
-    let host = ["host.id", "host.name", "agent.id"]
-        .iter()
-        .find_map(|path| document.text_at(path))
+    let text = |object: &str, key: &str| document.get(object)?.as_map()?.text_at_key(key);
+    let host = text("host", "id")
+        .or_else(|| text("host", "name"))
+        .or_else(|| text("agent", "id"))
         .unwrap_or("");
     if let Some(pid) = pid {
         process.set("entity_id", Value::Text(entity(host, pid, document)));
@@ -598,11 +606,7 @@ fn people<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     if !names.is_empty()
         && let Some(related) = Filling::of("related", 2, document)
     {
-        append_new(
-            related.map,
-            "user",
-            names.iter().filter_map(|name| name.as_text()),
-        );
+        append_distinct(related.map, "user", &names);
     }
 }
 

@@ -12,7 +12,7 @@ use super::lineage::Lineage;
 use crate::convert;
 use crate::mapping::{Mapping, keep};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, derived};
+use crate::source::{Confidence, Derived, Dropped, Made, Source, SourceInfo, derived};
 use crate::tree::{Map, Value};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
@@ -80,7 +80,7 @@ type Parts<'a> = Vec<Option<Part<'a>>>;
 struct Laurel;
 
 impl Source for Laurel {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         let Some(object) = record.object else {
             return Err(Dropped::Malformed("it is no JSON object"));
         };
@@ -88,15 +88,15 @@ impl Source for Laurel {
             return Err(Dropped::Malformed("its `ID` is no stamp of an audit event"));
         };
         let document = record.document();
-        let head = Event::new(object.text_at("NODE"), millis, serial, document);
+        let mut event = Event::new(object.text_at("NODE"), millis, serial, document);
         let (kinds, mut parts): (Kinds<'a>, Parts<'a>) = parts(object)
             .into_iter()
             .map(|(kind, part)| (kind, Some(part)))
             .unzip();
         let part = |position: usize| parts.get_mut(position)?.take();
-        let Some(event) = coalesce::assemble(head, &kinds, part, Reading::Lenient, document) else {
+        if coalesce::assemble(&mut event, &kinds, part, Reading::Lenient, document).is_none() {
             return Err(Dropped::Malformed("it has no record of the audit log"));
-        };
+        }
         for row in PARENT {
             if let Some(value) = object.at(row.from).filter(|value| !value.is_blank()) {
                 document.put_new(row.to, value);

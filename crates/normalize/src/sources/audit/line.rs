@@ -1,9 +1,9 @@
 //! One record of the audit log, taken apart: where it begins, its stamp, its fields.
 
-use memchr::memchr2;
+use std::cell::Cell;
 
 use super::kinds;
-use crate::tree::{Map, Value};
+use crate::tree::{Map, Value, same_key};
 
 /// Where a record came from, and what stands behind its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) struct Line<'a> {
     pub(super) millis: i64,
     /// The serial number that the records of one event share.
     pub(super) serial: u64,
+    /// Both, as they stand in the line.
+    pub(super) stamp: &'a str,
     /// The fields.
     pub(super) body: &'a str,
 }
@@ -23,7 +25,12 @@ pub(super) struct Line<'a> {
 /// Takes a line apart: `node=h type=T msg=audit(TIME.MILLIS:SERIAL): …`, behind whatever a log daemon put before it.
 /// Kernel messages have no `msg=` and their type as a number: `audit: type=1400 audit(TIME.MILLIS:SERIAL): …`.
 pub(super) fn parse(line: &str) -> Option<Line<'_>> {
-    if let Some(line) = parse_plain(line) {
+    parse_behind(line, None)
+}
+
+/// Takes a line apart that stands behind another one, which likely has the same stamp.
+pub(super) fn parse_behind<'a>(line: &'a str, last: Option<&Line<'_>>) -> Option<Line<'a>> {
+    if let Some(line) = parse_plain(line, last) {
         return Some(line);
     }
     let start = line.find("audit(")?;
@@ -50,12 +57,13 @@ pub(super) fn parse(line: &str) -> Option<Line<'_>> {
         kind,
         millis: millis(time)?,
         serial: serial.parse().ok()?,
+        stamp,
         body,
     })
 }
 
 /// A line with nothing but a host before its type, which is a name: nearly all are so.
-fn parse_plain(line: &str) -> Option<Line<'_>> {
+fn parse_plain<'a>(line: &'a str, last: Option<&Line<'_>>) -> Option<Line<'a>> {
     let (node, line) = match line.strip_prefix("node=") {
         Some(rest) => rest
             .split_once(' ')
@@ -67,19 +75,29 @@ fn parse_plain(line: &str) -> Option<Line<'_>> {
     let name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
     let (kind, rest) = rest.split_at_checked(rest.bytes().take_while(name).count())?;
     let rest = rest.strip_prefix(" msg=audit(").filter(|_| !kind.is_empty())?;
-    let (seconds, rest) = number(rest)?;
-    let (part, rest) = number(rest.strip_prefix('.')?)?;
-    let (serial, rest) = number(rest.strip_prefix(':')?)?;
-    let body = rest.strip_prefix(')')?;
-    let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?;
-    let part = i64::try_from(part).ok().filter(|part| *part < 1000)?;
+    let (millis, serial, behind) = match last.and_then(|last| Some((last, rest.strip_prefix(last.stamp)?))) {
+        Some((last, behind)) if behind.starts_with(')') => (last.millis, last.serial, behind),
+        _ => stamp(rest)?,
+    };
+    let body = behind.strip_prefix(')')?;
     Some(Line {
         node,
         kind,
-        millis: millis.checked_add(part)?,
+        millis,
         serial,
+        stamp: rest.get(..rest.len() - behind.len())?,
         body: body.strip_prefix(':').unwrap_or(body),
     })
+}
+
+/// Milliseconds and serial of the stamp that a text begins with, and what stands behind it.
+fn stamp(text: &str) -> Option<(i64, u64, &str)> {
+    let (seconds, rest) = number(text)?;
+    let (part, rest) = number(rest.strip_prefix('.')?)?;
+    let (serial, rest) = number(rest.strip_prefix(':')?)?;
+    let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?;
+    let part = i64::try_from(part).ok().filter(|part| *part < 1000)?;
+    Some((millis.checked_add(part)?, serial, rest))
 }
 
 /// The digits that a text begins with as a number, and what stands behind them.
@@ -128,11 +146,22 @@ pub(super) struct Fields<'a> {
     map: &'a Map<'a>,
     /// A bit for each key that was ever there: most of what is asked for is not.
     seen: u64,
+    /// By number of a key, where it stood last, in objects with room for many entries.
+    places: Option<&'a [Cell<u8>; 64]>,
 }
+
+/// Objects with room for so many entries are not searched from their beginning.
+const MANY: usize = 8;
 
 /// The bit of a key. The numbers keep the keys of the usual records apart.
 #[inline(always)]
 pub(super) const fn bit(key: &str) -> u64 {
+    1 << number_of(key)
+}
+
+/// A number below 64 for a key.
+#[inline(always)]
+const fn number_of(key: &str) -> u32 {
     let bytes = key.as_bytes();
     let (first, second, last) = match bytes {
         [] => (0, 0, 0),
@@ -140,16 +169,19 @@ pub(super) const fn bit(key: &str) -> u64 {
         [first, second, .., last] => (*first, *second, *last),
         [first, second] => (*first, *second, *second),
     };
-    let mixed = 21 * first as usize + second as usize + 5 * last as usize + 13 * bytes.len();
-    1 << (mixed & 63)
+    let mixed =
+        54_873 * first as usize + 46_610 * second as usize + 59_322 * last as usize + 51_848 * bytes.len();
+    (mixed >> 6 & 63) as u32
 }
 
 impl<'a> Fields<'a> {
     /// No fields yet, with room for so many.
     pub(super) fn with_room(room: usize, at: &Map<'a>) -> Self {
+        let places = (room >= MANY).then(|| Cell::from_mut(at.places(64, 0)).as_slice_of_cells());
         Self {
             map: at.with_room(room),
             seen: 0,
+            places: places.and_then(|places| places.try_into().ok()),
         }
     }
 
@@ -158,15 +190,43 @@ impl<'a> Fields<'a> {
         if self.seen & bit(key) == 0 {
             return None;
         }
-        self.map.get(key)?.as_text()
+        self.map.nth(self.find(key, bit(key))?)?.1.as_text()
+    }
+
+    /// Where a key stands.
+    #[inline(never)]
+    fn find(&self, key: &str, bit: u64) -> Option<usize> {
+        let likely = self
+            .places
+            .and_then(|places| places.get(bit.trailing_zeros() as usize))
+            .map_or(0, |place| usize::from(place.get()));
+        match self.map.nth(likely) {
+            Some((known, _)) if same_key(known, key) => Some(likely),
+            _ => self.map.position(key),
+        }
     }
 
     #[inline]
     pub(super) fn set(&mut self, key: &'a str, value: &'a str) {
-        if self.seen & bit(key) == 0 || self.map.get(key).is_none() {
-            self.add(key, value);
+        self.set_marked(key, bit(key), value);
+    }
+
+    /// Like [`set`](Self::set), with the bit of the key.
+    #[inline]
+    pub(super) fn set_marked(&mut self, key: &'a str, bit: u64, value: &'a str) {
+        if self.seen & bit == 0 {
+            self.add_marked(key, bit, value);
         } else {
-            self.map.set(key, Value::Text(value));
+            self.set_known(key, bit, value);
+        }
+    }
+
+    /// Sets a field that may be there.
+    #[inline(never)]
+    fn set_known(&mut self, key: &'a str, bit: u64, value: &'a str) {
+        match self.find(key, bit) {
+            Some(position) => self.map.set_nth(position, key, Value::Text(value)),
+            None => self.add_marked(key, bit, value),
         }
     }
 
@@ -180,10 +240,25 @@ impl<'a> Fields<'a> {
     /// Adds a field that is known not to be there.
     #[inline]
     pub(super) fn add(&mut self, key: &'a str, value: &'a str) {
-        if self.map.len() < MOST_FIELDS {
-            self.seen |= bit(key);
+        self.add_marked(key, bit(key), value);
+    }
+
+    #[inline]
+    fn add_marked(&mut self, key: &'a str, bit: u64, value: &'a str) {
+        let len = self.map.len();
+        if len < MOST_FIELDS {
+            self.seen |= bit;
+            if let Some(place) = self.places.and_then(|places| places.get(bit.trailing_zeros() as usize)) {
+                place.set(u8::try_from(len).unwrap_or(u8::MAX));
+            }
             self.map.add(key, Value::Text(value));
         }
+    }
+
+    /// Whether one of some keys may be there, given their bits.
+    #[inline]
+    pub(super) fn may_have(&self, bits: u64) -> bool {
+        self.seen & bits != 0
     }
 
     #[inline]
@@ -191,7 +266,13 @@ impl<'a> Fields<'a> {
         if self.seen & bit(key) == 0 {
             return None;
         }
-        self.map.remove(key)?.as_text()
+        let position = self.find(key, bit(key))?;
+        if let (Some(places), Ok(position)) = (self.places, u8::try_from(position)) {
+            for place in places {
+                place.set(place.get() - u8::from(place.get() > position));
+            }
+        }
+        self.map.remove_nth(position)?.as_text()
     }
 
     #[inline]
@@ -206,8 +287,12 @@ impl<'a> Fields<'a> {
         if self.get(key).is_some() {
             self.remove(from);
             self.set(key, value);
-        } else if self.map.replace(from, key, Value::Text(value)) {
+        } else if let Some(position) = self.find(from, bit(from)) {
+            self.map.set_nth(position, key, Value::Text(value));
             self.seen |= bit(key);
+            if let Some(place) = self.places.and_then(|places| places.get(number_of(key) as usize)) {
+                place.set(u8::try_from(position).unwrap_or(u8::MAX));
+            }
         }
     }
 
@@ -222,193 +307,6 @@ impl<'a> Fields<'a> {
     /// The fields as an object, which is to be changed by nobody else from now on.
     pub(super) fn into_map(self) -> &'a Map<'a> {
         self.map
-    }
-}
-
-/// A field as it stood: values keep their quotes, because what has none may be hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Raw<'a> {
-    pub(super) key: &'a str,
-    pub(super) value: &'a str,
-}
-
-impl<'a> Raw<'a> {
-    /// The value without quotes and blanks round it; nothing for what stands for nothing.
-    pub(super) fn said(&self) -> Option<&'a str> {
-        let value = bare(self.value);
-        (!matches!(value, "" | "?" | "?," | "(null)")).then_some(value)
-    }
-}
-
-/// A value without quotes and blanks round it.
-pub(super) fn bare(value: &str) -> &str {
-    let round = |byte: &u8| matches!(byte, b'\'' | b'"' | b' ');
-    match value.as_bytes() {
-        [first, inner, .., last, end] if round(first) && round(end) && !round(inner) && !round(last) => {
-            value.get(1..value.len() - 1).unwrap_or(value)
-        }
-        [first, .., end] if !round(first) && !round(end) => value,
-        _ => value.trim_matches(['\'', '"', ' ']),
-    }
-}
-
-/// The fields of a text: keys of letters (as `letters` says), digits, `_` and `-`; values without blanks, or quoted.
-pub(super) fn fields(text: &str, letters: Letters) -> impl Iterator<Item = Raw<'_>> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let mut start = at;
-            // Eight bytes at a time: most keys need no second look, and no byte of them a decision.
-            while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
-                let word = u64::from_le_bytes(*chunk);
-                let equals = bytes_below(word ^ (ONES * u64::from(b'=')), 1);
-                let before = equals.wrapping_sub(1) & !equals;
-                let others = !letters.among(word) & HIGH & before;
-                if others != 0 {
-                    start = at + 8 - others.leading_zeros() as usize / 8;
-                }
-                if equals == 0 {
-                    at += 8;
-                    continue;
-                }
-                at += equals.trailing_zeros() as usize / 8;
-                break;
-            }
-            loop {
-                let byte = *bytes.get(at)?;
-                at += 1;
-                if byte == b'=' {
-                    break;
-                }
-                if class(byte) & letters as u8 == 0 {
-                    start = at;
-                }
-            }
-            let key = text.get(start..at - 1)?;
-            let length = value_length(bytes.get(at..)?);
-            if key.is_empty() || length == 0 {
-                continue;
-            }
-            let value = text.get(at..at + length)?;
-            at += length;
-            return Some(Raw { key, value });
-        }
-    })
-}
-
-/// A one, and the highest bit, in each byte of a word.
-const ONES: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH: u64 = ONES << 7;
-
-/// The highest bit of the bytes of a word that are below `end`, which is at most 128. Right up to the first of them; behind
-/// it others may be marked too.
-#[inline(always)]
-fn bytes_below(word: u64, end: u8) -> u64 {
-    word.wrapping_sub(ONES * u64::from(end)) & !word & HIGH
-}
-
-/// The highest bit of the bytes of a word that are from `first` to `last`, both of ASCII.
-#[inline(always)]
-fn bytes_from_to(word: u64, first: u8, last: u8) -> u64 {
-    let low = word & !HIGH;
-    let from = low + ONES * u64::from(128 - first);
-    let beyond = low + ONES * u64::from(127 - last);
-    from & !beyond & !word & HIGH
-}
-
-/// Ends a value.
-const ENDS: u8 = 4;
-
-/// What a byte may be, as bits: part of a key in [`Letters::Small`] or [`Letters::All`], the end of a value.
-#[inline(always)]
-fn class(byte: u8) -> u8 {
-    const CLASSES: [u8; 256] = {
-        let mut classes = [0; 256];
-        let mut byte = 0;
-        while byte < classes.len() {
-            #[expect(
-                clippy::indexing_slicing,
-                clippy::cast_possible_truncation,
-                reason = "it is computed by the compiler"
-            )]
-            {
-                classes[byte] = match byte as u8 {
-                    b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => Letters::Small as u8 | Letters::All as u8,
-                    b'A'..=b'Z' | b'[' | b']' => Letters::All as u8,
-                    b'\'' | b'"' | b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => ENDS,
-                    _ => 0,
-                };
-            }
-            byte += 1;
-        }
-        classes
-    };
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
-}
-
-/// Which letters keys have: those that the audit log interprets for the reader are in capitals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Letters {
-    Small = 1,
-    /// Capitals too, and the brackets round the number of a piece of an argument.
-    All = 2,
-}
-
-impl Letters {
-    /// The highest bit of the bytes of a word that keys may have.
-    #[inline(always)]
-    fn among(self, word: u64) -> u64 {
-        let both = bytes_from_to(word, b'a', b'z')
-            | bytes_from_to(word, b'0', b'9')
-            | bytes_from_to(word, b'_', b'_')
-            | bytes_from_to(word, b'-', b'-');
-        match self {
-            Self::Small => both,
-            Self::All => both | bytes_from_to(word, b'A', b'[') | bytes_from_to(word, b']', b']'),
-        }
-    }
-}
-
-/// How long the value is that a text begins with; 0 where its quote is not closed.
-#[inline(always)]
-fn value_length(text: &[u8]) -> usize {
-    let Some(quote @ (b'\'' | b'"')) = text.first().copied() else {
-        return bare_length(text);
-    };
-    let mut at = 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr2(quote, b'\\', rest)) {
-        at += found;
-        if text.get(at) == Some(&quote) {
-            return at + 1;
-        }
-        // What stands behind the backslash means nothing.
-        at += 2;
-    }
-    0
-}
-
-/// How long the value is that a text begins with, which has no quotes.
-#[inline(always)]
-fn bare_length(text: &[u8]) -> usize {
-    let mut at = 0;
-    loop {
-        while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
-            // All that ends a value is below `(`; the lowest byte that is gets its high bit.
-            let word = u64::from_le_bytes(*chunk);
-            let below = bytes_below(word, b'(');
-            if below != 0 {
-                at += below.trailing_zeros() as usize / 8;
-                break;
-            }
-            at += 8;
-        }
-        match text.get(at) {
-            None => return at.min(text.len()),
-            Some(byte) if class(*byte) == ENDS => return at,
-            Some(_) => at += 1,
-        }
     }
 }
 
@@ -479,7 +377,7 @@ fn digits(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Letters, Line, argument, fields, parse, unhex};
+    use super::{Line, argument, parse, parse_behind, unhex};
     use crate::tree::Arena;
 
     #[test]
@@ -489,6 +387,7 @@ mod tests {
             kind,
             millis: 1_500_000_000_007,
             serial: 42,
+            stamp: "1500000000.007:42",
             body,
         };
         for (text, expected) in [
@@ -510,6 +409,14 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(text), Some(expected), "{text}");
+            for last in ["1500000000.007:42", "1500000000.007:4", "1500000000.007:421", ""] {
+                let last = Line {
+                    stamp: last,
+                    serial: last.rsplit_once(':').map_or(0, |(_, serial)| serial.parse().unwrap()),
+                    ..expected
+                };
+                assert_eq!(parse_behind(text, Some(&last)), Some(expected), "{text} {last:?}");
+            }
         }
         for text in [
             "",
@@ -519,54 +426,6 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn fields_are_found() {
-        let found = |text: &str, letters| -> Vec<(String, String)> {
-            fields(text, letters)
-                .map(|raw| (raw.key.to_owned(), raw.value.to_owned()))
-                .collect()
-        };
-        let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect()
-        };
-        assert_eq!(
-            found(
-                "tty pid=1 comm=\"a b\" mac= msg='op=x acct=\"y z\"' open=\"",
-                Letters::Small
-            ),
-            pairs(&[("pid", "1"), ("comm", "\"a b\""), ("msg", "'op=x acct=\"y z\"'")])
-        );
-        // Wherever a key begins and ends, and whatever stands before it.
-        for blank in 0..20 {
-            for before in ["", "x", "X", "\u{e4}", "{", "=", "."] {
-                for key in [
-                    "a",
-                    "a-b_c0",
-                    "cap_frootid",
-                    "abcdefghijklmnopqrstuvwxyz0123456789",
-                ] {
-                    let text = format!(
-                        "{}{before} {before}{}{key}=1 z=2",
-                        " ".repeat(blank),
-                        if before == "x" { " " } else { "" }
-                    );
-                    let fields = found(&text, Letters::Small);
-                    assert_eq!(fields.last(), Some(&("z".to_owned(), "2".to_owned())), "{text}");
-                    let right = |(found, value): &(String, String)| found == key && value == "1";
-                    assert!(fields.iter().any(right), "{text} {fields:?}");
-                }
-            }
-        }
-        assert_eq!(
-            found("UID=\"root\" SADDR={ x=1 }", Letters::Small),
-            pairs(&[("x", "1")])
-        );
-        assert_eq!(found("UID=\"root\"", Letters::All), pairs(&[("UID", "\"root\"")]));
     }
 
     #[test]

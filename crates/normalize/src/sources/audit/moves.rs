@@ -14,13 +14,18 @@ pub(super) struct Moves {
     targets: Vec<(usize, &'static str)>,
     /// The objects beneath the document: the object that each is in, if it is not the document itself, and its key.
     objects: Vec<(Option<usize>, &'static str)>,
+    /// By number of the object: room for its entries.
+    rooms: Vec<usize>,
 }
 
 /// The objects of one document, as far as they were needed yet.
 pub(super) type Objects<'a> = SmallVec<[Option<&'a Map<'a>>; 16]>;
 
-/// Room for the entries of most objects.
-const USUAL_ENTRIES: usize = 4;
+/// Objects of more entries are likely to get some that no table names.
+const SMALL: usize = 4;
+
+/// Room for these.
+const SPARE: usize = 5;
 
 impl Moves {
     /// The tables, in their order.
@@ -33,6 +38,19 @@ impl Moves {
                 moves.targets.push((object, key));
             }
         }
+        let entries = |number: usize| {
+            let mut keys: Vec<&str> = Vec::new();
+            let fields = moves.targets.iter().filter(|(object, _)| *object == number);
+            let inner = moves.objects.iter().filter(|(parent, _)| *parent == Some(number));
+            let all = fields.map(|(_, key)| key).chain(inner.map(|(_, key)| key));
+            all.for_each(|key| {
+                if !keys.contains(key) {
+                    keys.push(key);
+                }
+            });
+            keys.len() + if keys.len() > SMALL { SPARE } else { 1 }
+        };
+        moves.rooms = (0..moves.objects.len()).map(entries).collect();
         moves
     }
 
@@ -90,7 +108,7 @@ impl Moves {
             None => document.child(key)?,
             Some(parent) => self.made(parent, objects, document)?.child(key)?,
         };
-        map.make_room(USUAL_ENTRIES);
+        map.make_room(*self.rooms.get(number)?);
         *objects.get_mut(number)? = Some(map);
         Some(map)
     }

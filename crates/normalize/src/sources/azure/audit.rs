@@ -6,7 +6,7 @@
 
 use super::{caller, graph, risk, signin, split_address, time};
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, SourceInfo, Stateless, derived};
+use crate::source::{Confidence, Derived, Dropped, Made, SourceInfo, Stateless, derived};
 use crate::tree::{Map, Value};
 
 pub(in crate::sources) const INFO: SourceInfo = SourceInfo {
@@ -90,7 +90,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     else {
         return Err(Dropped::NoEvent("the record is of another category"));
     };
-    let mut made = Vec::new();
+    let mut made = Made::new();
     (other.start)().normalize(record, &mut made)?;
     let document = made
         .pop()

@@ -8,7 +8,7 @@
 use super::{body, call, caller, classify, user};
 use crate::convert;
 use crate::record::Record;
-use crate::source::{Confidence, Derived, Dropped, Source, SourceInfo, Stateless, derived};
+use crate::source::{Confidence, Derived, Dropped, Made, Source, SourceInfo, Stateless, derived};
 use crate::sources::k8s_audit;
 use crate::tree::{Map, Value};
 
@@ -327,7 +327,7 @@ fn nested<'a>(object: &Map<'a>, document: &'a Map<'a>) {
 struct Cluster;
 
 impl Source for Cluster {
-    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Vec<&'a Map<'a>>) -> Result<(), Dropped> {
+    fn normalize<'a>(&mut self, record: &Record<'a>, out: &mut Made<'a>) -> Result<(), Dropped> {
         let Some(object) = record.object else {
             return Err(Dropped::Malformed("it is no JSON object"));
         };
