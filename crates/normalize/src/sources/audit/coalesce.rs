@@ -48,7 +48,7 @@ pub(super) struct Event<'a> {
     /// `auid`, `uid`, `euid` … of the process.
     pub(super) ids: Fields<'a>,
     /// Names of these, as the daemon interpreted them (`AUID`, `UID` …).
-    pub(super) names: Fields<'a>,
+    pub(super) names: Option<Fields<'a>>,
     pub(super) selinux: Fields<'a>,
     /// Everything else of the records.
     pub(super) data: Fields<'a>,
@@ -72,6 +72,8 @@ impl<'a> Event<'a> {
 
     /// An event of which only the stamp is known.
     pub(super) fn new(node: Option<&'a str>, millis: i64, serial: u64, at: &Map<'a>) -> Self {
+        // These two are made anew when it is known how many they are.
+        let none = Fields::with_room(0, at);
         Self {
             node,
             millis,
@@ -83,10 +85,10 @@ impl<'a> Event<'a> {
             session: None,
             tags: SmallVec::new(),
             summary: Summary::default(),
-            ids: Fields::with_room(0, at),
-            names: Fields::with_room(0, at),
+            ids: none,
+            names: None,
             selinux: Fields::with_room(0, at),
-            data: Fields::with_room(0, at),
+            data: none,
             arguments: None,
             paths: SmallVec::new(),
             file: None,
@@ -124,7 +126,7 @@ pub(super) struct Address<'a> {
 pub(super) struct Record<'a> {
     pub(super) fields: Fields<'a>,
     /// What the daemon interpreted, by keys in capitals.
-    pub(super) names: Fields<'a>,
+    pub(super) names: Option<Fields<'a>>,
     pub(super) tags: SmallVec<[&'a str; 2]>,
     /// Number, piece and text of the arguments of a program.
     pub(super) arguments: Vec<(usize, Option<usize>, &'a str)>,
@@ -137,7 +139,7 @@ impl<'a> Record<'a> {
     pub(super) fn with_room(room: usize, at: &Map<'a>) -> Self {
         Self {
             fields: Fields::with_room(room, at),
-            names: Fields::with_room(0, at),
+            names: None,
             tags: SmallVec::new(),
             arguments: Vec::new(),
             unquoted: 0,
@@ -305,7 +307,7 @@ fn path<'a>(record: Record<'a>, event: &mut Event<'a>) {
     }
     let mut path = record.fields;
     for key in ["OUID", "OGID"] {
-        if let Some(name) = record.names.get(key) {
+        if let Some(name) = record.names.and_then(|names| names.get(key)) {
             path.set(key, name);
         }
     }
@@ -404,12 +406,13 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     };
     let mut record = Record::with_room(room, at);
     if !interpreted.is_empty() {
-        record.names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
+        let mut names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
         for field in tokens::fields(interpreted, Letters::All, usual::NAMES) {
             if let Some(value) = field.said() {
-                record.names.set_marked(field.key, field.mark.bit, value);
+                names.set_marked(field.key, field.mark.bit, value);
             }
         }
+        record.names = Some(names);
     }
     let rewritten = rewrite(line.kind, body);
     let body = match &rewritten {
@@ -519,19 +522,16 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
     let unhex = |key: &'static str, fields: &mut Fields<'a>| unhex(key, unquoted, fields, at);
     match kind {
         "SYSCALL" | "SECCOMP" => {
-            if kind == "SECCOMP"
-                && let Some(name) = fields.get("sig").and_then(|sig| kinds::signal(sig.parse().ok()?))
-            {
-                fields.set("sig", name);
+            if kind == "SECCOMP" {
+                fields.change("sig", |signal| kinds::signal(signal.parse().ok()?));
             }
-            if let Some(architecture) = fields.get("arch").and_then(kinds::architecture) {
-                fields.set("arch", architecture);
-                if let Some(name) = fields
-                    .get("syscall")
-                    .and_then(|call| kinds::system_call(architecture, call.parse().ok()?))
-                {
-                    fields.set("syscall", name);
-                }
+            let mut architecture = None;
+            fields.change("arch", |arch| {
+                architecture = kinds::architecture(arch);
+                architecture
+            });
+            if let Some(architecture) = architecture {
+                fields.change("syscall", |call| kinds::system_call(architecture, call.parse().ok()?));
             }
             unhex("exe", fields);
             if reading == Reading::Lenient {
@@ -556,9 +556,7 @@ fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
     let unquoted = record.unquoted;
     let fields = &mut record.fields;
     for key in ["auid", "old-auid", "ses"] {
-        if matches!(fields.get(key), Some("4294967295" | "-1")) {
-            fields.set(key, "unset");
-        }
+        fields.change(key, |id| matches!(id, "4294967295" | "-1").then_some("unset"));
     }
     selinux("subj", SUBJECT, fields);
     if let Some((key, result)) = ["success", "res"]
@@ -574,13 +572,7 @@ fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
         let good = is("yes") || result == "1" || begins("suc");
         fields.replace(key, "result", if good { "success" } else { "fail" });
     }
-    if let Some(name) = fields
-        .get("exit")
-        .and_then(|exit| exit.strip_prefix('-')?.parse().ok())
-        .and_then(kinds::error)
-    {
-        fields.set("exit", name);
-    }
+    fields.change("exit", |exit| kinds::error(exit.strip_prefix('-')?.parse().ok()?));
     if let Some(key) = fields.remove("key") {
         record.tags = match hexadecimal("key", key, unquoted, 0, at) {
             Some(keys) => keys.split('\u{1}').collect(),
@@ -596,11 +588,7 @@ fn hexadecimal<'a>(key: &str, value: &str, unquoted: u64, zero: u8, at: &Map<'a>
 }
 
 fn unhex<'a>(key: &'static str, unquoted: u64, fields: &mut Fields<'a>, at: &Map<'a>) {
-    if let Some(value) = fields.get(key)
-        && let Some(text) = hexadecimal(key, value, unquoted, b' ', at)
-    {
-        fields.set(key, text);
-    }
+    fields.change(key, |value| hexadecimal(key, value, unquoted, b' ', at));
 }
 
 /// What the parts of the security context of a process and of a file are called.

@@ -14,10 +14,11 @@ use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
 
 use super::coalesce::{self, Event, Reading};
+use super::line::{self, Fields};
 use super::lineage::{Lineage, Program};
 use super::moves::Moves;
 use super::norms::Role;
-use super::{Filling, kinds, line};
+use super::{Filling, kinds};
 use crate::convert;
 use crate::join::{CONTEXT_END, Joining, Part};
 use crate::mapping::{Mapping, keep};
@@ -260,7 +261,8 @@ pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut L
 fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     let moves = &*MOVES;
     let mut objects = moves.start();
-    for (key, value) in event.names.iter().chain(event.ids.iter()) {
+    let names = event.names.iter().flat_map(Fields::iter);
+    for (key, value) in names.chain(event.ids.iter()) {
         if !matches!(value, "unset" | "4294967295")
             && let Some(number) = moves.number(key).filter(|number| *number >= PROCESS.len())
         {
@@ -411,7 +413,7 @@ fn distinct<'a, 'w: 'a>(words: impl IntoIterator<Item = &'w str>) -> SmallVec<[V
 /// Who did what to what, in the words of the audit user space. Names stand for ids where they are known.
 fn summary<'a>(event: &Event<'a>, auditd: &'a Map<'a>) {
     let named = |id: Option<&'a str>, name: &str| {
-        let name = event.names.get(name);
+        let name = event.names.and_then(|names| names.get(name));
         match (id, name) {
             (Some(id), Some(name)) if id.bytes().all(|byte| byte.is_ascii_digit()) => Some(name),
             (id, _) => id,
@@ -563,13 +565,17 @@ fn entity<'a>(host: &str, pid: i64, at: &Map<'a>) -> &'a str {
 /// <https://www.rfc-editor.org/rfc/rfc3174#section-4>
 fn digest(host: &[u8], pid: i64) -> [u8; 20] {
     let mut block = [0; 64];
-    let text = host.iter().copied().chain([0]).chain(pid.to_be_bytes());
     let bytes = host.len() + 9;
     if bytes + 9 > block.len() {
-        return Sha1::digest(text.collect::<Vec<u8>>()).into();
+        return Sha1::digest([host, &[0], &pid.to_be_bytes()].concat()).into();
     }
-    for (to, from) in block.iter_mut().zip(text.chain([0x80])) {
-        *to = from;
+    if let Some((text, rest)) = block.split_at_mut_checked(host.len())
+        && let Some((number, rest)) = rest.get_mut(1..).and_then(<[u8]>::split_first_chunk_mut)
+        && let Some(end) = rest.first_mut()
+    {
+        text.copy_from_slice(host);
+        *number = pid.to_be_bytes();
+        *end = 0x80;
     }
     if let Some((_, length)) = block.split_last_chunk_mut() {
         *length = (8 * bytes as u64).to_be_bytes();
@@ -619,7 +625,8 @@ fn roles<'a>(event: &Event<'a>, document: &'a Map<'a>) {
             Role::Target | Role::Group => ("id", "ID"),
         };
         let known = event.ids.get(ids).or_else(|| event.data.get(ids));
-        event.names.get(names).filter(|_| known == Some(id))
+        let name = event.names.and_then(|all| all.get(names));
+        name.filter(|_| known == Some(id))
     };
     for (role, name) in &event.people {
         let (id_field, name_field) = match role {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::coalesce::{self, Event, Kinds, Reading, Record as Part};
 use super::events;
 use super::kinds;
+use super::line::Fields;
 use super::lineage::Lineage;
 use crate::convert;
 use crate::mapping::{Mapping, keep};
@@ -210,7 +211,10 @@ fn part<'a>(kind: &str, map: &'a Map<'a>) -> Part<'a> {
                     }
                     ("SYSCALL", "SYSCALL") => part.fields.set("syscall", text),
                     ("SYSCALL", "ARCH") => part.fields.set("arch", text),
-                    _ if capitals => part.names.set(key, text),
+                    _ if capitals => {
+                        let names = part.names.get_or_insert_with(|| Fields::with_room(0, map));
+                        names.set(key, text);
+                    }
                     _ => part.fields.set_new(key, text),
                 }
             }

@@ -151,7 +151,7 @@ pub(super) struct Fields<'a> {
 }
 
 /// Objects with room for so many entries are not searched from their beginning.
-const MANY: usize = 8;
+const MANY: usize = 10;
 
 /// The bit of a key. The numbers keep the keys of the usual records apart.
 #[inline(always)]
@@ -228,6 +228,25 @@ impl<'a> Fields<'a> {
             Some(position) => self.map.set_nth(position, key, Value::Text(value)),
             None => self.add_marked(key, bit, value),
         }
+    }
+
+    /// Gives a field that is there another value, if `change` has one for the one that it has. Gives what it had.
+    #[inline]
+    pub(super) fn change(
+        &mut self,
+        key: &str,
+        change: impl FnOnce(&'a str) -> Option<&'a str>,
+    ) -> Option<&'a str> {
+        if self.seen & bit(key) == 0 {
+            return None;
+        }
+        let position = self.find(key, bit(key))?;
+        let (key, value) = self.map.nth(position)?;
+        let value = value.as_text()?;
+        if let Some(other) = change(value) {
+            self.map.set_nth(position, key, Value::Text(other));
+        }
+        Some(value)
     }
 
     /// Sets a field that is not there yet.

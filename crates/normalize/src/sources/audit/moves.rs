@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use super::Filling;
 use crate::mapping::Mapping;
 use crate::tree::{KeyTable, Map, Value};
 
@@ -16,10 +17,12 @@ pub(super) struct Moves {
     objects: Vec<(Option<usize>, &'static str)>,
     /// By number of the object: room for its entries.
     rooms: Vec<usize>,
+    /// Whether a field and an object may have one name.
+    tangled: bool,
 }
 
 /// The objects of one document, as far as they were needed yet.
-pub(super) type Objects<'a> = SmallVec<[Option<&'a Map<'a>>; 16]>;
+pub(super) type Objects<'a> = SmallVec<[Option<Filling<'a>>; 16]>;
 
 /// Objects of more entries are likely to get some that no table names.
 const SMALL: usize = 4;
@@ -50,6 +53,8 @@ impl Moves {
             });
             keys.len() + if keys.len() > SMALL { SPARE } else { 1 }
         };
+        let is_object = |(parent, key): &(usize, &str)| moves.objects.contains(&(Some(*parent), key));
+        moves.tangled = moves.targets.iter().any(is_object);
         moves.rooms = (0..moves.objects.len()).map(entries).collect();
         moves
     }
@@ -87,9 +92,9 @@ impl Moves {
         document: &'a Map<'a>,
     ) {
         if let Some((object, key)) = self.targets.get(number)
-            && let Some(map) = self.made(*object, objects, document)
+            && let Some(object) = self.made(*object, objects, document)
         {
-            map.set(key, value);
+            object.map.set(key, value);
         }
     }
 
@@ -99,18 +104,28 @@ impl Moves {
         number: usize,
         objects: &mut Objects<'a>,
         document: &'a Map<'a>,
-    ) -> Option<&'a Map<'a>> {
+    ) -> Option<Filling<'a>> {
         if let Some(Some(known)) = objects.get(number) {
-            return Some(known);
+            return Some(*known);
         }
         let (parent, key) = *self.objects.get(number)?;
-        let map = match parent {
-            None => document.child(key)?,
-            Some(parent) => self.made(parent, objects, document)?.child(key)?,
+        let parent = match parent {
+            None => Filling {
+                map: document,
+                is_new: false,
+            },
+            Some(parent) => self.made(parent, objects, document)?,
         };
-        map.make_room(*self.rooms.get(number)?);
-        *objects.get_mut(number)? = Some(map);
-        Some(map)
+        let room = *self.rooms.get(number)?;
+        let made = if parent.is_new && !self.tangled {
+            let map = document.with_room(room);
+            parent.map.add(key, Value::Map(map));
+            Filling { map, is_new: true }
+        } else {
+            Filling::of(key, room, parent.map)?
+        };
+        *objects.get_mut(number)? = Some(made);
+        Some(made)
     }
 }
 

@@ -63,6 +63,7 @@ impl<'a> Raw<'a> {
 }
 
 /// A value without quotes and blanks round it.
+#[inline]
 pub(super) fn bare(value: &str) -> &str {
     let round = |byte: &u8| matches!(byte, b'\'' | b'"' | b' ');
     match value.as_bytes() {
@@ -118,14 +119,14 @@ impl<'t> Tokens<'t> {
         };
         let position = self.usual.iter().position(|usual| usual.is_at(word))?;
         let (usual, behind) = self.usual.get(position..)?.split_first()?;
-        let start = usual.key_len + 2;
+        let start = usual.key.len() + 2;
         let length = value_length(rest.get(start..)?);
         if length == 0 {
             return None;
         }
         let value_at = self.at + start;
         let raw = Raw {
-            key: self.text.get(self.at + 1..value_at - 1)?,
+            key: usual.key,
             value: self.text.get(value_at..value_at + length)?,
             mark: usual.mark,
         };

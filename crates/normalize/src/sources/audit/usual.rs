@@ -12,7 +12,7 @@ pub(super) struct Usual {
     /// What it looks like, with the byte before it and the equals sign behind it, and which bits these are.
     text: u128,
     mask: u128,
-    pub(super) key_len: usize,
+    pub(super) key: &'static str,
     pub(super) mark: Mark,
 }
 
@@ -29,7 +29,7 @@ const fn after_blanks<const COUNT: usize>(keys: [&'static str; COUNT]) -> [Usual
     let mut all = [Usual {
         text: 0,
         mask: u128::MAX,
-        key_len: 0,
+        key: "",
         mark: Mark { bit: 0, hex: 0 },
     }; COUNT];
     let mut at = 0;
@@ -61,7 +61,7 @@ const fn after_blank(key: &'static str) -> Usual {
     Usual {
         text: u128::from_le_bytes(text),
         mask: u128::from_le_bytes(mask),
-        key_len: key_bytes.len(),
+        key,
         mark: Mark::of(key),
     }
 }
