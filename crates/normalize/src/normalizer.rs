@@ -600,7 +600,7 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
         if matches!(root.get("data_stream"), Some(Value::Null)) {
             // A source says so that its documents belong to no data stream.
             root.remove("data_stream");
-        } else if let Some(stream) = root.child("data_stream")
+        } else if let Some(stream) = root.child_with_room("data_stream", 1)
             && stream.get("dataset").is_none()
         {
             stream.add("dataset", dataset);
@@ -624,12 +624,15 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
     {
         root.put_text("@timestamp", now);
     }
-    if let Some(ecs) = root.child("ecs")
+    if let Some(ecs) = root.child_with_room("ecs", 1)
         && (ecs.is_empty() || ecs.get("version").is_none())
     {
         ecs.add("version", Value::Text("8.11.0"));
     }
-    if let Some(os) = info.os {
-        root.put_new("host.os.type", Value::Text(os));
+    if let Some(os) = info.os
+        && let Some(host) = root.child_with_room("host", 2)
+        && let Some(system) = host.child_with_room("os", 1)
+    {
+        system.put_new("type", Value::Text(os));
     }
 }

@@ -243,6 +243,16 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// Like [`child`](Self::child), with room for so many entries where it is made.
+    pub(crate) fn child_with_room(&self, key: &'a str, room: usize) -> Option<&'a Map<'a>> {
+        if self.entry(key).is_some() {
+            return self.child(key);
+        }
+        let map = self.with_room(room);
+        self.add(key, Value::Map(map));
+        Some(map)
+    }
+
     /// The object that holds the last key of `path`, made where needed, and that key.
     fn parent_of(&self, path: &'a str) -> Option<(&'a Map<'a>, &'a str)> {
         let (mut head, mut tail) = split_path(path);

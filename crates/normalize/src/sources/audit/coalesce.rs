@@ -125,6 +125,8 @@ pub(super) struct Address<'a> {
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) fields: Fields<'a>,
+    /// The ids of users and groups, where they are kept apart.
+    ids: Option<Fields<'a>>,
     /// What the daemon interpreted, by keys in capitals.
     pub(super) names: Option<Fields<'a>>,
     pub(super) tags: SmallVec<[&'a str; 2]>,
@@ -139,6 +141,7 @@ impl<'a> Record<'a> {
     pub(super) fn with_room(room: usize, at: &Map<'a>) -> Self {
         Self {
             fields: Fields::with_room(room, at),
+            ids: None,
             names: None,
             tags: SmallVec::new(),
             arguments: Vec::new(),
@@ -260,33 +263,42 @@ const USUAL_IDS: usize = 9;
 
 /// The event as the record of the system call says or, where there is none, the only one.
 fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>, at: &Map<'a>) {
-    let fields = &record.fields;
-    // What other records add comes behind.
-    let ids = if fields.len() > 2 * USUAL_IDS { USUAL_IDS } else { 0 };
-    event.data = Fields::with_room(fields.len() + 4 - ids, at);
-    event.ids = Fields::with_room(USUAL_IDS, at);
-    event.result = Some(match fields.get("result") {
+    let (ids, mut data) = match record.ids {
+        Some(ids) => (ids, record.fields),
+        None => apart(&record.fields, at),
+    };
+    event.result = Some(match data.remove("result") {
         Some("success") => "success",
         Some(_) => "fail",
         None => "unknown",
     });
-    event.session = fields.get("ses");
-    event.summary.actor = fields.get("auid");
-    event.summary.actor_as = fields.get("uid");
+    event.session = data.remove("ses");
+    event.summary.actor = ids.get("auid");
+    event.summary.actor_as = ids.get("uid");
     event.tags.clone_from(&record.tags);
     event.names = record.names;
+    let labels = data.iter().filter(|(key, _)| key.starts_with("subj_"));
+    let labels: SmallVec<[(&'a str, &'a str); SUBJECT.len()]> = labels.collect();
+    for (key, value) in labels {
+        event.selinux.add(key.strip_prefix("subj_").unwrap_or(key), value);
+        data.remove(key);
+    }
+    (event.ids, event.data) = (ids, data);
+}
+
+/// The ids of users and groups, and the other fields.
+fn apart<'a>(fields: &Fields<'a>, at: &Map<'a>) -> (Fields<'a>, Fields<'a>) {
+    // What other records add comes behind.
+    let mut data = Fields::with_room(fields.len() + 4, at);
+    let mut ids = Fields::with_room(USUAL_IDS, at);
     for (key, value) in fields.iter() {
-        if matches!(key, "result" | "ses") {
-            continue;
-        }
-        if key.ends_with("id") && (key.ends_with("uid") || key.ends_with("gid")) {
-            event.ids.add(key, value);
-        } else if let Some(label) = key.strip_prefix("subj_") {
-            event.selinux.add(label, value);
+        if Mark::of(key).is_id {
+            ids.add(key, value);
         } else {
-            event.data.add(key, value);
+            data.add(key, value);
         }
     }
+    (ids, data)
 }
 
 /// Adds what a record says that has no place of its own.
@@ -402,9 +414,14 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     };
     let room = match line.kind {
         "CWD" | "EXECVE" | "PROCTITLE" | "SOCKADDR" => 4,
+        "SYSCALL" => (body.len() / BYTES_OF_FIELD).clamp(USUAL_IDS, MOST_ROOM) - USUAL_IDS + 6,
         _ => (body.len() / BYTES_OF_FIELD + 2).min(MOST_ROOM),
     };
     let mut record = Record::with_room(room, at);
+    // The event is made of this record, which is of no other use.
+    if line.kind == "SYSCALL" {
+        record.ids = Some(Fields::with_room(USUAL_IDS, at));
+    }
     if !interpreted.is_empty() {
         let mut names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
         for field in tokens::fields(interpreted, Letters::All, usual::NAMES) {
@@ -445,7 +462,7 @@ fn collect<'a>(
     out: &mut Record<'a>,
     nested: bool,
 ) {
-    let (mut fields, mut unquoted) = (out.fields, out.unquoted);
+    let (mut fields, mut ids, mut unquoted) = (out.fields, out.ids, out.unquoted);
     for raw in tokens::fields(text, letters, usual) {
         let Raw { key, value, mark } = raw;
         let Some(said) = raw.said() else {
@@ -459,9 +476,9 @@ fn collect<'a>(
             continue;
         };
         if nested && key == "msg" {
-            (out.fields, out.unquoted) = (fields, unquoted);
+            (out.fields, out.ids, out.unquoted) = (fields, ids, unquoted);
             collect(said, letters, false, usual::MESSAGE, out, false);
-            (fields, unquoted) = (out.fields, out.unquoted);
+            (fields, ids, unquoted) = (out.fields, out.ids, out.unquoted);
             continue;
         }
         if has_arguments && let Some((number, piece)) = line::argument(key) {
@@ -470,14 +487,17 @@ fn collect<'a>(
             }
             continue;
         }
-        fields.set_marked(key, mark.bit, said);
+        match &mut ids {
+            Some(ids) if mark.is_id => ids.set_marked(key, mark.bit, said),
+            _ => fields.set_marked(key, mark.bit, said),
+        }
         if said.len() == value.len() {
             unquoted |= mark.hex;
         } else {
             unquoted &= !mark.hex;
         }
     }
-    (out.fields, out.unquoted) = (fields, unquoted);
+    (out.fields, out.ids, out.unquoted) = (fields, ids, unquoted);
 }
 
 /// The text of records that are no fields by themselves.
@@ -514,7 +534,7 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
         | bit("exit")
         | bit("key")
         | bit("cwd");
-    if record.fields.may_have(COMMON) {
+    if record.fields.may_have(COMMON) || record.ids.is_some() {
         enrich_common(record, at);
     }
     let unquoted = record.unquoted;
@@ -555,8 +575,10 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
 fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
     let unquoted = record.unquoted;
     let fields = &mut record.fields;
-    for key in ["auid", "old-auid", "ses"] {
-        fields.change(key, |id| matches!(id, "4294967295" | "-1").then_some("unset"));
+    let unset = |id: &str| matches!(id, "4294967295" | "-1").then_some("unset");
+    fields.change("ses", unset);
+    for key in ["auid", "old-auid"] {
+        record.ids.as_mut().unwrap_or(fields).change(key, unset);
     }
     selinux("subj", SUBJECT, fields);
     if let Some((key, result)) = ["success", "res"]

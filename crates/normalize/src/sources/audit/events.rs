@@ -231,13 +231,17 @@ fn learn<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
 pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, teaches: bool) {
     document.make_room(USUAL_ENTRIES);
     moves(event, document);
-    if let Some(node) = event.node {
-        document.put_new("host.name", Value::Text(node));
+    if let Some(node) = event.node
+        && let Some(host) = document.child_with_room("host", 2)
+    {
+        host.put_new("name", Value::Text(node));
     }
     if let Some(time) = super::stamp(event.millis, document) {
         document.set("@timestamp", Value::Text(time));
     }
-    document.put_text("service.type", "auditd");
+    if let Some(service) = document.child_with_room("service", 1) {
+        service.set("type", Value::Text("auditd"));
+    }
     let auditd = Filling::of("auditd", 8, document);
     name(event, document, auditd);
     if let Some(auditd) = auditd {

@@ -18,6 +18,8 @@ pub(super) struct Mark {
     pub(super) bit: u64,
     /// The bit of a field whose value may be hexadecimal, which it is not where it has quotes; 0 for other fields.
     pub(super) hex: u64,
+    /// Whether the field is the id of a user or a group.
+    pub(super) is_id: bool,
 }
 
 impl Mark {
@@ -26,6 +28,7 @@ impl Mark {
         Self {
             bit: bit(key),
             hex: hex_bit(key),
+            is_id: matches!(key.as_bytes(), [.., b'u' | b'g', b'i', b'd']),
         }
     }
 }

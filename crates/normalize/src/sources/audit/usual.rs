@@ -30,7 +30,7 @@ const fn after_blanks<const COUNT: usize>(keys: [&'static str; COUNT]) -> [Usual
         text: 0,
         mask: u128::MAX,
         key: "",
-        mark: Mark { bit: 0, hex: 0 },
+        mark: Mark::of(""),
     }; COUNT];
     let mut at = 0;
     while at < COUNT {
