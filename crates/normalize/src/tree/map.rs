@@ -191,7 +191,9 @@ impl<'a> Map<'a> {
     /// Where the entry of `key` stands.
     #[inline]
     pub(crate) fn position(&self, key: &str) -> Option<usize> {
-        self.entries().iter().position(|entry| same_key(entry.get().0, key))
+        self.entries()
+            .iter()
+            .position(|entry| same_key(entry.get().0, key))
     }
 
     /// An entry by where it stands.

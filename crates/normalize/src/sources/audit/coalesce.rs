@@ -442,7 +442,14 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
         Reading::Lenient => Letters::Small,
     };
     let has_arguments = line.kind == "EXECVE";
-    collect(body, letters, has_arguments, usual::of(line.kind), &mut record, true);
+    collect(
+        body,
+        letters,
+        has_arguments,
+        usual::of(line.kind),
+        &mut record,
+        true,
+    );
     for (_, _, value) in &mut record.arguments {
         *value = match line::unhex(value, 0, at) {
             Some(text) => text.split('\0').next().unwrap_or(""),
@@ -551,7 +558,9 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
                 architecture
             });
             if let Some(architecture) = architecture {
-                fields.change("syscall", |call| kinds::system_call(architecture, call.parse().ok()?));
+                fields.change("syscall", |call| {
+                    kinds::system_call(architecture, call.parse().ok()?)
+                });
             }
             unhex("exe", fields);
             if reading == Reading::Lenient {

@@ -45,7 +45,8 @@ const DERIVED: &[Derived] = &[
 fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     let document = record.document();
     let lines: Vec<Line<'a>> = record.text.lines().filter_map(line::parse).collect();
-    let none = Dropped::Malformed("it has no record of the audit log, or several without that of a system call");
+    let none =
+        Dropped::Malformed("it has no record of the audit log, or several without that of a system call");
     let mut event = Event::of(lines.first().ok_or(none)?, document);
     coalesce::read(&mut event, &lines, Reading::Exact, document).ok_or(none)?;
     let text = |path: &'a str, value: Option<&'a str>| {

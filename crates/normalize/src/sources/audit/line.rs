@@ -267,7 +267,10 @@ impl<'a> Fields<'a> {
         let len = self.map.len();
         if len < MOST_FIELDS {
             self.seen |= bit;
-            if let Some(place) = self.places.and_then(|places| places.get(bit.trailing_zeros() as usize)) {
+            if let Some(place) = self
+                .places
+                .and_then(|places| places.get(bit.trailing_zeros() as usize))
+            {
                 place.set(u8::try_from(len).unwrap_or(u8::MAX));
             }
             self.map.add(key, Value::Text(value));
@@ -431,7 +434,9 @@ mod tests {
             for last in ["1500000000.007:42", "1500000000.007:4", "1500000000.007:421", ""] {
                 let last = Line {
                     stamp: last,
-                    serial: last.rsplit_once(':').map_or(0, |(_, serial)| serial.parse().unwrap()),
+                    serial: last
+                        .rsplit_once(':')
+                        .map_or(0, |(_, serial)| serial.parse().unwrap()),
                     ..expected
                 };
                 assert_eq!(parse_behind(text, Some(&last)), Some(expected), "{text} {last:?}");

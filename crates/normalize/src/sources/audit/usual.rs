@@ -69,25 +69,44 @@ const fn after_blank(key: &'static str) -> Usual {
 /// The keys of records of a type.
 pub(super) fn of(kind: &str) -> &'static [Usual] {
     match kind {
-        "SYSCALL" => &const {
-            after_blanks([
-                "arch", "syscall", "per", "success", "exit", "a0", "a1", "a2", "a3", "items", "ppid", "pid",
-                "auid", "uid", "gid", "euid", "suid", "fsuid", "egid", "sgid", "fsgid", "tty", "ses", "comm",
-                "exe", "subj", "key",
-            ])
-        },
-        "PATH" => &const {
-            after_blanks([
-                "item", "name", "inode", "dev", "mode", "ouid", "ogid", "rdev", "obj", "nametype", "cap_fp",
-                "cap_fi", "cap_fe", "cap_fver", "cap_frootid",
-            ])
-        },
-        "EXECVE" => &const {
-            after_blanks([
-                "argc", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a12", "a13",
-                "a14", "a15",
-            ])
-        },
+        "SYSCALL" => {
+            &const {
+                after_blanks([
+                    "arch", "syscall", "per", "success", "exit", "a0", "a1", "a2", "a3", "items", "ppid",
+                    "pid", "auid", "uid", "gid", "euid", "suid", "fsuid", "egid", "sgid", "fsgid", "tty",
+                    "ses", "comm", "exe", "subj", "key",
+                ])
+            }
+        }
+        "PATH" => {
+            &const {
+                after_blanks([
+                    "item",
+                    "name",
+                    "inode",
+                    "dev",
+                    "mode",
+                    "ouid",
+                    "ogid",
+                    "rdev",
+                    "obj",
+                    "nametype",
+                    "cap_fp",
+                    "cap_fi",
+                    "cap_fe",
+                    "cap_fver",
+                    "cap_frootid",
+                ])
+            }
+        }
+        "EXECVE" => {
+            &const {
+                after_blanks([
+                    "argc", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a12",
+                    "a13", "a14", "a15",
+                ])
+            }
+        }
         "CWD" => &const { after_blanks(["cwd"]) },
         "PROCTITLE" => &const { after_blanks(["proctitle"]) },
         "SOCKADDR" => &const { after_blanks(["saddr"]) },
@@ -113,17 +132,36 @@ mod tests {
     /// Whatever is expected, the same is found.
     #[test]
     fn what_is_expected_changes_nothing() {
-        let values = ["1", "\"a b\"", "'x=1 y=\"2\"'", "", "\"open", "?", "\"\\\"\"", "a,b", "\u{e4}"];
+        let values = [
+            "1",
+            "\"a b\"",
+            "'x=1 y=\"2\"'",
+            "",
+            "\"open",
+            "?",
+            "\"\\\"\"",
+            "a,b",
+            "\u{e4}",
+        ];
         let mut state = 7_u32;
         let mut random = |below: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as usize % below
         };
-        let lists = [of("SYSCALL"), of("PATH"), of("EXECVE"), of("USER_AUTH"), MESSAGE, NAMES];
+        let lists = [
+            of("SYSCALL"),
+            of("PATH"),
+            of("EXECVE"),
+            of("USER_AUTH"),
+            MESSAGE,
+            NAMES,
+        ];
         let mut found = 0;
         for _ in 0..20_000 {
             let mut text = String::new();
-            for key in ["arch", "syscall", "a0", "item", "argc", "pid", "ses", "comm", "msg", "id", "AUID", "UID"] {
+            for key in [
+                "arch", "syscall", "a0", "item", "argc", "pid", "ses", "comm", "msg", "id", "AUID", "UID",
+            ] {
                 if random(3) > 0 {
                     text.push_str(["", " ", "  ", "\u{1d}", "x", "\t"][random(6)]);
                     text.push_str(&format!(" {key}={}", values[random(values.len())]));
