@@ -150,13 +150,16 @@ impl<'a> Record<'a> {
     }
 }
 
+/// What the records of an event share: host, time and serial.
+type Stamp<'a> = (Option<&'a str>, i64, u64);
+
 /// The records of an event.
 pub(super) type Group<'a> = bumpalo::collections::Vec<'a, Line<'a>>;
 
 /// The audit records of a text, those of one host and stamp together. Lines that are none are passed over.
 pub(super) fn groups<'a>(text: &'a str, arena: &'a Arena) -> SmallVec<[Group<'a>; 1]> {
     let mut groups: SmallVec<[Group<'a>; 1]> = SmallVec::new();
-    let mut places: Option<AHashMap<(Option<&str>, i64, u64), usize>> = None;
+    let mut places: Option<AHashMap<Stamp<'a>, usize>> = None;
     let key = |line: &Line<'_>| (line.millis, line.serial);
     for text in line::lines(text) {
         let last = groups.last().and_then(|group| group.last());
