@@ -7,7 +7,8 @@
 //! - [`router`]: Elasticsearch `_bulk`, OTLP, Splunk HEC, JSON and lines over HTTP; [`serve`] runs a router on a listener,
 //!   with TLS or without.
 //! - [`syslog`]: RFC 5424 and 3164 over UDP, TCP and TLS.
-//! - [`follow`]: files that others write and rotate.
+//! - [`follow`]: files that others write and rotate. With the feature `object-store`, `poll` reads objects that appear below a
+//!   prefix of cloud storage.
 //!
 //! What is kept of a record is what came, in a form that the readers of `neph` know: a document of `_bulk` as a search hit,
 //! a log record of OTLP as an OTLP request, a line as the line.
@@ -25,6 +26,8 @@ mod intake;
 mod json;
 mod limits;
 mod listener;
+#[cfg(feature = "object-store")]
+mod poll;
 pub mod syslog;
 
 pub use counts::{Counts, Protocol, Refused, Row};
@@ -34,3 +37,5 @@ pub use http::{Peer, router};
 pub use intake::{Done, Intake, Sink};
 pub use limits::{InFlight, Limits};
 pub use listener::{Shutdown, Stopper, TlsError, TlsFiles, serve, shutdown};
+#[cfg(feature = "object-store")]
+pub use poll::{PollOptions, poll};

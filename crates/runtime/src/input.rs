@@ -47,6 +47,8 @@ mod values;
 pub use chunk::{Chunk, RecordPlace};
 pub(crate) use chunk::{HeldLines, Mark, PlacedProblem};
 pub use diagnose::diagnose;
+#[cfg(feature = "object-store")]
+pub use objects::{ListedObject, list_objects};
 pub use problem::{InputProblem, ProblemKind, ProblemLog};
 pub use reader::{ChunkSource, ReadOptions, Reader};
 pub use record::{Record, record_time};

@@ -66,6 +66,8 @@ pub(crate) struct Object {
     path: Path,
     /// Bytes, as listed.
     size: u64,
+    /// What changes when the object is replaced, as listed.
+    version: String,
     /// The first part, if it was asked for beforehand.
     first: Mutex<Option<Receiver<StoreResult<Part>>>>,
 }
@@ -82,6 +84,33 @@ struct Part {
 pub(crate) struct Listing {
     pub(crate) objects: Vec<(String, Arc<Object>)>,
     pub(crate) problem: Option<Refusal>,
+}
+
+/// An object of cloud storage, as it was listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its URL, which [`Reader`](super::Reader) takes.
+    pub url: String,
+    /// What changes when it is replaced: its entity tag, or size and time.
+    pub version: String,
+}
+
+/// The objects that a URL leads to, in the order of their names, and why there are no more of them if there should be.
+/// What stands below a prefix where there is nothing yet is nothing, and no problem.
+pub fn list_objects(url: &str) -> (Vec<ListedObject>, Option<String>) {
+    let Some(place) = StoreUrl::of(std::path::Path::new(url)) else {
+        return (Vec::new(), Some("not the URL of an object store".to_owned()));
+    };
+    let listing = Buckets::default().find(&place);
+    let is_empty = listing.objects.is_empty();
+    let objects = listing.objects.into_iter().map(|(url, object)| ListedObject {
+        url,
+        version: object.version.clone(),
+    });
+    let problem = listing
+        .problem
+        .filter(|(kind, _)| !(is_empty && matches!(kind, ProblemKind::Missing | ProblemKind::NoMatch)));
+    (objects.collect(), problem.map(|(_, message)| message))
 }
 
 impl Buckets {
@@ -232,10 +261,12 @@ impl Bucket {
     ) -> Listing {
         let objects = found.into_iter().map(|meta| {
             let name = format!("{}://{}/{}", url.scheme.as_str(), url.bucket, meta.location);
+            let modified = meta.last_modified.timestamp_millis();
             let object = Object {
                 bucket: Arc::clone(self),
                 path: meta.location,
                 size: meta.size,
+                version: meta.e_tag.unwrap_or_else(|| format!("{} {modified}", meta.size)),
                 first: Mutex::default(),
             };
             (name, Arc::new(object))
