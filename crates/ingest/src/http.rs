@@ -184,32 +184,20 @@ pub fn router(intake: &Intake) -> Router {
 async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -> Response {
     let dialect = Dialect::of(request.uri().path());
     let peer = request.extensions().get::<Peer>().cloned();
+    let verified = |id, secret| {
+        let credentials = Credentials {
+            id,
+            secret,
+            certificate: peer.as_ref().and_then(|peer| peer.certificate.clone()),
+            peer: peer.as_ref().map(|peer| peer.address.ip()),
+        };
+        let sender = intake.gate().authenticate(&credentials);
+        sender.ok_or("the token is not known")
+    };
     let sender = match shown(request.headers()) {
-        Shown::Secret(id, secret) => {
-            let credentials = Credentials {
-                id,
-                secret,
-                certificate: peer.as_ref().and_then(|peer| peer.certificate.clone()),
-                peer: peer.as_ref().map(|peer| peer.address.ip()),
-            };
-            intake
-                .gate()
-                .authenticate(&credentials)
-                .ok_or("the token is not known")
-        }
+        Shown::Secret(id, secret) => verified(id, secret),
         Shown::Nothing => match plain::token_of_query(dialect, request.uri()) {
-            Some(secret) => {
-                let credentials = Credentials {
-                    id: None,
-                    secret,
-                    certificate: peer.as_ref().and_then(|peer| peer.certificate.clone()),
-                    peer: peer.as_ref().map(|peer| peer.address.ip()),
-                };
-                intake
-                    .gate()
-                    .authenticate(&credentials)
-                    .ok_or("the token is not known")
-            }
+            Some(secret) => verified(None, secret),
             None => Err("a token is required"),
         },
         Shown::Malformed => Err("the credentials are of no known form"),

@@ -84,6 +84,7 @@ impl Listening {
                 }
             }));
         }
+        poll_objects(runtime, settings, data, &intake, &stop, log);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {
             format!("{scheme}://{}", reachable(*address))
@@ -147,6 +148,40 @@ fn open_syslog(
         }
     };
     Ok(task)
+}
+
+/// Reads the prefixes of object storage, each on a thread of its own.
+#[cfg(feature = "object-store")]
+fn poll_objects(
+    runtime: &Runtime,
+    settings: &Config,
+    data: &Path,
+    intake: &Intake,
+    stop: &Shutdown,
+    log: Log,
+) {
+    for (number, objects) in settings.objects.iter().enumerate() {
+        let cursor = data.join(format!("objects-{number}"));
+        let mut options = neph_ingest::PollOptions::new(objects.url.clone(), cursor);
+        options.every = objects.every;
+        log.info("objects are polled", &[("url", &objects.url)]);
+        let (intake, stop) = (intake.clone(), stop.clone());
+        runtime.spawn(async move {
+            if let Err(error) = neph_ingest::poll(options, intake, stop).await {
+                log.error("objects are not polled any more", &[("error", &error)]);
+            }
+        });
+    }
+}
+
+#[cfg(not(feature = "object-store"))]
+fn poll_objects(_: &Runtime, settings: &Config, _: &Path, _: &Intake, _: &Shutdown, log: Log) {
+    for objects in &settings.objects {
+        log.warn(
+            "objects are not polled: this build has no object storage",
+            &[("url", &objects.url)],
+        );
+    }
 }
 
 fn named(paths: &[PathBuf]) -> String {
