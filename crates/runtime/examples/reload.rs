@@ -71,8 +71,7 @@ fn main() -> Outcome<()> {
         began.elapsed().as_secs_f64(),
         program.tests()
     )?;
-    let shared =
-        |set: RuleSet| -> Vec<Arc<Rule>> { set.rules.into_iter().map(Arc::new).collect() };
+    let shared = |set: RuleSet| -> Vec<Arc<Rule>> { set.rules.into_iter().map(Arc::new).collect() };
     let (first, second) = (shared(first), shared(second));
     let began = Instant::now();
     let same = unchanged(&first, &second).len();
