@@ -21,6 +21,9 @@ use super::source::{LogSource, Tail};
 use super::streams::Streams;
 use super::{ServiceError, ServiceOptions, Shared, commit, image, mend};
 
+/// Without any state the log is read again from its beginning, if that is so many bytes at most; of a longer one only what
+/// rules look back on is.
+const REPLAYED: u64 = 4 << 30;
 /// Batches that may wait for the database.
 const WAITING_JOBS: usize = 4;
 
@@ -65,9 +68,11 @@ impl Pipeline {
         let mut without: Vec<usize> = (0..book.rules.len()).collect();
         let mut reached = committed.max(store.log.begin());
         let mut had_state = false;
+        let mut has_image = false;
         if let Some(snapshot) = snapshot {
             match image::read(&snapshot.blob, book, &mut operators, &mut flow) {
                 Ok(restored) => {
+                    has_image = true;
                     streams.go_on(restored.streams);
                     joiners = restored.joiners;
                     without = restored.without;
@@ -77,6 +82,9 @@ impl Pipeline {
                 }
                 Err(error) => said.push(error.to_string()),
             }
+        }
+        if !has_image && committed.saturating_sub(store.log.begin()) <= REPLAYED {
+            reached = store.log.begin();
         }
         // State that is lost is made again from history, however little of it a rule needs.
         let lost = committed > 0 && !had_state;
