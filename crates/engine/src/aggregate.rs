@@ -192,7 +192,8 @@ impl AggregateOperator {
         let begins = self.run_start(interval);
         let next_begins = self.run_start(end);
         let group = self.groups.get_mut(&key)?;
-        let from = begins.max(group.told);
+        // State that was read back may say anything.
+        let from = begins.max(group.told).min(end);
         let found = sum(
             group.panes.range(from..end).map(|(_, pane)| &**pane),
             self.at_least,

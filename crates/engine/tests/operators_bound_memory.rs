@@ -2,6 +2,7 @@
 
 mod plans;
 mod steps;
+mod told;
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use neph_event::Instant;
 use neph_plan::{Plan, Query, Sample};
 use peak_alloc::PeakAlloc;
 use plans::{plan, stage};
-use steps::{said, sequence, step};
+use steps::{sequence, step};
+use told::said;
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;

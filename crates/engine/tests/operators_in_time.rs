@@ -2,6 +2,7 @@
 
 mod plans;
 mod steps;
+mod told;
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use neph_engine::{Emit, OperatorConfig, Operators, Outcome, RuleIndex};
 use neph_event::Instant;
 use neph_plan::{Plan, Query, Sample};
 use plans::{plan, stage};
-use steps::{said, sequence, step};
+use steps::{sequence, step};
+use told::said;
 
 fn operators(plan: &Plan, emit: Emit, lateness_millis: Option<u64>) -> Operators {
     let config = OperatorConfig {

@@ -3,12 +3,14 @@
 
 mod plans;
 mod steps;
+mod told;
 
 use std::sync::Arc;
 
 use neph_engine::{Emit, Event, OperatorConfig, Operators};
 use neph_event::EventId;
-use steps::{said, sequence, step};
+use steps::{sequence, step};
+use told::said;
 
 /// Runs a sequence over events such as `A1 BU2`; matches are written by the times of their events.
 fn matches(written: &str, maxspan_millis: Option<u64>, events: &str) -> Vec<String> {

@@ -19,6 +19,10 @@ use neph_event::{Field, FieldType, Row, Slots};
 use neph_normalize::{Arena, Joiner, Normalizer, parse};
 use neph_testkit::generate::{self, RecordKind};
 
+/// What the binary allocates with, for the parsers as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Of each kind so many bytes are generated: more than the caches next to a core hold.
 const BYTES: u64 = 4 << 20;
 

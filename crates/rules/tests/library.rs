@@ -1,5 +1,7 @@
 //! A library gives what loading everything anew gives, whatever changes between its loads.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly and says what it saw")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

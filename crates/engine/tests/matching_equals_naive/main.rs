@@ -431,8 +431,17 @@ proptest! {
 /// The document with a value more in one of its texts, that no other event has.
 fn with_value(values: &[Vec<Value>], event: u64) -> Vec<Vec<Value>> {
     let mut values = values.to_vec();
-    let text = ["aB", "éA", "bbb", ""][usize::try_from(event / 16 % 4).unwrap_or(0)];
-    let field = [0, 1, 8][usize::try_from(event / 64 % 3).unwrap_or(0)];
+    let text = match event / 16 % 4 {
+        0 => "aB",
+        1 => "éA",
+        2 => "bbb",
+        _ => "",
+    };
+    let field = match event / 64 % 3 {
+        0 => 0,
+        1 => 1,
+        _ => 8,
+    };
     if let Some(values) = values.get_mut(field) {
         values.push(Value::String(format!("{text}{event}É").into()));
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use neph_engine::{Event, Match, Ordinal, Origin, Outcome, RuleIndex, StepMatch};
+use neph_engine::{Event, Ordinal, Origin, RuleIndex, StepMatch};
 use neph_event::{EventId, Instant, Value};
 use neph_plan::{Plan, Query, Sequence};
 
@@ -48,28 +48,4 @@ pub(crate) fn step(step: u16, key: &str, millis: i64, position: u64) -> StepMatc
         position,
         event: Arc::new(event),
     }
-}
-
-/// Ids of a match's events, `!` for a step that did not happen.
-pub(crate) fn ids(found: &Match) -> String {
-    let id = |event: &Option<Arc<Event>>| {
-        event
-            .as_ref()
-            .map_or("!".to_owned(), |event| event.id().to_string())
-    };
-    found
-        .events
-        .iter()
-        .map(|(_, event)| id(event))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// What was said, in order: `+1 2` for a match of the events 1 and 2, `-1 2` where it was taken back.
-pub(crate) fn said(outcomes: &[Outcome]) -> Vec<String> {
-    let text = |outcome: &Outcome| match outcome {
-        Outcome::Found(found) => format!("+{}", ids(found)),
-        Outcome::Retracted(gone) => format!("-{}", ids(gone)),
-    };
-    outcomes.iter().map(text).collect()
 }
