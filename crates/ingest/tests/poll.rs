@@ -85,7 +85,11 @@ fn answer(stream: &TcpStream, objects: &Objects) -> std::io::Result<()> {
                 tag(bytes),
                 bytes.len()
             );
-            ("206 Partial Content", more, bytes[first..=last].to_vec())
+            (
+                "206 Partial Content",
+                more,
+                bytes.get(first..=last).unwrap_or_default().to_vec(),
+            )
         } else {
             ("404 Not Found", String::new(), b"<Error/>".to_vec())
         };

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! - [`Service`] follows the log, runs rules that may change meanwhile, and goes on after a crash where it was.
-//! - [`history()`] gives what the log holds as a [`Reader`], for queries and detection over the past.
+//! - [`history()`] gives what the log holds as a [`Reader`](crate::input::Reader), for queries and detection over the past.
 //! - [`backfill()`] runs rules over an interval that they did not see.
 //! - [`preview()`] says what a rule would tell, and which exceptions would quieten it.
 //!
