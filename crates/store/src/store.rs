@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant as Clock};
 
 use crate::log::{EventLog, Limits, LogRecovery, Offset};
 use crate::snapshots::sync_folder;
@@ -35,6 +37,9 @@ pub struct Store {
     _lock: Option<File>,
 }
 
+/// A process that ends, or that is being started, may hold the lock a moment longer than it has the store open.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
 impl Store {
     /// Opens a data directory for the one process that writes it; makes what is missing.
     ///
@@ -53,14 +58,20 @@ impl Store {
             .write(true)
             .open(&lock_path)
             .map_err(|error| StoreError::io("open", &lock_path, error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: folder.to_owned(),
-                });
+        let patience = Clock::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Clock::now() < patience => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::InUse {
+                        path: folder.to_owned(),
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &lock_path, error)),
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &lock_path, error)),
         }
         let db = Database::open(&folder.join("neph.sqlite"))?;
         // What was processed was in the log: does the log end before, some of it is gone, and its offsets stay used.
