@@ -55,9 +55,9 @@ impl Loader {
     pub(super) fn read_files(&mut self, found: Vec<(PathBuf, bool)>, library: Option<&Library>) {
         let tasks: Vec<(PathBuf, bool, Task)> = found
             .into_iter()
-            .map(|(path, given)| {
-                let task = task(&path, given);
-                (path, given, task)
+            .filter_map(|(path, given)| {
+                let task = task(&path, given)?;
+                Some((path, given, task))
             })
             .collect();
         let opened = parallel::map(&tasks, |(path, _, task)| match task {
@@ -181,24 +181,27 @@ impl Loader {
     }
 }
 
-fn task(path: &Path, given: bool) -> Task {
+fn task(path: &Path, given: bool) -> Option<Task> {
     if let Some(rules) = texts::rules_of(path) {
-        return Task::Texts(rules);
+        return Some(Task::Texts(rules));
     }
     // Whoever names a rule file means its texts too, as a folder does.
     let texts_beside = match given {
         true => texts::beside(path).find(|beside| files::is_file(beside)),
         false => None,
     };
+    // Tests belong to rules as texts do; only who names one where rules are wanted is told.
     if rule_tests::is_test_file(path) {
-        return Task::Ignore("it holds tests of rules; `neph rules test` runs them");
+        return given.then_some(Task::Ignore(
+            "it holds tests of rules; `neph rules test` runs them",
+        ));
     }
     if Format::of(path).is_none() && !given {
-        return Task::Ignore(
+        return Some(Task::Ignore(
             "its name does not end with `.toml`, `.ndjson`, `.jsonl`, `.json`, `.yml` or `.eql`",
-        );
+        ));
     }
-    Task::Open { texts_beside }
+    Some(Task::Open { texts_beside })
 }
 
 fn open(path: &Path, library: Option<&Library>) -> Opened {
