@@ -234,25 +234,7 @@ fn get(call: &Call<'_>) -> Result<Answer, Problem> {
         return Answer::json(&value);
     };
     if let Some(rule) = rule {
-        for (key, value) in [
-            ("description", json!(rule.description)),
-            ("query", json!(rule.query)),
-            ("index", json!(rule.index)),
-            (
-                "schedule",
-                json!({ "interval": rule.schedule.interval, "from": rule.schedule.from, "to": rule.schedule.to }),
-            ),
-            ("references", json!(rule.references)),
-            ("false_positives", json!(rule.false_positives)),
-            ("authors", json!(rule.authors)),
-            ("note", json!(rule.note)),
-            ("setup", json!(rule.setup)),
-            ("threat", json!(rule.threat)),
-            ("fields", json!(describe::fields(rule))),
-            ("plan", json!(describe::plan(rule))),
-        ] {
-            object.insert(key.into(), value);
-        }
+        object.extend(describe::details(rule));
     }
     if let Some(file) = set.report.files.get(report.file) {
         let source = SourceFile {

@@ -8,6 +8,7 @@ use neph_plan::{
     Stage,
 };
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::rule::Rule;
 use crate::scope::IndexScope;
@@ -20,6 +21,32 @@ pub struct FieldRead {
     pub name: String,
     /// The integrations that are known to fill it, as `package.data_stream`.
     pub sources: Vec<String>,
+}
+
+/// What a rule says of itself, and what it reads and does, as members of a JSON object that stand beside those of its
+/// [`Entry`](crate::catalogue::Entry). `schedule` has Kibana's texts of durations (`5m`).
+pub fn details(rule: &Rule) -> Map<String, Value> {
+    let members = [
+        ("description", json!(rule.description)),
+        ("query", json!(rule.query)),
+        ("index", json!(rule.index)),
+        (
+            "schedule",
+            json!({"interval": rule.schedule.interval, "from": rule.schedule.from, "to": rule.schedule.to}),
+        ),
+        ("references", json!(rule.references)),
+        ("false_positives", json!(rule.false_positives)),
+        ("authors", json!(rule.authors)),
+        ("note", json!(rule.note)),
+        ("setup", json!(rule.setup)),
+        ("threat", json!(rule.threat)),
+        ("fields", json!(fields(rule))),
+        ("plan", json!(plan(rule))),
+    ];
+    members
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// The fields that a rule's conditions and keys read, in alphabetical order. The fields of its index patterns are not

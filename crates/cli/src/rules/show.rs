@@ -94,25 +94,7 @@ fn object(entry: &Entry, rule: Option<&Rule>, others: &[&Entry]) -> Value {
         .collect();
     if let Value::Object(map) = &mut object {
         if let Some(rule) = rule {
-            for (key, value) in [
-                ("description", json!(rule.description)),
-                ("query", json!(rule.query)),
-                ("index", json!(rule.index)),
-                (
-                    "schedule",
-                    json!({"interval": rule.schedule.interval, "from": rule.schedule.from, "to": rule.schedule.to}),
-                ),
-                ("references", json!(rule.references)),
-                ("false_positives", json!(rule.false_positives)),
-                ("authors", json!(rule.authors)),
-                ("note", json!(rule.note)),
-                ("setup", json!(rule.setup)),
-                ("threat", json!(rule.threat)),
-                ("fields", json!(describe::fields(rule))),
-                ("plan", json!(describe::plan(rule))),
-            ] {
-                map.insert(key.into(), value);
-            }
+            map.extend(describe::details(rule));
         }
         map.insert("related".into(), Value::Array(others));
     }
