@@ -57,6 +57,8 @@ pub enum OutputKind {
         authorization: Option<Secret>,
         /// The chat, for Telegram.
         chat: Option<String>,
+        /// A file with the authorities to trust instead of the system's.
+        ca: Option<PathBuf>,
     },
     /// Syslog messages.
     Syslog {
@@ -64,6 +66,8 @@ pub enum OutputKind {
         address: String,
         /// `udp`, `tcp` or `tls`.
         transport: String,
+        /// A file with the authorities to trust instead of the system's.
+        ca: Option<PathBuf>,
     },
     /// Mail.
     Mail {
@@ -79,6 +83,8 @@ pub enum OutputKind {
         user: Option<String>,
         /// Its password.
         password: Option<Secret>,
+        /// A file with the authorities to trust instead of the system's.
+        ca: Option<PathBuf>,
     },
     /// An index of Elasticsearch or OpenSearch.
     Elasticsearch {
@@ -88,6 +94,8 @@ pub enum OutputKind {
         index: String,
         /// The value of the header `Authorization`.
         authorization: Option<Secret>,
+        /// A file with the authorities to trust instead of the system's.
+        ca: Option<PathBuf>,
     },
 }
 
@@ -153,6 +161,12 @@ const fn shape(about: &'static str, keys: &'static [Key]) -> Shape {
     }
 }
 
+const AUTHORITIES: Key = Key::new(
+    "ca",
+    Path,
+    "A file with the certificates of the authorities that are trusted instead of the system's.",
+);
+
 static STDOUT: Shape = shape("Standard output, one alert a line.", &[]);
 
 static FILE: Shape = shape(
@@ -186,6 +200,7 @@ static WEBHOOK: Shape = shape(
             "Where the value of the header `Authorization` stands, whole.",
         ),
         Key::new("chat", Text, "The chat, with `shape = \"telegram\"`."),
+        AUTHORITIES,
     ],
 );
 
@@ -196,6 +211,7 @@ static SYSLOG: Shape = shape(
             .required()
             .such_as("\"siem.example.com:6514\""),
         Key::new("transport", Choice(&["udp", "tcp", "tls"]), "How messages go.").or("\"tcp\""),
+        AUTHORITIES,
     ],
 );
 
@@ -219,6 +235,7 @@ static MAIL: Shape = shape(
             .such_as("[\"soc@example.com\"]"),
         Key::new("user", Text, "The name to log in with."),
         Key::new("password", Kind::Secret, "Where its password stands."),
+        AUTHORITIES,
     ],
 );
 
@@ -234,6 +251,7 @@ static ELASTICSEARCH: Shape = shape(
             Kind::Secret,
             "Where the value of the header `Authorization` stands, whole.",
         ),
+        AUTHORITIES,
     ],
 );
 
@@ -252,10 +270,12 @@ impl Output {
                 headers: values.get("headers"),
                 authorization: values.find("authorization"),
                 chat: values.find("chat"),
+                ca: values.find("ca"),
             },
             "syslog" => OutputKind::Syslog {
                 address: values.get("address"),
                 transport: values.get("transport"),
+                ca: values.find("ca"),
             },
             "mail" => OutputKind::Mail {
                 server: values.get("server"),
@@ -264,11 +284,13 @@ impl Output {
                 to: values.get("to"),
                 user: values.find("user"),
                 password: values.find("password"),
+                ca: values.find("ca"),
             },
             _ => OutputKind::Elasticsearch {
                 url: values.get("url"),
                 index: values.get("index"),
                 authorization: values.find("authorization"),
+                ca: values.find("ca"),
             },
         };
         Some(Self {

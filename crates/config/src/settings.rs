@@ -521,6 +521,8 @@ fn paths_there(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
         }
     }
     for table in values.tables("outputs") {
-        look(table, "template", table.find("template").into_iter().collect());
+        for key in ["template", "ca"] {
+            look(table, key, table.find(key).into_iter().collect());
+        }
     }
 }

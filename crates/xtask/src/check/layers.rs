@@ -31,6 +31,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["event", "diag"]),
     ("runtime", ALL),
     ("ingest", &["runtime", "store", "event", "diag"]),
+    (
+        "outputs",
+        &["config", "store", "kql", "engine", "plan", "event", "diag"],
+    ),
     ("api", ALL),
     ("cli", ALL),
     ("testkit", ALL),
