@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use neph_diag::{Applicability, Diagnostic, Edit, Span};
+use neph_document::{Data, Entry, Node, Table};
 
 use crate::codes;
-use crate::document::{self, Data, Entry, Node, Table};
 use crate::secret::Secret;
 use crate::shape::{Key, Kind, Shape};
 use crate::units::{parse_duration, parse_size};
@@ -113,7 +113,7 @@ impl<'a> Checker<'a> {
             return;
         }
         if let Some(default) = key.default {
-            let (table, _) = document::parse(&format!("{} = {default}", key.name));
+            let (table, _) = neph_document::toml::parse(&format!("{} = {default}", key.name), &codes::SYNTAX);
             if let Some(node) = table.get(key.name)
                 && let Some(value) = self.value(node, &key.kind, key.name)
             {
@@ -349,7 +349,7 @@ impl<'a> Checker<'a> {
         let message = format!("{what} must be {}", kind.words());
         self.diagnostics.push(
             Diagnostic::new(&codes::VALUE_TYPE, node.span, message)
-                .with_label(format!("this is {}", found.words())),
+                .with_label(format!("this is {}", found.kind())),
         );
     }
 }

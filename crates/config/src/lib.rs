@@ -9,7 +9,6 @@
 
 mod check;
 mod codes;
-mod document;
 mod example;
 mod outputs;
 mod schema;

@@ -1,8 +1,9 @@
 //! The JSON Schema of the file, for editors.
 
+use neph_document::{Data, Node};
 use serde_json::{Map, Value, json};
 
-use crate::document::{self, Data, Node};
+use crate::codes;
 use crate::shape::{Key, Kind, Shape};
 use crate::shapes::FILE;
 
@@ -48,7 +49,7 @@ fn keys<'a>(keys: impl Iterator<Item = &'a Key>) -> Map<String, Value> {
         if let Value::Object(object) = &mut schema {
             object.insert("description".into(), json!(key.about));
             if let Some(default) = key.default {
-                let (table, _) = document::parse(&format!("v = {default}"));
+                let (table, _) = neph_document::toml::parse(&format!("v = {default}"), &codes::SYNTAX);
                 object.insert("default".into(), table.get("v").map_or(Value::Null, plain));
             }
         }
@@ -96,6 +97,6 @@ fn plain(node: &Node) -> Value {
         Data::Integer(number) => json!(number),
         Data::Bool(value) => json!(value),
         Data::List(items) => items.iter().map(plain).collect(),
-        Data::Number | Data::Date | Data::Table(_) => Value::Null,
+        Data::Null | Data::Number(_) | Data::Date | Data::Table(_) => Value::Null,
     }
 }

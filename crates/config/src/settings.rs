@@ -10,7 +10,6 @@ use neph_diag::{Diagnostic, Span, has_errors};
 
 use crate::check::{Checker, Values};
 use crate::codes;
-use crate::document;
 use crate::outputs::Output;
 use crate::secret::Secret;
 use crate::shapes::FILE;
@@ -248,14 +247,14 @@ impl Default for Config {
     /// What counts without a file.
     fn default() -> Self {
         let mut checker = Checker::new(Path::new(""));
-        let values = checker.table(&document::Table::default(), Span::default(), &FILE);
+        let values = checker.table(&neph_document::Table::default(), Span::default(), &FILE);
         Self::new(&values)
     }
 }
 
 /// Reads a configuration; `folder` is where relative paths count from.
 pub fn read(text: &str, folder: &Path) -> Read {
-    let (table, syntax) = document::parse(text);
+    let (table, syntax) = neph_document::toml::parse(text, &codes::SYNTAX);
     let mut checker = Checker::new(folder);
     checker.diagnostics = syntax;
     let values = checker.table(&table, Span::new(0, 0), &FILE);

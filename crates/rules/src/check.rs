@@ -3,9 +3,9 @@
 use neph_diag::{Applicability, Diagnostic, Edit, Span};
 
 use crate::codes;
-use crate::document::{Data, Node, Table};
 use crate::keys::{Effect, Key, Shape};
 use crate::rule::RuleKind;
+use neph_document::{Data, Node, Table};
 
 /// A key less alike than this is not suggested (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.85;

@@ -8,7 +8,6 @@ use neph_plan::{Condition as Plain, FieldId, Test};
 use crate::check::Findings;
 use crate::codes;
 use crate::compile::{self, Overrides};
-use crate::document::{Node, Table};
 use crate::embedded::{Embedded, Host};
 use crate::exceptions;
 use crate::filters;
@@ -25,6 +24,7 @@ use crate::texts::Texts;
 use crate::threat;
 use crate::threat_match::{self, ThreatMatch};
 use crate::windows::{self, Condition, Settings};
+use neph_document::{Node, Table};
 
 /// Kibana's default of `max_signals`.
 pub(crate) const MAX_SIGNALS: u64 = 100;

@@ -321,13 +321,13 @@ mod tests {
     fn map(file: &str, host: Host) -> (String, Embedded) {
         let (span, value) = match host {
             Host::Toml => {
-                let (table, errors) = crate::toml_document::parse(file);
+                let (table, errors) = neph_document::toml::parse(file, &crate::codes::SYNTAX);
                 assert!(errors.is_empty(), "{errors:?}");
                 let node = table.get("q").unwrap().clone();
                 (node.span, node.as_text().unwrap().to_owned())
             }
             Host::Json => {
-                let node = crate::json_document::parse(file, 0).unwrap();
+                let node = neph_document::json::parse(file, 0, &crate::codes::SYNTAX).unwrap();
                 let inner = node.as_table().unwrap().get("q").unwrap().clone();
                 (inner.span, inner.as_text().unwrap().to_owned())
             }

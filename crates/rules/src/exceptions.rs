@@ -18,11 +18,11 @@ use serde::Serialize;
 use crate::check::Findings;
 use crate::codes;
 use crate::compile::now;
-use crate::document::{Data, Node, Table};
 use crate::keys;
 use crate::lists::Lists;
 use crate::upkeep::{self, Upkeep};
 use crate::yaml_document::written;
+use neph_document::{Data, Node, Table};
 
 /// Deepest nesting of entries; Kibana has one.
 const MAX_DEPTH: u32 = 8;

@@ -7,12 +7,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::codes;
 use crate::convert;
-use crate::document::{Data, Node, Table};
 use crate::file::Format;
 use crate::report::{LoadReport, RuleReport};
 use crate::rule::{Rule, RuleKind};
-use crate::{json_document, toml_document};
+use neph_document::{Data, Node, Table};
 
 /// Keys that the API requires of every rule, or that its exports always have, and what they are without a word of the rule.
 fn defaults(rule: &Rule) -> Vec<(&'static str, Value)> {
@@ -125,7 +125,7 @@ fn as_written(rule: &Rule, report: &RuleReport, load: &LoadReport) -> Result<Map
     let file = load.files.get(report.file).ok_or_else(unreadable)?;
     let mut out = match Format::of(&file.path) {
         Some(Format::Toml) => {
-            let (table, _) = toml_document::parse(&file.text);
+            let (table, _) = neph_document::toml::parse(&file.text, &codes::SYNTAX);
             table.table("rule").map(object_of)
         }
         Some(Format::Eql) => Some(bare(rule)),
@@ -208,11 +208,11 @@ fn find(text: &str, rule: &Rule) -> Option<Table> {
         let table = inner.unwrap_or(table);
         is_it(table).then(|| table.clone())
     };
-    if let Ok(root) = json_document::parse(text, 0) {
+    if let Ok(root) = neph_document::json::parse(text, 0, &codes::SYNTAX) {
         return pick(&root).or_else(|| root.items().iter().find_map(pick));
     }
     text.lines()
-        .find_map(|line| pick(&json_document::parse(line.trim(), 0).ok()?))
+        .find_map(|line| pick(&neph_document::json::parse(line.trim(), 0, &codes::SYNTAX).ok()?))
 }
 
 fn object_of(table: &Table) -> Map<String, Value> {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use neph_diag::{Diagnostic, LineIndex, Span};
 
-use crate::document::{Node, Table};
 use crate::elastic::{self, Reading, Source};
 use crate::embedded::Host;
 use crate::exceptions::Raw;
 use crate::rule::RuleOrigin;
-use crate::{bare, codes, json_document, sigma, toml_document};
+use crate::{bare, codes, sigma};
+use neph_document::{Node, Table};
 
 /// Formats, by the file name's ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn origin(path: &Path, line: usize, is_pack: bool) -> RuleOrigin {
 }
 
 fn toml(path: &Path, text: &str) -> Result<Contents, String> {
-    let (file, errors) = toml_document::parse(text);
+    let (file, errors) = neph_document::toml::parse(text, &codes::SYNTAX);
     if let Some(lists) = file.get("exceptions").filter(|_| file.entry("rule").is_none()) {
         return Ok(exception_file(lists, errors));
     }
@@ -166,11 +166,11 @@ fn exception_file(lists: &Node, diagnostics: Vec<Diagnostic>) -> Contents {
 
 /// One JSON document: a rule, or a list of rules. A file of several documents is read as NDJSON.
 fn json(path: &Path, text: &str) -> Result<Contents, String> {
-    let root = match json_document::parse(text, 0) {
+    let root = match neph_document::json::parse(text, 0, &codes::SYNTAX) {
         Ok(root) => root,
         Err(error) => {
             let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-            if json_document::parse(first, 0).is_ok() {
+            if neph_document::json::parse(first, 0, &codes::SYNTAX).is_ok() {
                 return ndjson(path, text);
             }
             if let Some(documents) = several(text) {
@@ -201,7 +201,7 @@ fn several(text: &str) -> Option<Vec<Node>> {
             Some(value) => {
                 let body = value.ok()?.get();
                 let base = values.byte_offset() - body.len();
-                documents.push(json_document::parse(body, base).ok()?);
+                documents.push(neph_document::json::parse(body, base, &codes::SYNTAX).ok()?);
             }
         }
     }
@@ -237,7 +237,7 @@ fn ndjson(path: &Path, text: &str) -> Result<Contents, String> {
         if body.is_empty() {
             continue;
         }
-        match json_document::parse(body, start) {
+        match neph_document::json::parse(body, start, &codes::SYNTAX) {
             Ok(node) => export.take(&node, number + 1),
             Err(error) => export.contents.rules.push(broken(*error)),
         }

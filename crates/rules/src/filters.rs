@@ -11,7 +11,7 @@ use neph_plan::{Case, Condition, Pattern, PatternPart, Plan, Relation};
 
 use crate::codes;
 use crate::compile::now;
-use crate::document::{Data, Node, Table};
+use neph_document::{Data, Node, Table};
 
 /// The key of a filter that could not be applied, and what that means.
 pub(crate) const UNAPPLIED: (&str, &str) = (

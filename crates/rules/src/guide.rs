@@ -4,7 +4,7 @@
 //! <https://github.com/elastic/detection-rules> turns them into buttons of Kibana; here they become text that can be
 //! read and copied.
 
-use crate::document::{Node, Table};
+use neph_document::{Node, Table};
 
 /// The guide with its references replaced; one that refers to no entry stays as it is.
 pub(crate) fn with_searches(note: &str, transform: Option<&Table>) -> String {
@@ -89,7 +89,7 @@ relativeTo = "now"
 providers = [[{ field = "host.id", excluded = false, queryType = "phrase", value = "{{host.id}}" },
               { field = "event.kind", excluded = true, value = "signal" }]]
 "#;
-        let (table, errors) = crate::toml_document::parse(file);
+        let (table, errors) = neph_document::toml::parse(file, &crate::codes::SYNTAX);
         assert!(errors.is_empty());
         let text = with_searches(
             "- $osquery_0\n- $investigate_0\n- $osquery_7",

@@ -19,7 +19,6 @@ use serde::Serialize;
 use crate::check::Findings;
 use crate::codes;
 use crate::compile::now;
-use crate::document::{Data, Node, Table};
 use crate::embedded::Embedded;
 use crate::exceptions::{self, Draft, Raw};
 use crate::file;
@@ -29,7 +28,8 @@ use crate::rule::RuleSeverity;
 use crate::schedule::{parse_date_math, parse_interval};
 use crate::suppression::{self, Suppression};
 use crate::upkeep::{self, Upkeep};
-use crate::{json_document, toml_document, yaml_document};
+use crate::yaml_document;
+use neph_document::{Data, Node, Table};
 
 pub(crate) use apply::{Taken, apply};
 
@@ -107,14 +107,14 @@ pub(crate) fn read(path: &Path, text: &str, lists: &Lists, at: Instant) -> Resul
             }
         }
         Some("toml") => {
-            let (table, mut diagnostics) = toml_document::parse(text);
+            let (table, mut diagnostics) = neph_document::toml::parse(text, &codes::SYNTAX);
             reading.diagnostics.append(&mut diagnostics);
             documents.push(Node {
                 span: Span::default(),
                 data: Data::Table(table),
             });
         }
-        Some("json") => match json_document::parse(text, 0) {
+        Some("json") => match neph_document::json::parse(text, 0, &codes::SYNTAX) {
             Ok(root) => documents.push(root),
             Err(error) => reading.diagnostics.push(*error),
         },

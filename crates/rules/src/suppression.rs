@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use crate::check::Findings;
 use crate::codes;
-use crate::document::{Data, Node};
 use crate::keys;
 use crate::rule::{Rule, RuleKind};
 use crate::schedule::parse_interval;
+use neph_document::{Data, Node};
 
 /// Most fields of `group_by`, as in Kibana.
 const MAX_FIELDS: usize = 3;

@@ -18,11 +18,11 @@ use neph_diag::{Diagnostic, Span};
 
 use crate::check::Findings;
 use crate::codes;
-use crate::document::{Node, Table};
 use crate::elastic::Reading;
 use crate::keys::{TEXTS, TEXTS_OF_RULE};
 use crate::rule::Rule;
 use crate::yaml_document;
+use neph_document::{Node, Table};
 
 /// Endings of the names of text files.
 const ENDINGS: [&str; 2] = [".texts.yaml", ".texts.yml"];

@@ -4,8 +4,8 @@ use neph_attack::{State, Tactic, attack};
 use neph_diag::{Diagnostic, Span};
 
 use crate::codes;
-use crate::document::{Node, Table};
 use crate::rule::{Technique, Threat, ThreatItem};
+use neph_document::{Node, Table};
 
 /// The framework whose ids have a known form.
 const MITRE: &str = "MITRE ATT&CK";

@@ -16,11 +16,11 @@ use neph_plan::{
 use serde::Serialize;
 
 use crate::codes;
-use crate::document::{Node, Table};
 use crate::indicators::Indicators;
 use crate::report::Reason;
 use crate::rule::Rule;
 use crate::windows::{self, Settings};
+use neph_document::{Node, Table};
 
 /// Where an indicator stands in its document, unless the rule says otherwise.
 const INDICATOR_PATH: &str = "threat.indicator";

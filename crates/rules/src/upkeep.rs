@@ -5,8 +5,8 @@ use neph_event::{Instant, Rounding, parse_date_rounded};
 use serde::Serialize;
 
 use crate::codes;
-use crate::document::Table;
 use crate::yaml_document::written;
+use neph_document::Table;
 
 /// How dates are written.
 pub(crate) const DATE_HELP: &str =

@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::codes;
 use crate::compile::now;
-use crate::document::{Node, Table};
 use crate::rule::RuleKind;
 use crate::schedule::{Schedule, parse_date_math};
 use crate::threat_match::{self, ThreatMatch};
+use neph_document::{Node, Table};
 
 /// A rule may name so many fields whose terms must be new, as in Kibana.
 const MAX_TERMS: usize = 3;

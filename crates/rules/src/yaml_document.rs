@@ -4,7 +4,7 @@ use neph_diag::{Diagnostic, Span};
 use neph_sigma::yaml;
 
 use crate::codes;
-use crate::document::{Data, Entry, Node, Table};
+use neph_document::{Data, Entry, Node, Table};
 
 /// Reads the documents of a text; of one that cannot be read only what is to be said.
 pub(crate) fn parse(text: &str) -> Vec<(Option<Node>, Vec<Diagnostic>)> {

@@ -11,10 +11,10 @@ use neph_plan::{Case, RegexDialect, regex};
 use super::{List, ListKind, MAX_ENTRIES, MAX_REGEXES};
 use crate::check::Findings;
 use crate::codes;
-use crate::document::{Data, Node, Table};
 use crate::keys;
 use crate::upkeep;
 use crate::yaml_document::{self, written};
+use neph_document::{Data, Node, Table};
 
 /// So many entries that cannot be read are told singly.
 const MAX_TOLD: usize = 20;
@@ -268,7 +268,7 @@ impl<'a> Reader<'a> {
                     text => Data::Text(text.to_owned()),
                 };
                 let span = place(value);
-                table.entries.push(crate::document::Entry {
+                table.entries.push(neph_document::Entry {
                     key: key.to_owned(),
                     key_span: place(key),
                     value: Node { span, data },

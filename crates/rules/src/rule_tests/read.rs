@@ -11,11 +11,11 @@ use super::times::distance;
 use super::{Count, Expected, Form, Given, Phase, Scenario, ScenarioText, Setting, TestCase};
 use crate::check::Findings;
 use crate::codes;
-use crate::document::{Data, Node, Table};
 use crate::files;
 use crate::keys::{CASE_EVENT, CASE_EXPECT, SCENARIO, TESTS};
 use crate::texts::Lang;
 use crate::yaml_document::{self, written};
+use neph_document::{Data, Node, Table};
 
 /// The base of relative times where none is stated.
 const BASE: &str = "2026-01-01T00:00:00Z";

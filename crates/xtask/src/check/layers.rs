@@ -10,6 +10,7 @@ const ALL: &[&str] = &["*"];
 /// crate uses only what stands above it in this list. Dev-dependencies are free: tests may look at anything.
 const LAYERS: &[(&str, &[&str])] = &[
     ("diag", &[]),
+    ("document", &["diag"]),
     ("attack", &[]),
     ("pack", &[]),
     ("event", &["diag"]),
@@ -24,10 +25,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "rules",
         &[
-            "attack", "pack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "diag",
+            "attack", "pack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "document", "diag",
         ],
     ),
-    ("config", &["diag"]),
+    ("config", &["document", "diag"]),
     ("store", &["event", "diag"]),
     ("runtime", ALL),
     ("ingest", &["runtime", "store", "event", "diag"]),

@@ -1,65 +1,82 @@
-//! A document with the place of every key and value: what TOML and JSON rule files are both read as.
+//! Values with their places, whatever they were written in.
 
 use neph_diag::Span;
 
-/// Tables and lists nested deeper than this are refused; no rule format comes near.
-pub(crate) const MAX_DEPTH: u32 = 64;
+/// Tables and lists nested deeper than this are refused; no format of rules or settings comes near.
+pub const MAX_DEPTH: u32 = 64;
 
 /// A value and where it stands in its file.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
     /// The value's text, quotes and brackets included; for a TOML `[table]` its header.
-    pub(crate) span: Span,
+    pub span: Span,
     /// The value.
-    pub(crate) data: Data,
+    pub data: Data,
 }
 
 /// A value.
 #[derive(Clone, Debug)]
-pub(crate) enum Data {
+pub enum Data {
     /// JSON's `null`; a key with it counts as absent.
     Null,
+    /// A boolean.
     Bool(bool),
+    /// A whole number that 64 bits hold.
     Integer(i64),
+    /// Any other number.
     Number(f64),
+    /// A string.
     Text(String),
-    /// TOML's date or time; no key of a rule is one.
+    /// TOML's date or time; no key is one.
     Date,
+    /// A list.
     List(Vec<Node>),
+    /// A table, or an object of JSON.
     Table(Table),
 }
 
-/// Keys with their values, in the order of the file for JSON and of the alphabet for TOML.
+/// Keys with their values, in the order of the text.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) entries: Vec<Entry>,
+pub struct Table {
+    /// The entries; JSON may hold a key twice.
+    pub entries: Vec<Entry>,
 }
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// Its value.
+    pub value: Node,
+}
+
+impl Data {
+    /// What a person would call a value of this kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Number(_) => "a number with a fraction",
+            Self::Text(_) => "a string",
+            Self::Date => "a date",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
 }
 
 impl Node {
     /// What a person would call a value of this kind.
-    pub(crate) fn kind(&self) -> &'static str {
-        match &self.data {
-            Data::Null => "null",
-            Data::Bool(_) => "a boolean",
-            Data::Integer(_) => "an integer",
-            Data::Number(_) => "a number with a fraction",
-            Data::Text(_) => "a string",
-            Data::Date => "a date",
-            Data::List(_) => "a list",
-            Data::Table(_) => "a table",
-        }
+    pub fn kind(&self) -> &'static str {
+        self.data.kind()
     }
 
     /// Whether a key with this value says nothing: null, an empty text, list or table, `false`.
-    pub(crate) fn is_blank(&self) -> bool {
+    pub fn is_blank(&self) -> bool {
         match &self.data {
             Data::Null | Data::Bool(false) => true,
             Data::Text(text) => text.is_empty(),
@@ -70,7 +87,7 @@ impl Node {
     }
 
     /// The value as JSON; its nesting is bounded by whoever read it.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.data {
             Data::Null | Data::Date => Value::Null,
@@ -87,14 +104,16 @@ impl Node {
         }
     }
 
-    pub(crate) fn as_text(&self) -> Option<&str> {
+    /// The string that it is.
+    pub fn as_text(&self) -> Option<&str> {
         match &self.data {
             Data::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(crate) fn as_table(&self) -> Option<&Table> {
+    /// The table that it is.
+    pub fn as_table(&self) -> Option<&Table> {
         match &self.data {
             Data::Table(table) => Some(table),
             _ => None,
@@ -102,7 +121,7 @@ impl Node {
     }
 
     /// The items of a list, or nothing.
-    pub(crate) fn items(&self) -> &[Node] {
+    pub fn items(&self) -> &[Node] {
         match &self.data {
             Data::List(items) => items,
             _ => &[],
@@ -112,25 +131,28 @@ impl Node {
 
 impl Table {
     /// The entry of a key; one whose value is null counts as absent. Of equal keys (JSON allows them) the last holds.
-    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
         let found = self.entries.iter().rev().find(|entry| entry.key == key)?;
         (!matches!(found.value.data, Data::Null)).then_some(found)
     }
 
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
         Some(&self.entry(key)?.value)
     }
 
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+    /// The string of a key.
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_text()
     }
 
     /// A text with the surrounding white space off, or empty.
-    pub(crate) fn trimmed(&self, key: &str) -> String {
+    pub fn trimmed(&self, key: &str) -> String {
         self.text(key).unwrap_or("").trim().to_owned()
     }
 
-    pub(crate) fn integer(&self, key: &str) -> Option<i64> {
+    /// The whole number of a key.
+    pub fn integer(&self, key: &str) -> Option<i64> {
         match &self.get(key)?.data {
             Data::Integer(number) => Some(*number),
             // JSON writers may print whole numbers with a fraction (`47.0`).
@@ -139,19 +161,21 @@ impl Table {
         }
     }
 
-    pub(crate) fn boolean(&self, key: &str) -> Option<bool> {
+    /// The boolean of a key.
+    pub fn boolean(&self, key: &str) -> Option<bool> {
         match &self.get(key)?.data {
             Data::Bool(value) => Some(*value),
             _ => None,
         }
     }
 
-    pub(crate) fn table(&self, key: &str) -> Option<&Table> {
+    /// The table of a key.
+    pub fn table(&self, key: &str) -> Option<&Table> {
         self.get(key)?.as_table()
     }
 
     /// The tables of a list; what is no table is left out (its shape is reported elsewhere).
-    pub(crate) fn tables(&self, key: &str) -> impl Iterator<Item = (&Table, Span)> {
+    pub fn tables(&self, key: &str) -> impl Iterator<Item = (&Table, Span)> {
         self.get(key)
             .map_or(&[][..], Node::items)
             .iter()
@@ -159,7 +183,7 @@ impl Table {
     }
 
     /// The strings of a list, or of a string that stands alone.
-    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
+    pub fn texts(&self, key: &str) -> Vec<String> {
         match self.get(key) {
             Some(Node {
                 data: Data::Text(text),

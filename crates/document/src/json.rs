@@ -4,28 +4,32 @@
 
 use std::fmt;
 
-use neph_diag::{Diagnostic, Span};
+use neph_diag::{Code, Diagnostic, Span};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::codes;
-use crate::document::{Data, Entry, MAX_DEPTH, Node, Table};
+use crate::{Data, Entry, MAX_DEPTH, Node, Table};
 
 /// Reads the value that `text` is; `text` stands at byte `base` of its file.
-pub(crate) fn parse(text: &str, base: usize) -> Result<Node, Box<Diagnostic>> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(text, base, &error))?;
+///
+/// # Errors
+///
+/// The first place that is no JSON, or nested deeper than [`MAX_DEPTH`], as a diagnostic that bears `code`.
+pub fn parse(text: &str, base: usize, code: &'static Code) -> Result<Node, Box<Diagnostic>> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| syntax(text, base, code, &error))?;
     node(
         raw,
         &Origin {
             start: text.as_ptr() as usize,
             text,
             base,
+            code,
         },
         0,
     )
 }
 
-fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Box<Diagnostic> {
+fn syntax(text: &str, base: usize, code: &'static Code, error: &serde_json::Error) -> Box<Diagnostic> {
     // The library counts lines from 1 and columns in bytes from 1; a column of 0 is the line's end before.
     let line_start: usize = text
         .split_inclusive('\n')
@@ -43,7 +47,7 @@ fn syntax(text: &str, base: usize, error: &serde_json::Error) -> Box<Diagnostic>
         "this is not valid JSON: {}",
         reason.replace("EOF", "the end of the text")
     );
-    Box::new(Diagnostic::new(&codes::SYNTAX, Span::new(at, at), message))
+    Box::new(Diagnostic::new(code, Span::new(at, at), message))
 }
 
 /// The text that all slices point into.
@@ -51,6 +55,7 @@ struct Origin<'a> {
     start: usize,
     text: &'a str,
     base: usize,
+    code: &'static Code,
 }
 
 impl Origin<'_> {
@@ -67,12 +72,12 @@ fn node(raw: &RawValue, origin: &Origin<'_>, depth: u32) -> Result<Node, Box<Dia
     let span = origin.span(raw);
     if depth > MAX_DEPTH {
         let message = format!("this is nested deeper than {MAX_DEPTH} levels");
-        return Err(Box::new(Diagnostic::new(&codes::SYNTAX, span, message)));
+        return Err(Box::new(Diagnostic::new(origin.code, span, message)));
     }
     let text = raw.get();
     let refuse = |error: serde_json::Error| {
         Box::new(Diagnostic::new(
-            &codes::SYNTAX,
+            origin.code,
             span,
             format!("this is not valid JSON: {error}"),
         ))
@@ -141,12 +146,16 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
 mod tests {
     use super::*;
 
+    neph_diag::codes! {
+        BAD = Error "bad": "it is bad", "It is bad.";
+    }
+
     #[test]
     fn spans_are_those_of_the_file() {
         let line = r#"{"a": "x\ny", "b" : [1, {"c": null}], "d": 2.5}"#;
         let file = format!("first line\n{line}\n");
         let base = file.find('{').unwrap();
-        let root = parse(line, base).unwrap();
+        let root = parse(line, base, &BAD).unwrap();
         let table = root.as_table().unwrap();
         let of = |node: &Node| node.span.text(&file).to_owned();
         assert_eq!(of(&root), line);
@@ -165,20 +174,25 @@ mod tests {
 
     #[test]
     fn bad_texts_are_refused_with_their_place() {
-        let refusal = parse("{\"a\": 1,\n \"b\" 2}", 100).unwrap_err();
+        let refusal = parse("{\"a\": 1,\n \"b\" 2}", 100, &BAD).unwrap_err();
         assert_eq!(refusal.span.start, 100 + 9 + 5);
         assert_eq!(refusal.message, "this is not valid JSON: expected `:`");
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert!(parse(&deep, 0).unwrap_err().message.contains("nested deeper"));
-        assert!(parse("", 0).is_err());
-        assert!(parse("{} {}", 0).is_err());
+        assert!(
+            parse(&deep, 0, &BAD)
+                .unwrap_err()
+                .message
+                .contains("nested deeper")
+        );
+        assert!(parse("", 0, &BAD).is_err());
+        assert!(parse("{} {}", 0, &BAD).is_err());
     }
 
     /// Found by fuzzing: the library counts columns in bytes and may stop within a character.
     #[test]
     fn a_place_within_a_character_is_moved_to_its_beginning() {
         for text in ["\"é", "{\"a\": \"…", "[\"\u{1f600}"] {
-            let refusal = parse(text, 0).expect_err("the text is cut short");
+            let refusal = parse(text, 0, &BAD).expect_err("the text is cut short");
             assert!(
                 text.get(refusal.span.range()).is_some(),
                 "{text}: {:?}",

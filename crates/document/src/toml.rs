@@ -1,14 +1,13 @@
-//! TOML text to a [`Node`], with every syntax error of the file.
+//! TOML text to a [`Table`], with every syntax error of the text.
 
-use neph_diag::{Diagnostic, Span};
+use neph_diag::{Code, Diagnostic, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::codes;
-use crate::document::{Data, Entry, Node, Table};
+use crate::{Data, Entry, Node, Table};
 
-/// Reads a file; what could be read is returned beside the errors.
-pub(crate) fn parse(text: &str) -> (Table, Vec<Diagnostic>) {
+/// Reads a text; what could be read is returned beside the errors, which bear `code`.
+pub fn parse(text: &str, code: &'static Code) -> (Table, Vec<Diagnostic>) {
     let (root, errors) = DeTable::parse_recoverable(text);
     let diagnostics = errors
         .iter()
@@ -17,7 +16,7 @@ pub(crate) fn parse(text: &str) -> (Table, Vec<Diagnostic>) {
                 .span()
                 .map_or(Span::default(), |range| Span::new(range.start, range.end));
             Diagnostic::new(
-                &codes::SYNTAX,
+                code,
                 span,
                 format!("this is not valid TOML: {}", lower(error.message())),
             )
@@ -35,7 +34,7 @@ fn lower(message: &str) -> String {
 }
 
 fn table(source: &DeTable<'_>) -> Table {
-    let entries = source
+    let mut entries: Vec<Entry> = source
         .iter()
         .map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
@@ -43,6 +42,7 @@ fn table(source: &DeTable<'_>) -> Table {
             value: node(value),
         })
         .collect();
+    entries.sort_by_key(|entry| entry.key_span);
     Table { entries }
 }
 
