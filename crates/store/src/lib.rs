@@ -39,7 +39,7 @@ pub use log::{
     Batch, Block, Blocks, Damage, EventLog, Limits, LogRecovery, Offset, Records, Removed, StreamCount,
     TornTail,
 };
-pub use outbox::{Delivery, DeliveryKind, OutboxCounts};
+pub use outbox::{Delivery, DeliveryKind, OutboxCounts, Together};
 pub use runs::Run;
 pub use snapshots::{Snapshot, SnapshotNotice, Snapshots};
 pub use store::{Recovery, Store, StoreOptions};

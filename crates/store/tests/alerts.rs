@@ -210,7 +210,7 @@ fn updates_replace_what_the_pipeline_says_and_keep_what_analysts_did() {
     assert_eq!(ids(&store.db, &query(|query| query.text = "second".into())), "1");
     assert_eq!(ids(&store.db, &query(|query| query.text = "payload".into())), "");
     // Delivered, the next update is told again.
-    store.db.delivered(&[due[0].seq]).unwrap();
+    store.db.delivered(&[(due[0].seq, 1)], at(9000)).unwrap();
     raise(
         &store.db,
         [AlertChange::Updated(alert_with(1, "third"))],
@@ -574,13 +574,13 @@ fn old_closed_alerts_go_with_all_that_is_theirs() {
     db.act(Selection::Ids(vec!["a0002".into()]), close, "ann", at(7000))
         .unwrap();
     assert_eq!(db.prune_alerts(at(6500)).unwrap(), 0, "they wait to be delivered");
-    let due: Vec<i64> = db
+    let due: Vec<(i64, u64)> = db
         .due("mail", at(9000), 10)
         .unwrap()
         .iter()
-        .map(|one| one.seq)
+        .map(|one| (one.seq, one.alert.updates))
         .collect();
-    db.delivered(&due).unwrap();
+    db.delivered(&due, at(9000)).unwrap();
     assert_eq!(db.prune_alerts(at(6500)).unwrap(), 2);
     assert_eq!(ids(db, &AlertQuery::default()), "2 3");
     assert_eq!(ids(db, &query(|query| query.text = "web-0".into())), "");
@@ -613,17 +613,25 @@ fn the_outbox_tries_again_gives_up_and_revives() {
             .collect::<Vec<_>>(),
         ["a0000", "a0001"]
     );
-    db.failed(&[due[0].seq], "connection refused", at(5100)).unwrap();
+    db.failed(&[due[0].seq], "connection refused", at(5000), at(5100))
+        .unwrap();
+    assert_eq!(db.next_due("mail").unwrap(), Some(at(5000)));
     db.dead(&[due[1].seq], "status 400", at(5000)).unwrap();
     let rest = db.due("mail", at(5050), 10).unwrap();
     assert_eq!(rest.len(), 1);
-    db.delivered(&[rest[0].seq]).unwrap();
+    db.delivered(&[(rest[0].seq, 0)], at(5050)).unwrap();
+    assert_eq!(db.next_due("mail").unwrap(), Some(at(5100)));
     let again = db.due("mail", at(5100), 10).unwrap();
     assert_eq!(
-        (again.len(), again[0].attempts, again[0].error.as_deref()),
-        (1, 1, Some("connection refused"))
+        (
+            again.len(),
+            again[0].attempts,
+            again[0].error.as_deref(),
+            again[0].tried
+        ),
+        (1, 1, Some("connection refused"), Some(at(5000)))
     );
-    assert_eq!(db.dead_letters("mail", 10).unwrap()[0].alert.alert.id, "a0001");
+    assert_eq!(db.dead_letters("mail", 0, 10).unwrap()[0].alert.alert.id, "a0001");
     let counts = db.outbox_counts().unwrap();
     let of = |name: &str| counts.iter().find(|one| one.output == name).unwrap();
     assert_eq!(
@@ -633,4 +641,88 @@ fn the_outbox_tries_again_gives_up_and_revives() {
     assert_eq!((of("hook").waiting, of("hook").oldest), (3, Some(at(5000))));
     assert_eq!(db.revive("mail", at(6000)).unwrap(), 1);
     assert_eq!(db.due("mail", at(6000), 10).unwrap().len(), 2);
+}
+
+#[test]
+fn what_changes_while_it_is_delivered_is_told_once_more() {
+    let (_folder, store) = store();
+    let db = &store.db;
+    raise(db, [AlertChange::Raised(alert(1))], &["mail"]);
+    let sent = db.due("mail", at(9000), 10).unwrap();
+    // The message is under way when the alert comes to stand for more.
+    raise(db, [AlertChange::Updated(alert_with(1, "second"))], &["mail"]);
+    db.delivered(&[(sent[0].seq, sent[0].alert.updates)], at(9000))
+        .unwrap();
+    let due = db.due("mail", at(9000), 10).unwrap();
+    assert_eq!(
+        (due.len(), due[0].kind, due[0].alert.updates),
+        (1, DeliveryKind::Updated, 1)
+    );
+    db.delivered(&[(due[0].seq, 1)], at(9000)).unwrap();
+    assert!(db.due("mail", at(9000), 10).unwrap().is_empty());
+    // Withdrawn and raised again it has another version each time.
+    raise(db, [AlertChange::Retracted { id: "a0001".into() }], &["mail"]);
+    let due = db.due("mail", at(9000), 10).unwrap();
+    assert_eq!((due[0].kind, due[0].alert.updates), (DeliveryKind::Retracted, 2));
+    db.delivered(&[(due[0].seq, 2)], at(9000)).unwrap();
+    raise(db, [AlertChange::Raised(alert_with(1, "second"))], &["mail"]);
+    let due = db.due("mail", at(9000), 10).unwrap();
+    assert_eq!((due[0].kind, due[0].alert.updates), (DeliveryKind::Updated, 3));
+}
+
+#[test]
+fn alerts_are_told_together_by_the_one_that_leads() {
+    let (_folder, store) = store();
+    let db = &store.db;
+    let alerts = (0..6).map(|number| AlertChange::Raised(alert(number)));
+    raise(db, alerts, &["mail"]);
+    let due = db.due("mail", at(9000), 10).unwrap();
+    let seqs: Vec<i64> = due.iter().map(|one| one.seq).collect();
+    db.tell_together(seqs[1], &seqs[1..4], at(9100)).unwrap();
+    db.tell_together(seqs[1], &seqs[4..5], at(9100)).unwrap();
+    assert_eq!(db.due("mail", at(9000), 10).unwrap().len(), 2);
+    let due = db.due("mail", at(9100), 10).unwrap();
+    assert_eq!(
+        due.iter().map(|one| one.seq).collect::<Vec<_>>(),
+        [seqs[0], seqs[5], seqs[1]]
+    );
+    // An update of one that is told with others is told by itself.
+    raise(db, [AlertChange::Updated(alert_with(3, "second"))], &["mail"]);
+    assert_eq!(db.due("mail", at(9100), 10).unwrap().len(), 4);
+    let together = db.together(seqs[1], 3, 10).unwrap();
+    assert_eq!((together.count, together.updated, together.retracted), (4, 0, 0));
+    assert_eq!(together.ids, ["a0001", "a0002", "a0003"]);
+    let (_, hosts) = together
+        .values
+        .iter()
+        .find(|(field, _)| field == "host.name")
+        .unwrap();
+    assert_eq!(hosts.iter().map(|(_, count)| count).sum::<u64>(), 4);
+    db.failed(&[seqs[1]], "status 503", at(9100), at(9200)).unwrap();
+    assert_eq!(db.due("mail", at(9100), 10).unwrap().len(), 3);
+    db.dead(&[seqs[1]], "status 400", at(9200)).unwrap();
+    let letters = db.dead_letters("mail", 0, 10).unwrap();
+    assert_eq!(letters.iter().map(|one| one.seq).collect::<Vec<_>>(), seqs[1..5]);
+    assert_eq!(db.dead_letters("mail", seqs[1], 1).unwrap()[0].seq, seqs[2]);
+    assert_eq!(db.revive("mail", at(9300)).unwrap(), 4);
+    let due = db.due("mail", at(9300), 10).unwrap();
+    assert_eq!(due.len(), 7, "each by itself");
+    assert!(due.iter().all(|one| (one.leader, one.tried) == (None, None)));
+    db.tell_together(seqs[1], &seqs[1..5], at(9300)).unwrap();
+    db.delivered(&[(seqs[1], 0)], at(9300)).unwrap();
+    db.left_out(&seqs[..1]).unwrap();
+    let counts = &db.outbox_counts().unwrap()[0];
+    assert_eq!(
+        (
+            counts.waiting,
+            counts.delivered,
+            counts.messages,
+            counts.left_out,
+            counts.dead
+        ),
+        (2, 4, 1, 1, 0)
+    );
+    assert_eq!(db.discard("mail", false).unwrap(), 0);
+    assert_eq!(db.discard("mail", true).unwrap(), 2);
+    assert!(db.outbox_counts().unwrap().is_empty());
 }

@@ -30,8 +30,10 @@ pub(crate) fn apply(
                     done.raised.push(alert.id.clone());
                 }
                 Some((row, true)) => {
-                    db.prepare_cached("UPDATE alerts SET retracted = NULL WHERE row = ?1")?
-                        .execute([row])?;
+                    db.prepare_cached(
+                        "UPDATE alerts SET retracted = NULL, updates = updates + 1 WHERE row = ?1",
+                    )?
+                    .execute([row])?;
                     replace(db, row, alert, now)?;
                     deliver(db, row, DeliveryKind::Updated, outputs, now)?;
                     done.updated.push(alert.id.clone());
@@ -55,8 +57,10 @@ pub(crate) fn apply(
             },
             AlertChange::Retracted { id } => {
                 if let Some((row, false)) = find(db, id)? {
-                    db.prepare_cached("UPDATE alerts SET retracted = ?2, updated = ?2 WHERE row = ?1")?
-                        .execute((row, to_nanos(now)))?;
+                    db.prepare_cached(
+                        "UPDATE alerts SET retracted = ?2, updated = ?2, updates = updates + 1 WHERE row = ?1",
+                    )?
+                    .execute((row, to_nanos(now)))?;
                     deliver(db, row, DeliveryKind::Retracted, outputs, now)?;
                     done.retracted.push(id.clone());
                 }
@@ -196,7 +200,8 @@ fn leaves(value: &serde_json::Value, add: &mut impl FnMut(&str)) {
     }
 }
 
-/// Rows in the outbox. A row of the same alert that waits still tells of its newest form, so an update makes no second one.
+/// Rows in the outbox. A row of the same alert that waits still tells of its newest form, so an update makes no second one; one
+/// that is told with others tells nothing of it.
 fn deliver(
     db: &Connection,
     row: i64,
@@ -205,7 +210,8 @@ fn deliver(
     now: Instant,
 ) -> Result<(), StoreError> {
     let mut waiting = db.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM outbox WHERE row = ?1 AND output = ?2 AND dead IS NULL AND kind IN (0, 1))",
+        "SELECT EXISTS (SELECT 1 FROM outbox WHERE row = ?1 AND output = ?2 AND dead IS NULL AND leader IS NULL
+                        AND kind IN (0, 1))",
     )?;
     let mut insert = db
         .prepare_cached("INSERT INTO outbox (output, row, kind, created, due) VALUES (?1, ?2, ?3, ?4, ?4)")?;
