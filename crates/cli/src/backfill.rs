@@ -8,6 +8,7 @@ use neph_store::{Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::serve::Rules;
 use crate::service::{Client, ServiceArgs};
 use crate::table::harmless;
@@ -33,15 +34,6 @@ pub(crate) struct Args {
     format: Format,
     #[command(flatten)]
     service: ServiceArgs,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// A JSON object.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {

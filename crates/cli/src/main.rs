@@ -9,6 +9,7 @@ mod demo;
 mod detect;
 mod exit;
 mod explain;
+mod format;
 mod input;
 mod normalize;
 mod query;

@@ -9,6 +9,7 @@ use neph_runtime::coverage::{Coverage, coverage};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::rules::{BesideArgs, rule_path};
 use crate::table::table;
 use crate::terminal::Terminal;
@@ -33,15 +34,6 @@ pub(crate) struct Args {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Tables for people.
-    Table,
-    /// One JSON object.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {

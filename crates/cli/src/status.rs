@@ -10,6 +10,7 @@ use neph_store::{SilenceLimits, Store};
 
 use crate::config;
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::service::{ServiceArgs, escape};
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;
@@ -31,15 +32,6 @@ pub(crate) struct Args {
     fail_on_gaps: bool,
     #[command(flatten)]
     service: ServiceArgs,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// A JSON object.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {

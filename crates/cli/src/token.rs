@@ -7,6 +7,7 @@ use neph_store::{NewToken, Role, Store, StoreError, StoreOptions};
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::service::{Client, ServiceArgs, escape};
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;
@@ -78,15 +79,6 @@ enum RoleWord {
     Analyst,
     Engineer,
     Admin,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// A JSON object.
-    Json,
 }
 
 impl RoleWord {

@@ -7,6 +7,7 @@ use neph_rules::catalogue::{Entry, entries};
 
 use super::pick::PickArgs;
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::table::{harmless, severity_style, table};
 use crate::terminal::{Terminal, paint};
 
@@ -21,15 +22,6 @@ pub(crate) struct Args {
     /// Form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// A table for people.
-    Table,
-    /// JSON.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {

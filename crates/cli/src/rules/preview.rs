@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{BesideArgs, LangArgs, rule_path};
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::serve::Rules;
 use crate::service::{ServiceArgs, Span};
 use crate::table::{harmless, table};
@@ -39,15 +40,6 @@ pub(crate) struct Args {
     format: Format,
     #[command(flatten)]
     service: ServiceArgs,
-}
-
-/// Forms of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// A JSON object.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {

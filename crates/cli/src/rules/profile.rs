@@ -9,9 +9,9 @@ use neph_plan::Plan;
 use neph_rules::Rule;
 use neph_runtime::{ProfileReport, RunOptions, detect, prepare, profile_report};
 
-use super::list::Format;
 use super::{BUILTIN, BesideArgs, LangArgs, report_load, rule_path};
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::input::{self, InputArgs};
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;

@@ -7,9 +7,10 @@ use neph_rules::catalogue::{Entry, entries, related};
 use neph_rules::{Rule, describe};
 use serde_json::{Value, json};
 
-use super::list::{Format, state};
+use super::list::state;
 use super::{BUILTIN, BesideArgs, LangArgs, rule_path};
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;
 

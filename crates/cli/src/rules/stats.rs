@@ -5,9 +5,9 @@ use std::io::Write;
 
 use neph_rules::catalogue::{entries, statistics};
 
-use super::list::Format;
 use super::pick::PickArgs;
 use crate::exit::{Exit, Failure};
+use crate::format::Format;
 use crate::table::{harmless, table};
 use crate::terminal::Terminal;
 
