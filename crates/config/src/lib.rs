@@ -20,7 +20,7 @@ mod units;
 
 pub use codes::CODES;
 pub use example::example;
-pub use outputs::{Output, OutputKind};
+pub use outputs::{Output, OutputKind, Places};
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
 pub use settings::{

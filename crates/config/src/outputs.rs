@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use neph_diag::Span;
+
 use crate::check::Values;
 use crate::secret::Secret;
 use crate::shape::{Key, Kind, Shape, Variants};
@@ -11,8 +13,10 @@ use crate::shape::{Key, Kind, Shape, Variants};
 use Kind::{Choice, Duration as Time, Integer, List, Path, Text, Texts};
 
 /// An output.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
+    /// Where it stands in the file.
+    pub places: Places,
     /// Its name, for the ledger and the dead letters.
     pub name: String,
     /// Alerts at least as severe go to it.
@@ -23,8 +27,8 @@ pub struct Output {
     pub filter: Option<String>,
     /// `ecs` or `ocsf`.
     pub form: String,
-    /// Messages in a minute at most; what is beyond is told together.
-    pub rate: u64,
+    /// Messages in a minute at most; what is beyond is told together. Without it there is no bound.
+    pub rate: Option<u64>,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// How long delivery is tried again before an alert becomes a dead letter.
@@ -33,8 +37,21 @@ pub struct Output {
     pub kind: OutputKind,
 }
 
+/// Where parts of an output stand in the file, for what only shows when they are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The filter.
+    pub filter: Span,
+    /// The name of the template's file.
+    pub template: Span,
+    /// The URL.
+    pub url: Span,
+    /// The address or server.
+    pub address: Span,
+}
+
 /// Where an output goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputKind {
     /// Standard output, one alert a line.
     Stdout,
@@ -134,9 +151,9 @@ pub(crate) static OUTPUT: Shape = Shape {
         Key::new(
             "rate",
             Integer(1, 1_000_000),
-            "Messages in a minute at most; alerts beyond are told together in one.",
+            "Messages in a minute at most; alerts beyond are told together in one. Without it 60 for webhooks and mail, and no bound for others.",
         )
-        .or("60"),
+        .such_as("60"),
         Key::new("timeout", Time, "How long one attempt may take.").or("\"10s\""),
         Key::new("retry", Time, "How long delivery is tried again.").or("\"24h\""),
     ],
@@ -255,6 +272,20 @@ static ELASTICSEARCH: Shape = shape(
     ],
 );
 
+impl OutputKind {
+    /// The word of the configuration.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::File { .. } => "file",
+            Self::Webhook { .. } => "webhook",
+            Self::Syslog { .. } => "syslog",
+            Self::Mail { .. } => "mail",
+            Self::Elasticsearch { .. } => "elasticsearch",
+        }
+    }
+}
+
 impl Output {
     pub(crate) fn new(values: &Values) -> Option<Self> {
         let kind: String = values.find("type")?;
@@ -293,13 +324,27 @@ impl Output {
                 ca: values.find("ca"),
             },
         };
+        // People read these, and programs the others.
+        let for_people = matches!(kind, OutputKind::Webhook { .. } | OutputKind::Mail { .. });
         Some(Self {
+            places: Places {
+                filter: values.span("filter"),
+                template: values.span("template"),
+                url: values.span("url"),
+                address: match kind {
+                    OutputKind::Mail { .. } => values.span("server"),
+                    _ => values.span("address"),
+                },
+            },
             name: values.get("name"),
             severity: values.get("severity"),
             rules: values.get("rules"),
             filter: values.find("filter"),
             form: values.get("form"),
-            rate: u64::try_from(values.get::<i64>("rate")).unwrap_or(1),
+            rate: values
+                .find::<i64>("rate")
+                .and_then(|rate| u64::try_from(rate).ok())
+                .or(for_people.then_some(60)),
             timeout: values.get("timeout"),
             retry: values.get("retry"),
             kind,

@@ -174,7 +174,7 @@ headers = { X-Team = "soc" }
     );
     assert_eq!(config.tokens[0].secret, Secret::File("/etc/neph/a.token".into()));
     assert_eq!(config.syslog[0].transport, Transport::Udp);
-    assert_eq!(config.outputs[0].rate, 60);
+    assert_eq!(config.outputs[0].rate, Some(60));
     let OutputKind::Webhook { headers, shape, .. } = &config.outputs[0].kind else {
         panic!("{:?}", config.outputs[0].kind);
     };

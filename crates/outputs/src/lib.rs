@@ -9,15 +9,30 @@
 //! among the dead letters.
 
 mod chat;
+mod codes;
+mod deliver;
+mod elasticsearch;
+mod file;
+mod filter;
+mod flood;
 mod form;
+mod http;
+mod letters;
 mod mail;
 mod message;
 mod ocsf;
+mod outputs;
+mod pause;
+mod stdout;
 mod syslog;
 mod template;
 mod tls;
 mod transport;
+mod webhook;
 
+pub use codes::CODES;
+pub use deliver::Hear;
 pub use form::Form;
 pub use message::{Group, Message};
+pub use outputs::{Notice, OutputOptions, OutputState, Outputs, Work};
 pub use transport::{OpenError, Outcome, Transport};

@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use neph_config::SecretError;
+use neph_config::{Output, OutputKind, SecretError};
 
-use crate::Message;
+use crate::elasticsearch::Elasticsearch;
+use crate::file::File;
+use crate::stdout::Stdout;
+use crate::webhook::Webhook;
+use crate::{Form, Message, mail, syslog};
 
 /// Brings messages away. It may block, for no longer than the timeout of its output for each message or batch.
 pub trait Transport: Send {
@@ -74,4 +78,17 @@ pub enum OpenError {
     /// Something in the configuration cannot be used.
     #[error("{0}")]
     Invalid(String),
+}
+
+/// Opens the transport of an output.
+pub(crate) fn open(output: &Output) -> Result<Box<dyn Transport>, OpenError> {
+    let form = Form::of(&output.form);
+    Ok(match &output.kind {
+        OutputKind::Stdout => Box::new(Stdout::new(form)),
+        OutputKind::File { path } => Box::new(File::open(path, form)?),
+        OutputKind::Webhook { .. } => Box::new(Webhook::open(output)?),
+        OutputKind::Syslog { .. } => syslog::open(output)?,
+        OutputKind::Mail { .. } => mail::open(output)?,
+        OutputKind::Elasticsearch { .. } => Box::new(Elasticsearch::open(output)?),
+    })
 }

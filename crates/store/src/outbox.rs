@@ -234,6 +234,22 @@ impl Database {
         })
     }
 
+    /// What was tried in vain for an output is due now.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn hurry(&self, output: &str, now: Instant) -> Result<(), StoreError> {
+        let output = output.to_owned();
+        self.write(move |db| {
+            db.execute(
+                "UPDATE outbox SET due = ?2 WHERE output = ?1 AND dead IS NULL AND attempts > 0 AND due > ?2",
+                (output, to_nanos(now)),
+            )?;
+            Ok(())
+        })
+    }
+
     /// These are given up, with those that they lead. They stay, and [`Database::revive`] makes them due again.
     ///
     /// # Errors
