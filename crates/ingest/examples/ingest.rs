@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use neph_ingest::{
-    Counts, FollowOptions, Intake, Limits, Sink, Tokens, follow, router, serve, shutdown, syslog,
+    Counts, FileGroup, FollowOptions, Intake, Limits, Sink, Tokens, follow, router, serve, shutdown, syslog,
 };
 use neph_store::{Store, StoreOptions};
 use tokio::net::{TcpListener, UdpSocket};
@@ -62,10 +62,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             )),
         ];
         if !files.is_empty() {
-            let options = FollowOptions::new(
-                files.iter().map(PathBuf::from).collect(),
-                folder.join("files.json"),
-            );
+            let group = FileGroup {
+                paths: files.iter().map(PathBuf::from).collect(),
+                ..FileGroup::default()
+            };
+            let options = FollowOptions::new(vec![group], folder.join("files.json"));
             tasks.push(tokio::spawn(follow(
                 options,
                 Arc::clone(&store.log),

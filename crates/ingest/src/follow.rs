@@ -61,26 +61,29 @@ const COMPRESSED: [&[u8]; 5] = [
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FollowOptions {
+    /// The files. One that several of these name belongs to the first.
+    pub groups: Vec<FileGroup>,
+    /// The file in which it is kept how far they were read. Its folder must be there. One cursor serves all groups, so that
+    /// files are known whatever group names them.
+    pub cursor: PathBuf,
+}
+
+/// Files of which the same is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileGroup {
     /// Files, folders with all that is below, and patterns (`/var/log/*.log`).
     pub paths: Vec<PathBuf>,
-    /// The same for files of which only what is written from now on is wanted. Where there is a cursor already, and of
-    /// files that appear later, this makes no difference.
-    pub from_end: Vec<PathBuf>,
-    /// The file in which it is kept how far they were read. Its folder must be there.
-    pub cursor: PathBuf,
+    /// Whether only what is written from now on is wanted. Of paths that the cursor knows, and of files that appear later,
+    /// this makes no difference.
+    pub from_end: bool,
     /// The source of `neph` that all of them are of, where that is not to be told by their looks.
     pub source: Option<String>,
 }
 
 impl FollowOptions {
-    /// Follows `paths`, with a cursor in the file `cursor`.
-    pub fn new(paths: Vec<PathBuf>, cursor: PathBuf) -> Self {
-        Self {
-            paths,
-            from_end: Vec::new(),
-            cursor,
-            source: None,
-        }
+    /// Follows the files of `groups`, with a cursor in the file `cursor`.
+    pub fn new(groups: Vec<FileGroup>, cursor: PathBuf) -> Self {
+        Self { groups, cursor }
     }
 }
 
@@ -102,6 +105,8 @@ pub async fn follow(
 /// A file that is read.
 struct Reading {
     known: Known,
+    /// Number of its group.
+    group: usize,
     file: File,
     /// When something was read last, for files without a name.
     latest: Instant,
@@ -113,11 +118,15 @@ struct Following {
     wanted: Vec<Wanted>,
     /// Of which only what is new is wanted, until they were looked at first.
     from_end: Vec<Wanted>,
+    /// Paths that were looked at.
+    asked: Vec<PathBuf>,
     log: Arc<EventLog>,
     intake: Intake,
     reading: Vec<Reading>,
     /// What the cursor knows and was not seen since the start.
     unseen: Vec<Known>,
+    /// What the cursor knows and nobody asks for now.
+    unasked: Vec<Known>,
     past: Vec<(Mark, String)>,
     /// Lines of each stream that the log has although the cursor does not know it.
     stored: HashMap<Arc<str>, VecDeque<Vec<u8>>>,
@@ -130,16 +139,25 @@ struct Following {
 impl Following {
     fn start(options: FollowOptions, log: Arc<EventLog>, intake: Intake) -> io::Result<Self> {
         let cursor = Cursor::load(&options.cursor)?;
-        let all = options.paths.iter().chain(&options.from_end);
-        let from_end = options.from_end.iter().filter(|_| cursor.is_none());
+        let asked = cursor.as_ref().map(|cursor| cursor.asked.clone());
+        let asked = asked.unwrap_or_default();
+        let (mut wanted, mut from_end) = (Vec::new(), Vec::new());
+        for (number, group) in options.groups.iter().enumerate() {
+            let own = |path: &PathBuf| Wanted::new(path, number);
+            wanted.extend(group.paths.iter().map(own));
+            let new = group.paths.iter().filter(|path| !asked.contains(path));
+            from_end.extend(new.filter(|_| group.from_end).map(own));
+        }
         let mut following = Self {
-            wanted: all.map(|path| Wanted::new(path)).collect(),
-            from_end: from_end.map(|path| Wanted::new(path)).collect(),
+            wanted,
+            from_end,
+            asked,
             options,
             log,
             intake,
             reading: Vec::new(),
             unseen: Vec::new(),
+            unasked: Vec::new(),
             past: Vec::new(),
             stored: HashMap::new(),
             saved: Cursor::default(),
@@ -196,16 +214,21 @@ impl Following {
             .reading
             .iter()
             .map(|reading| &reading.known)
-            .chain(&self.unseen);
+            .chain(&self.unseen)
+            .chain(&self.unasked);
         let cursor = Cursor {
             log: self.log.end(),
+            asked: self.asked.clone(),
             files: files.cloned().collect(),
             past: self.past.clone(),
         };
         let is_behind = cursor.log.saturating_sub(self.saved.log) > SAVE_AFTER_BYTES;
         // Until all that the log has of before was found in the files, it must be looked for again.
         let is_catching_up = self.stored.values().any(|lines| !lines.is_empty()) && self.saved.log > 0;
-        let same = cursor.files == self.saved.files && cursor.past == self.saved.past;
+        let same = Cursor {
+            log: self.saved.log,
+            ..cursor.clone()
+        } == self.saved;
         if is_catching_up || (same && !is_behind && self.saved.log > 0) {
             return Ok(());
         }
@@ -217,8 +240,8 @@ impl Following {
     /// Looks for files that appeared, were renamed or have lost their names.
     fn look(&mut self) {
         let mut present = HashSet::new();
-        let from_end: HashSet<PathBuf> = find(&std::mem::take(&mut self.from_end)).into_iter().collect();
-        for path in find(&self.wanted) {
+        let from_end = find(&std::mem::take(&mut self.from_end));
+        for (path, group) in find(&self.wanted) {
             let Ok(metadata) = path.metadata() else { continue };
             let identity = Identity::of(&path, &metadata);
             if !present.insert(identity) {
@@ -229,13 +252,17 @@ impl Following {
                 .iter_mut()
                 .find(|reading| reading.known.identity == identity)
             {
-                Some(reading) => reading.known.path = path,
+                Some(reading) => (reading.known.path, reading.group) = (path, group),
                 // What cannot be opened now may be opened at the next look.
-                None => drop(self.open(&path, identity, from_end.contains(&path))),
+                None => drop(self.open(&path, identity, group, from_end.contains_key(&path))),
             }
         }
         self.open_renamed(&present);
-        self.has_looked = true;
+        if !self.has_looked {
+            let all = self.options.groups.iter().flat_map(|group| &group.paths);
+            self.asked = all.cloned().collect();
+            self.has_looked = true;
+        }
         self.appeared.retain(|identity, _| present.contains(identity));
         for reading in &mut self.reading {
             reading.has_name = present.contains(&reading.known.identity);
@@ -245,6 +272,17 @@ impl Following {
     /// Opens what the cursor knows, but what has another name now than those that are followed: its last lines may be unread.
     fn open_renamed(&mut self, present: &HashSet<Identity>) {
         for known in std::mem::take(&mut self.unseen) {
+            let mut wanted = self.wanted.iter().filter(|wanted| wanted.names(&known.path));
+            let Some(group) = wanted.next().map(|wanted| wanted.group) else {
+                // Nobody asks for it any more. Who asks again goes on where it was left.
+                match known.path.metadata() {
+                    Ok(metadata) if Identity::of(&known.path, &metadata) == known.identity => {
+                        self.unasked.push(known);
+                    }
+                    _ => self.put_past(known.mark, known.stream),
+                }
+                continue;
+            };
             let folder = known.path.parent().filter(|_| !present.contains(&known.identity));
             let entries = folder.and_then(|folder| fs::read_dir(folder).ok());
             let renamed = entries
@@ -262,6 +300,7 @@ impl Following {
             match file.filter(|file| known.mark.fits(file).unwrap_or(false)) {
                 Some(file) => self.reading.push(Reading {
                     known,
+                    group,
                     file,
                     latest: Instant::now(),
                     has_name: false,
@@ -281,7 +320,7 @@ impl Following {
     }
 
     /// Opens a file that is not read yet, at the place up to which its content was read before.
-    fn open(&mut self, path: &Path, identity: Identity, from_end: bool) -> io::Result<()> {
+    fn open(&mut self, path: &Path, identity: Identity, group: usize, from_end: bool) -> io::Result<()> {
         let mut file = File::open(path)?;
         let mut head = Vec::new();
         (&mut file).take(8).read_to_end(&mut head)?;
@@ -325,6 +364,7 @@ impl Following {
         self.appeared.remove(&identity);
         self.reading.push(Reading {
             known,
+            group,
             file,
             latest: Instant::now(),
             has_name: true,
@@ -356,7 +396,8 @@ impl Following {
             .reading
             .iter()
             .map(|reading| &reading.known)
-            .chain(&self.unseen);
+            .chain(&self.unseen)
+            .chain(&self.unasked);
         let marks = files.map(|known| (&known.mark, &known.stream));
         let marks = marks.chain(self.past.iter().map(|(mark, stream)| (mark, stream)));
         let mut found: Option<(Mark, String)> = None;
@@ -431,7 +472,8 @@ impl Following {
         if piece.is_empty() {
             return Ok(Step::Nothing);
         }
-        let name = match &self.options.source {
+        let group = self.options.groups.get(reading.group);
+        let name = match group.and_then(|group| group.source.as_ref()) {
             Some(source) => format!("{}?source={source}", known.stream),
             None => known.stream.clone(),
         };

@@ -31,7 +31,7 @@ mod poll;
 pub mod syslog;
 
 pub use counts::{Counts, Protocol, Refused, Row};
-pub use follow::{FollowOptions, follow};
+pub use follow::{FileGroup, FollowOptions, follow};
 pub use gate::{Credentials, Gate, Secret, Sender, Tokens};
 pub use http::{Peer, router};
 pub use intake::{Done, Intake, Sink};

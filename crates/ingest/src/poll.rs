@@ -4,13 +4,15 @@
 //! framing; an object is noted as read once all of its records are durable. After a crash in the middle of an object it is
 //! read again, and its records have the ids that they had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neph_runtime::input::{Chunk, ListedObject, ProblemKind, ReadOptions, Reader, list_objects};
+use tokio::sync::mpsc::UnboundedSender;
+
+use neph_runtime::input::{Chunk, InputProblem, ListedObject, ProblemKind, ReadOptions, Reader, list_objects};
 
 use crate::counts::{Counter, Protocol, Refused};
 use crate::http::quoted;
@@ -22,6 +24,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Bytes of records that are made durable together.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Different problems of one look that are remembered.
+const MOST_TOLD: usize = 64;
+
+/// How often the cursor is written while objects are read. After a crash, what was read since is read again.
+const SAVE: Duration = Duration::from_secs(1);
 
 /// Which objects to read.
 #[derive(Clone, Debug)]
@@ -35,6 +43,9 @@ pub struct PollOptions {
     pub cursor: PathBuf,
     /// The source of `neph` that all records are of, where that is not to be told by their looks.
     pub source: Option<String>,
+    /// Who is told why a prefix cannot be listed, or an object not be read: each reason when it first shows, and again after it
+    /// was gone.
+    pub problems: Option<UnboundedSender<String>>,
 }
 
 impl PollOptions {
@@ -45,6 +56,7 @@ impl PollOptions {
             every: Duration::from_secs(60),
             cursor,
             source: None,
+            problems: None,
         }
     }
 }
@@ -66,6 +78,12 @@ struct Polling {
     intake: Intake,
     shutdown: Shutdown,
     seen: Seen,
+    /// Is more seen than the cursor says, and when it was written.
+    is_ahead: bool,
+    saved: Instant,
+    /// What was told, since the last look that met none of it.
+    told: BTreeSet<String>,
+    met: BTreeSet<String>,
     stream: Arc<str>,
     counter: Counter,
 }
@@ -96,6 +114,10 @@ impl Polling {
                 .counts()
                 .of(Protocol::Object, &Arc::from(options.url.as_str())),
             seen,
+            is_ahead: false,
+            saved: Instant::now(),
+            told: BTreeSet::new(),
+            met: BTreeSet::new(),
             options,
             intake,
             shutdown,
@@ -116,27 +138,60 @@ impl Polling {
     /// Reads what is new.
     fn look(&mut self) -> io::Result<()> {
         let (objects, problem) = list_objects(&self.options.url);
-        if problem.is_some() {
+        if let Some(problem) = problem {
             self.counter.refused(Refused::Failed, 1);
+            self.tell(format!("{}: {problem}", self.options.url));
         } else {
             // What is no longer there need not be remembered. A list that ends early says nothing of what is behind.
-            let listed: std::collections::HashSet<&str> =
-                objects.iter().map(|object| object.url.as_str()).collect();
+            let listed: HashSet<&str> = objects.iter().map(|object| object.url.as_str()).collect();
             self.seen.retain(|url, _| listed.contains(url.as_str()));
         }
         for object in objects {
             if self.shutdown.is_wanted() {
                 break;
             }
-            if self.seen.get(&object.url) != Some(&object.version) && self.read(&object) == Outcome::Done {
-                self.seen.insert(object.url, object.version);
-                save(&self.seen, &self.options.cursor)?;
+            if self.seen.get(&object.url) != Some(&object.version) {
+                let mut problem = None;
+                if self.read(&object, &mut problem) == Outcome::Done {
+                    self.seen.insert(object.url, object.version);
+                    self.is_ahead = true;
+                }
+                if let Some(problem) = problem {
+                    self.tell(problem.to_string());
+                }
             }
+            if self.saved.elapsed() >= SAVE {
+                self.save()?;
+            }
+        }
+        self.told = std::mem::take(&mut self.met);
+        self.save()
+    }
+
+    /// Tells of a problem, unless the look before met it too.
+    fn tell(&mut self, problem: String) {
+        if let Some(problems) = &self.options.problems
+            && !self.told.contains(&problem)
+            && !self.met.contains(&problem)
+        {
+            // Nobody may be there who wants to know.
+            let _ = problems.send(problem.clone());
+        }
+        if self.met.len() < MOST_TOLD {
+            self.met.insert(problem);
+        }
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        self.saved = Instant::now();
+        if std::mem::take(&mut self.is_ahead) {
+            save(&self.seen, &self.options.cursor)?;
         }
         Ok(())
     }
 
-    fn read(&self, object: &ListedObject) -> Outcome {
+    /// Reads an object; `first` gets the first of its problems.
+    fn read(&self, object: &ListedObject, first: &mut Option<InputProblem>) -> Outcome {
         self.counter.request();
         let options = ReadOptions {
             record_bytes: self.intake.limits().record_bytes,
@@ -148,15 +203,18 @@ impl Polling {
         let mut chunk = Chunk::default();
         let mut gathered = Gathered::new(Arc::clone(&self.stream));
         let mut outcome = Outcome::Done;
-        let mut problem = |kind: ProblemKind| match kind {
-            // It may be fetched the next time.
-            ProblemKind::Missing | ProblemKind::Unreadable => outcome = Outcome::Again,
-            ProblemKind::TooLong => self.counter.refused(Refused::TooLong, 1),
-            ProblemKind::Empty => {}
-            _ => self.counter.refused(Refused::Malformed, 1),
+        let mut problem = |found: &InputProblem| {
+            match found.kind {
+                ProblemKind::Empty => return,
+                // It may be fetched the next time.
+                ProblemKind::Missing | ProblemKind::Unreadable => outcome = Outcome::Again,
+                ProblemKind::TooLong => self.counter.refused(Refused::TooLong, 1),
+                _ => self.counter.refused(Refused::Malformed, 1),
+            }
+            first.get_or_insert_with(|| found.clone());
         };
         while reader.next_chunk(&mut chunk) {
-            chunk.problems().for_each(|found| problem(found.kind));
+            chunk.problems().for_each(&mut problem);
             for record in chunk.records() {
                 match record {
                     Ok(record) => match &record.id {
@@ -174,7 +232,7 @@ impl Polling {
                         }
                         None => gathered.add(record.document),
                     },
-                    Err((_, found)) => problem(found.kind),
+                    Err((_, found)) => problem(&found),
                 }
             }
             if gathered.records.bytes.len() >= BATCH_BYTES {
@@ -184,10 +242,7 @@ impl Polling {
                 }
             }
         }
-        reader
-            .take_problems()
-            .iter()
-            .for_each(|found| problem(found.kind));
+        reader.take_problems().iter().for_each(problem);
         if self.append(gathered) {
             outcome
         } else {

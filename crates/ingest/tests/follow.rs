@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neph_ingest::{Counts, FollowOptions, Intake, Limits, Refused, Stopper, Tokens, follow, shutdown};
+use neph_ingest::{Counts, FileGroup, FollowOptions, Intake, Limits, Refused, Stopper, Tokens, follow, shutdown};
 use neph_store::{EventLog, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -56,11 +56,18 @@ impl World {
     }
 
     fn start(&mut self, pattern: &str, limits: Limits) {
-        let options = FollowOptions::new(vec![self.path(pattern)], self.cursor());
-        self.start_with(options, limits);
+        self.start_with(vec![self.group(pattern)], limits);
     }
 
-    fn start_with(&mut self, options: FollowOptions, limits: Limits) {
+    fn group(&self, pattern: &str) -> FileGroup {
+        FileGroup {
+            paths: vec![self.path(pattern)],
+            ..FileGroup::default()
+        }
+    }
+
+    fn start_with(&mut self, groups: Vec<FileGroup>, limits: Limits) {
+        let options = FollowOptions::new(groups, self.cursor());
         let intake = Intake::new(
             self.log(),
             Arc::new(Tokens::new([])),
@@ -109,12 +116,24 @@ impl World {
 
     /// Waits for so many records, and then a little for more that should not come.
     fn expect(&self, expected: &[&str]) {
+        self.wait(expected.len());
+        assert_eq!(self.records(), expected);
+    }
+
+    fn expect_in_any_order(&self, expected: &[&str]) {
+        self.wait(expected.len());
+        let (mut records, mut expected) = (self.records(), expected.to_vec());
+        records.sort();
+        expected.sort_unstable();
+        assert_eq!(records, expected);
+    }
+
+    fn wait(&self, count: usize) {
         let end = Instant::now() + Duration::from_secs(20);
-        while self.records().len() < expected.len() && Instant::now() < end {
+        while self.records().len() < count && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
         std::thread::sleep(Duration::from_millis(600));
-        assert_eq!(self.records(), expected);
     }
 }
 
@@ -266,9 +285,9 @@ fn long_lines_are_left_out_and_counted() {
 fn only_what_is_new_where_that_is_wanted() {
     let mut world = World::new();
     world.append("a.log", "old\nhalf ");
-    let mut options = FollowOptions::new(Vec::new(), world.cursor());
-    options.from_end = vec![world.path("*.log")];
-    world.start_with(options.clone(), Limits::default());
+    let mut group = world.group("*.log");
+    group.from_end = true;
+    world.start_with(vec![group.clone()], Limits::default());
     world.expect(&[]);
     world.append("a.log", "new\n");
     world.append("b.log", "all of it\n");
@@ -278,7 +297,7 @@ fn only_what_is_new_where_that_is_wanted() {
     }
     world.stop();
     world.append("c.log", "came while nobody looked\n");
-    world.start_with(options, Limits::default());
+    world.start_with(vec![group], Limits::default());
     let end = Instant::now() + Duration::from_secs(20);
     while world.records().len() < 3 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
@@ -294,4 +313,57 @@ fn only_what_is_new_where_that_is_wanted() {
             "c.log: came while nobody looked"
         ]
     );
+}
+
+#[test]
+fn files_are_known_however_the_groups_change() {
+    let mut world = World::new();
+    for name in ["a.log", "b.log", "c.txt"] {
+        world.append(name, &format!("1 of {name}\n"));
+    }
+    let (logs, texts) = (world.group("*.log"), world.group("*.txt"));
+    world.start_with(vec![logs.clone(), texts.clone()], Limits::default());
+    world.expect(&["a.log: 1 of a.log", "b.log: 1 of b.log", "c.txt: 1 of c.txt"]);
+    world.stop();
+
+    // Another order, other paths, another source: what was read is not read again.
+    let named = |name: &str, source: Option<&str>| FileGroup {
+        source: source.map(str::to_owned),
+        ..world.group(name)
+    };
+    let groups = vec![
+        texts.clone(),
+        named("b.log", Some("auditd")),
+        // A file belongs to the first that names it.
+        named("?.log", None),
+    ];
+    for name in ["a.log", "b.log", "c.txt"] {
+        world.append(name, &format!("2 of {name}\n"));
+    }
+    world.start_with(groups, Limits::default());
+    let mut expected = vec!["a.log: 1 of a.log", "b.log: 1 of b.log", "c.txt: 1 of c.txt"];
+    expected.extend(["a.log: 2 of a.log", "b.log?source=auditd: 2 of b.log", "c.txt: 2 of c.txt"]);
+    world.expect_in_any_order(&expected);
+    world.stop();
+
+    // What nobody asks for is not read; who asks again gets what was missed.
+    world.append("a.log", "3 of a.log\n");
+    world.append("c.txt", "3 of c.txt\n");
+    world.start_with(vec![texts.clone()], Limits::default());
+    expected.push("c.txt: 3 of c.txt");
+    world.expect_in_any_order(&expected);
+    world.stop();
+    // Of a new path, only what is new is wanted.
+    world.append("d.md", "old\n");
+    let mut new = world.group("*.md");
+    new.from_end = true;
+    let mut again = logs;
+    again.from_end = true;
+    world.start_with(vec![new, again, texts], Limits::default());
+    expected.push("a.log: 3 of a.log");
+    world.expect_in_any_order(&expected);
+    world.append("d.md", "new\n");
+    expected.push("d.md: new");
+    world.expect_in_any_order(&expected);
+    world.stop();
 }

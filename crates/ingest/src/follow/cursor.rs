@@ -97,6 +97,9 @@ pub(super) struct Known {
 pub(super) struct Cursor {
     /// The end of the log when this was written: what files gave since then stands behind it.
     pub(super) log: u64,
+    /// The paths that were asked for.
+    #[serde(default)]
+    pub(super) asked: Vec<PathBuf>,
     pub(super) files: Vec<Known>,
     /// Of files that were truncated or are gone, with their streams: copies of them may come yet.
     pub(super) past: Vec<(Mark, String)>,
