@@ -116,6 +116,8 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
         _ => std::env::current_dir()?,
     };
     let read = neph_config::read(&text, &folder);
+    #[cfg(not(feature = "object-store"))]
+    let read = read.without_object_storage();
     Ok(Loaded {
         config: read.config,
         name,

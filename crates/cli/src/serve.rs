@@ -4,6 +4,7 @@ mod first;
 mod listen;
 mod log;
 mod notify;
+mod readers;
 mod rules;
 mod watch;
 
@@ -144,7 +145,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         .thread_name("neph-io")
         .build()
         .map_err(|error| failed(&error))?;
-    let listening = Listening::start(&runtime, &settings, &store, &data, &keys, &app, log)?;
+    let mut listening = Listening::start(&runtime, &settings, &store, &data, &keys, &app, log)?;
     let address_file = data.join(ADDRESS);
     write_address(&address_file, &listening)?;
     let manager = Manager::of_environment();
@@ -153,7 +154,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 
     let mut watch = watch::Watch::new(args, settings, &rules);
     let mut act = |action: watch::Action<'_>| match action {
-        watch::Action::Apply(change) => change.apply(&mut rules, &app, &keys, log),
+        watch::Action::Apply(change) => {
+            listening.readers().change(change.settings());
+            change.apply(&mut rules, &app, &keys, log)
+        }
         watch::Action::Retain(settings) => {
             retain(&store, &app, settings, log);
             rules.paths()
@@ -174,15 +178,11 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 
 /// What a configuration may hold and nothing does yet is refused, so that nobody relies on it.
 fn refuse_unbuilt(settings: &Config) -> Result<(), Failure> {
-    let refuse = |what: &str| {
-        Err(Failure::Message(format!(
-            "{what} in the configuration cannot be used by this version"
-        )))
-    };
-    match (settings.objects.is_empty(), settings.outputs.is_empty()) {
-        (false, _) => refuse("`[[objects]]`"),
-        (_, false) => refuse("`[[outputs]]`"),
-        (true, true) => Ok(()),
+    match settings.outputs.is_empty() {
+        false => Err(Failure::Message(
+            "`[[outputs]]` in the configuration cannot be used by this version".to_owned(),
+        )),
+        true => Ok(()),
     }
 }
 

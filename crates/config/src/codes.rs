@@ -34,6 +34,12 @@ events = 7      # a duration: \"7d\"
 `MiB`, `GiB`, `TiB`; addresses have a port, `127.0.0.1:9470`.";
     CONFLICT = Error "config-conflict": "two parts of the configuration do not go together", "Two listeners on one address, two tokens or outputs of one name, a TLS listener \
 without a certificate, or the other way round.";
+    NOT_BUILT = Error "config-not-built": "the configuration asks for something that this `neph` is built without", "Object storage brings many libraries, so it is left to \
+those who build `neph` whether it has it:
+
+```sh
+cargo build --release --bin neph --features object-store
+```";
     RISK = Warning "config-risk": "the configuration is allowed, but dangerous", "The service listens to other machines without TLS, so tokens and records cross the network in the clear; \
 or a secret stands in the configuration itself, where everyone who reads the configuration reads it. Put a certificate in, listen on the loopback address \
 behind a proxy, or keep secrets in files (`{ file = \"…\" }`) or environment variables (`{ env = \"…\" }`).";

@@ -21,6 +21,28 @@ pub struct Read {
     pub config: Option<Config>,
     /// Everything that is wrong or doubtful, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Where prefixes of object storage stand.
+    objects: Vec<Span>,
+}
+
+impl Read {
+    /// For a service that was built without object storage: its tables are mistakes.
+    #[must_use]
+    pub fn without_object_storage(mut self) -> Self {
+        for span in std::mem::take(&mut self.objects) {
+            self.config = None;
+            self.diagnostics.push(
+                Diagnostic::new(
+                    &codes::NOT_BUILT,
+                    span,
+                    "this `neph` is built without object storage",
+                )
+                .with_help("use a `neph` that is built with `--features object-store`, or take the table away"),
+            );
+        }
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        self
+    }
 }
 
 /// A configuration.
@@ -215,7 +237,7 @@ pub struct Syslog {
 }
 
 /// Files to follow.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Files, folders and patterns.
     pub paths: Vec<PathBuf>,
@@ -226,12 +248,14 @@ pub struct Files {
 }
 
 /// Object storage to read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objects {
     /// The prefix.
     pub url: String,
     /// How often it is looked at.
     pub every: Duration,
+    /// The source that all of them are of, if it is forced.
+    pub source: Option<String>,
 }
 
 /// When a source counts as silent.
@@ -265,6 +289,7 @@ pub fn read(text: &str, folder: &Path) -> Read {
     Read {
         config: (!has_errors(&diagnostics)).then(|| Config::new(&values)),
         diagnostics,
+        objects: values.tables("objects").iter().map(|table| table.span("url")).collect(),
     }
 }
 
@@ -387,6 +412,7 @@ fn objects(values: &Values) -> Objects {
     Objects {
         url: values.get("url"),
         every: values.get("every"),
+        source: values.find("source"),
     }
 }
 
@@ -465,6 +491,23 @@ fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
                 .with_help("write `transport = \"tls\"`, or take the certificate away"),
             ),
             _ => {}
+        }
+    }
+    let mut prefixes: BTreeMap<String, Span> = BTreeMap::new();
+    for table in values.tables("objects") {
+        let (objects, span) = (objects(table), table.span("url"));
+        let known = ["s3://", "gs://", "az://"];
+        if table.find::<String>("url").is_some() && !known.iter().any(|scheme| objects.url.starts_with(scheme)) {
+            let message = format!("`{}` is no prefix of an object store", objects.url);
+            diagnostics.push(
+                Diagnostic::new(&codes::VALUE, span, message)
+                    .with_help("write `s3://BUCKET/PREFIX/`, `gs://BUCKET/PREFIX/` or `az://CONTAINER/PREFIX/`"),
+            );
+        } else if let Some(first) = prefixes.insert(objects.url.clone(), span) {
+            let message = format!("`{}` is read already", objects.url);
+            diagnostics.push(
+                Diagnostic::new(&codes::CONFLICT, span, message).with_secondary(first, "here"),
+            );
         }
     }
     for (key, what) in [("tokens", "token"), ("outputs", "output")] {

@@ -278,6 +278,12 @@ static OBJECTS: Shape = shape(
             .required()
             .such_as("\"s3://trail/AWSLogs/\""),
         Key::new("every", Duration, "How often new objects are looked for.").or("\"1m\""),
+        Key::new(
+            "source",
+            Text,
+            "The source that all of them are of, as `neph sources` names it; recognised by their content without it.",
+        )
+        .such_as("\"cloudtrail\""),
     ],
 );
 

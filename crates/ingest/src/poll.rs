@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
 use neph_runtime::input::{Chunk, InputProblem, ListedObject, ProblemKind, ReadOptions, Reader, list_objects};
@@ -24,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Bytes of records that are made durable together.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// Characters of a URL that stand in the name of its cursor.
+const MOST_OF_NAME: usize = 100;
 
 /// Different problems of one look that are remembered.
 const MOST_TOLD: usize = 64;
@@ -49,6 +53,19 @@ pub struct PollOptions {
 }
 
 impl PollOptions {
+    /// Looks every minute for what is new below `url`, with a cursor in `folder` that is named by the URL.
+    pub fn in_folder(url: String, folder: &Path) -> Self {
+        let readable = |character: char| match character.is_ascii_alphanumeric() {
+            true => character,
+            false => '-',
+        };
+        let name: String = url.chars().map(readable).take(MOST_OF_NAME).collect();
+        let digest = Sha256::digest(&url);
+        let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let cursor = folder.join(format!("objects-{name}-{digits}"));
+        Self::new(url, cursor)
+    }
+
     /// Looks every minute for what is new below `url`, with a cursor in the file `cursor`.
     pub fn new(url: String, cursor: PathBuf) -> Self {
         Self {

@@ -1,14 +1,14 @@
 //! Everything that listens: the API with what is received by HTTP, and syslog.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use neph_api::{App, Keys};
 use neph_config::{Config, Syslog, Tls, Transport};
 use neph_ingest::{
-    Counts, FollowOptions, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, follow, serve, shutdown, syslog,
+    Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog,
 };
 use neph_store::Store;
 use tokio::net::{TcpListener, UdpSocket};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::failed;
 use super::log::Log;
+use super::readers::Readers;
 use crate::exit::Failure;
 
 /// What listens.
@@ -25,6 +26,7 @@ pub(super) struct Listening {
     base: String,
     stopper: Stopper,
     tasks: Vec<JoinHandle<()>>,
+    readers: Readers,
 }
 
 impl Listening {
@@ -66,30 +68,18 @@ impl Listening {
         for listener in &settings.syslog {
             tasks.push(open_syslog(runtime, listener, &intake, &stop, log)?);
         }
-        for (number, files) in settings.files.iter().enumerate() {
-            let cursor = data.join(format!("followed-{number}"));
-            let paths = files.paths.clone();
-            let (begin, end) = match files.from_end {
-                true => (Vec::new(), paths),
-                false => (paths, Vec::new()),
-            };
-            let mut options = FollowOptions::new(begin, cursor);
-            options.from_end = end;
-            options.source.clone_from(&files.source);
-            log.info("files are followed", &[("paths", &named(&files.paths))]);
-            let (store_log, intake, stop) = (store.log.clone(), intake.clone(), stop.clone());
-            tasks.push(runtime.spawn(async move {
-                if let Err(error) = follow(options, store_log, intake, stop).await {
-                    log.error("files are not followed any more", &[("error", &error)]);
-                }
-            }));
-        }
-        poll_objects(runtime, settings, data, &intake, &stop, log);
+        let mut readers = Readers::new(runtime.handle().clone(), store.log.clone(), intake, data, log);
+        readers.change(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {
             format!("{scheme}://{}", reachable(*address))
         });
-        Ok(Self { base, stopper, tasks })
+        Ok(Self {
+            base,
+            stopper,
+            tasks,
+            readers,
+        })
     }
 
     /// Where the API is reached on this machine.
@@ -97,13 +87,20 @@ impl Listening {
         self.base.clone()
     }
 
+    /// What reads by itself.
+    pub(super) fn readers(&mut self) -> &mut Readers {
+        &mut self.readers
+    }
+
     /// Takes nothing new, and lets what is under way end, for so long at most.
     pub(super) fn stop(self, runtime: &Runtime, patience: Duration) {
         self.stopper.stop();
+        let reading = self.readers.stop();
         let all = async move {
             for task in self.tasks {
                 let _ = task.await;
             }
+            reading.await;
         };
         // Whoever is not answered by then sends again.
         let _ = runtime.block_on(async { tokio::time::timeout(patience, all).await });
@@ -148,45 +145,6 @@ fn open_syslog(
         }
     };
     Ok(task)
-}
-
-/// Reads the prefixes of object storage, each on a thread of its own.
-#[cfg(feature = "object-store")]
-fn poll_objects(
-    runtime: &Runtime,
-    settings: &Config,
-    data: &Path,
-    intake: &Intake,
-    stop: &Shutdown,
-    log: Log,
-) {
-    for (number, objects) in settings.objects.iter().enumerate() {
-        let cursor = data.join(format!("objects-{number}"));
-        let mut options = neph_ingest::PollOptions::new(objects.url.clone(), cursor);
-        options.every = objects.every;
-        log.info("objects are polled", &[("url", &objects.url)]);
-        let (intake, stop) = (intake.clone(), stop.clone());
-        runtime.spawn(async move {
-            if let Err(error) = neph_ingest::poll(options, intake, stop).await {
-                log.error("objects are not polled any more", &[("error", &error)]);
-            }
-        });
-    }
-}
-
-#[cfg(not(feature = "object-store"))]
-fn poll_objects(_: &Runtime, settings: &Config, _: &Path, _: &Intake, _: &Shutdown, log: Log) {
-    for objects in &settings.objects {
-        log.warn(
-            "objects are not polled: this build has no object storage",
-            &[("url", &objects.url)],
-        );
-    }
-}
-
-fn named(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    names.join(" ")
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

@@ -137,6 +137,11 @@ impl<'a> Watch<'a> {
 }
 
 impl Change {
+    /// The configuration as it is now.
+    pub(super) fn settings(&self) -> &Config {
+        &self.settings
+    }
+
     /// Takes the change over, as far as it can be without a new start; gives the paths to watch.
     pub(super) fn apply(&self, rules: &mut Rules, app: &Arc<App>, keys: &Keys, log: Log) -> Vec<PathBuf> {
         match fixed_tokens(&self.settings) {

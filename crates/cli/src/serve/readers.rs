@@ -1,0 +1,169 @@
+//! What the service reads by itself: followed files, and prefixes of object storage. A changed configuration is taken over while
+//! the service runs: what stays the same goes on, what changed ends and begins anew with the cursor that it has.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use neph_config::{Config, Files, Objects};
+use neph_ingest::{FileGroup, FollowOptions, Intake, Shutdown, Stopper, follow, shutdown};
+use neph_store::EventLog;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::log::Log;
+
+/// What is read.
+pub(super) struct Readers {
+    runtime: Handle,
+    events: Arc<EventLog>,
+    intake: Intake,
+    data: PathBuf,
+    log: Log,
+    /// By their cursors, of which each has one reader.
+    running: BTreeMap<PathBuf, Running>,
+}
+
+struct Running {
+    what: What,
+    stopper: Stopper,
+    task: JoinHandle<()>,
+}
+
+/// One reader's part of the configuration.
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    Files(Vec<Files>),
+    Objects(Objects),
+    /// Something was read with this cursor, and ends.
+    Nothing,
+}
+
+impl Readers {
+    pub(super) fn new(
+        runtime: Handle,
+        events: Arc<EventLog>,
+        intake: Intake,
+        data: &Path,
+        log: Log,
+    ) -> Self {
+        Self {
+            runtime,
+            events,
+            intake,
+            data: data.to_owned(),
+            log,
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Reads what a configuration says from now on.
+    pub(super) fn change(&mut self, settings: &Config) {
+        let mut wanted: BTreeMap<PathBuf, What> = settings
+            .objects
+            .iter()
+            .map(|objects| (self.cursor_of(objects), What::Objects(objects.clone())))
+            .collect();
+        if !settings.files.is_empty() {
+            wanted.insert(self.data.join("followed"), What::Files(settings.files.clone()));
+        }
+        for cursor in self.running.keys() {
+            wanted.entry(cursor.clone()).or_insert(What::Nothing);
+        }
+        for (cursor, what) in wanted {
+            if self.running.get(&cursor).is_none_or(|running| running.what != what) {
+                self.start(cursor, what);
+            }
+        }
+    }
+
+    /// Ends all; they have ended when the future has.
+    pub(super) fn stop(self) -> impl Future<Output = ()> {
+        for running in self.running.values() {
+            running.stopper.stop();
+        }
+        async move {
+            for running in self.running.into_values() {
+                let _ = running.task.await;
+            }
+        }
+    }
+
+    /// Starts a reader, once the one before that had its cursor has ended.
+    fn start(&mut self, cursor: PathBuf, what: What) {
+        let before = self.running.remove(&cursor).map(|running| {
+            running.stopper.stop();
+            running.task
+        });
+        let (stopper, stop) = shutdown();
+        let (read, events, intake, log) = (what.clone(), self.events.clone(), self.intake.clone(), self.log);
+        let own = cursor.clone();
+        let task = self.runtime.spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            match read {
+                What::Files(files) => follow_files(&files, own, events, intake, stop, log).await,
+                What::Objects(objects) => poll_objects(objects, own, intake, stop, log).await,
+                What::Nothing => {}
+            }
+        });
+        self.running.insert(cursor, Running { what, stopper, task });
+    }
+
+    #[cfg(feature = "object-store")]
+    fn cursor_of(&self, objects: &Objects) -> PathBuf {
+        neph_ingest::PollOptions::in_folder(objects.url.clone(), &self.data).cursor
+    }
+
+    /// Nothing is read with it.
+    #[cfg(not(feature = "object-store"))]
+    fn cursor_of(&self, objects: &Objects) -> PathBuf {
+        self.data.join(&objects.url)
+    }
+}
+
+async fn follow_files(
+    files: &[Files],
+    cursor: PathBuf,
+    events: Arc<EventLog>,
+    intake: Intake,
+    stop: Shutdown,
+    log: Log,
+) {
+    for files in files {
+        let names: Vec<String> = files.paths.iter().map(|path| path.display().to_string()).collect();
+        log.info("files are followed", &[("paths", &names.join(" "))]);
+    }
+    let group = |files: &Files| FileGroup {
+        paths: files.paths.clone(),
+        from_end: files.from_end,
+        source: files.source.clone(),
+    };
+    let options = FollowOptions::new(files.iter().map(group).collect(), cursor);
+    if let Err(error) = follow(options, events, intake, stop).await {
+        log.error("files are not followed any more", &[("error", &error)]);
+    }
+}
+
+#[cfg(feature = "object-store")]
+async fn poll_objects(objects: Objects, cursor: PathBuf, intake: Intake, stop: Shutdown, log: Log) {
+    log.info("objects are polled", &[("url", &objects.url)]);
+    let mut options = neph_ingest::PollOptions::new(objects.url, cursor);
+    options.every = objects.every;
+    options.source = objects.source;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    options.problems = Some(tell);
+    let poll = tokio::spawn(neph_ingest::poll(options, intake, stop));
+    // The poller holds the other end until it ends.
+    while let Some(problem) = told.recv().await {
+        log.warn("objects cannot be read", &[("problem", &problem)]);
+    }
+    if let Ok(Err(error)) = poll.await {
+        log.error("objects are not polled any more", &[("error", &error)]);
+    }
+}
+
+/// A configuration with objects is a mistake for a build without them.
+#[cfg(not(feature = "object-store"))]
+async fn poll_objects(_: Objects, _: PathBuf, _: Intake, _: Shutdown, _: Log) {}
