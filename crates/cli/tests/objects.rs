@@ -65,13 +65,37 @@ fn a_build_without_object_stores_says_so() {
     );
 }
 
+#[cfg(not(feature = "object-store"))]
+#[test]
+fn a_service_without_object_stores_refuses_a_configuration_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("neph.toml"),
+        "[[objects]]\nurl = \"s3://trails/AWSLogs/\"\n",
+    )
+    .unwrap();
+    for arguments in [&["config", "check"][..], &["serve", "--data", "data"]] {
+        let output = neph(folder.path(), &[], arguments);
+        assert_ne!(output.status.code(), Some(0));
+        let told = text(&output.stderr) + &text(&output.stdout);
+        assert!(
+            told.contains("this `neph` is built without object storage") && told.contains("neph.toml:2"),
+            "{told}"
+        );
+    }
+    assert!(!folder.path().join("data").exists());
+}
+
 #[cfg(feature = "object-store")]
 mod stores {
     use std::collections::BTreeMap;
     use std::fmt::Write as _;
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
     use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::{Duration, Instant};
 
     use flate2::Compression;
     use flate2::read::GzEncoder;
@@ -132,6 +156,11 @@ mod stores {
         fn requests(&self) -> Vec<(String, String)> {
             let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             held.requests.clone()
+        }
+
+        fn put(&self, name: &str, bytes: &[u8]) {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.objects.insert(name.to_owned(), bytes.to_vec());
         }
 
         fn s3(&self) -> Vec<(&str, &str)> {
@@ -552,6 +581,164 @@ mod stores {
             told.contains("az://trails/l/: cannot be fetched: ") && told.contains("ccount"),
             "{told}"
         );
+    }
+
+    /// A service that runs in a folder with a configuration.
+    struct Service {
+        child: Child,
+        base: String,
+        token: String,
+        said: std::path::PathBuf,
+    }
+
+    impl Service {
+        fn start(folder: &Path, store: &Store) -> Self {
+            let data = folder.join("data");
+            let address = data.join("address");
+            let _ = std::fs::remove_file(&address);
+            let said = folder.join("said");
+            let child = Command::new(env!("CARGO_BIN_EXE_neph"))
+                .args([
+                    "serve",
+                    "--config",
+                    "neph.toml",
+                    "--data",
+                    "data",
+                    "--listen",
+                    "127.0.0.1:0",
+                ])
+                .current_dir(folder)
+                .envs(store.s3())
+                .stdout(Stdio::null())
+                .stderr(std::fs::File::create(&said).expect("a file can be made"))
+                .spawn()
+                .expect("the binary starts");
+            let mut service = Self {
+                child,
+                base: String::new(),
+                token: String::new(),
+                said,
+            };
+            service.base = service.wait("the address", || {
+                let text = std::fs::read_to_string(&address).ok()?;
+                text.strip_suffix('\n').map(str::to_owned)
+            });
+            let token = std::fs::read_to_string(data.join("token")).expect("a token");
+            service.token = token.trim().to_owned();
+            service
+        }
+
+        fn said(&self) -> String {
+            std::fs::read_to_string(&self.said).unwrap_or_default()
+        }
+
+        fn wait<T>(&self, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+            let began = Instant::now();
+            loop {
+                if let Some(answer) = ask() {
+                    return answer;
+                }
+                assert!(
+                    began.elapsed() < Duration::from_secs(120),
+                    "waited in vain for {what}: {}",
+                    self.said()
+                );
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+
+        fn get(&self, path: &str) -> String {
+            let request = ureq::get(format!("{}{path}", self.base));
+            let request = request.header("Authorization", format!("Bearer {}", self.token));
+            let mut answer = request.call().expect("an answer");
+            answer.body_mut().read_to_string().expect("a text")
+        }
+
+        /// Waits for so many alerts, and then a little for more that should not come.
+        fn expect_alerts(&self, count: usize) {
+            let alerts = || {
+                let page = json_of(self.get("/api/v1/alerts?limit=100").as_bytes());
+                page["alerts"].as_array().map_or(0, Vec::len)
+            };
+            self.wait(&format!("{count} alerts"), || (alerts() >= count).then_some(()));
+            std::thread::sleep(Duration::from_millis(1500));
+            assert_eq!(alerts(), count);
+        }
+
+        fn end(mut self, signal: &str) {
+            let id = self.child.id().to_string();
+            let sent = Command::new("kill").args([signal, &id]).status();
+            assert!(sent.expect("kill starts").success());
+            self.child.wait().expect("a child");
+        }
+    }
+
+    impl Drop for Service {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_service_reads_each_object_once_across_restarts_and_changes() {
+        let first = gzip(&trail(&["1", "2"]));
+        let store = Store::new(&[("AWSLogs/a/1.json.gz", &first)], &[]);
+        let site = site(&[]);
+        let configuration = |urls: &[&str]| {
+            let mut text = "[rules]\npaths = [\"rules\"]\n".to_owned();
+            for url in urls {
+                let _ = writeln!(text, "[[objects]]\nurl = \"{url}\"\nevery = \"1s\"");
+            }
+            std::fs::write(site.path().join("neph.toml"), text).expect("a file can be written");
+        };
+        configuration(&["s3://trails/AWSLogs/"]);
+        let service = Service::start(site.path(), &store);
+        service.expect_alerts(2);
+        store.put("AWSLogs/a/2.json", &trail(&["3"]));
+        service.expect_alerts(3);
+        let counted = "neph_received_records_total{protocol=\"object\",sender=\"s3://trails/AWSLogs/\"} 3";
+        let metrics = service.get("/metrics");
+        assert!(metrics.contains(counted), "{metrics}");
+        assert!(
+            service
+                .get("/api/v1/status")
+                .contains("object/s3://trails/AWSLogs/")
+        );
+
+        // A crash, and another order of the tables: what was read is not read again.
+        service.end("-KILL");
+        store.put("more/4.json", &trail(&["4"]));
+        configuration(&["s3://trails/more/", "s3://trails/AWSLogs/"]);
+        let service = Service::start(site.path(), &store);
+        service.expect_alerts(4);
+
+        // A prefix more while it runs, and one that cannot be read.
+        store.put("late/5.json", &trail(&["5"]));
+        configuration(&[
+            "s3://trails/late/",
+            "s3://nowhere/",
+            "s3://trails/AWSLogs/",
+            "s3://trails/more/",
+        ]);
+        service.expect_alerts(5);
+        service.wait("the problem", || service.said().contains("nowhere").then_some(()));
+        service.end("-TERM");
+
+        let stored = neph_store::Store::open_read_only(&site.path().join("data")).expect("a store");
+        let mut records = Vec::new();
+        for block in stored.log.blocks(stored.log.begin()) {
+            let block = block.expect("a block");
+            records.extend(
+                block
+                    .records
+                    .iter()
+                    .map(|record| json_of(record)["eventID"].as_str().unwrap_or_default().to_owned()),
+            );
+        }
+        records.sort();
+        assert_eq!(records, ["1", "2", "3", "4", "5"]);
     }
 
     #[test]

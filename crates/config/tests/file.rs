@@ -243,3 +243,39 @@ fn the_committed_schema_is_the_one_of_the_code() {
         "docs/neph.schema.json is out of date: UPDATE=1 cargo test -p neph-config"
     );
 }
+
+#[test]
+fn prefixes_of_object_storage_are_checked_and_need_a_build_that_has_it() {
+    let text = r#"
+[[objects]]
+url = "s3://trail/AWSLogs/"
+source = "cloudtrail"
+[[objects]]
+url = "https://trail.s3.amazonaws.com/"
+[[objects]]
+url = "s3://trail/AWSLogs/"
+every = "often"
+"#;
+    assert_eq!(
+        told(text),
+        [
+            "error config-value 6: `https://trail.s3.amazonaws.com/` is no prefix of an object store",
+            "error config-conflict 8: `s3://trail/AWSLogs/` is read already",
+            "error config-value 9: `every` must be a duration such as `\"30s\"`, `\"15m\"`, `\"24h\"` or `\"7d\"`, not `often`",
+        ]
+    );
+    let good = "[[objects]]\nurl = \"gs://trail/\"\n[log]\nlevel = \"loud\"\n";
+    let with = read(good, Path::new("/etc/neph"));
+    assert_eq!(with.diagnostics.len(), 1);
+    let without = read(good, Path::new("/etc/neph")).without_object_storage();
+    let messages: Vec<&str> = without
+        .diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.message.as_str())
+        .collect();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0], "this `neph` is built without object storage");
+    assert!(without.config.is_none());
+    let plain = read("", Path::new("/etc/neph")).without_object_storage();
+    assert!(plain.config.is_some() && plain.diagnostics.is_empty());
+}

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::UnboundedSender;
 
-use neph_runtime::input::{Chunk, InputProblem, ListedObject, ProblemKind, ReadOptions, Reader, list_objects};
+use neph_runtime::input::{
+    Chunk, InputProblem, ListedObject, ProblemKind, ReadOptions, Reader, list_objects,
+};
 
 use crate::counts::{Counter, Protocol, Refused};
 use crate::http::quoted;

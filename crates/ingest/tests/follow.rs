@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neph_ingest::{Counts, FileGroup, FollowOptions, Intake, Limits, Refused, Stopper, Tokens, follow, shutdown};
+use neph_ingest::{
+    Counts, FileGroup, FollowOptions, Intake, Limits, Refused, Stopper, Tokens, follow, shutdown,
+};
 use neph_store::{EventLog, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -342,7 +344,11 @@ fn files_are_known_however_the_groups_change() {
     }
     world.start_with(groups, Limits::default());
     let mut expected = vec!["a.log: 1 of a.log", "b.log: 1 of b.log", "c.txt: 1 of c.txt"];
-    expected.extend(["a.log: 2 of a.log", "b.log?source=auditd: 2 of b.log", "c.txt: 2 of c.txt"]);
+    expected.extend([
+        "a.log: 2 of a.log",
+        "b.log?source=auditd: 2 of b.log",
+        "c.txt: 2 of c.txt",
+    ]);
     world.expect_in_any_order(&expected);
     world.stop();
 

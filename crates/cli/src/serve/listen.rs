@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use neph_api::{App, Keys};
 use neph_config::{Config, Syslog, Tls, Transport};
-use neph_ingest::{
-    Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog,
-};
+use neph_ingest::{Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog};
 use neph_store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;

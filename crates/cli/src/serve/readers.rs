@@ -40,13 +40,7 @@ enum What {
 }
 
 impl Readers {
-    pub(super) fn new(
-        runtime: Handle,
-        events: Arc<EventLog>,
-        intake: Intake,
-        data: &Path,
-        log: Log,
-    ) -> Self {
+    pub(super) fn new(runtime: Handle, events: Arc<EventLog>, intake: Intake, data: &Path, log: Log) -> Self {
         Self {
             runtime,
             events,
@@ -71,7 +65,11 @@ impl Readers {
             wanted.entry(cursor.clone()).or_insert(What::Nothing);
         }
         for (cursor, what) in wanted {
-            if self.running.get(&cursor).is_none_or(|running| running.what != what) {
+            if self
+                .running
+                .get(&cursor)
+                .is_none_or(|running| running.what != what)
+            {
                 self.start(cursor, what);
             }
         }
@@ -132,7 +130,11 @@ async fn follow_files(
     log: Log,
 ) {
     for files in files {
-        let names: Vec<String> = files.paths.iter().map(|path| path.display().to_string()).collect();
+        let names: Vec<String> = files
+            .paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         log.info("files are followed", &[("paths", &names.join(" "))]);
     }
     let group = |files: &Files| FileGroup {
