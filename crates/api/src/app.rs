@@ -144,6 +144,7 @@ pub struct App {
     pub(crate) started: Instant,
     pub(crate) silences: SilenceLimits,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
+    pub(crate) outputs: OnceLock<Arc<neph_outputs::Outputs>>,
     service: Mutex<Option<Arc<Service>>>,
     rules: Mutex<Arc<Shown>>,
     writing: Mutex<()>,
@@ -167,6 +168,7 @@ impl App {
             started: now(),
             silences: parts.silences,
             intake: OnceLock::new(),
+            outputs: OnceLock::new(),
             service: Mutex::new(Some(Arc::new(parts.service))),
             rules: Mutex::new(Arc::new(Shown::new(parts.rules, parts.files))),
             writing: Mutex::default(),
@@ -208,6 +210,11 @@ impl App {
     /// What is received, for the metrics.
     pub fn set_intake(&self, counts: Arc<neph_ingest::Counts>) {
         let _ = self.intake.set(counts);
+    }
+
+    /// Where alerts go.
+    pub fn set_outputs(&self, outputs: Arc<neph_outputs::Outputs>) {
+        let _ = self.outputs.set(outputs);
     }
 
     /// Ends live streams, so that the listener can close.

@@ -18,6 +18,7 @@ mod keys;
 mod live;
 mod metrics;
 mod openapi;
+mod outputs;
 mod overlays;
 mod problem;
 mod query;

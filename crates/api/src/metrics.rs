@@ -260,6 +260,16 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             output.dead
         }),
         (
+            "neph_output_left_out",
+            "Alerts that the filter of an output left out.",
+            |output| output.left_out,
+        ),
+        (
+            "neph_output_messages",
+            "Messages of an output that were delivered.",
+            |output| output.messages,
+        ),
+        (
             "neph_output_delivered",
             "Alerts that an output delivered.",
             |output| output.delivered,

@@ -1,7 +1,7 @@
 //! All routes.
 
 use crate::route::Route;
-use crate::{admin, alerts, hunt, live, metrics, overlays, rules, status, work};
+use crate::{admin, alerts, hunt, live, metrics, outputs, overlays, rules, status, work};
 
 /// All routes of the API, by subject.
 pub static ROUTES: &[&[Route]] = &[
@@ -12,6 +12,7 @@ pub static ROUTES: &[&[Route]] = &[
     work::ROUTES,
     live::ROUTES,
     status::ROUTES,
+    outputs::ROUTES,
     admin::ROUTES,
     metrics::ROUTES,
 ];

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use neph_event::Instant;
+use neph_outputs::OutputState;
 use neph_store::{
     Backfill, Gap, GapKind, Interval, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError,
 };
@@ -171,6 +172,15 @@ pub struct StatusOutput {
     pub dead: u64,
     /// Alerts that were delivered.
     pub delivered: u64,
+    /// Messages that told of them.
+    #[serde(default)]
+    pub messages: u64,
+    /// Alerts that its filter left out.
+    #[serde(default)]
+    pub left_out: u64,
+    /// `works`, `fails`, or `removed` where the configuration has it no more; null where the service does not run.
+    #[serde(default)]
+    pub state: Option<String>,
     /// What the last failed try met.
     pub error: Option<String>,
 }
@@ -335,7 +345,19 @@ impl From<OutboxCounts> for StatusOutput {
             oldest: time(counts.oldest),
             dead: counts.dead,
             delivered: counts.delivered,
+            messages: counts.messages,
+            left_out: counts.left_out,
+            state: None,
             error: counts.error,
+        }
+    }
+}
+
+impl From<OutputState> for StatusOutput {
+    fn from(state: OutputState) -> Self {
+        Self {
+            state: Some(state.work.word().to_owned()),
+            ..Self::from(state.counts)
         }
     }
 }
@@ -363,6 +385,9 @@ fn status(call: &Call<'_>) -> Result<Answer, Problem> {
     let now = now();
     let since = instant(since.as_ref(), now)?.unwrap_or_else(|| now.saturating_sub_nanos(DAY));
     let mut told = report(&call.app.store, since, now, &call.app.silences)?;
+    if let Some(outputs) = call.app.outputs.get() {
+        told.outputs = outputs.states()?.into_iter().map(StatusOutput::from).collect();
+    }
     let pipeline = call.app.service().map(|service| service.status());
     told.pipeline = pipeline.and_then(|status| serde_json::to_value(status).ok());
     Answer::json(&told)

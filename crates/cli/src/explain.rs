@@ -36,6 +36,7 @@ pub(crate) fn registry() -> Registry {
         neph_sigma::CODES,
         neph_rules::CODES,
         neph_config::CODES,
+        neph_outputs::CODES,
     ])
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod format;
 mod input;
 mod normalize;
+mod outputs;
 mod query;
 mod rules;
 mod serve;
@@ -61,6 +62,7 @@ enum Command {
     Serve(serve::Args),
     Status(status::Args),
     Backfill(backfill::Args),
+    Outputs(outputs::Args),
     Token(token::Args),
     Config(config::Args),
     Explain(explain::Args),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),
         Command::Backfill(args) => backfill::run(&args, &terminal),
+        Command::Outputs(args) => outputs::run(&args, &terminal),
         Command::Token(args) => token::run(&args, &terminal),
         Command::Config(args) => config::run(&args, &terminal),
         Command::Explain(args) => explain::run(&args, &terminal),

@@ -4,6 +4,7 @@ mod first;
 mod listen;
 mod log;
 mod notify;
+mod outputs;
 mod readers;
 mod rules;
 mod watch;
@@ -107,7 +108,6 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         return Ok(Exit::Errors);
     };
     let log = Log::new(settings.log);
-    refuse_unbuilt(&settings)?;
     let data = args.data(&settings)?;
     first::make_folder(&data)?;
     let (store, recovery) = Store::open(&data, &store_options(&settings)).map_err(|error| failed(&error))?;
@@ -124,6 +124,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut rules = Rules::load(&settings, &overlay_folder);
     rules.tell(&log);
     let options = service_options(&settings, &log);
+    let outputs = outputs::outputs(&store, &data, log);
+    let names = options.outputs.clone();
+    // Before anything is evaluated, so that no alert misses its outputs.
+    outputs::change(&outputs, &names, &settings);
     let service = Service::start(Arc::clone(&store), rules.to_run(), options.clone())
         .map_err(|error| failed(&error))?;
     let app = App::new(AppParts {
@@ -140,6 +144,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             ..SilenceLimits::default()
         },
     });
+    app.set_outputs(Arc::clone(&outputs));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("neph-io")
@@ -156,6 +161,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut act = |action: watch::Action<'_>| match action {
         watch::Action::Apply(change) => {
             listening.readers().change(change.settings());
+            outputs::change(&outputs, &names, change.settings());
             change.apply(&mut rules, &app, &keys, log)
         }
         watch::Action::Retain(settings) => {
@@ -173,17 +179,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     listening.stop(&runtime, LAST);
     runtime.shutdown_timeout(LAST);
     stop(&app, &log);
+    // What the pipeline told last waits for the next start.
+    outputs.stop();
     Ok(Exit::Nothing)
-}
-
-/// What a configuration may hold and nothing does yet is refused, so that nobody relies on it.
-fn refuse_unbuilt(settings: &Config) -> Result<(), Failure> {
-    match settings.outputs.is_empty() {
-        false => Err(Failure::Message(
-            "`[[outputs]]` in the configuration cannot be used by this version".to_owned(),
-        )),
-        true => Ok(()),
-    }
 }
 
 /// Ends the pipeline: what it remembers is written down.
@@ -253,11 +251,6 @@ fn service_options(settings: &Config, log: &Log) -> ServiceOptions {
         snapshot_every: settings.stream.snapshot,
         idle: settings.stream.idle,
         max_lag: settings.stream.max_lag,
-        outputs: settings
-            .outputs
-            .iter()
-            .map(|output| output.name.as_str().into())
-            .collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..ServiceOptions::default()
     }

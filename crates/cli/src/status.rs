@@ -127,6 +127,7 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     if !told.outputs.is_empty() {
         let mut rows = table(&[
             "OUTPUT",
+            "STATE",
             "DELIVERED",
             "WAITING",
             "SINCE",
@@ -136,6 +137,7 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
         for output in &told.outputs {
             rows.add_row([
                 harmless(&output.name),
+                or(&output.state),
                 output.delivered.to_string(),
                 output.waiting.to_string(),
                 or(&output.oldest),

@@ -19,6 +19,7 @@ mod core;
 mod history;
 mod image;
 mod mend;
+mod outputs;
 mod pipeline;
 mod preview;
 mod seed;
@@ -48,6 +49,7 @@ use crate::run::RunOptions;
 pub use self::backfill::{BackfillReport, backfill};
 pub use self::book::Memory;
 pub use self::history::{OnceById, history};
+pub use self::outputs::OutputNames;
 pub use self::preview::{NoisyField, NoisyValue, Preview, ProofOfPositives, ProposedException, preview};
 pub use self::status::{ServiceStatus, StreamStatus};
 
@@ -78,7 +80,7 @@ pub struct ServiceOptions {
     /// Nor does one whose events are older than this.
     pub max_lag: Duration,
     /// Outputs that are to get the alerts.
-    pub outputs: Vec<Arc<str>>,
+    pub outputs: OutputNames,
     /// The program's version, for the ledger.
     pub version: String,
     /// Whether gaps of rules are closed by back-fills of their own accord.
@@ -100,7 +102,7 @@ impl Default for ServiceOptions {
             tick_every: Duration::from_secs(60),
             idle: Duration::from_secs(300),
             max_lag: Duration::from_secs(24 * 3600),
-            outputs: Vec::new(),
+            outputs: OutputNames::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mends: true,
             mend_after: Duration::from_secs(60),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neph_api::{App, Keys};
-use neph_config::Config;
+use neph_config::{Config, OutputKind};
 use neph_rules::Snapshot;
 
 use super::log::Log;
@@ -49,7 +49,8 @@ pub(super) struct Change {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(args: &'a Args, settings: Config, rules: &Rules) -> Self {
-        let paths = paths(args, rules);
+        let mut paths = rules.paths();
+        paths.extend(beside(args, &settings));
         let now = Snapshot::take(&paths);
         Self {
             args,
@@ -94,7 +95,7 @@ impl<'a> Watch<'a> {
                 if let Some(change) = self.read(log, &terminal) {
                     self.settings = change.settings.clone();
                     self.paths = act(Action::Apply(&change));
-                    self.paths.extend(configuration(self.args));
+                    self.paths.extend(beside(self.args, &self.settings));
                     self.loaded = Snapshot::take(&self.paths);
                     self.seen = self.loaded.clone();
                 }
@@ -171,14 +172,14 @@ impl Change {
     }
 }
 
-fn paths(args: &Args, rules: &Rules) -> Vec<PathBuf> {
-    let mut paths = rules.paths();
-    paths.extend(configuration(args));
-    paths
-}
-
-fn configuration(args: &Args) -> Option<PathBuf> {
-    args.config.clone().or_else(config::usual)
+/// The configuration, and the templates that it names.
+fn beside(args: &Args, settings: &Config) -> Vec<PathBuf> {
+    let templates = settings.outputs.iter().filter_map(|output| match &output.kind {
+        OutputKind::Webhook { template, .. } => template.clone(),
+        _ => None,
+    });
+    let configuration = args.config.clone().or_else(config::usual);
+    configuration.into_iter().chain(templates).collect()
 }
 
 enum Signal {

@@ -238,7 +238,7 @@ impl Alerts<'_> {
             alerts,
             ledger: Vec::new(),
             processed: 0,
-            outputs: self.options.outputs.clone(),
+            outputs: self.options.outputs.get(),
         };
         match self.store.db.commit(commit) {
             Ok(committed) => self.new_alerts += committed.raised.len() as u64,

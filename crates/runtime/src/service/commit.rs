@@ -5,7 +5,6 @@
 //! its offset is committed, so that a restart from it repeats work but never leaves any out.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant as Clock};
@@ -14,7 +13,7 @@ use crossbeam_channel::Receiver;
 use neph_event::Instant;
 use neph_store::{AlertChange, Commit, LedgerRow, LossRow, RuleSet, Snapshot, Store, StoreError};
 
-use super::Shared;
+use super::{OutputNames, Shared};
 
 /// The pause after a job failed; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -47,7 +46,7 @@ pub(crate) struct Batch {
 }
 
 /// Does jobs until no more come.
-pub(crate) fn run(store: &Store, shared: &Shared, outputs: &[Arc<str>], jobs: &Receiver<Job>) {
+pub(crate) fn run(store: &Store, shared: &Shared, outputs: &OutputNames, jobs: &Receiver<Job>) {
     let mut kept: Option<u64> = None;
     for job in jobs {
         match job {
@@ -84,13 +83,13 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &[Arc<str>], jobs: &R
 }
 
 /// Whether the batch is committed.
-fn commit(store: &Store, shared: &Shared, outputs: &[Arc<str>], batch: Batch) -> bool {
+fn commit(store: &Store, shared: &Shared, outputs: &OutputNames, batch: Batch) -> bool {
     let commit = Commit {
         now: shared.now(),
         alerts: batch.alerts,
         ledger: batch.ledger,
         processed: batch.processed,
-        outputs: outputs.to_vec(),
+        outputs: outputs.get(),
     };
     let Some(committed) = insist(shared, || store.db.commit(commit.clone())) else {
         return false;
