@@ -380,7 +380,7 @@ impl Worker {
             kept.map(|(parcel, _)| &parcel.delivery).collect()
         };
         let rows: Vec<i64> = kept(&behind).iter().map(|delivery| delivery.seq).collect();
-        db.failed(&rows, why, now, next)?;
+        db.held_up(&rows, why, now, next)?;
         // One that fails while others do not waits ever longer by itself.
         let mut by_attempts: BTreeMap<u32, Vec<&Delivery>> = BTreeMap::new();
         for delivery in kept(&failed) {

@@ -65,7 +65,7 @@ pub struct Delivery {
     pub created: Instant,
     /// How often it was tried.
     pub attempts: u32,
-    /// When it was tried in vain first.
+    /// When it, or what was before it, was tried in vain first.
     pub tried: Option<Instant>,
     /// What the last try met.
     pub error: Option<String>,
@@ -234,6 +234,24 @@ impl Database {
         })
     }
 
+    /// These could not be tried, because what was before them failed: they are due again at `next`.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn held_up(&self, rows: &[i64], error: &str, now: Instant, next: Instant) -> Result<(), StoreError> {
+        let (rows, error) = (rows.to_vec(), error.to_owned());
+        self.write(move |db| {
+            let mut update = db.prepare_cached(
+                "UPDATE outbox SET error = ?2, tried = coalesce(tried, ?3), due = ?4 WHERE seq = ?1",
+            )?;
+            for row in rows {
+                update.execute((row, &error, to_nanos(now), to_nanos(next)))?;
+            }
+            Ok(())
+        })
+    }
+
     /// What was tried in vain for an output is due now.
     ///
     /// # Errors
@@ -243,7 +261,7 @@ impl Database {
         let output = output.to_owned();
         self.write(move |db| {
             db.execute(
-                "UPDATE outbox SET due = ?2 WHERE output = ?1 AND dead IS NULL AND attempts > 0 AND due > ?2",
+                "UPDATE outbox SET due = ?2 WHERE output = ?1 AND dead IS NULL AND tried IS NOT NULL AND due > ?2",
                 (output, to_nanos(now)),
             )?;
             Ok(())
