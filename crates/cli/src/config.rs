@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use neph_config::Config;
-use neph_diag::{Diagnostic, SourceFile, render, render::FileReport};
+use neph_diag::{Diagnostic, SourceFile, has_errors, render, render::FileReport};
+use neph_outputs::TemplateFile;
 
 use crate::exit::{Exit, Failure};
 use crate::terminal::Terminal;
@@ -77,14 +78,48 @@ pub(crate) struct Loaded {
     pub(crate) name: String,
     pub(crate) text: String,
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Templates with mistakes, which the configuration names.
+    templates: Vec<TemplateFile>,
 }
 
 impl Loaded {
+    /// Adds what is wrong with outputs.
+    fn check_outputs(&mut self) {
+        let Some(config) = &self.config else {
+            return;
+        };
+        let checked = neph_outputs::check(&config.outputs, &self.text, neph_api::now());
+        self.diagnostics.extend(checked.diagnostics);
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+        self.templates = checked.templates;
+        if self.reports().iter().any(|report| has_errors(report.diagnostics)) {
+            self.config = None;
+        }
+    }
+
     /// Shows the diagnostics on standard error.
     pub(crate) fn show(&self, terminal: &Terminal) {
-        for diagnostic in &self.diagnostics {
-            terminal.note_plain(&render::text(diagnostic, &self.source(), terminal.colour_err));
+        for report in self.reports() {
+            for diagnostic in report.diagnostics {
+                terminal.note_plain(&render::text(diagnostic, &report.source, terminal.colour_err));
+            }
         }
+    }
+
+    /// The configuration, and the templates with mistakes.
+    fn reports(&self) -> Vec<FileReport<'_>> {
+        let own = FileReport {
+            source: self.source(),
+            diagnostics: &self.diagnostics,
+        };
+        let templates = self.templates.iter().map(|file| FileReport {
+            source: SourceFile {
+                name: file.path.to_str().unwrap_or_default(),
+                text: &file.text,
+            },
+            diagnostics: &file.diagnostics,
+        });
+        std::iter::once(own).chain(templates).collect()
     }
 
     fn source(&self) -> SourceFile<'_> {
@@ -118,12 +153,15 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
     let read = neph_config::read(&text, &folder);
     #[cfg(not(feature = "object-store"))]
     let read = read.without_object_storage();
-    Ok(Loaded {
+    let mut loaded = Loaded {
         config: read.config,
         name,
         text,
         diagnostics: read.diagnostics,
-    })
+        templates: Vec::new(),
+    };
+    loaded.check_outputs();
+    Ok(loaded)
 }
 
 fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -135,18 +173,17 @@ fn check(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         ));
     };
     let loaded = load(&path)?;
-    let report = FileReport {
-        source: loaded.source(),
-        diagnostics: &loaded.diagnostics,
-    };
+    let reports = loaded.reports();
     let mut out = std::io::stdout().lock();
     match args.format {
-        Format::Json => writeln!(out, "{}", render::json(&[report]))?,
+        Format::Json => writeln!(out, "{}", render::json(&reports))?,
         Format::Text => {
-            write!(out, "{}", render::file_text(&report, terminal.colour_out))?;
-            match loaded.diagnostics.is_empty() {
+            for report in &reports {
+                write!(out, "{}", render::file_text(report, terminal.colour_out))?;
+            }
+            match reports.iter().all(|report| report.diagnostics.is_empty()) {
                 true => writeln!(out, "`{}` is right", loaded.name)?,
-                false => writeln!(out, "{}", render::summary(&[report]))?,
+                false => writeln!(out, "{}", render::summary(&reports))?,
             }
         }
     }

@@ -177,14 +177,9 @@ impl Worker {
         for delivery in due {
             let rule = &delivery.alert.alert.rule_id;
             if delivery.leader.is_some() {
-                if self.flood.ask_for_group(now) {
-                    parcels.push(self.unpack(delivery)?);
-                } else {
-                    together.push((delivery.seq, Vec::new()));
-                    // What was sent already stays as it was.
-                    if delivery.attempts == 0 {
-                        self.flood.lead(rule, delivery.seq);
-                    }
+                match self.flood.ask_for_group(rule, delivery.seq, now) {
+                    true => parcels.push(self.unpack(delivery)?),
+                    false => together.push((delivery.seq, Vec::new())),
                 }
                 continue;
             }

@@ -3,7 +3,7 @@
 //! Time goes in windows of a minute, which begin with a message. Whatever finds no room in a window is told together, by rule,
 //! when it ends. No rule takes more than half of a window by single messages, so that a rule in flood leaves room for others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use neph_event::Instant;
 
@@ -19,6 +19,8 @@ pub(crate) struct Flood {
     by_rule: HashMap<String, u64>,
     /// Rows that lead others of their rule in this window.
     leaders: HashMap<String, i64>,
+    /// Rows that lead and were surely not sent yet, so that they may lead more. Of those from before a crash nobody knows.
+    unsent: HashSet<i64>,
 }
 
 /// What is to become of an alert.
@@ -38,6 +40,7 @@ impl Flood {
             sent: 0,
             by_rule: HashMap::new(),
             leaders: HashMap::new(),
+            unsent: HashSet::new(),
         }
     }
 
@@ -45,7 +48,10 @@ impl Flood {
     pub(crate) fn tick(&mut self, now: Instant) {
         let over = |begin: Instant| !(0..WINDOW).contains(&now.nanos_since(begin));
         if self.begin.is_some_and(over) {
-            *self = Self::new(self.rate);
+            *self = Self {
+                unsent: std::mem::take(&mut self.unsent),
+                ..Self::new(self.rate)
+            };
         }
     }
 
@@ -71,11 +77,16 @@ impl Flood {
         Room::Alone
     }
 
-    /// Whether there is room for a message that tells of several alerts; if so, it counts.
-    pub(crate) fn ask_for_group(&mut self, now: Instant) -> bool {
+    /// Whether there is room for the message of a row that leads others of the rule; if so, it counts. If not, it is told when the
+    /// window ends.
+    pub(crate) fn ask_for_group(&mut self, rule: &str, leader: i64, now: Instant) -> bool {
         let room = self.rate.is_none_or(|rate| self.sent < rate);
         if room {
             self.count(now);
+            self.unsent.remove(&leader);
+            self.leaders.retain(|_, own| *own != leader);
+        } else if self.unsent.contains(&leader) {
+            self.leaders.insert(rule.to_owned(), leader);
         }
         room
     }
@@ -88,6 +99,7 @@ impl Flood {
     /// From now on this row leads those of its rule, until the window ends.
     pub(crate) fn lead(&mut self, rule: &str, leader: i64) {
         self.leaders.insert(rule.to_owned(), leader);
+        self.unsent.insert(leader);
     }
 }
 
@@ -111,12 +123,12 @@ mod tests {
         assert_eq!(flood.ask("rare", at(1)), Room::Alone);
         assert_eq!(flood.ask("rare", at(1)), Room::Alone);
         assert_eq!(flood.ask("rarer", at(1)), Room::Together(None), "no room at all");
-        assert!(!flood.ask_for_group(at(59)));
+        assert!(!flood.ask_for_group("loud", 4, at(59)));
         assert_eq!(flood.end(at(59)), at(60));
         flood.tick(at(59));
-        assert!(!flood.ask_for_group(at(59)));
+        assert!(!flood.ask_for_group("loud", 4, at(59)));
         flood.tick(at(60));
-        assert!(flood.ask_for_group(at(60)));
+        assert!(flood.ask_for_group("loud", 4, at(60)));
         assert_eq!(flood.ask("loud", at(60)), Room::Alone);
         assert_eq!(flood.end(at(70)), at(120));
     }
@@ -127,8 +139,16 @@ mod tests {
         assert_eq!(flood.ask("a", at(0)), Room::Alone);
         assert_eq!(flood.ask("a", at(0)), Room::Together(None));
         flood.tick(at(60));
-        assert!(flood.ask_for_group(at(60)));
+        assert!(flood.ask_for_group("a", 2, at(60)));
         assert_eq!(flood.ask("a", at(61)), Room::Together(None));
+        // One that finds no room leads more, unless it may have been sent by a process that died.
+        flood.lead("a", 7);
+        flood.tick(at(120));
+        assert_eq!(flood.ask("b", at(120)), Room::Alone);
+        assert!(!flood.ask_for_group("c", 5, at(120)));
+        assert_eq!(flood.ask("c", at(121)), Room::Together(None));
+        assert!(!flood.ask_for_group("a", 7, at(121)));
+        assert_eq!(flood.ask("a", at(121)), Room::Together(Some(7)));
         // A clock that is set back holds nothing up.
         flood.tick(at(-5000));
         assert_eq!(flood.ask("a", at(-5000)), Room::Alone);

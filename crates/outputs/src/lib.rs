@@ -9,6 +9,7 @@
 //! among the dead letters.
 
 mod chat;
+mod check;
 mod codes;
 mod deliver;
 mod elasticsearch;
@@ -30,6 +31,7 @@ mod tls;
 mod transport;
 mod webhook;
 
+pub use check::{Checked, TemplateFile, check};
 pub use codes::CODES;
 pub use deliver::Hear;
 pub use form::Form;
