@@ -164,6 +164,15 @@ impl Matcher {
         self.readable && slot.is_some_and(|slot| self.row.first(*slot).is_some())
     }
 
+    /// The text of a watched field of the record that was read last.
+    pub fn watched(&self, position: usize) -> Option<&str> {
+        let slot = self.program.watched.get(position).filter(|_| self.readable)?;
+        match self.row.first(*slot) {
+            Some(ValueRef::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Takes back the record that was read last, as if it had not been: it is to be read in another form.
     pub fn forget(&mut self) {
         if self.readable {
@@ -183,7 +192,8 @@ impl Matcher {
     }
 
     /// The same for a record whose document is no text yet: `write` gives its JSON text, and is called only where the
-    /// record satisfies something, or may satisfy what looks at all of its values. [`Record::document`] is empty then.
+    /// record satisfies something, or may satisfy what looks at all of its values. [`Record::document`] is empty then, and
+    /// the field `_made` has a value.
     pub fn matches_written(
         &mut self,
         record: &Record<'_>,
@@ -210,6 +220,9 @@ impl Matcher {
         }
         if let Some(index) = record.index {
             row.set_string(program.index, index);
+        }
+        if record.document.is_empty() {
+            row.set_string(program.made, "yes");
         }
         if program.nodes.reads_objects {
             scratch.set_document(record.document);

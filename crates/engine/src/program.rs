@@ -26,6 +26,8 @@ pub struct Program {
     pub(crate) id: Slot,
     /// Slot of `_index`.
     pub(crate) index: Slot,
+    /// Slot of `_made`.
+    pub(crate) made: Slot,
 }
 
 /// Slots that hold every value of a record ([`neph_event::ANY_FIELD`]). Few rules ask for them, so that they are read apart,
@@ -126,7 +128,7 @@ impl Program {
         exceptions: &'p [Exception<'p>],
     ) -> (Self, Vec<CompileError>, Vec<(usize, ConditionError)>) {
         let mut slots = Slots::default();
-        let (id, index) = reserved(&mut slots);
+        let [id, index, made] = reserved(&mut slots);
         let mut nodes = NodesBuilder::default();
         let mut whole = Whole::default();
         let mut stages = Vec::new();
@@ -191,6 +193,7 @@ impl Program {
                 watched: Vec::new(),
                 id,
                 index,
+                made,
             },
             errors,
             refused,
@@ -219,10 +222,9 @@ impl Program {
     }
 }
 
-/// The fields that every program reads: `_id` and `_index`.
-pub(crate) fn reserved(slots: &mut Slots) -> (Slot, Slot) {
-    let mut add = |path| slots.add(Field::new(path, FieldType::Keyword));
-    (add("_id"), add("_index"))
+/// The fields that every program reads: `_id`, `_index`, and `_made`, which only documents have that were made of a record here.
+pub(crate) fn reserved(slots: &mut Slots) -> [Slot; 3] {
+    ["_id", "_index", "_made"].map(|path| slots.add(Field::new(path, FieldType::Keyword)))
 }
 
 fn compile_stages<'p>(

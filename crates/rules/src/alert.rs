@@ -118,8 +118,6 @@ pub struct AlertBuilder<R> {
     rule: R,
     /// `None` inside for a plan that cannot be explained; it cannot be run either, and that is reported where it is compiled.
     explainer: OnceCell<Option<Explainer>>,
-    /// Whether the plan's conditions are joined with the index scope, which is no part of the query.
-    is_scoped: bool,
     standing: OnceCell<Standing>,
     texts: why::Shown,
 }
@@ -136,11 +134,9 @@ pub(crate) struct Draft<'f> {
 impl<R: Deref<Target = Rule>> AlertBuilder<R> {
     /// A builder for a rule's matches.
     pub fn new(rule: R) -> Self {
-        let is_scoped = !IndexScope::new(&rule.index).is_everything();
         Self {
             rule,
             explainer: OnceCell::new(),
-            is_scoped,
             standing: OnceCell::new(),
             texts: why::Shown::new(),
         }
@@ -260,22 +256,20 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
 
     /// Why the event satisfies the stage, and the fields and values that its tests met.
     fn explain(&mut self, stage: u16, event: &Event) -> (Value, Vec<(String, String)>) {
-        let plan = self.rule.plan.as_ref();
-        self.explainer
-            .get_or_init(|| plan.and_then(|plan| Explainer::new(plan).ok()));
+        let rule: &Rule = &self.rule;
+        self.explainer.get_or_init(|| {
+            // Where the event belongs is no part of the query, and may stand beside the document.
+            let mut plan = rule.plan.clone()?;
+            IndexScope::new(&rule.index).release(&mut plan);
+            Explainer::new(&plan).ok()
+        });
         let Some(Some(explainer)) = self.explainer.get_mut() else {
             return (Value::Null, Vec::new());
         };
         let Ok(Some(explanation)) = explainer.explain(stage, event.document()) else {
             return (Value::Null, Vec::new());
         };
-        let mut why = &explanation.why;
-        if self.is_scoped
-            && let neph_engine::WhyNode::All(parts) = &why.node
-            && let Some(own) = parts.first()
-        {
-            why = own;
-        }
+        let why = &explanation.why;
         let mut matched = Vec::new();
         why::collect_matched(why, &mut matched);
         (why::json_of(why, &self.rule, &mut self.texts), matched)

@@ -79,7 +79,7 @@ pub use rule::{
     Tuning,
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
-pub use scope::IndexScope;
+pub use scope::{Belongs, IndexScope, Look};
 pub use suppression::{GroupField, Suppression};
 pub use texts::{Lang, RuleText, Texts};
 pub use threat_match::{ThreatEntry, ThreatGroup, ThreatMatch};

@@ -1,27 +1,38 @@
 //! Index patterns: which events a rule looks at.
 //!
-//! In Elasticsearch the patterns of `index` choose the indices that a rule reads. Here an event need not lie in an index,
-//! so the patterns are a scope that applies as far as an event says where it belongs:
+//! In Elasticsearch the patterns of `index` choose the indices that a rule reads. Here an event need not lie in an index, and
+//! senders write to indices of any name, so the patterns are a scope that applies as far as names say what is in them:
 //!
 //! 1. An event with `_index` takes part when a pattern matches it. Names of backing indices
 //!    (`.ds-logs-aws.cloudtrail-default-2026.01.31-000001`) count as their data stream, and a remote cluster's name before
-//!    a colon is passed over.
+//!    a colon is passed over. One whose index says something else than the patterns takes no part.
 //! 2. Otherwise an event with `data_stream.dataset` takes part when a pattern could name a data stream of that dataset
 //!    (<https://www.elastic.co/docs/reference/ecs/ecs-data_stream>: `TYPE-DATASET-NAMESPACE`). The type and the namespace
-//!    are not compared.
-//! 3. An event with neither always takes part.
+//!    are not compared. One whose dataset says something else takes no part.
+//! 3. Every other event takes part: the rule's query decides.
+//!
+//! What says something: indices and datasets of integrations (`logs-aws.cloudtrail-default`) do. Names of shippers
+//! (`filebeat-8.15.0`) do for rules that have patterns of shippers too, and unless the event was made here of a raw record
+//! (`_made`), about which the shipper knew nothing. Names that nobody agreed on (`logs-mine`, `generic`) do not, or else a
+//! sender's choice of a name would switch off detection; but where a rule has a pattern of such a name itself (`logs-mine*`),
+//! its author knows the names, and all names count.
 //!
 //! A pattern with a minus in front takes out what it matches, whatever stands before or behind it. A rule without
 //! patterns looks at everything.
 //!
-//! The scope becomes part of the plan's conditions, so an event outside it is no step of a sequence either.
+//! The scope becomes part of the plan's conditions, so an event outside it is no step of a sequence either. It follows from the
+//! rule and the event alone: no other rule, and no order of loading, changes what a rule looks at.
+
+mod known;
+
+use std::sync::Arc;
 
 use neph_diag::Span;
 use neph_event::{Field, FieldType};
-use neph_plan::{Case, Condition, FieldId, Leaf, Pattern, PatternPart, Plan, Test};
+use neph_plan::pattern::Matcher;
+use neph_plan::{Case, Condition, FieldId, Leaf, Pattern, PatternPart, Plan, RegexDialect, Test};
 
-/// Types of data streams; a pattern that begins with another word names no data stream.
-const STREAM_TYPES: [&str; 5] = ["logs", "metrics", "traces", "synthetics", "profiling"];
+use self::known::{CONTENTS, CONTENTS_AND_SHIPPERS, DATASETS, Names, STREAM_TYPES, Speaks, speaks};
 
 /// The scope that index patterns describe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,11 +41,45 @@ pub struct IndexScope {
     index_out: Vec<Pattern>,
     dataset: Vec<Pattern>,
     dataset_out: Vec<Pattern>,
+    /// Whether a pattern is of a shipper.
+    of_shippers: bool,
+    /// Whether a pattern is of a name that its author knows.
+    of_others: bool,
+}
+
+/// Where an event says that it belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Belongs<'a> {
+    /// `_index`.
+    pub index: Option<&'a str>,
+    /// `data_stream.dataset`.
+    pub dataset: Option<&'a str>,
+    /// Whether it was made of a raw record.
+    pub is_made: bool,
+}
+
+/// Why a rule looks at events, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A pattern names where they belong.
+    Named,
+    /// They do not say where they belong, or the rule has no patterns: its query decides.
+    ByContent,
+    /// They belong elsewhere.
+    LeftOut,
+}
+
+impl Belongs<'_> {
+    /// Whether the names say what the events are.
+    pub fn is_known(&self) -> bool {
+        self.index.is_some_and(|index| CONTENTS_AND_SHIPPERS.has(index))
+            || self.dataset.is_some_and(|dataset| DATASETS.has(dataset))
+    }
 }
 
 impl IndexScope {
     /// The fields that tell where an event belongs.
-    const FIELDS: [&'static str; 2] = ["_index", "data_stream.dataset"];
+    const FIELDS: [&'static str; 3] = ["_index", "data_stream.dataset", "_made"];
 
     /// The scope of a rule's patterns.
     pub fn new(patterns: &[String]) -> Self {
@@ -52,6 +97,13 @@ impl IndexScope {
                 true => (&mut scope.index_out, &mut scope.dataset_out),
                 false => (&mut scope.index, &mut scope.dataset),
             };
+            if !out {
+                match speaks(local) {
+                    Speaks::OfContents => {}
+                    Speaks::OfShippers => scope.of_shippers = true,
+                    Speaks::OfOthers => scope.of_others = true,
+                }
+            }
             let names = [
                 local.to_owned(),
                 format!("*:{local}"),
@@ -75,8 +127,8 @@ impl IndexScope {
         if self.is_everything() {
             return;
         }
-        let [index, dataset] = Self::FIELDS.map(|path| field(plan, path));
-        let scope = self.condition(index, dataset);
+        let fields = Self::FIELDS.map(|path| field(plan, path));
+        let scope = self.condition(fields);
         let restrict = |condition: &mut Condition| {
             let own = std::mem::replace(condition, Condition::Const(false));
             *condition = Condition::And(vec![own, scope.clone()]);
@@ -84,17 +136,84 @@ impl IndexScope {
         plan.query.conditions_mut().into_iter().for_each(restrict);
     }
 
-    fn condition(&self, index: FieldId, dataset: FieldId) -> Condition {
-        let exists = |field| leaf(Test::Exists(field));
+    /// The plan without what [`Self::restrict`] made of it: the rule's own query.
+    pub fn release(&self, plan: &mut Plan) {
+        if self.is_everything() {
+            return;
+        }
+        for condition in plan.query.conditions_mut() {
+            if let Condition::And(parts) = condition
+                && !parts.is_empty()
+            {
+                *condition = parts.swap_remove(0);
+            }
+        }
+    }
+
+    fn condition(&self, [index, dataset, made]: [FieldId; 3]) -> Condition {
         let not = |condition| Condition::Not(Box::new(condition));
+        let any = |field: FieldId, patterns: &[Pattern]| match patterns {
+            [] => Condition::Const(false),
+            patterns => leaf(Test::Like(field, patterns.into(), Case::Sensitive)),
+        };
+        let exists = |field| leaf(Test::Exists(field));
+        let is_of = |field, names: &Names| {
+            let pattern = Arc::clone(&names.pattern);
+            leaf(Test::Regex(field, pattern, RegexDialect::Lucene, Case::Sensitive))
+        };
+        let (index_says, dataset_says) = match (self.of_others, self.of_shippers) {
+            (true, _) => (exists(index), exists(dataset)),
+            (false, false) => (is_of(index, &CONTENTS), is_of(dataset, &DATASETS)),
+            (false, true) => {
+                let as_sent = vec![is_of(index, &CONTENTS_AND_SHIPPERS), not(exists(made))];
+                let says = vec![is_of(index, &CONTENTS), Condition::And(as_sent)];
+                (Condition::Or(says), is_of(dataset, &DATASETS))
+            }
+        };
+        let elsewhere = |says, field, outside: &[Pattern]| Condition::any(vec![says, any(field, outside)]).negated();
         Condition::Or(vec![
             within(index, &self.index, &self.index_out),
             Condition::And(vec![
-                not(exists(index)),
-                within(dataset, &self.dataset, &self.dataset_out),
+                elsewhere(index_says, index, &self.index_out),
+                Condition::Or(vec![
+                    within(dataset, &self.dataset, &self.dataset_out),
+                    elsewhere(dataset_says, dataset, &self.dataset_out),
+                ]),
             ]),
-            not(Condition::Or(vec![exists(index), exists(dataset)])),
         ])
+    }
+
+    /// Whether the rule looks at events that belong there: what [`Self::restrict`] makes its plan do.
+    pub fn look(&self, belongs: &Belongs<'_>) -> Look {
+        if self.is_everything() {
+            return Look::ByContent;
+        }
+        let matches = |patterns: &[Pattern], name: &str| {
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| Matcher::new(pattern, Case::Sensitive).is_match(name))
+        };
+        let parts = [
+            (belongs.index, &self.index, &self.index_out),
+            (belongs.dataset, &self.dataset, &self.dataset_out),
+        ];
+        for (at, (name, inside, outside)) in parts.into_iter().enumerate() {
+            let Some(name) = name else { continue };
+            let is_out = matches(outside, name);
+            let is_in = matches(inside, name) || (inside.is_empty() && !outside.is_empty());
+            if is_in && !is_out {
+                return Look::Named;
+            }
+            let says = match (at, self.of_others) {
+                (_, true) => true,
+                (0, _) if self.of_shippers && !belongs.is_made => CONTENTS_AND_SHIPPERS.has(name),
+                (0, _) => CONTENTS.has(name),
+                _ => DATASETS.has(name),
+            };
+            if says || is_out {
+                return Look::LeftOut;
+            }
+        }
+        Look::ByContent
     }
 }
 

@@ -237,6 +237,87 @@ fn index_patterns_are_a_scope_as_far_as_events_say_where_they_belong() {
     );
 }
 
+#[test]
+fn names_that_say_nothing_of_what_is_in_them_switch_no_rule_off() {
+    let looks = |patterns: &str, rest: &str| {
+        let set = rule("process where true", &format!("index = [{patterns}]"));
+        let number = alerts(&set, &[event(0, "process", rest)]).len();
+        let document = format!("{{{}}}", rest.trim_start_matches(','));
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let belongs = neph_rules::Belongs {
+            index: document["_index"].as_str(),
+            dataset: document["data_stream"]["dataset"].as_str(),
+            is_made: document["_made"].is_string(),
+        };
+        let look = neph_rules::IndexScope::new(&set.rules[0].index).look(&belongs);
+        assert_eq!(
+            look != neph_rules::Look::LeftOut,
+            number == 1,
+            "{patterns} {rest}: both say the same"
+        );
+        number == 1
+    };
+    let endpoint = r#""logs-endpoint.events.process*""#;
+    for name in [
+        "logs-mine",
+        "logs-generic-default",
+        "logs-my.app-default",
+        "mine",
+        "remote:mine",
+        "logstash-2026.11.21",
+        "vector-2026.11.21",
+        ".ds-logs-mine-default-2026.11.21-000001",
+    ] {
+        let index = format!(r#","_index":"{name}""#);
+        assert!(looks(endpoint, &index), "{name} says nothing");
+        assert!(looks(r#""winlogbeat-*""#, &index), "{name} is of no shipper");
+        assert!(
+            !looks(r#""logs-endpoint.events.*", "team-a-*""#, &index),
+            "{name} says something to a rule that has such names itself"
+        );
+        assert!(!looks(&format!("{endpoint}, \"-*m*\", \"-*t*\""), &index), "{name} is taken out");
+    }
+    let index = |name: &str| format!(r#","_index":"{name}""#);
+    assert!(looks(r#""logs-mine*""#, &index("logs-mine")));
+    assert!(!looks(r#""logs-mine*""#, &index("logs-others")));
+    assert!(!looks(endpoint, &index("logs-aws.cloudtrail-default")));
+    assert!(!looks(r#""winlogbeat-*""#, &index("logs-aws.cloudtrail-default")));
+    // Shippers' names count among shippers, and only for what they made themselves.
+    assert!(looks(endpoint, &index("filebeat-8.15.0")));
+    assert!(!looks(r#""auditbeat-*""#, &index("filebeat-8.15.0")));
+    assert!(looks(r#""auditbeat-*""#, r#","_index":"filebeat-8.15.0","_made":"yes""#));
+    assert!(!looks(r#""auditbeat-*""#, r#","_index":"logs-okta.system-x","_made":"yes""#));
+    // Where an index says nothing, the dataset may.
+    let both = |index: &str, dataset: &str| {
+        format!(r#","_index":"{index}","data_stream":{{"dataset":"{dataset}"}}"#)
+    };
+    assert!(!looks(endpoint, &both("logs-mine", "aws.cloudtrail")));
+    assert!(looks(endpoint, &both("logs-mine", "endpoint.events.process")));
+    assert!(looks(endpoint, &both("logs-mine", "generic")));
+    assert!(looks(endpoint, r#","data_stream":{"dataset":"generic"}"#));
+    assert!(!looks(r#""team-a-*""#, r#","data_stream":{"dataset":"generic"}"#));
+    assert!(!looks(r#""winlogbeat-*""#, r#","data_stream":{"dataset":"aws.cloudtrail"}"#));
+}
+
+#[test]
+fn what_is_explained_is_the_query_wherever_the_event_belongs() {
+    let set = rule(
+        "process where process.name == \"a\"",
+        "index = [\"logs-endpoint.events.process*\"]",
+    );
+    let text = event(
+        0,
+        "process",
+        r#","process":{"name":"a"},"data_stream":{"dataset":"aws.cloudtrail"}"#,
+    );
+    // The index stands beside the document, which by itself would be left out.
+    let found = support::matches(&set.rules, &[text], Some("logs-endpoint.events.process-default"));
+    let mut builder = neph_rules::AlertBuilder::new(&set.rules[0]);
+    let alert = builder.build(&found[0]);
+    let step = &alert.document["neph"]["alert"]["steps"][0]["events"][0];
+    assert!(step["why"].to_string().contains("process.name"), "{step}");
+}
+
 /// `count` alerts, one a second, through the grouping.
 fn grouped(set: &RuleSet, count: u32) -> (Vec<Alert>, Vec<Alert>) {
     let events: Vec<String> = (0..count)

@@ -11,7 +11,7 @@ use neph_plan::Plan;
 use neph_rules::Rule;
 
 /// Fields that no source has to fill: where an event is stored, and the time that each has.
-const OF_EVERY_EVENT: [&str; 3] = ["_id", "_index", "@timestamp"];
+const OF_EVERY_EVENT: [&str; 4] = ["_id", "_index", "_made", "@timestamp"];
 
 /// How a set of rules fares with the sources.
 #[derive(Clone, Debug, Default)]
