@@ -131,6 +131,11 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             |source| float(source.late),
         ),
         (
+            "neph_source_untimed",
+            "Records of a source whose time is that of their receipt, within a day.",
+            |source| float(source.untimed),
+        ),
+        (
             "neph_source_lag_seconds",
             "How much later than its newest event a source was received.",
             |source| source.lag_seconds.unwrap_or(0.0),
@@ -141,6 +146,7 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             out.value(name, &[("stream", &source.stream)], of(source));
         }
     }
+    names(&report, &mut out);
     out.head("neph_open_gaps", "gauge", "Gaps that last, by kind.");
     for kind in [
         "service_down",
@@ -321,6 +327,35 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
         float(u64::try_from(app.started.seconds).unwrap_or(0)),
     );
     Ok(Answer::Body(axum::http::StatusCode::OK, KIND, out.0.into_bytes()))
+}
+
+/// Where records say that they belong that no rule names.
+fn names(report: &crate::StatusReport, out: &mut Metrics) {
+    type Of = fn(&crate::StatusName) -> u64;
+    let figures: [(&str, &str, Of); 2] = [
+        (
+            "neph_unnamed_records",
+            "Records of an index or dataset that no rule's index patterns name, since they were first seen.",
+            |name| name.records,
+        ),
+        (
+            "neph_unnamed_rules",
+            "Rules that look at such records for their content.",
+            |name| name.rules_by_content,
+        ),
+    ];
+    for (figure, help, of) in figures {
+        out.head(figure, "gauge", help);
+        for name in report.names.iter().filter(|name| name.rules_by_name == 0) {
+            let labels = [
+                ("stream", name.stream.as_str()),
+                ("index", name.index.as_deref().unwrap_or_default()),
+                ("dataset", name.dataset.as_deref().unwrap_or_default()),
+                ("made", if name.made { "true" } else { "false" }),
+            ];
+            out.value(figure, &labels, float(of(name)));
+        }
+    }
 }
 
 /// What senders sent, by protocol.

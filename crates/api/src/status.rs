@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use neph_event::Instant;
 use neph_outputs::OutputState;
 use neph_store::{
-    Backfill, Gap, GapKind, Interval, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError,
+    Backfill, Gap, GapKind, Interval, NameRow, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,9 @@ pub struct StatusReport {
     pub oldest: Option<String>,
     /// The sources that sent something in this time.
     pub sources: Vec<StatusSource>,
+    /// Where records say that they belong that came in this time, and how many rules look at such.
+    #[serde(default)]
+    pub names: Vec<StatusName>,
     /// What was not seen, in the order of time.
     pub gaps: Vec<StatusGap>,
     /// Outputs, with what waits and what was given up.
@@ -134,6 +137,35 @@ pub struct StatusSource {
     pub unrecognised: u64,
     /// Records too late for windows that were decided.
     pub late: u64,
+    /// Records without a time of their own, whose time is that of their receipt.
+    #[serde(default)]
+    pub untimed: u64,
+}
+
+/// An index or a dataset that records of a source say they belong to. Names that say what is in them decide which rules look at
+/// the records; see "Names of indices" in `docs/serve.md`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct StatusName {
+    /// The source's stream.
+    pub stream: String,
+    /// The index that the records were sent to.
+    pub index: Option<String>,
+    /// `data_stream.dataset` of documents that were sent.
+    pub dataset: Option<String>,
+    /// Whether their documents were made here of raw records; the dataset is known then, and shippers' names do not count.
+    pub made: bool,
+    /// Records since they were first seen.
+    pub records: u64,
+    /// When the first came.
+    pub first: String,
+    /// When the last came.
+    pub last: String,
+    /// Rules that look at them because an index pattern names where they belong.
+    pub rules_by_name: u64,
+    /// Rules that look at them for their content, because the names say nothing to them.
+    pub rules_by_content: u64,
+    /// Rules that leave them out, because they belong elsewhere.
+    pub rules_left_out: u64,
 }
 
 /// A stretch of time in which something was not seen.
@@ -246,6 +278,7 @@ pub fn report(
         stored_bytes: store.log.stored_bytes(),
         oldest: time(store.log.oldest()),
         sources: sources(&intervals, store, now)?,
+        names: store.db.names(since)?.into_iter().map(StatusName::from).collect(),
         gaps: gaps.iter().map(StatusGap::from).collect(),
         outputs: store
             .db
@@ -284,6 +317,7 @@ fn sources(intervals: &[Interval], store: &Store, now: Instant) -> Result<Vec<St
         source.dropped += total.dropped;
         source.unrecognised += total.unrecognised;
         source.late += total.late;
+        source.untimed += total.untimed;
     }
     let since = now.saturating_sub_nanos(RECENT);
     let mut recent: BTreeMap<String, u64> = BTreeMap::new();
@@ -310,6 +344,24 @@ fn sources(intervals: &[Interval], store: &Store, now: Instant) -> Result<Vec<St
 #[expect(clippy::cast_precision_loss, reason = "seconds to be shown")]
 fn seconds(nanos: i128) -> f64 {
     nanos as f64 / 1e9
+}
+
+impl From<NameRow> for StatusName {
+    fn from(row: NameRow) -> Self {
+        let said = |name: String| Some(name).filter(|name| !name.is_empty());
+        Self {
+            stream: row.stream,
+            index: said(row.total.index),
+            dataset: said(row.total.dataset),
+            made: row.total.is_made,
+            records: row.total.records,
+            first: row.first.to_string(),
+            last: row.last.to_string(),
+            rules_by_name: row.total.by_name,
+            rules_by_content: row.total.by_content,
+            rules_left_out: row.total.left_out,
+        }
+    }
 }
 
 impl From<&Gap> for StatusGap {

@@ -197,8 +197,15 @@ fn stop(app: &App, log: &Log) {
     }
 }
 
-/// Removes what is past its time.
+/// Removes what is past its time, and tells what happened meanwhile.
 fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
+    for notice in app
+        .service()
+        .map(|service| service.take_notices())
+        .unwrap_or_default()
+    {
+        log.warn("the service noticed something", &[("notice", &notice)]);
+    }
     let now = neph_api::now();
     let before =
         |time: Duration| now.saturating_sub_nanos(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX));

@@ -123,6 +123,7 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     }
     writeln!(out)?;
     sources(out, &told.sources)?;
+    names(out, told)?;
     gaps(out, told)?;
     if !told.outputs.is_empty() {
         let mut rows = table(&[
@@ -179,6 +180,7 @@ fn sources(out: &mut impl Write, sources: &[StatusSource]) -> std::io::Result<()
         "UNKNOWN",
         "DROPPED",
         "LATE",
+        "NO TIME",
     ]);
     for source in sources {
         rows.add_row([
@@ -191,6 +193,43 @@ fn sources(out: &mut impl Write, sources: &[StatusSource]) -> std::io::Result<()
             source.unrecognised.to_string(),
             source.dropped.to_string(),
             source.late.to_string(),
+            source.untimed.to_string(),
+        ]);
+    }
+    writeln!(out, "{rows}")
+}
+
+/// Where records say that they belong that no rule names: rules see them for their content, or not at all.
+fn names(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
+    let mut unnamed = told
+        .names
+        .iter()
+        .filter(|name| name.rules_by_name == 0)
+        .peekable();
+    if unnamed.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nSent to names that no rule's index patterns name:")?;
+    let mut rows = table(&[
+        "SOURCE",
+        "INDEX",
+        "DATASET",
+        "RECORDS",
+        "LAST",
+        "RULES THAT LOOK AT THEM",
+    ]);
+    for name in unnamed {
+        let said = |name: &Option<String>| name.as_deref().map_or_else(|| "-".to_owned(), harmless);
+        rows.add_row([
+            harmless(&name.stream),
+            said(&name.index),
+            said(&name.dataset),
+            name.records.to_string(),
+            local(&name.last),
+            match name.rules_by_content {
+                0 => "none".to_owned(),
+                by => format!("{by} of {}, by content", by + name.rules_left_out),
+            },
         ]);
     }
     writeln!(out, "{rows}")

@@ -173,6 +173,12 @@ impl Matcher {
         }
     }
 
+    /// The time in a watched field of the record that was read last: ISO 8601 or epoch milliseconds.
+    pub fn watched_time(&self, position: usize) -> Option<Instant> {
+        let slot = self.program.watched.get(position).filter(|_| self.readable)?;
+        crate::values::instant(self.row.first(*slot)?)
+    }
+
     /// Takes back the record that was read last, as if it had not been: it is to be read in another form.
     pub fn forget(&mut self) {
         if self.readable {

@@ -10,6 +10,8 @@ use crate::convert;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     now: Option<Instant>,
+    /// Whether records without any time get that one elsewhere.
+    leaves_out: bool,
     zone: Option<Zone>,
 }
 
@@ -35,6 +37,13 @@ impl Clock {
         self
     }
 
+    /// From now on records were received then: times without a year go by it, as with [`Self::with_now`]. Records that hold no
+    /// time at all stay without one, since whoever knows when they were received gives it to all records alike.
+    pub(crate) fn received(&mut self, at: Instant) {
+        self.now = Some(at);
+        self.leaves_out = true;
+    }
+
     /// Times without a zone are this far from UTC, and in it where nothing is said. What an agent says of its own zone
     /// (`event.timezone`) goes before.
     ///
@@ -52,6 +61,11 @@ impl Clock {
     /// When the records were written at the latest.
     pub(crate) fn now(&self) -> Option<Instant> {
         self.now
+    }
+
+    /// The time of records that hold none.
+    pub(crate) fn fallback(&self) -> Option<Instant> {
+        self.now.filter(|_| !self.leaves_out)
     }
 
     /// The zone of times that have none: its text and its seconds from UTC.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use neph_event::Instant;
 use smallvec::SmallVec;
 
 use crate::clock::Clock;
@@ -178,6 +179,12 @@ impl Normalizer {
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// The records that follow were received then. Times without a year are in the latest year in which they are no more than a day
+    /// after that. Records that hold no time stay without one.
+    pub fn received(&mut self, at: Instant) {
+        self.clock.received(at);
     }
 
     /// What is added to each document.
@@ -620,7 +627,10 @@ fn complete<'a>(root: &'a Map<'a>, info: &'static SourceInfo, record: &Record<'a
     // A record that does not say when it was written counts from when it is read, as with any agent: without a time no
     // rule that looks at more than one event would ever see it.
     if root.get("@timestamp").is_none()
-        && let Some(now) = record.clock.now().and_then(|now| convert::instant(now, root))
+        && let Some(now) = record
+            .clock
+            .fallback()
+            .and_then(|now| convert::instant(now, root))
     {
         root.put_text("@timestamp", now);
     }

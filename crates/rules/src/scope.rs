@@ -170,7 +170,8 @@ impl IndexScope {
                 (Condition::Or(says), is_of(dataset, &DATASETS))
             }
         };
-        let elsewhere = |says, field, outside: &[Pattern]| Condition::any(vec![says, any(field, outside)]).negated();
+        let elsewhere =
+            |says, field, outside: &[Pattern]| Condition::any(vec![says, any(field, outside)]).negated();
         Condition::Or(vec![
             within(index, &self.index, &self.index_out),
             Condition::And(vec![

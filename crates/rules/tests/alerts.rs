@@ -275,7 +275,10 @@ fn names_that_say_nothing_of_what_is_in_them_switch_no_rule_off() {
             !looks(r#""logs-endpoint.events.*", "team-a-*""#, &index),
             "{name} says something to a rule that has such names itself"
         );
-        assert!(!looks(&format!("{endpoint}, \"-*m*\", \"-*t*\""), &index), "{name} is taken out");
+        assert!(
+            !looks(&format!("{endpoint}, \"-*m*\", \"-*t*\""), &index),
+            "{name} is taken out"
+        );
     }
     let index = |name: &str| format!(r#","_index":"{name}""#);
     assert!(looks(r#""logs-mine*""#, &index("logs-mine")));
@@ -285,8 +288,14 @@ fn names_that_say_nothing_of_what_is_in_them_switch_no_rule_off() {
     // Shippers' names count among shippers, and only for what they made themselves.
     assert!(looks(endpoint, &index("filebeat-8.15.0")));
     assert!(!looks(r#""auditbeat-*""#, &index("filebeat-8.15.0")));
-    assert!(looks(r#""auditbeat-*""#, r#","_index":"filebeat-8.15.0","_made":"yes""#));
-    assert!(!looks(r#""auditbeat-*""#, r#","_index":"logs-okta.system-x","_made":"yes""#));
+    assert!(looks(
+        r#""auditbeat-*""#,
+        r#","_index":"filebeat-8.15.0","_made":"yes""#
+    ));
+    assert!(!looks(
+        r#""auditbeat-*""#,
+        r#","_index":"logs-okta.system-x","_made":"yes""#
+    ));
     // Where an index says nothing, the dataset may.
     let both = |index: &str, dataset: &str| {
         format!(r#","_index":"{index}","data_stream":{{"dataset":"{dataset}"}}"#)
@@ -296,7 +305,10 @@ fn names_that_say_nothing_of_what_is_in_them_switch_no_rule_off() {
     assert!(looks(endpoint, &both("logs-mine", "generic")));
     assert!(looks(endpoint, r#","data_stream":{"dataset":"generic"}"#));
     assert!(!looks(r#""team-a-*""#, r#","data_stream":{"dataset":"generic"}"#));
-    assert!(!looks(r#""winlogbeat-*""#, r#","data_stream":{"dataset":"aws.cloudtrail"}"#));
+    assert!(!looks(
+        r#""winlogbeat-*""#,
+        r#","data_stream":{"dataset":"aws.cloudtrail"}"#
+    ));
 }
 
 #[test]

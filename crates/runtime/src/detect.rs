@@ -207,6 +207,7 @@ impl Worker for MatchWorker {
             generation: self.generation,
             ..Found::default()
         };
+        self.reader.received(chunk.mark.received);
         for record in chunk.records() {
             match record {
                 Ok(record) => {

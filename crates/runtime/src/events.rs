@@ -9,9 +9,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use neph_engine::{Matcher, Origin, Program, StepMatch};
-use neph_event::{ANY_FIELD, Instant, parse_date};
+use neph_event::{ANY_FIELD, EventId, Field, FieldType, Instant, parse_date};
 use neph_normalize::{
-    Document, Dropped, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
+    Document, Dropped, ECS_MARKS, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
 };
 
 use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
@@ -27,11 +27,17 @@ const TIME: &str = "@timestamp";
 const SAMPLE: usize = 160;
 
 /// Makes a program ready to be run over records of any kind: it reads, beside what its rules ask for, the fields that
-/// tell an ECS document.
+/// tell an ECS document, and where and when it belongs.
 pub fn prepare(mut program: Program) -> Arc<Program> {
-    program.watch(ecs_marks());
+    let own = [Field::record_index(), Field::new(TIME, FieldType::Date)];
+    program.watch(ecs_marks().chain(own));
     Arc::new(program)
 }
+
+/// Places of watched fields.
+const DATASET_MARK: usize = 4;
+const INDEX_MARK: usize = ECS_MARKS.len();
+const TIME_MARK: usize = INDEX_MARK + 1;
 
 /// Reads the records of chunks. One for each worker.
 #[derive(Debug)]
@@ -60,7 +66,7 @@ struct Way<'w> {
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) steps: Vec<StepMatch>,
-    /// Whether to look for the times of events.
+    /// Whether to look for the times of events, and for where they belong.
     pub(crate) wants_time: bool,
     /// The least and the greatest event time, if they are wanted.
     pub(crate) earliest: Option<Instant>,
@@ -70,10 +76,51 @@ pub(crate) struct Found {
     pub(crate) dropped: u64,
     /// Records that no source knows.
     pub(crate) unrecognised: u64,
+    /// Records whose time is that of their receipt.
+    pub(crate) untimed: u64,
+    /// Where events say that they belong.
+    pub(crate) places: Places,
     /// Which rules the events were held against.
     pub(crate) generation: u64,
     /// For each exception of these rules how many events it kept from them; empty where none did.
     pub(crate) excepted: Vec<u64>,
+}
+
+/// Where events say that they belong, and how many records each is. Most are one after the other.
+#[derive(Default)]
+pub(crate) struct Places(pub(crate) Vec<Place>);
+
+/// A place where events say that they belong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) index: Option<Box<str>>,
+    pub(crate) dataset: Option<Box<str>>,
+    pub(crate) is_made: bool,
+    pub(crate) records: u64,
+}
+
+impl Places {
+    /// So many of one chunk are told apart.
+    const MOST: usize = 64;
+
+    fn note(&mut self, index: Option<&str>, dataset: Option<&str>, is_made: bool, records: u64) {
+        if index.is_none() && dataset.is_none() {
+            return;
+        }
+        let is_same = |place: &&mut Place| {
+            place.index.as_deref() == index && place.dataset.as_deref() == dataset && place.is_made == is_made
+        };
+        if let Some(place) = self.0.iter_mut().rev().find(is_same) {
+            place.records += records;
+        } else if self.0.len() < Self::MOST {
+            self.0.push(Place {
+                index: index.map(Into::into),
+                dataset: dataset.map(Into::into),
+                is_made,
+                records,
+            });
+        }
+    }
 }
 
 impl Found {
@@ -112,6 +159,14 @@ impl EventReader {
         let fields = fields.iter().map(|field| field.path.to_string());
         if let (Some(normalizer), Some(_)) = (&mut self.normalizer, &self.whole) {
             normalizer.want((!all).then(|| fields.chain([TIME.to_owned()]).collect()));
+        }
+    }
+
+    /// The records that follow were received then, if that is known.
+    pub(crate) fn received(&mut self, at: Option<Instant>) {
+        let Some(at) = at else { return };
+        for normalizer in [&mut self.normalizer, &mut self.whole].into_iter().flatten() {
+            normalizer.received(at);
         }
     }
 
@@ -243,17 +298,44 @@ impl Way<'_> {
 
     fn match_text_of_any(&mut self) {
         let document = self.record.document;
+        let time = self.matcher.watched_time(TIME_MARK);
+        let received = self.chunk.mark.received.filter(|_| time.is_none());
         if self.out.wants_time {
-            self.out.note_time(record_time(document));
+            self.out
+                .note_time(time.or(received).or_else(|| record_time(document)));
+            let index = self.record.index.as_deref();
+            let index = index.or_else(|| self.matcher.watched(INDEX_MARK));
+            let dataset = self.matcher.watched(DATASET_MARK);
+            self.out.places.note(index, dataset, false, self.record.lines);
         }
+        let timed = received.and_then(|received| self.timed(document, received));
+        let (document, id) = match &timed {
+            Some((timed, id)) => (timed.as_slice(), Some(id.as_str())),
+            None => (document, None),
+        };
         let known = neph_engine::Record {
             document,
-            id: self.record.id.as_deref(),
+            id: self.record.id.as_deref().or(id),
             index: self.record.index.as_deref(),
             position: self.record.position,
             origin: &self.origin,
         };
         self.matcher.matches(&known, |step| self.out.steps.push(step));
+    }
+
+    /// Gives a document without a time that of its receipt, as pipelines do that write to Elasticsearch, and reads it in the place
+    /// of the one that was read. Its id stays that of its text, so that one that is sent twice is still one event.
+    fn timed(&mut self, document: &[u8], received: Instant) -> Option<(Vec<u8>, EventId)> {
+        let timed = with_time(document, received)?;
+        self.matcher.forget();
+        if self.matcher.read(&timed).is_err() {
+            // It was read before, so it is the same that can be read.
+            self.matcher.forget();
+            self.matcher.read(document).ok();
+            return None;
+        }
+        self.out.untimed += self.record.lines;
+        Some((timed, EventId::of_bytes(document)))
     }
 
     /// Reads a document of the normaliser, the `number`th of its record.
@@ -267,23 +349,33 @@ impl Way<'_> {
         if self.matcher.read_from(*document).is_err() {
             return;
         }
+        let time = document
+            .at(TIME)
+            .and_then(Value::as_text)
+            .and_then(|text| parse_date(text, &[]));
+        let received = self.chunk.mark.received.filter(|_| time.is_none());
         if self.out.wants_time {
-            let time = document
-                .at(TIME)
-                .and_then(Value::as_text)
-                .and_then(|text| parse_date(text, &[]));
-            self.out.note_time(time);
+            self.out.note_time(time.or(received));
+            if number == 0 {
+                let index = self.record.index.as_deref();
+                self.out.places.note(index, None, true, self.record.lines);
+            }
         }
+        let timed = received.and_then(|received| self.timed(&write()?, received));
+        // An id that a store gave belongs to the whole record.
+        let given = self.record.id.as_deref().filter(|_| is_alone);
         let known = neph_engine::Record {
             document: &[],
-            // An id that a store gave belongs to the whole record.
-            id: self.record.id.as_deref().filter(|_| is_alone),
+            id: given.or(timed.as_ref().map(|(_, id)| id.as_str())),
             index: self.record.index.as_deref(),
             // A record has fewer documents than bytes, so that no two documents share a position.
             position: self.record.position + number as u64,
             origin: &self.origin,
         };
-        let write = || write().unwrap_or_default().into();
+        let write = || match &timed {
+            Some((timed, _)) => timed.as_slice().into(),
+            None => write().unwrap_or_default().into(),
+        };
         self.matcher
             .matches_written(&known, write, |step| self.out.steps.push(step));
     }
@@ -317,5 +409,56 @@ impl Way<'_> {
             kind,
             message: format!("{message}: `{sample}`"),
         }
+    }
+}
+
+/// A document with a time that it did not have, and the mark that it is the one of its receipt. What stood in the field and is
+/// no time is kept beside.
+fn with_time(document: &[u8], time: Instant) -> Option<Vec<u8>> {
+    let head = format!("{{\"{TIME}\":\"{time}\",\"neph.time\":\"received\"");
+    if sonic_rs::get(document, [TIME]).is_ok() {
+        let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(document).ok()?;
+        let unread = fields.remove(TIME)?;
+        if !unread.is_null() {
+            fields.insert("neph.time_unread".into(), unread);
+        }
+        return with_time(&serde_json::to_vec(&fields).ok()?, time);
+    }
+    let rest = document.trim_ascii_start().strip_prefix(b"{")?;
+    let comma: &[u8] = match rest.trim_ascii_start().first() {
+        Some(b'}') => b"",
+        _ => b",",
+    };
+    Some([head.as_bytes(), comma, rest].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_get_the_time_that_they_lack() {
+        let time = Instant {
+            seconds: 1_793_491_200,
+            nanos: 0,
+        };
+        for (document, rest) in [
+            ("{}", ""),
+            (" { } ", ""),
+            ("{\"a\":{\"b\":1.50}}", ",\"a\":{\"b\":1.50}"),
+            (
+                "{\"a\":1,\"@timestamp\":\"soon\"}",
+                ",\"a\":1,\"neph.time_unread\":\"soon\"",
+            ),
+            ("{\"@timestamp\":null}", ""),
+        ] {
+            let timed = String::from_utf8(with_time(document.as_bytes(), time).unwrap()).unwrap();
+            assert_eq!(
+                timed.replace(' ', ""),
+                format!("{{\"@timestamp\":\"{time}\",\"neph.time\":\"received\"{rest}}}"),
+                "{document}"
+            );
+        }
+        assert_eq!(with_time(b"[]", time), None);
     }
 }

@@ -19,6 +19,7 @@ mod core;
 mod history;
 mod image;
 mod mend;
+mod names;
 mod outputs;
 mod pipeline;
 mod preview;
@@ -303,6 +304,11 @@ impl Service {
         status.lag_bytes = status.end.saturating_sub(status.processed);
         status.running &= self.threads.iter().all(|(_, thread)| !thread.is_finished());
         status
+    }
+
+    /// What happened that operators should know, each once: for the log. [`ServiceStatus::notices`] keeps the latest.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.shared.take_notices()
     }
 
     /// Changes of alerts from now on, after they were committed. Whoever falls far behind is let go: the channel ends.

@@ -2,6 +2,7 @@
 
 mod condense;
 mod gaps;
+mod names;
 mod rows;
 mod rule_sets;
 
@@ -13,6 +14,7 @@ use neph_event::Instant;
 
 use crate::log::Offset;
 
+pub use names::{NameCount, NameRow};
 pub(crate) use rows::{count_from_sql, count_to_sql, merge};
 
 /// What became of the records of one block. The store adds up rows of the same stream, minute of receipt and rule set.
@@ -42,6 +44,10 @@ pub struct LedgerRow {
     pub late: u64,
     /// Bytes of the records.
     pub bytes: u64,
+    /// Of the evaluated records: those without a time of their own, whose time is that of their receipt.
+    pub untimed: u64,
+    /// Where the records say that they belong; empty in what is read.
+    pub names: Vec<NameCount>,
 }
 
 /// A stretch of minutes in which one rule set evaluated one stream.

@@ -32,8 +32,8 @@ pub use audit::{AuditEntry, AuditQuery};
 pub use database::{Commit, Committed, Database};
 pub use error::{GapReason, StoreError};
 pub use ledger::{
-    Backfill, BackfillState, Balance, Gap, GapKind, Interval, LedgerRow, LossRow, RuleHealth, RuleInSet,
-    RuleSet, SilenceLimits,
+    Backfill, BackfillState, Balance, Gap, GapKind, Interval, LedgerRow, LossRow, NameCount, NameRow,
+    RuleHealth, RuleInSet, RuleSet, SilenceLimits,
 };
 pub use log::{
     Batch, Block, Blocks, Damage, EventLog, Limits, LogRecovery, Offset, Records, Removed, StreamCount,

@@ -454,3 +454,42 @@ fn old_rows_become_one_a_day_and_say_the_same() {
         ]
     );
 }
+
+#[test]
+fn names_are_added_up_once_and_forgotten_when_nobody_sends_to_them() {
+    let (_folder, store) = store();
+    let name = |index: &str, records, by_content| neph_store::NameCount {
+        index: index.into(),
+        records,
+        by_content,
+        ..neph_store::NameCount::default()
+    };
+    let with = |offsets: std::ops::Range<u64>, received, names| LedgerRow {
+        untimed: 2,
+        names,
+        ..row("a", received, offsets, 5)
+    };
+    let first = with(0..10, at(5), vec![name("logs-mine", 3, 7), name("other", 2, 7)]);
+    commit(&store, vec![first.clone()]);
+    commit(&store, vec![first]);
+    commit(&store, vec![with(10..20, at(65), vec![name("logs-mine", 4, 9)])]);
+    let names = store.db.names(at(0)).unwrap();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(
+        (names[0].total.records, names[0].total.by_content),
+        (7, 9),
+        "the rules are those of the last"
+    );
+    assert_eq!((names[0].first, names[0].last), (at(5), at(65)));
+    assert_eq!(store.db.names(at(60)).unwrap().len(), 1);
+    let untimed: u64 = store
+        .db
+        .intervals(at(0)..at(3600))
+        .unwrap()
+        .iter()
+        .map(|interval| interval.total.untimed)
+        .sum();
+    assert_eq!(untimed, 4);
+    store.retain(0, at(40 * 86_400)).unwrap();
+    assert!(store.db.names(at(0)).unwrap().is_empty());
+}

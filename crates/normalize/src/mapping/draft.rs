@@ -163,7 +163,7 @@ impl<'a> Draft<'a> {
         }
         // A record that does not say when it was written counts from when it is read.
         if let Some(place @ Value::Null) = self.values.get_mut(time)
-            && let Some(now) = record.clock.now()
+            && let Some(now) = record.clock.fallback()
             && let Some(now) = convert::instant(now, self.arena.map())
         {
             *place = Value::Text(now);

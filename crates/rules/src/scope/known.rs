@@ -148,11 +148,7 @@ mod tests {
     fn names_that_say_what_is_in_them() {
         for (name, contents, shipper) in [
             ("logs-endpoint.events.process-default", true, true),
-            (
-                ".ds-logs-aws.cloudtrail-default-2026.01.31-000001",
-                true,
-                true,
-            ),
+            (".ds-logs-aws.cloudtrail-default-2026.01.31-000001", true, true),
             ("remote:logs-okta.system-default", true, true),
             ("logs-ti_abusech.url-default", true, true),
             ("filebeat-8.15.0", false, true),

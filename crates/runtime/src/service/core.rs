@@ -23,6 +23,7 @@ use crate::run::Outcome;
 use super::book::{Book, index};
 use super::commit::{Batch, Job, millis, said};
 use super::mend::Missed;
+use super::names::Names;
 use super::seed::{Seeded, Seeding};
 use super::source::TICKS;
 use super::streams::Streams;
@@ -66,6 +67,8 @@ pub(crate) struct Core<'a> {
     pub(crate) alert_bytes: usize,
     /// For each rule how late its events may come.
     pub(crate) lateness: Vec<Option<u64>>,
+    /// Where records say that they belong.
+    pub(crate) names: Names,
 }
 
 /// So many bytes of alerts are committed at once, so that a flood does not fill memory.
@@ -149,6 +152,7 @@ impl Core<'_> {
                     self.seeding.change_rules(&same, &with.seeded);
                     self.book = with.book;
                     self.lateness = lateness_of(&self.book);
+                    self.names.change_rules();
                     let _ = self.commit();
                     let _ = self.jobs.send(Job::Rules(self.book.set.clone()));
                     self.seeding.start(&self.book, self.reached, self.streams.clone());
@@ -236,7 +240,7 @@ impl Core<'_> {
         self.keyed.operators.adopt(&mut operators, &pairs);
         self.alert(told);
         if let Some(problem) = seeded.problem {
-            self.shared.status(|status| status.notices.push(problem));
+            self.shared.notice(problem);
         }
         self.tell_rules();
     }
@@ -283,6 +287,7 @@ impl Core<'_> {
         let received = mark.received.unwrap_or_default();
         self.batch.received = self.batch.received.or(Some(received));
         self.batch.times.push((mark.offsets.clone(), times));
+        let names = self.names.count(&self.book, stream, &found.places, &self.shared);
         let refused = found.refused.min(mark.records);
         let dropped = found.dropped.min(mark.records - refused);
         let events = tally.events.values().sum();
@@ -293,6 +298,7 @@ impl Core<'_> {
             status.dropped += dropped;
             status.unrecognised += found.unrecognised;
             status.late += late;
+            status.untimed += found.untimed;
         });
         if **stream == *TICKS || mark.offsets.end <= self.committed {
             return;
@@ -311,6 +317,8 @@ impl Core<'_> {
             unrecognised: found.unrecognised.min(mark.records),
             late,
             bytes: mark.offsets.end - mark.offsets.start,
+            untimed: found.untimed.min(mark.records - refused - dropped),
+            names,
         });
     }
 
@@ -342,7 +350,7 @@ impl Core<'_> {
                     }
                     self.batch.alerts.push(change);
                 }
-                Err(error) => self.shared.status(|status| status.notices.push(said(&error))),
+                Err(error) => self.shared.notice(said(&error)),
             }
         }
     }

@@ -106,7 +106,7 @@ impl Mender {
         };
         let gaps = match self.store.db.gaps(oldest..now, now, &SilenceLimits::default()) {
             Ok(gaps) => gaps,
-            Err(error) => return self.shared.status(|status| status.notices.push(said(&error))),
+            Err(error) => return self.shared.notice(said(&error)),
         };
         for gap in gaps {
             let Some(rule) = gap.rule.filter(|rule| book.place(rule).is_some()) else {

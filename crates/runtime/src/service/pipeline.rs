@@ -16,6 +16,7 @@ use crate::reload::Reloads;
 
 use super::book::{Book, Way, needs_history, reach};
 use super::core::{Core, Rhythm, Switch, lateness_of};
+use super::names::Names;
 use super::seed::Seeding;
 use super::source::{LogSource, Tail};
 use super::streams::Streams;
@@ -176,6 +177,7 @@ impl Pipeline {
             blocks: 0,
             alert_bytes: 0,
             lateness,
+            names: Names::default(),
         };
         core.keyed.watermark = core.streams.watermark();
         core.tell_rules();

@@ -79,6 +79,8 @@ pub struct ServiceStatus {
     pub unrecognised: u64,
     /// Records that came too late for some rule.
     pub late: u64,
+    /// Records without a time of their own, whose time is that of their receipt.
+    pub untimed: u64,
     /// Alerts that were not there before.
     pub alerts_raised: u64,
     /// Commits.
@@ -109,6 +111,8 @@ pub struct ServiceStatus {
 pub(crate) struct Shared {
     pub(crate) control: Arc<Control>,
     status: Mutex<ServiceStatus>,
+    /// Notices that nobody took yet.
+    untold: Mutex<Vec<String>>,
     subscribers: Mutex<Vec<Sender<Arc<[AlertChange]>>>>,
     now: fn() -> Instant,
 }
@@ -118,6 +122,7 @@ impl Shared {
         Self {
             control: Arc::default(),
             status: Mutex::default(),
+            untold: Mutex::default(),
             subscribers: Mutex::default(),
             now,
         }
@@ -136,6 +141,21 @@ impl Shared {
         change(&mut status);
         let surplus = status.notices.len().saturating_sub(NOTICES);
         status.notices.drain(..surplus);
+    }
+
+    /// Tells of something.
+    pub(crate) fn notice(&self, notice: String) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        if untold.len() < NOTICES {
+            untold.push(notice.clone());
+        }
+        drop(untold);
+        self.status(|status| status.notices.push(notice));
+    }
+
+    /// What was told since the last call.
+    pub(crate) fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.untold.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn note_problems(&self, tally: &Tally) {

@@ -7,6 +7,7 @@
     reason = "a test may fail loudly and says what it saw"
 )]
 
+mod belongs;
 mod world;
 
 use std::sync::Arc;

@@ -27,12 +27,14 @@ impl Database {
                     "INSERT INTO ledger
                      SELECT stream, minute - ((minute % {DAY}) + {DAY}) % {DAY} AS day, rule_set, min(offset_from), max(offset_to),
                             min(time_min), max(time_max), sum(evaluated), sum(refused), sum(dropped), sum(events),
-                            sum(unrecognised), sum(late), sum(bytes)
+                            sum(unrecognised), sum(late), sum(bytes), sum(untimed)
                      FROM ledger WHERE {old} GROUP BY stream, day, rule_set {MERGE}"
                 ),
                 (since, until),
             )?;
             db.execute(&format!("DELETE FROM ledger WHERE {old}"), (since, until))?;
+            // Names that nobody sends to any more; there may be one of each day.
+            db.execute("DELETE FROM names WHERE last < ?1", [until])?;
             db.execute(
                 "INSERT OR REPLACE INTO facts (name, value) VALUES ('ledger_condensed', ?1)",
                 [until],

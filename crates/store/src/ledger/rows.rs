@@ -24,12 +24,13 @@ pub(super) const MERGE: &str = "ON CONFLICT DO UPDATE SET
     events = events + excluded.events,
     unrecognised = unrecognised + excluded.unrecognised,
     late = late + excluded.late,
-    bytes = bytes + excluded.bytes";
+    bytes = bytes + excluded.bytes,
+    untimed = untimed + excluded.untimed";
 
 /// Adds rows of blocks that were not counted yet.
 pub(crate) fn merge(db: &Connection, rows: &[LedgerRow], processed: Offset) -> Result<(), StoreError> {
     let mut statement = db.prepare_cached(&format!(
-        "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) {MERGE}"
+        "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) {MERGE}"
     ))?;
     for row in rows.iter().filter(|row| row.offsets.end > processed) {
         if row.offsets.start < processed {
@@ -55,7 +56,9 @@ pub(crate) fn merge(db: &Connection, rows: &[LedgerRow], processed: Offset) -> R
             count_to_sql(row.unrecognised),
             count_to_sql(row.late),
             count_to_sql(row.bytes),
+            count_to_sql(row.untimed),
         ))?;
+        super::names::merge(db, row)?;
     }
     Ok(())
 }
@@ -70,7 +73,7 @@ pub(crate) fn count_from_sql(row: &Row<'_>, index: usize) -> rusqlite::Result<u6
 
 /// Columns that [`read_row`] reads, in its order.
 pub(super) const COLUMNS: &str = "stream, minute, rule_set, offset_from, offset_to, time_min, time_max,
-     evaluated, refused, dropped, events, unrecognised, late, bytes";
+     evaluated, refused, dropped, events, unrecognised, late, bytes, untimed";
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
     let time = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.map(from_nanos));
@@ -87,6 +90,8 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
         unrecognised: count_from_sql(row, 11)?,
         late: count_from_sql(row, 12)?,
         bytes: count_from_sql(row, 13)?,
+        untimed: count_from_sql(row, 14)?,
+        names: Vec::new(),
     })
 }
 
@@ -318,6 +323,7 @@ pub(super) fn add(total: &mut LedgerRow, row: &LedgerRow) {
         (&mut total.unrecognised, row.unrecognised),
         (&mut total.late, row.late),
         (&mut total.bytes, row.bytes),
+        (&mut total.untimed, row.untimed),
     ] {
         *sum = sum.saturating_add(more);
     }
