@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "attack", "pack", "eql", "kql", "sigma", "esql", "engine", "plan", "event", "document", "diag",
         ],
     ),
+    ("posture", &["attack", "document", "diag"]),
     ("config", &["document", "diag"]),
     ("store", &["event", "diag"]),
     ("runtime", ALL),

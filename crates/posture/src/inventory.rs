@@ -1,0 +1,163 @@
+//! Files that the command-line tools of the clouds wrote: what each is, is told by its content.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::policy::aws::{self, Account};
+use crate::policy::{azure, gcp, kubernetes};
+
+mod organization;
+mod shares;
+
+pub(crate) use organization::Control;
+pub(crate) use shares::{Guarded, Share};
+
+/// Files larger than this are refused.
+const MAX_FILE: usize = 512 << 20;
+/// More problems than these are counted and not told.
+const MAX_PROBLEMS: usize = 1_000;
+
+/// Why a file is not part of the inventory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It is too large.
+    #[error("is larger than {} MiB", MAX_FILE >> 20)]
+    TooLarge,
+    /// It is not JSON.
+    #[error("is not JSON: {0}")]
+    Json(String),
+    /// It is JSON that no collector writes.
+    #[error("is none of the files that are known: `neph audit entitlements --help` names them")]
+    Unknown,
+}
+
+/// Something that is wrong with a file, or missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// What is wrong; lower case, no full stop.
+    pub what: String,
+}
+
+/// Problems of the file that is being read.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    file: String,
+    list: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    pub(crate) fn add(&mut self, what: impl Into<String>) {
+        let problem = Problem {
+            file: self.file.clone(),
+            what: what.into(),
+        };
+        if self.list.contains(&problem) {
+            return;
+        }
+        if self.list.len() < MAX_PROBLEMS {
+            self.list.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// All that was collected.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) controls: Vec<Control>,
+    /// The account that manages the organisation, which control policies do not bind.
+    pub(crate) management: Option<String>,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) guarded: Vec<Guarded>,
+    pub(crate) azure: azure::Directory,
+    pub(crate) gcp: gcp::Hierarchy,
+    pub(crate) clusters: Vec<kubernetes::Cluster>,
+    /// Objects of Kubernetes by the folder that they came from, which stands for the cluster.
+    rbac: Vec<(String, Vec<Value>)>,
+    problems: Problems,
+    files: usize,
+}
+
+impl Inventory {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a file over. Files may come in any order; [`Inventory::finish`] brings them together.
+    ///
+    /// # Errors
+    /// When it is no file of a collector; what is wrong within one is a [`Problem`].
+    pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ReadError> {
+        if bytes.len() > MAX_FILE {
+            return Err(ReadError::TooLarge);
+        }
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| ReadError::Json(error.to_string()))?;
+        self.problems.file = path.display().to_string();
+        let stem = path
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if aws::account::is_details(&value) {
+            let account = aws::account::read(&value, &mut self.problems);
+            self.accounts.push(account);
+        } else if self.add_of_organization(&value) || self.add_share(&value, &stem) {
+        } else if let Some(kind) = azure::kind(&value) {
+            self.azure.add(kind, &value);
+        } else if let Some(kind) = gcp::kind(&value) {
+            self.gcp.add(kind, &value, &stem);
+        } else if kubernetes::is_rbac(&value) {
+            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let cluster = folder.unwrap_or(path).display().to_string();
+            match self.rbac.iter_mut().find(|(name, _)| *name == cluster) {
+                Some((_, values)) => values.push(value),
+                None => self.rbac.push((cluster, vec![value])),
+            }
+        } else if is_empty_list(&value) {
+            // A tool that found nothing.
+        } else {
+            return Err(ReadError::Unknown);
+        }
+        self.files += 1;
+        Ok(())
+    }
+
+    /// Brings together what stands in several files, and tells what is missing.
+    pub fn finish(&mut self) {
+        for (name, values) in std::mem::take(&mut self.rbac) {
+            self.problems.file.clone_from(&name);
+            let cluster = kubernetes::read(&name, &values, &mut self.problems);
+            self.clusters.push(cluster);
+        }
+        self.problems.file.clear();
+        self.azure.finish(&mut self.problems);
+        self.gcp.finish(&mut self.problems);
+        for account in &mut self.accounts {
+            organization::bind(account, &self.controls, self.management.as_deref());
+        }
+    }
+
+    /// Number of files that were taken over.
+    pub fn files(&self) -> usize {
+        self.files
+    }
+
+    /// What is wrong with them, or missing, and how much more there is that is not told.
+    pub fn problems(&self) -> (&[Problem], usize) {
+        (&self.problems.list, self.problems.more)
+    }
+}
+
+fn is_empty_list(value: &Value) -> bool {
+    let list = value.get("items").or_else(|| value.get("value")).unwrap_or(value);
+    list.as_array().is_some_and(Vec::is_empty)
+}
