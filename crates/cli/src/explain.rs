@@ -37,6 +37,7 @@ pub(crate) fn registry() -> Registry {
         neph_rules::CODES,
         neph_config::CODES,
         neph_outputs::CODES,
+        neph_posture::CODES,
     ])
 }
 

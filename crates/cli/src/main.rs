@@ -1,6 +1,7 @@
 //! The binary `neph`: one file a command. Everything that a command does beyond reading its arguments and printing lives
 //! in the crates below.
 
+mod audit;
 mod backfill;
 mod completions;
 mod config;
@@ -58,6 +59,7 @@ enum Command {
     Rules(rules::Args),
     Sources(sources::Args),
     Coverage(coverage::Args),
+    Audit(audit::Args),
     Demo(demo::Args),
     Serve(serve::Args),
     Status(status::Args),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => rules::run(&args, &terminal),
         Command::Sources(args) => sources::run(&args, &terminal),
         Command::Coverage(args) => coverage::run(&args, &terminal),
+        Command::Audit(args) => audit::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),

@@ -87,6 +87,13 @@ impl KubernetesAction {
 }
 
 impl Capability {
+    /// What is known of it, for readers of JSON.
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id, "what": self.what, "techniques": self.techniques, "mitigations": self.mitigations,
+        })
+    }
+
     /// The capability of an id.
     pub fn of_id(id: &str) -> Option<&'static Self> {
         CAPABILITIES.iter().find(|capability| capability.id == id)
@@ -99,6 +106,9 @@ const IMAGE: &str = "arn:{p}:ec2:*::image/*";
 const INSTANCE: &str = "arn:{p}:ec2:*:{a}:instance/*";
 const DB_SNAPSHOT: &str = "arn:{p}:rds:*:{a}:snapshot:*";
 const DB: &str = "arn:{p}:rds:*:{a}:db:*";
+const OPTIONS: &str = "arn:{p}:rds:*:{a}:og:*";
+const PARAMETERS: &str = "arn:{p}:rds:*:{a}:pg:*";
+const SUBNETS: &str = "arn:{p}:rds:*:{a}:subgrp:*";
 const REPOSITORY: &str = "arn:{p}:ecr:*:{a}:repository/*";
 const KEY: &str = "arn:{p}:kms:*:{a}:key/*";
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -163,7 +173,10 @@ pub static CAPABILITIES: &[Capability] = &[
         aws: &[
             AwsAction("ec2:CreateVolume", &[VOLUME]),
             AwsAction("ec2:AttachVolume", &[INSTANCE, VOLUME]),
-            AwsAction("rds:RestoreDBInstanceFromDBSnapshot", &[DB, DB_SNAPSHOT]),
+            AwsAction(
+                "rds:RestoreDBInstanceFromDBSnapshot",
+                &[DB, DB_SNAPSHOT, OPTIONS, PARAMETERS, SUBNETS],
+            ),
             AwsAction(
                 "backup:StartRestoreJob",
                 &["arn:{p}:backup:*:{a}:recovery-point:*"],
@@ -234,10 +247,13 @@ pub static CAPABILITIES: &[Capability] = &[
         techniques: &["T1525"],
         mitigations: &["M1018", "M1026", "M1047"],
         aws: &[
-            AwsAction("ec2:CreateImage", &[IMAGE, INSTANCE]),
+            AwsAction("ec2:CreateImage", &[IMAGE, INSTANCE, SNAPSHOT]),
             AwsAction("ec2:RegisterImage", &[IMAGE]),
-            AwsAction("ec2:CopyImage", &[IMAGE]),
-            AwsAction("ec2:ImportImage", &[IMAGE]),
+            AwsAction("ec2:CopyImage", &[IMAGE, SNAPSHOT]),
+            AwsAction(
+                "ec2:ImportImage",
+                &[IMAGE, "arn:{p}:ec2:*:{a}:import-image-task/*"],
+            ),
         ],
         azure: &[
             AzureAction("Microsoft.Compute/images/write", false),
@@ -383,7 +399,7 @@ pub static CAPABILITIES: &[Capability] = &[
         techniques: &["T1613"],
         mitigations: &["M1018", "M1035"],
         aws: &[
-            AwsAction("ecs:DescribeTasks", &["arn:{p}:ecs:*:{a}:task/*"]),
+            AwsAction("ecs:DescribeTasks", &["arn:{p}:ecs:*:{a}:task/*/*"]),
             AwsAction("eks:DescribeCluster", &["arn:{p}:eks:*:{a}:cluster/*"]),
         ],
         azure: &[
@@ -398,7 +414,10 @@ pub static CAPABILITIES: &[Capability] = &[
         what: "run commands in containers",
         techniques: &["T1609"],
         mitigations: &["M1018", "M1026"],
-        aws: &[AwsAction("ecs:ExecuteCommand", &["arn:{p}:ecs:*:{a}:task/*"])],
+        aws: &[AwsAction(
+            "ecs:ExecuteCommand",
+            &["arn:{p}:ecs:*:{a}:task/*/*", "arn:{p}:ecs:*:{a}:cluster/*"],
+        )],
         azure: &[
             AzureAction(
                 "Microsoft.ContainerInstance/containerGroups/containers/exec/action",

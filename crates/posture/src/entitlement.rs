@@ -54,6 +54,9 @@ pub struct Way {
     pub provisos: Vec<Proviso>,
 }
 
+/// Whoever comes, known or not.
+const EVERYBODY: &str = "everybody";
+
 type Key = (Cloud, String, String, &'static str);
 
 /// Gathers ways by principal and ability.
@@ -306,7 +309,8 @@ fn of_stranger(guarded: &Guarded, name: &str, is_service: bool, gathering: &mut 
     let who = Who {
         cloud: Cloud::Aws,
         scope: guarded.account.as_deref().unwrap_or(""),
-        principal: name,
+        // A pattern of a list of those who are expected would take `*` for everybody who is named as well.
+        principal: if name == "*" { EVERYBODY } else { name },
         kind: told,
         assumed_by: &[],
     };
@@ -331,7 +335,7 @@ fn of_shares(inventory: &Inventory, gathering: &mut Gathering) {
             continue;
         };
         let (principal, kind) = match share.with.as_str() {
-            "all" => ("*", "everybody"),
+            "all" => (EVERYBODY, "everybody"),
             other if other.starts_with("arn:") => (other, "organisation"),
             other => (other, "other account"),
         };

@@ -200,6 +200,39 @@ impl Expected {
     }
 }
 
+/// A list of what is, to begin a list of what is expected with: an entry for each principal, without a sign-off, which a person has to give.
+pub fn draft(found: &[Entitlement]) -> String {
+    let mut out = String::from(
+        "# Who can do what. Review each entry, say who owns it and who signed it off, and delete what should not be.\nowner = \"\"\n",
+    );
+    let mut people: Vec<(Cloud, &str)> = Vec::new();
+    for one in found {
+        let who = (one.cloud, one.principal.as_str());
+        if !people.contains(&who) {
+            people.push(who);
+        }
+    }
+    for (cloud, principal) in people {
+        let own = found
+            .iter()
+            .filter(|one| (one.cloud, one.principal.as_str()) == (cloud, principal));
+        let mut ids: Vec<String> = own.map(|one| basic_string(one.capability.id)).collect();
+        ids.dedup();
+        out.push_str(&format!(
+            "\n[[expected]]\nprincipal = {}\ncloud = {}\ncapabilities = [{}]\nnote = \"\"\nsigned_off_by = \"\"\n",
+            basic_string(principal),
+            basic_string(cloud.name()),
+            ids.join(", ")
+        ));
+    }
+    out
+}
+
+/// A basic string of TOML; the escapes of JSON are those of TOML as well.
+fn basic_string(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
 struct Reader {
     today: Date,
     diagnostics: Vec<Diagnostic>,

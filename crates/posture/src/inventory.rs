@@ -1,6 +1,7 @@
 //! Files that the command-line tools of the clouds wrote: what each is, is told by its content.
 
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -23,6 +24,9 @@ const MAX_PROBLEMS: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     /// It is too large.
     #[error("is larger than {} MiB", MAX_FILE >> 20)]
     TooLarge,
@@ -92,6 +96,43 @@ impl Inventory {
         Self::default()
     }
 
+    /// Reads files, and all files of folders in the order of their names; links within folders are not followed. What is no file
+    /// of a collector is told with its reason, and the rest is taken over.
+    pub fn read(paths: &[PathBuf]) -> (Self, Vec<(PathBuf, ReadError)>) {
+        let mut inventory = Self::new();
+        let mut refused = Vec::new();
+        for found in paths
+            .iter()
+            .flat_map(|path| walkdir::WalkDir::new(path).sort_by_file_name())
+        {
+            let (path, outcome) = match found {
+                Ok(entry)
+                    if entry.file_type().is_dir() || entry.depth() > 0 && !entry.file_type().is_file() =>
+                {
+                    continue;
+                }
+                Ok(entry) => {
+                    let path = entry.into_path();
+                    let bytes = bytes_of(&path);
+                    let outcome = bytes.and_then(|bytes| inventory.add(&path, &bytes));
+                    (path, outcome)
+                }
+                Err(error) => {
+                    let path = error.path().unwrap_or(Path::new("")).to_owned();
+                    let reason = error
+                        .io_error()
+                        .map_or_else(|| error.to_string(), ToString::to_string);
+                    (path, Err(ReadError::Unreadable(reason)))
+                }
+            };
+            if let Err(error) = outcome {
+                refused.push((path, error));
+            }
+        }
+        inventory.finish();
+        (inventory, refused)
+    }
+
     /// Takes a file over. Files may come in any order; [`Inventory::finish`] brings them together.
     ///
     /// # Errors
@@ -155,6 +196,17 @@ impl Inventory {
     pub fn problems(&self) -> (&[Problem], usize) {
         (&self.problems.list, self.problems.more)
     }
+}
+
+/// No more than may be, so that a device or a file that grows ends too.
+fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let unreadable = |error: std::io::Error| ReadError::Unreadable(error.to_string());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    Ok(bytes)
 }
 
 fn is_empty_list(value: &Value) -> bool {

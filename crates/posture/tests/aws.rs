@@ -1,5 +1,10 @@
 //! AWS's evaluation: what its documentation says of examples, and what holds of all policies.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
 use std::sync::Arc;
 
 use neph_posture::glob::{Case, Pattern, Segments};

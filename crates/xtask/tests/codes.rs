@@ -9,6 +9,7 @@ fn all() -> Vec<&'static Code> {
         neph_kql::CODES,
         neph_sigma::CODES,
         neph_rules::CODES,
+        neph_posture::CODES,
     ]
     .concat()
 }

@@ -308,7 +308,11 @@ impl Statement {
         let mut truth = Truth::No;
         for template in &resources.values {
             let one = match template.resource(request.context) {
-                Ok(pattern) if pattern.covers(request.resource) => Truth::Yes,
+                Ok(pattern) if pattern.covers(request.resource) => match has_wildcard_in_type(&template.text)
+                {
+                    true => Truth::when(format!("the cloud takes `{}`", template.text)),
+                    false => Truth::Yes,
+                },
                 Ok(pattern) if pattern.meets(request.resource) => {
                     Truth::when(format!("the resource is `{}`", template.text))
                 }
@@ -319,6 +323,20 @@ impl Statement {
         }
         if resources.negated { truth.negated() } else { truth }
     }
+}
+
+/// Whether the type of an ARN's resource is written with wildcards, `arn:aws:ec2:*:*:snap*ot/*`. That is no part of the language as
+/// it is documented (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>), so what it does is left open. A
+/// whole type may be `*`, and a last segment that ends with a wildcard has no type of its own.
+fn has_wildcard_in_type(text: &str) -> bool {
+    let mut segments = text.splitn(6, ':');
+    if segments.nth(2) == Some("s3") {
+        return false;
+    }
+    let kind = segments
+        .nth(2)
+        .and_then(|resource| resource.split_once(['/', ':']));
+    kind.is_some_and(|(kind, _)| kind != "*" && kind.contains(['*', '?']))
 }
 
 /// How a statement of a resource's policy names a principal.
