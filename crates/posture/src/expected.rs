@@ -5,9 +5,8 @@
 
 use jiff::civil::Date;
 use neph_diag::{Diagnostic, Span};
+use neph_document::{Data, Table, toml};
 use serde::Serialize;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use crate::capability::{CAPABILITIES, Cloud};
 use crate::codes;
@@ -171,30 +170,14 @@ impl Expected {
 
     /// Reads a list; `today` is what dates are held against.
     pub fn read(text: &str, today: Date) -> (Self, Vec<Diagnostic>) {
-        let (root, errors) = DeTable::parse_recoverable(text);
+        let (root, diagnostics) = toml::parse(text, &codes::SYNTAX);
         let mut reader = Reader {
+            text,
             today,
-            diagnostics: Vec::new(),
+            diagnostics,
             owner: None,
         };
-        for error in errors {
-            let place = error
-                .span()
-                .map_or(Span::default(), |range| Span::new(range.start, range.end));
-            let message = error
-                .message()
-                .lines()
-                .next()
-                .unwrap_or("")
-                .trim_end_matches('.')
-                .to_lowercase();
-            reader.say(
-                &codes::SYNTAX,
-                place,
-                format!("this is not valid TOML: {message}"),
-            );
-        }
-        let entries = reader.file(root.get_ref());
+        let entries = reader.file(&root);
         reader.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         (Self { entries }, reader.diagnostics)
     }
@@ -233,16 +216,12 @@ fn basic_string(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-struct Reader {
+struct Reader<'t> {
+    text: &'t str,
     today: Date,
     diagnostics: Vec<Diagnostic>,
     /// Who answers for all entries that do not say.
     owner: Option<String>,
-}
-
-fn span<T>(spanned: &Spanned<T>) -> Span {
-    let range = spanned.span();
-    Span::new(range.start, range.end)
 }
 
 fn names_of_capabilities() -> impl Iterator<Item = &'static str> {
@@ -256,20 +235,20 @@ fn alike(written: &str, names: impl Iterator<Item = &'static str>) -> Option<&'s
     (best.0 > ALIKE).then_some(best.1)
 }
 
-impl Reader {
+impl Reader<'_> {
     fn say(&mut self, code: &'static neph_diag::Code, place: Span, message: impl Into<String>) {
         self.diagnostics.push(Diagnostic::new(code, place, message));
     }
 
-    fn unknown_keys(&mut self, table: &DeTable<'_>, known: &'static [&'static str], whose: &str) {
-        for (key, _) in table {
-            let name = key.get_ref();
-            if known.contains(&name.as_ref()) {
+    fn unknown_keys(&mut self, table: &Table, known: &'static [&'static str], whose: &str) {
+        for entry in &table.entries {
+            let name = entry.key.as_str();
+            if known.contains(&name) {
                 continue;
             }
             let mut diagnostic = Diagnostic::new(
                 &codes::KEY_UNKNOWN,
-                span(key),
+                entry.key_span,
                 format!("{whose} has no key `{name}`"),
             );
             diagnostic = match alike(name, known.iter().copied()) {
@@ -280,26 +259,26 @@ impl Reader {
         }
     }
 
-    fn file(&mut self, root: &DeTable<'_>) -> Vec<Entry> {
+    fn file(&mut self, root: &Table) -> Vec<Entry> {
         self.unknown_keys(root, OUTER, "the list");
         self.owner = self.text(root, "owner").map(|(owner, _)| owner);
         let Some(list) = root.get("expected") else {
             return Vec::new();
         };
-        let DeValue::Array(items) = list.get_ref() else {
+        let Data::List(items) = &list.data else {
             self.diagnostics.push(
-                Diagnostic::new(&codes::VALUE, span(list), "`expected` is no list of tables")
+                Diagnostic::new(&codes::VALUE, list.span, "`expected` is no list of tables")
                     .with_help("begin each entry with `[[expected]]`"),
             );
             return Vec::new();
         };
         let mut entries: Vec<Entry> = Vec::new();
         for item in items {
-            let DeValue::Table(table) = item.get_ref() else {
-                self.say(&codes::VALUE, span(item), "an expected entitlement is no table");
+            let Some(table) = item.as_table() else {
+                self.say(&codes::VALUE, item.span, "an expected entitlement is no table");
                 continue;
             };
-            let Some(entry) = self.entry(table, span(item)) else {
+            let Some(entry) = self.entry(table, item.span) else {
                 continue;
             };
             let texts = |entry: &Entry| -> Vec<String> {
@@ -329,7 +308,7 @@ impl Reader {
         entries
     }
 
-    fn entry(&mut self, table: &DeTable<'_>, place: Span) -> Option<Entry> {
+    fn entry(&mut self, table: &Table, place: Span) -> Option<Entry> {
         self.unknown_keys(table, KEYS, "an expected entitlement");
         let principal = self.needed(table, "principal", place);
         let principal = principal.then(|| self.text(table, "principal")).flatten();
@@ -372,8 +351,8 @@ impl Reader {
         })
     }
 
-    fn needed(&mut self, table: &DeTable<'_>, key: &str, place: Span) -> bool {
-        let is_there = table.contains_key(key);
+    fn needed(&mut self, table: &Table, key: &str, place: Span) -> bool {
+        let is_there = table.get(key).is_some();
         if !is_there {
             self.say(
                 &codes::KEY_MISSING,
@@ -385,32 +364,28 @@ impl Reader {
     }
 
     /// The text of a key; empty ones say nothing and count as missing.
-    fn text(&mut self, table: &DeTable<'_>, key: &str) -> Option<(String, Span)> {
+    fn text(&mut self, table: &Table, key: &str) -> Option<(String, Span)> {
         let node = table.get(key)?;
-        match node.get_ref() {
-            DeValue::String(text) if text.trim().is_empty() => None,
-            DeValue::String(text) => Some((text.to_string(), span(node))),
+        match &node.data {
+            Data::Text(text) if text.trim().is_empty() => None,
+            Data::Text(text) => Some((text.clone(), node.span)),
             _ => {
-                self.say(&codes::VALUE, span(node), format!("`{key}` is no string"));
+                self.say(&codes::VALUE, node.span, format!("`{key}` is no string"));
                 None
             }
         }
     }
 
-    fn capabilities(&mut self, table: &DeTable<'_>) -> Option<Vec<Pattern>> {
+    fn capabilities(&mut self, table: &Table) -> Option<Vec<Pattern>> {
         let node = table.get("capabilities")?;
-        let DeValue::Array(items) = node.get_ref() else {
-            self.say(&codes::VALUE, span(node), "`capabilities` is no list");
+        let Data::List(items) = &node.data else {
+            self.say(&codes::VALUE, node.span, "`capabilities` is no list");
             return None;
         };
         let mut patterns = Vec::new();
         for item in items {
-            let DeValue::String(text) = item.get_ref() else {
-                self.say(
-                    &codes::VALUE,
-                    span(item),
-                    "`capabilities` holds what is no string",
-                );
+            let Data::Text(text) = &item.data else {
+                self.say(&codes::VALUE, item.span, "`capabilities` holds what is no string");
                 continue;
             };
             let pattern = Pattern::new(text, Case::Kept, Segments::None);
@@ -419,7 +394,7 @@ impl Reader {
                 continue;
             }
             let message = format!("there is no capability `{text}`");
-            let mut diagnostic = Diagnostic::new(&codes::CAPABILITY_UNKNOWN, span(item), message);
+            let mut diagnostic = Diagnostic::new(&codes::CAPABILITY_UNKNOWN, item.span, message);
             if let Some(meant) = alike(text, names_of_capabilities()) {
                 diagnostic = diagnostic.with_help(format!("did you mean `{meant}`?"));
             }
@@ -429,22 +404,22 @@ impl Reader {
     }
 
     /// A day, as a date of TOML or in quotes.
-    fn date(&mut self, table: &DeTable<'_>, key: &str) -> Option<(Date, Span)> {
+    fn date(&mut self, table: &Table, key: &str) -> Option<(Date, Span)> {
         let node = table.get(key)?;
-        let written = match node.get_ref() {
-            DeValue::Datetime(date) => date.to_string(),
-            DeValue::String(text) => text.to_string(),
-            _ => String::new(),
+        let written = match &node.data {
+            Data::Text(text) => text,
+            Data::Date => node.span.text(self.text),
+            _ => "",
         };
         // A time of day may follow, which does not matter for a review.
         let day = written.get(..10).and_then(|day| day.parse().ok());
         if day.is_none() {
-            let place = span(node);
+            let place = node.span;
             self.diagnostics.push(
                 Diagnostic::new(&codes::VALUE, place, format!("`{key}` is no day"))
                     .with_help("write it as `2027-03-31`"),
             );
         }
-        Some((day?, span(node)))
+        Some((day?, node.span))
     }
 }
