@@ -19,6 +19,8 @@ use crate::{Group, Message, Notice, Outcome, Transport, letters};
 const PAGE: u32 = 500;
 /// How often the outbox is looked at when nothing is due.
 const LOOK: Duration = Duration::from_millis(500);
+/// After so many failures in a row the receiver is taken to be down, and left alone for a while.
+const DOWN: u32 = 3;
 
 /// Hears what happens to outputs.
 pub type Hear = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
@@ -49,7 +51,9 @@ pub(crate) struct State {
     /// Something is due that was not.
     woken: bool,
     /// Failures in a row.
-    pub(crate) failures: u32,
+    failures: u32,
+    /// Whether it is held up by them.
+    pub(crate) is_down: bool,
     /// When it is tried again, while it fails.
     pub(crate) next_try: Option<Instant>,
     pub(crate) error: Option<(Instant, String)>,
@@ -307,17 +311,16 @@ impl Worker {
         let mut delivered = Vec::new();
         let mut never: Vec<(&Parcel, &Message<'_>, &str)> = Vec::new();
         let mut later: Vec<(&Parcel, &Message<'_>)> = Vec::new();
-        let mut waits: Option<(&str, Duration)> = None;
+        let mut waits: Option<(&str, Option<Duration>)> = None;
         for ((parcel, message), outcome) in batch.iter().zip(messages).zip(outcomes) {
             match outcome {
                 Outcome::Delivered => delivered.push((parcel.delivery.seq, parcel.delivery.alert.updates)),
                 Outcome::Never { why } => never.push((parcel, message, why)),
                 Outcome::Later { why, after } => {
                     later.push((parcel, message));
-                    let asked = after.unwrap_or_default();
                     waits = Some(match waits {
-                        Some((first, longest)) => (first, longest.max(asked)),
-                        None => (why, asked),
+                        Some((first, longest)) => (first, longest.max(*after)),
+                        None => (why, *after),
                     });
                 }
             }
@@ -333,68 +336,63 @@ impl Worker {
             return Ok(false);
         };
         self.transport = None;
+        let failures = {
+            let mut state = self.desk.state();
+            state.failures = state.failures.saturating_add(1);
+            state.error = Some((now, why.to_owned()));
+            state.failures
+        };
+        // Now and then every receiver fails: then what failed is tried again, and the rest goes on.
+        if asked.is_none() && failures < DOWN {
+            self.postpone(&later, now, why, now)?;
+            return Ok(false);
+        }
         let behind: Vec<(&Parcel, Message<'_>)> = behind
             .iter()
             .map(|parcel| (parcel, self.message(parcel)))
             .collect();
-        let behind = behind.iter().map(|(parcel, message)| (*parcel, message));
-        self.postpone(later, behind.collect(), why, asked, now)?;
+        let behind: Vec<_> = behind
+            .iter()
+            .map(|(parcel, message)| (*parcel, message))
+            .collect();
+        let wait = pause(failures.saturating_sub(DOWN - 1).max(1), asked);
+        self.hold(&later, &behind, why, asked.is_none(), nanos(wait), now)?;
         Ok(true)
     }
 
-    /// Puts off what could not be sent, and gives up what was tried for long enough. What stood behind it counts as tried, but comes
-    /// first the next time, so that a message that nobody takes does not hold the others.
-    fn postpone<'a>(
+    /// Holds the output up for a while. What stood behind what failed comes first the next time, so that a message that nobody takes
+    /// does not hold the others. `may_hurry`: the receiver did not ask for the pause.
+    fn hold(
         &self,
-        failed: Vec<(&'a Parcel, &Message<'_>)>,
-        behind: Vec<(&'a Parcel, &Message<'_>)>,
+        failed: &[(&Parcel, &Message<'_>)],
+        behind: &[(&Parcel, &Message<'_>)],
         why: &str,
-        asked: Duration,
+        may_hurry: bool,
+        wait: i128,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let failures = self.desk.state().failures.saturating_add(1);
-        let patience = nanos(self.output.retry);
-        let begun = |parcel: &Parcel| parcel.delivery.tried.unwrap_or(now);
-        let over = |parcel: &Parcel| now.nanos_since(begun(parcel)) >= patience;
-        let all = || failed.iter().chain(&behind);
-        let dead: Vec<_> = all().filter(|(parcel, _)| over(parcel)).copied().collect();
         // The last try is made when patience ends, not long after.
-        let left = all()
-            .filter(|(parcel, _)| !over(parcel))
-            .map(|(parcel, _)| patience - now.nanos_since(begun(parcel)))
-            .min();
-        let wait = nanos(pause(failures, Some(asked)));
-        let wait = match left {
-            Some(left) if asked.is_zero() => wait.min(left.max(nanos(LOOK))),
+        let left = failed
+            .iter()
+            .chain(behind)
+            .map(|(parcel, _)| self.left(parcel, now));
+        let wait = match left.filter(|left| *left > 0).min() {
+            Some(left) if may_hurry => wait.min(left.max(nanos(LOOK))),
             _ => wait,
         };
         let next = now.saturating_add_nanos(wait);
-        let db = &self.around.db;
-        let kept = |parcels: &[(&'a Parcel, &Message<'_>)]| -> Vec<&'a Delivery> {
-            let kept = parcels.iter().filter(|(parcel, _)| !over(parcel));
-            kept.map(|(parcel, _)| &parcel.delivery).collect()
-        };
-        let rows: Vec<i64> = kept(&behind).iter().map(|delivery| delivery.seq).collect();
-        db.held_up(&rows, why, now, next)?;
-        // One that fails while others do not waits ever longer by itself.
-        let mut by_attempts: BTreeMap<u32, Vec<&Delivery>> = BTreeMap::new();
-        for delivery in kept(&failed) {
-            by_attempts.entry(delivery.attempts).or_default().push(delivery);
-        }
-        for (attempts, deliveries) in by_attempts {
-            let own = nanos(pause(attempts.saturating_add(1), None));
-            let since = deliveries.iter().filter_map(|delivery| delivery.tried).min();
-            let left = patience - now.nanos_since(since.unwrap_or(now));
-            let due = now.saturating_add_nanos(own.min(left));
-            let rows: Vec<i64> = deliveries.iter().map(|delivery| delivery.seq).collect();
-            db.failed(&rows, why, now, due.max(next.saturating_add_nanos(1)))?;
-        }
-        self.give_up(&dead, why, now)?;
+        let (over, held): (Vec<_>, Vec<_>) = behind
+            .iter()
+            .copied()
+            .partition(|(parcel, _)| self.left(parcel, now) <= 0);
+        let rows: Vec<i64> = held.iter().map(|(parcel, _)| parcel.delivery.seq).collect();
+        self.around.db.held_up(&rows, why, now, next)?;
+        self.give_up(&over, why, now)?;
+        self.postpone(failed, next.saturating_add_nanos(1), why, now)?;
         let mut state = self.desk.state();
-        let first = state.failures == 0;
-        state.failures = failures;
+        let first = !state.is_down;
+        state.is_down = true;
         state.next_try = Some(next);
-        state.error = Some((now, why.to_owned()));
         drop(state);
         if first {
             (self.around.hear)(&Notice::Fails {
@@ -403,6 +401,43 @@ impl Worker {
             });
         }
         Ok(())
+    }
+
+    /// For how many more nanoseconds it is tried.
+    fn left(&self, parcel: &Parcel, now: Instant) -> i128 {
+        let begun = parcel.delivery.tried.unwrap_or(now);
+        nanos(self.output.retry) - now.nanos_since(begun)
+    }
+
+    /// Puts off what failed, not before `soonest`, and gives up what was tried for long enough.
+    fn postpone(
+        &self,
+        failed: &[(&Parcel, &Message<'_>)],
+        soonest: Instant,
+        why: &str,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let mut over = Vec::new();
+        // Each waits ever longer by itself.
+        let mut by_attempts: BTreeMap<u32, (Vec<i64>, i128)> = BTreeMap::new();
+        for (parcel, message) in failed {
+            let left = self.left(parcel, now);
+            if left <= 0 {
+                over.push((*parcel, *message));
+                continue;
+            }
+            let (rows, least) = by_attempts
+                .entry(parcel.delivery.attempts)
+                .or_insert((Vec::new(), left));
+            rows.push(parcel.delivery.seq);
+            *least = left.min(*least);
+        }
+        for (attempts, (rows, left)) in by_attempts {
+            let own = nanos(pause(attempts.saturating_add(1), None)).min(left);
+            let due = now.saturating_add_nanos(own).max(soonest);
+            self.around.db.failed(&rows, why, now, due)?;
+        }
+        self.give_up(&over, why, now)
     }
 
     fn give_up(
@@ -438,11 +473,11 @@ impl Worker {
     fn recovered(&self, now: Instant) {
         let mut state = self.desk.state();
         state.delivered = Some(now);
-        if state.failures == 0 {
-            return;
-        }
         state.failures = 0;
         state.next_try = None;
+        if !std::mem::take(&mut state.is_down) {
+            return;
+        }
         drop(state);
         (self.around.hear)(&Notice::Recovered {
             output: &self.output.name,

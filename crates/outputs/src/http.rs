@@ -159,7 +159,8 @@ impl Receiver {
             true => Outcome::Never { why },
             false => Outcome::Later {
                 why,
-                after: answer.after,
+                // Too many requests: the others would be, too.
+                after: answer.after.or((answer.status == 429).then_some(Duration::ZERO)),
             },
         }
     }

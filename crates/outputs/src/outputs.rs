@@ -268,11 +268,7 @@ impl Outputs {
             OutputState {
                 counts,
                 kind: Some(one.output.kind.word()),
-                work: if now.failures > 0 {
-                    Work::Fails
-                } else {
-                    Work::Works
-                },
+                work: if now.is_down { Work::Fails } else { Work::Works },
                 delivered_at: now.delivered,
                 error_at: now.error.map(|(at, _)| at),
                 next_try: now.next_try,

@@ -32,7 +32,7 @@ pub enum Outcome {
     Later {
         /// Why, in a sentence without full stop and without any secret.
         why: String,
-        /// The receiver wants to be left alone for so long.
+        /// The receiver wants to be left alone for so long, at least; zero where it does not say how long.
         after: Option<Duration>,
     },
     /// The receiver will never take it.
