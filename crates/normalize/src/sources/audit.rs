@@ -57,7 +57,12 @@ impl<'a> Filling<'a> {
     fn of(key: &'a str, room: usize, parent: &'a Map<'a>) -> Option<Self> {
         match parent.get(key) {
             Some(Value::Map(map)) => Some(Self { map, is_new: false }),
-            None | Some(Value::Null) => {
+            None => {
+                let map = parent.with_room(room);
+                parent.add(key, Value::Map(map));
+                Some(Self { map, is_new: true })
+            }
+            Some(Value::Null) => {
                 let map = parent.with_room(room);
                 parent.set(key, Value::Map(map));
                 Some(Self { map, is_new: true })
@@ -66,6 +71,7 @@ impl<'a> Filling<'a> {
         }
     }
 
+    #[inline]
     fn set(self, key: &'a str, value: Value<'a>) {
         if self.is_new {
             self.map.add(key, value);

@@ -623,6 +623,11 @@ impl<'a> Map<'a> {
         self.bump.alloc_slice_fill_copy(count, value)
     }
 
+    /// A copy of `values`.
+    pub(crate) fn slice<T: Copy>(&self, values: &[T]) -> &'a [T] {
+        self.bump.alloc_slice_copy(values)
+    }
+
     /// A list of `values` in the arena.
     pub fn list(&self, values: &[Value<'a>]) -> Value<'a> {
         Value::List(self.bump.alloc_slice_copy(values))

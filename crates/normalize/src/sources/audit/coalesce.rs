@@ -43,7 +43,7 @@ pub(super) struct Event<'a> {
     pub(super) category: &'static str,
     pub(super) result: Option<&'static str>,
     pub(super) session: Option<&'a str>,
-    pub(super) tags: SmallVec<[&'a str; 2]>,
+    pub(super) tags: &'a [&'a str],
     pub(super) summary: Summary<'a>,
     /// `auid`, `uid`, `euid` … of the process.
     pub(super) ids: Fields<'a>,
@@ -60,6 +60,8 @@ pub(super) struct Event<'a> {
     pub(super) destination: Option<Address<'a>>,
     pub(super) direction: Option<&'static str>,
     pub(super) norm: Option<&'static Norm>,
+    /// The name of the system call, and what is said of it.
+    pub(super) system_call: Option<&'a str>,
     pub(super) call: Option<&'static Norm>,
     pub(super) people: SmallVec<[(Role, &'a str); 4]>,
 }
@@ -83,7 +85,7 @@ impl<'a> Event<'a> {
             category: "",
             result: None,
             session: None,
-            tags: SmallVec::new(),
+            tags: &[],
             summary: Summary::default(),
             ids: none,
             names: None,
@@ -96,6 +98,7 @@ impl<'a> Event<'a> {
             destination: None,
             direction: None,
             norm: None,
+            system_call: None,
             call: None,
             people: SmallVec::new(),
         }
@@ -121,7 +124,7 @@ pub(super) struct Address<'a> {
     pub(super) path: Option<&'a str>,
 }
 
-/// A record with its fields decoded.
+/// A record with its fields decoded. It is handed on whole, so it should stay small.
 #[derive(Debug)]
 pub(super) struct Record<'a> {
     pub(super) fields: Fields<'a>,
@@ -129,11 +132,11 @@ pub(super) struct Record<'a> {
     ids: Option<Fields<'a>>,
     /// What the daemon interpreted, by keys in capitals.
     pub(super) names: Option<Fields<'a>>,
-    pub(super) tags: SmallVec<[&'a str; 2]>,
+    tags: &'a [&'a str],
     /// Number, piece and text of the arguments of a program.
     pub(super) arguments: Vec<(usize, Option<usize>, &'a str)>,
     /// Which of the fields that may be hexadecimal stood there without quotes, as bits; see [`Mark`].
-    unquoted: u64,
+    unquoted: u32,
 }
 
 impl<'a> Record<'a> {
@@ -143,7 +146,7 @@ impl<'a> Record<'a> {
             fields: Fields::with_room(room, at),
             ids: None,
             names: None,
-            tags: SmallVec::new(),
+            tags: &[],
             arguments: Vec::new(),
             unquoted: 0,
         }
@@ -234,16 +237,17 @@ pub(super) fn assemble<'a>(
     let base = call.unwrap_or(first);
     event.kind = kinds.get(first)?;
     event.category = kinds::record_number(event.kind).map_or("unknown", kinds::category);
-    let mut base_record = Some(record(base)?);
-    if let Some(record) = &base_record {
-        begin(event, record, at);
-    }
+    let base_record = record(base)?;
+    begin(event, &base_record, at);
+    let mut base_record = Some(base_record);
     for (position, kind) in kinds.iter().enumerate().filter(|(_, kind)| said(kind)) {
         if event.kinds.len() < MOST_KINDS && !event.kinds.contains(kind) {
             event.kinds.push(kind);
         }
-        let of_base = (position == base).then(|| base_record.take()).flatten();
-        let this = || of_base.or_else(|| record(position));
+        let mut this = || match position == base {
+            true => base_record.take(),
+            false => record(position),
+        };
         match *kind {
             "SYSCALL" if alone => {}
             "SYSCALL" => {
@@ -254,7 +258,7 @@ pub(super) fn assemble<'a>(
             "SOCKADDR" => address(&this()?.fields, event, at),
             "EXECVE" => arguments(this()?, event, reading, at),
             _ if position == base => {}
-            _ => add(this()?, event, reading),
+            _ => add(this()?, event, reading, at),
         }
     }
     finish(event);
@@ -278,13 +282,13 @@ fn begin<'a>(event: &mut Event<'a>, record: &Record<'a>, at: &Map<'a>) {
     event.session = data.remove("ses");
     event.summary.actor = ids.get("auid");
     event.summary.actor_as = ids.get("uid");
-    event.tags.clone_from(&record.tags);
+    event.tags = record.tags;
     event.names = record.names;
-    let labels = data.iter().filter(|(key, _)| key.starts_with("subj_"));
-    let labels: SmallVec<[(&'a str, &'a str); SUBJECT.len()]> = labels.collect();
-    for (key, value) in labels {
-        event.selinux.add(key.strip_prefix("subj_").unwrap_or(key), value);
-        data.remove(key);
+    for (key, value) in data.iter() {
+        if let Some(label) = key.strip_prefix("subj_") {
+            event.selinux.add(label, value);
+            data.remove(key);
+        }
     }
     (event.ids, event.data) = (ids, data);
 }
@@ -295,7 +299,7 @@ fn apart<'a>(fields: &Fields<'a>, at: &Map<'a>) -> (Fields<'a>, Fields<'a>) {
     let mut data = Fields::with_room(fields.len() + 4, at);
     let mut ids = Fields::with_room(USUAL_IDS, at);
     for (key, value) in fields.iter() {
-        if Mark::of(key).is_id {
+        if Mark::of(key).is_id() {
             ids.add(key, value);
         } else {
             data.add(key, value);
@@ -305,9 +309,9 @@ fn apart<'a>(fields: &Fields<'a>, at: &Map<'a>) -> (Fields<'a>, Fields<'a>) {
 }
 
 /// Adds what a record says that has no place of its own.
-fn add<'a>(record: Record<'a>, event: &mut Event<'a>, reading: Reading) {
-    if reading == Reading::Lenient {
-        event.tags.extend(record.tags);
+fn add<'a>(record: Record<'a>, event: &mut Event<'a>, reading: Reading, at: &Map<'a>) {
+    if reading == Reading::Lenient && !record.tags.is_empty() {
+        event.tags = at.slice(&[event.tags, record.tags].concat());
     }
     for (key, value) in record.fields.iter() {
         if key != "result" || reading == Reading::Exact {
@@ -321,9 +325,12 @@ fn path<'a>(record: Record<'a>, event: &mut Event<'a>) {
         return;
     }
     let mut path = record.fields;
-    for key in ["OUID", "OGID"] {
-        if let Some(name) = record.names.and_then(|names| names.get(key)) {
-            path.set(key, name);
+    if let Some(names) = record.names {
+        if let Some(name) = names.get("OUID") {
+            path.set("OUID", name);
+        }
+        if let Some(name) = names.get("OGID") {
+            path.set("OGID", name);
         }
     }
     event.paths.push(path);
@@ -409,7 +416,7 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     let mut body = line.body;
     let interpreted = match memchr::memchr(b'\x1d', body.as_bytes()) {
         Some(end) if reading == Reading::Lenient => {
-            let interpreted = body.get(end + 1..).unwrap_or_default();
+            let interpreted = body.get(end..).unwrap_or_default();
             body = body.get(..end).unwrap_or_default();
             interpreted
         }
@@ -427,9 +434,9 @@ fn decode<'a>(line: &Line<'a>, reading: Reading, at: &Map<'a>) -> Record<'a> {
     }
     if !interpreted.is_empty() {
         let mut names = Fields::with_room((interpreted.len() / BYTES_OF_FIELD + 1).min(MOST_ROOM), at);
-        for field in tokens::fields(interpreted, Letters::All, usual::NAMES) {
+        for field in tokens::fields(interpreted, Letters::All, usual::names(line.kind)) {
             if let Some(value) = field.said() {
-                names.set_marked(field.key, field.mark.bit, value);
+                names.set_marked(field.key, field.mark, value);
             }
         }
         record.names = Some(names);
@@ -475,6 +482,12 @@ fn collect<'a>(
     let (mut fields, mut ids, mut unquoted) = (out.fields, out.ids, out.unquoted);
     for raw in tokens::fields(text, letters, usual) {
         let Raw { key, value, mark } = raw;
+        if mark.is_plain() && !has_arguments {
+            if let Some(said) = raw.said() {
+                fields.set_marked(key, mark, said);
+            }
+            continue;
+        }
         let Some(said) = raw.said() else {
             // An empty argument is one.
             if has_arguments
@@ -498,13 +511,13 @@ fn collect<'a>(
             continue;
         }
         match &mut ids {
-            Some(ids) if mark.is_id => ids.set_marked(key, mark.bit, said),
-            _ => fields.set_marked(key, mark.bit, said),
+            Some(ids) if mark.is_id() => ids.set_marked(key, mark, said),
+            _ => fields.set_marked(key, mark, said),
         }
         if said.len() == value.len() {
-            unquoted |= mark.hex;
+            unquoted |= mark.hex();
         } else {
-            unquoted &= !mark.hex;
+            unquoted &= !mark.hex();
         }
     }
     (out.fields, out.ids, out.unquoted) = (fields, ids, unquoted);
@@ -549,7 +562,6 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
     }
     let unquoted = record.unquoted;
     let fields = &mut record.fields;
-    let unhex = |key: &'static str, fields: &mut Fields<'a>| unhex(key, unquoted, fields, at);
     match kind {
         "SYSCALL" | "SECCOMP" => {
             if kind == "SECCOMP" {
@@ -565,20 +577,20 @@ pub(super) fn enrich<'a>(kind: &str, reading: Reading, record: &mut Record<'a>, 
                     kinds::system_call(architecture, call.parse().ok()?)
                 });
             }
-            unhex("exe", fields);
+            unhex("exe", unquoted, fields, at);
             if reading == Reading::Lenient {
-                unhex("comm", fields);
+                unhex("comm", unquoted, fields, at);
             }
         }
         "SOCKADDR" => socket(fields, at),
-        "PROCTITLE" => unhex("proctitle", fields),
-        "USER_CMD" => unhex("cmd", fields),
-        "TTY" | "USER_TTY" => unhex("data", fields),
+        "PROCTITLE" => unhex("proctitle", unquoted, fields, at),
+        "USER_CMD" => unhex("cmd", unquoted, fields, at),
+        "TTY" | "USER_TTY" => unhex("data", unquoted, fields, at),
         "PATH" => {
             selinux("obj", OBJECT, fields);
-            unhex("name", fields);
+            unhex("name", unquoted, fields, at);
         }
-        "USER_LOGIN" => unhex("acct", fields),
+        "USER_LOGIN" => unhex("acct", unquoted, fields, at),
         _ => {}
     }
 }
@@ -589,14 +601,12 @@ fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
     let fields = &mut record.fields;
     let unset = |id: &str| matches!(id, "4294967295" | "-1").then_some("unset");
     fields.change("ses", unset);
-    for key in ["auid", "old-auid"] {
-        record.ids.as_mut().unwrap_or(fields).change(key, unset);
-    }
+    let ids = record.ids.as_mut().unwrap_or(fields);
+    ids.change("auid", unset);
+    ids.change("old-auid", unset);
     selinux("subj", SUBJECT, fields);
-    if let Some((key, result)) = ["success", "res"]
-        .iter()
-        .find_map(|key| Some((key, fields.get(key)?)))
-    {
+    let success = fields.get("success");
+    if let Some(result) = success.or_else(|| fields.get("res")) {
         let is = |word: &str| result.eq_ignore_ascii_case(word);
         let begins = |word: &str| {
             result
@@ -604,25 +614,26 @@ fn enrich_common<'a>(record: &mut Record<'a>, at: &Map<'a>) {
                 .is_some_and(|head| head.eq_ignore_ascii_case(word))
         };
         let good = is("yes") || result == "1" || begins("suc");
+        let key = if success.is_some() { "success" } else { "res" };
         fields.replace(key, "result", if good { "success" } else { "fail" });
     }
     fields.change("exit", |exit| kinds::error(exit.strip_prefix('-')?.parse().ok()?));
     if let Some(key) = fields.remove("key") {
-        record.tags = match hexadecimal("key", key, unquoted, 0, at) {
-            Some(keys) => keys.split('\u{1}').collect(),
-            None => SmallVec::from_iter([key.split_once('=').map_or(key, |(_, key)| key)]),
+        let keys = (unquoted & const { Mark::of("key") }.hex() != 0).then(|| line::unhex(key, 0, at));
+        record.tags = match keys.flatten() {
+            Some(keys) => at.slice(&keys.split('\u{1}').collect::<SmallVec<[&'a str; 4]>>()),
+            None => at.slice(&[key.split_once('=').map_or(key, |(_, key)| key)]),
         };
     }
     unhex("cwd", unquoted, fields, at);
 }
 
-/// What a value stands for that is hexadecimal, which it is not where it had quotes.
-fn hexadecimal<'a>(key: &str, value: &str, unquoted: u64, zero: u8, at: &Map<'a>) -> Option<&'a str> {
-    (unquoted & Mark::of(key).hex != 0).then(|| line::unhex(value, zero, at))?
-}
-
-fn unhex<'a>(key: &'static str, unquoted: u64, fields: &mut Fields<'a>, at: &Map<'a>) {
-    fields.change(key, |value| hexadecimal(key, value, unquoted, b' ', at));
+/// Resolves a value that is hexadecimal, which it is not where it had quotes.
+#[inline(always)]
+fn unhex<'a>(key: &'static str, unquoted: u32, fields: &mut Fields<'a>, at: &Map<'a>) {
+    if unquoted & Mark::of(key).hex() != 0 {
+        fields.change(key, |value| line::unhex(value, b' ', at));
+    }
 }
 
 /// What the parts of the security context of a process and of a file are called.
@@ -701,7 +712,8 @@ const LONGEST_ADDRESS: usize = 46;
 /// What the event means.
 fn finish(event: &mut Event<'_>) {
     event.summary.how = how(&event.data);
-    event.call = event.data.get("syscall").and_then(norms::of_system_call);
+    event.system_call = event.data.get("syscall");
+    event.call = event.system_call.and_then(norms::of_system_call);
     let norm = if event.kind == "SYSCALL" {
         event.call
     } else {
@@ -759,6 +771,7 @@ fn finish(event: &mut Event<'_>) {
     }
 }
 
+#[inline(never)]
 fn value<'a>(event: &Event<'a>, key: &str) -> Option<&'a str> {
     event.data.get(key).or_else(|| event.ids.get(key))
 }

@@ -14,9 +14,9 @@ use sha1::{Digest, Sha1};
 use smallvec::SmallVec;
 
 use super::coalesce::{self, Event, Reading};
-use super::line::{self, Fields};
+use super::line;
 use super::lineage::{Lineage, Program};
-use super::moves::Moves;
+use super::moves::{Moves, Objects};
 use super::norms::Role;
 use super::{Filling, kinds};
 use crate::convert;
@@ -103,6 +103,11 @@ const IDS: &[Mapping] = &[
 
 /// Both, ready to be applied.
 static MOVES: LazyLock<Moves> = LazyLock::new(|| Moves::of(&[PROCESS, IDS]));
+
+/// What a process or a user is said to be that is none.
+fn is_unset(id: &str) -> bool {
+    matches!(id, "unset" | "4294967295")
+}
 
 /// What code derives.
 pub(super) const DERIVED: &[Derived] = &[
@@ -230,7 +235,7 @@ fn learn<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage) {
 /// Makes the document of an event; with `teaches`, later events ask what this one says of its process.
 pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, teaches: bool) {
     document.make_room(USUAL_ENTRIES);
-    moves(event, document);
+    let left = moves(event, document);
     if let Some(node) = event.node
         && let Some(host) = document.child_with_room("host", 2)
     {
@@ -256,36 +261,37 @@ pub(super) fn fill<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut L
         if !event.paths.is_empty() {
             auditd.set("paths", super::paths(&event.paths, document));
         }
-        data(event, auditd.map);
+        data(left, auditd.map);
     }
 }
 
-/// Puts the fields where the tables say. Those of the process are taken out of the data; those of a socket are put into
-/// an object of their own there.
-fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) {
+/// Puts the fields where the tables say, and gives the others. Those of the process are taken out of the data; those of
+/// a socket are put into an object of their own there.
+fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) -> &'a Map<'a> {
     let moves = &*MOVES;
-    let mut objects = moves.start();
-    let names = event.names.iter().flat_map(Fields::iter);
-    for (key, value) in names.chain(event.ids.iter()) {
-        if !matches!(value, "unset" | "4294967295")
-            && let Some(number) = moves.number(key).filter(|number| *number >= PROCESS.len())
-        {
-            moves.put(number, Value::Text(value), &mut objects, document);
+    let mut objects = Objects::default();
+    for fields in event.names.iter().chain([&event.ids]) {
+        for (key, value) in fields.iter() {
+            if let Some(number) = moves.number(key)
+                && number >= PROCESS.len()
+                && !is_unset(value)
+            {
+                moves.put(number, Value::Text(value), &mut objects, document);
+            }
         }
     }
-    let data = event.data.into_map();
     let mut socket: Option<&'a Map<'a>> = None;
-    data.take_out(|key, value| {
+    let data = event.data.into_map_without(|key, value| {
         // The tables name the fields of the process first.
         if let Some(number) = moves.number(key).filter(|number| *number < PROCESS.len()) {
-            let id = value.as_text().filter(|_| key.ends_with("pid"));
-            let id = id.and_then(|id| id.parse().ok()).map(Value::Int);
-            moves.put(number, id.unwrap_or(value), &mut objects, document);
+            let id = key.ends_with("pid").then(|| value.parse().ok()).flatten();
+            let value = id.map_or(Value::Text(value), Value::Int);
+            moves.put(number, value, &mut objects, document);
             return true;
         }
         if let Some(key) = key.strip_prefix("socket_") {
-            let socket = socket.get_or_insert_with(|| data.with_room(4));
-            socket.set(underscored(key, data), value);
+            let socket = socket.get_or_insert_with(|| document.with_room(4));
+            socket.set(underscored(key, document), Value::Text(value));
             return true;
         }
         false
@@ -293,11 +299,11 @@ fn moves<'a>(event: &Event<'a>, document: &'a Map<'a>) {
     if let Some(socket) = socket {
         data.add("socket", Value::Map(socket));
     }
+    data
 }
 
 /// What is left of the fields, as an object. It is that of the event, which is used up.
-fn data<'a>(event: &Event<'a>, auditd: &'a Map<'a>) {
-    let data = event.data.into_map();
+fn data<'a>(data: &'a Map<'a>, auditd: &'a Map<'a>) {
     if data.is_empty() {
         return;
     }
@@ -350,7 +356,7 @@ fn name<'a>(event: &Event<'a>, document: &'a Map<'a>, auditd: Option<Filling<'a>
         out.set("sequence", super::number(event.serial));
         let action = event.norm.map_or("", |norm| norm.action);
         // What has no name of its own goes by its system call, or by its record type.
-        let call = event.data.get("syscall").filter(|_| event.kind == "SYSCALL");
+        let call = event.system_call.filter(|_| event.kind == "SYSCALL");
         out.text(
             "action",
             if action.is_empty() {
@@ -526,7 +532,7 @@ fn joined<'a>(words: &[&str], at: &Map<'a>) -> &'a str {
 
 /// Keeps what later events of the process and of its children ask for.
 fn remember<'a>(event: &Event<'a>, document: &'a Map<'a>, lineage: &mut Lineage, host: &str, pid: i64) {
-    let call = event.data.get("syscall");
+    let call = event.system_call;
     if event.result == Some("fail") {
         return;
     }
@@ -556,14 +562,28 @@ fn whole_name<'a>(name: &str, executable: &'a str) -> Option<&'a str> {
 /// The id of a process on a host: the first bytes of the SHA-1 of both.
 fn entity<'a>(host: &str, pid: i64, at: &Map<'a>) -> &'a str {
     let digest = digest(host.as_bytes(), pid);
-    let mut id = [0; 20];
-    for (digits, byte) in id.chunks_exact_mut(2).zip(digest) {
-        for (digit, half) in digits.iter_mut().zip([byte >> 4, byte & 15]) {
-            *digit = if half < 10 { b'0' + half } else { b'a' + half - 10 };
-        }
+    let id = at.places(20, 0);
+    for (digits, byte) in id.as_chunks_mut().0.iter_mut().zip(digest) {
+        *digits = HEXADECIMAL.get(usize::from(byte)).copied().unwrap_or_default();
     }
-    at.text(std::str::from_utf8(&id).unwrap_or_default())
+    let id: &'a [u8] = id;
+    std::str::from_utf8(id).unwrap_or_default()
 }
+
+/// Each byte in hexadecimal.
+const HEXADECIMAL: [[u8; 2]; 256] = {
+    let mut all = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < all.len() {
+        #[expect(clippy::indexing_slicing, reason = "it is computed by the compiler")]
+        {
+            let digits = b"0123456789abcdef";
+            all[byte] = [digits[byte >> 4], digits[byte & 15]];
+        }
+        byte += 1;
+    }
+    all
+};
 
 /// The SHA-1 of a host, a zero and a process id. Nearly all fit one block, and the padding is most of the work then.
 /// <https://www.rfc-editor.org/rfc/rfc3174#section-4>
@@ -641,7 +661,7 @@ fn roles<'a>(event: &Event<'a>, document: &'a Map<'a>) {
         };
         document.take(id_field);
         document.take(name_field);
-        if matches!(*name, "" | "unset" | "4294967295" | "-1") {
+        if is_unset(name) || matches!(*name, "" | "-1") {
             continue;
         }
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -664,14 +684,13 @@ fn file<'a>(event: &Event<'a>, document: &'a Map<'a>) {
         .get("mode")
         .and_then(|mode| super::permissions(mode, document));
     let fields = [
-        ("rdev", "device"),
-        ("inode", "inode"),
-        ("ouid", "uid"),
-        ("ogid", "gid"),
-        ("OUID", "owner"),
-        ("OGID", "group"),
-    ]
-    .map(|(from, to)| (to, path.get(from)));
+        ("device", path.get("rdev")),
+        ("inode", path.get("inode")),
+        ("uid", path.get("ouid")),
+        ("gid", path.get("ogid")),
+        ("owner", path.get("OUID")),
+        ("group", path.get("OGID")),
+    ];
     let name = path.get("name");
     for (key, value) in path.iter() {
         if let Some(label) = key.strip_prefix("obj_")

@@ -65,7 +65,7 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     text("result", event.result);
     text("session", event.session);
     if !event.tags.is_empty() {
-        document.put_texts("tags", &event.tags);
+        document.put_texts("tags", event.tags);
     }
     text("summary.actor.primary", event.summary.actor);
     text("summary.actor.secondary", event.summary.actor_as);

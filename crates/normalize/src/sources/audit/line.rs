@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::kinds;
+use super::tokens::Mark;
 use crate::tree::{Map, Value, same_key};
 
 /// Where a record came from, and what stands behind its stamp.
@@ -139,8 +140,8 @@ pub(super) fn millis(time: &str) -> Option<i64> {
 /// How many different fields a record may have; what comes later is left out, except arguments, which are kept apart.
 const MOST_FIELDS: usize = 512;
 
-/// Fields in the order in which they came, as the texts of an object. A field that comes again replaces the one before.
-/// A copy is the same object.
+/// Fields in the order in which they came, as the texts of an object. A field that comes again replaces the one before;
+/// one that is removed leaves a null, which counts for nothing. A copy is the same object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a> {
     map: &'a Map<'a>,
@@ -151,17 +152,17 @@ pub(super) struct Fields<'a> {
 }
 
 /// Objects with room for so many entries are not searched from their beginning.
-const MANY: usize = 10;
+const MANY: usize = 9;
 
-/// The bit of a key. The numbers keep the keys of the usual records apart.
+/// The bit of a key.
 #[inline(always)]
 pub(super) const fn bit(key: &str) -> u64 {
     1 << number_of(key)
 }
 
-/// A number below 64 for a key.
+/// A number below 64 for a key. The numbers keep nearly all keys of the usual records apart.
 #[inline(always)]
-const fn number_of(key: &str) -> u32 {
+pub(super) const fn number_of(key: &str) -> u32 {
     let bytes = key.as_bytes();
     let (first, second, last) = match bytes {
         [] => (0, 0, 0),
@@ -170,7 +171,7 @@ const fn number_of(key: &str) -> u32 {
         [first, second] => (*first, *second, *second),
     };
     let mixed =
-        54_873 * first as usize + 46_610 * second as usize + 59_322 * last as usize + 51_848 * bytes.len();
+        4356 * first as usize + 54_310 * second as usize + 54_798 * last as usize + 20_002 * bytes.len();
     (mixed >> 6 & 63) as u32
 }
 
@@ -185,53 +186,63 @@ impl<'a> Fields<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         if self.seen & bit(key) == 0 {
             return None;
         }
-        self.map.nth(self.find(key, bit(key))?)?.1.as_text()
+        self.map.nth(self.find(key)?)?.1.as_text()
     }
 
-    /// Where a key stands.
-    #[inline(never)]
-    fn find(&self, key: &str, bit: u64) -> Option<usize> {
-        let likely = self
-            .places
-            .and_then(|places| places.get(bit.trailing_zeros() as usize))
-            .map_or(0, |place| usize::from(place.get()));
+    /// Where a key stands that was seen. Nearly all keys are known to the compiler, and one that is where it was left is
+    /// found by a few instructions then.
+    #[inline(always)]
+    fn find(&self, key: &str) -> Option<usize> {
+        let likely = self.place(number_of(key) as usize);
+        let likely = likely.map_or(0, |place| usize::from(place.get()));
         match self.map.nth(likely) {
             Some((known, _)) if same_key(known, key) => Some(likely),
-            _ => self.map.position(key),
+            _ => self.search(key),
         }
+    }
+
+    #[inline(never)]
+    fn search(&self, key: &str) -> Option<usize> {
+        self.map.position(key)
+    }
+
+    /// Where it is kept where the key of a number stood last.
+    #[inline(always)]
+    fn place(&self, number: usize) -> Option<&'a Cell<u8>> {
+        self.places?.get(number)
     }
 
     #[inline]
     pub(super) fn set(&mut self, key: &'a str, value: &'a str) {
-        self.set_marked(key, bit(key), value);
+        self.set_marked(key, Mark::of(key), value);
     }
 
-    /// Like [`set`](Self::set), with the bit of the key.
+    /// Like [`set`](Self::set), with what is known of the key.
     #[inline]
-    pub(super) fn set_marked(&mut self, key: &'a str, bit: u64, value: &'a str) {
-        if self.seen & bit == 0 {
-            self.add_marked(key, bit, value);
+    pub(super) fn set_marked(&mut self, key: &'a str, mark: Mark, value: &'a str) {
+        if self.seen & 1 << mark.number() == 0 {
+            self.add_marked(key, mark, value);
         } else {
-            self.set_known(key, bit, value);
+            self.set_known(key, mark, value);
         }
     }
 
     /// Sets a field that may be there.
     #[inline(never)]
-    fn set_known(&mut self, key: &'a str, bit: u64, value: &'a str) {
-        match self.find(key, bit) {
+    fn set_known(&mut self, key: &'a str, mark: Mark, value: &'a str) {
+        match self.find(key) {
             Some(position) => self.map.set_nth(position, key, Value::Text(value)),
-            None => self.add_marked(key, bit, value),
+            None => self.add_marked(key, mark, value),
         }
     }
 
     /// Gives a field that is there another value, if `change` has one for the one that it has. Gives what it had.
-    #[inline]
+    #[inline(always)]
     pub(super) fn change(
         &mut self,
         key: &str,
@@ -240,7 +251,7 @@ impl<'a> Fields<'a> {
         if self.seen & bit(key) == 0 {
             return None;
         }
-        let position = self.find(key, bit(key))?;
+        let position = self.find(key)?;
         let (key, value) = self.map.nth(position)?;
         let value = value.as_text()?;
         if let Some(other) = change(value) {
@@ -259,18 +270,15 @@ impl<'a> Fields<'a> {
     /// Adds a field that is known not to be there.
     #[inline]
     pub(super) fn add(&mut self, key: &'a str, value: &'a str) {
-        self.add_marked(key, bit(key), value);
+        self.add_marked(key, Mark::of(key), value);
     }
 
     #[inline]
-    fn add_marked(&mut self, key: &'a str, bit: u64, value: &'a str) {
+    fn add_marked(&mut self, key: &'a str, mark: Mark, value: &'a str) {
         let len = self.map.len();
         if len < MOST_FIELDS {
-            self.seen |= bit;
-            if let Some(place) = self
-                .places
-                .and_then(|places| places.get(bit.trailing_zeros() as usize))
-            {
+            self.seen |= 1 << mark.number();
+            if let Some(place) = self.place(mark.number()) {
                 place.set(u8::try_from(len).unwrap_or(u8::MAX));
             }
             self.map.add(key, Value::Text(value));
@@ -283,18 +291,15 @@ impl<'a> Fields<'a> {
         self.seen & bits != 0
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, key: &str) -> Option<&'a str> {
         if self.seen & bit(key) == 0 {
             return None;
         }
-        let position = self.find(key, bit(key))?;
-        if let (Some(places), Ok(position)) = (self.places, u8::try_from(position)) {
-            for place in places {
-                place.set(place.get() - u8::from(place.get() > position));
-            }
-        }
-        self.map.remove_nth(position)?.as_text()
+        let position = self.find(key)?;
+        let (_, value) = self.map.nth(position)?;
+        self.map.set_nth(position, "", Value::Null);
+        value.as_text()
     }
 
     #[inline]
@@ -309,25 +314,34 @@ impl<'a> Fields<'a> {
         if self.get(key).is_some() {
             self.remove(from);
             self.set(key, value);
-        } else if let Some(position) = self.find(from, bit(from)) {
+        } else if let Some(position) = self.find(from) {
             self.map.set_nth(position, key, Value::Text(value));
             self.seen |= bit(key);
-            if let Some(place) = self.places.and_then(|places| places.get(number_of(key) as usize)) {
+            if let Some(place) = self.place(number_of(key) as usize) {
                 place.set(u8::try_from(position).unwrap_or(u8::MAX));
             }
         }
     }
 
+    /// At most how many there are.
     pub(super) fn len(&self) -> usize {
         self.map.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.iter().next().is_none()
     }
 
     /// The fields as an object, which is to be changed by nobody else from now on.
     pub(super) fn into_map(self) -> &'a Map<'a> {
+        self.into_map_without(|_, _| false)
+    }
+
+    /// Like [`into_map`](Self::into_map), without the fields for which `take` holds.
+    #[inline]
+    pub(super) fn into_map_without(self, mut take: impl FnMut(&'a str, &'a str) -> bool) -> &'a Map<'a> {
+        self.map
+            .take_out(|key, value| value.as_text().is_none_or(|text| take(key, text)));
         self.map
     }
 }

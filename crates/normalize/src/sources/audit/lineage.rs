@@ -75,9 +75,14 @@ impl Program {
     }
 }
 
-/// Processes of hosts, by their ids.
+/// Processes of hosts, by their ids. Nothing is made while none is known.
 #[derive(Debug, Default)]
 pub(super) struct Lineage {
+    known: Option<Generations>,
+}
+
+#[derive(Debug, Default)]
+struct Generations {
     recent: AHashMap<(Box<str>, i64), Program>,
     older: AHashMap<(Box<str>, i64), Program>,
 }
@@ -85,21 +90,20 @@ pub(super) struct Lineage {
 impl Lineage {
     /// What is known of a process.
     pub(super) fn get(&mut self, host: &str, pid: i64) -> Option<&Program> {
-        if self.recent.is_empty() && self.older.is_empty() {
-            return None;
-        }
+        let known = self.known.as_mut()?;
         let key = (Box::from(host), pid);
-        if let Some(program) = self.older.remove(&key) {
-            self.insert(key.clone(), program);
+        if let Some(program) = known.older.remove(&key) {
+            known.insert(key.clone(), program);
         }
-        self.recent.get(&key)
+        known.recent.get(&key)
     }
 
     /// The process is this program from now on.
     pub(super) fn set(&mut self, host: &str, pid: i64, program: Program) {
         let key = (Box::from(host), pid);
-        self.older.remove(&key);
-        self.insert(key, program);
+        let known = self.known.get_or_insert_default();
+        known.older.remove(&key);
+        known.insert(key, program);
     }
 
     /// The process is this program, if nothing is known of it.
@@ -111,12 +115,15 @@ impl Lineage {
 
     /// The process has ended. Its children may still name it, so it only counts as old.
     pub(super) fn forget(&mut self, host: &str, pid: i64) {
+        let Some(known) = &mut self.known else { return };
         let key = (Box::from(host), pid);
-        if let Some(program) = self.recent.remove(&key) {
-            self.older.insert(key, program);
+        if let Some(program) = known.recent.remove(&key) {
+            known.older.insert(key, program);
         }
     }
+}
 
+impl Generations {
     fn insert(&mut self, key: (Box<str>, i64), program: Program) {
         if self.recent.len() >= MOST {
             self.older = std::mem::take(&mut self.recent);
@@ -146,6 +153,7 @@ mod tests {
         assert_eq!(lineage.get("h", 1).unwrap().name.as_deref(), Some("init"));
         assert!(lineage.get("h", 2).is_none());
         assert!(lineage.get("other", 1).is_none());
-        assert!(lineage.recent.len() + lineage.older.len() <= 2 * MOST);
+        let known = lineage.known.unwrap();
+        assert!(known.recent.len() + known.older.len() <= 2 * MOST);
     }
 }

@@ -1,8 +1,6 @@
 //! Where fields go that tables name, one field at a time: most records have a handful of the fields, and these come in one
 //! pass over all fields anyway.
 
-use smallvec::SmallVec;
-
 use super::Filling;
 use crate::mapping::Mapping;
 use crate::tree::{KeyTable, Map, Value};
@@ -22,7 +20,10 @@ pub(super) struct Moves {
 }
 
 /// The objects of one document, as far as they were needed yet.
-pub(super) type Objects<'a> = SmallVec<[Option<Filling<'a>>; 16]>;
+pub(super) type Objects<'a> = [Option<Filling<'a>>; MOST_OBJECTS];
+
+/// Tables name at most so many objects; fields of further ones would be left out.
+const MOST_OBJECTS: usize = 16;
 
 /// Objects of more entries are likely to get some that no table names.
 const SMALL: usize = 4;
@@ -72,9 +73,10 @@ impl Moves {
         })
     }
 
-    /// No objects yet.
-    pub(super) fn start<'a>(&self) -> Objects<'a> {
-        SmallVec::from_elem(None, self.objects.len())
+    /// Whether the tables name no more objects than there is room for.
+    #[cfg(test)]
+    pub(super) fn fits(&self) -> bool {
+        self.objects.len() <= MOST_OBJECTS
     }
 
     /// The number of a field, if a table names it.
@@ -84,6 +86,7 @@ impl Moves {
     }
 
     /// Puts the value of a field where it belongs, replacing what stands there.
+    #[inline]
     pub(super) fn put<'a>(
         &self,
         number: usize,
@@ -91,14 +94,20 @@ impl Moves {
         objects: &mut Objects<'a>,
         document: &'a Map<'a>,
     ) {
-        if let Some((object, key)) = self.targets.get(number)
-            && let Some(object) = self.made(*object, objects, document)
-        {
+        let Some((object, key)) = self.targets.get(number) else {
+            return;
+        };
+        let known = match objects.get(*object) {
+            Some(Some(known)) => Some(*known),
+            _ => self.made(*object, objects, document),
+        };
+        if let Some(object) = known {
             object.map.set(key, value);
         }
     }
 
     /// An object of the document, made where there is none.
+    #[inline(never)]
     fn made<'a>(
         &self,
         number: usize,
@@ -148,7 +157,8 @@ mod tests {
         let read = |text| json::parse(&arena, text).unwrap().as_map().unwrap();
         let document = read(r#"{"user":{"id":"old","name":"u"},"session":7}"#);
         let moves = Moves::of(&[TABLE]);
-        let mut objects = moves.start();
+        assert!(moves.fits());
+        let mut objects = Default::default();
         for (key, value) in [("gid", "1"), ("uid", "2"), ("ses", "3"), ("other", "4")] {
             match moves.number(key) {
                 Some(number) => moves.put(number, Value::Text(value), &mut objects, document),

@@ -1,6 +1,6 @@
 //! The fields of a text of the audit log, one after the other.
 
-use super::line::bit;
+use super::line::number_of;
 use super::usual::Usual;
 
 /// A field as it stood: values keep their quotes, because what has none may be hexadecimal.
@@ -11,29 +11,52 @@ pub(super) struct Raw<'a> {
     pub(super) mark: Mark,
 }
 
-/// What is known of a key by its name alone.
+/// What is known of a key by its name alone, in one word, for it goes with each field from hand to hand: the
+/// [number](number_of) of the key in six bits, two for what it is, and above them that of [`hex`](Self::hex).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// See [`bit`].
-    pub(super) bit: u64,
-    /// The bit of a field whose value may be hexadecimal, which it is not where it has quotes; 0 for other fields.
-    pub(super) hex: u64,
-    /// Whether the field is the id of a user or a group.
-    pub(super) is_id: bool,
-}
+pub(super) struct Mark(u32);
 
 impl Mark {
-    #[inline]
+    const ID: u32 = 1 << 6;
+    const MESSAGE: u32 = 1 << 7;
+    const HEX: u32 = 8;
+
+    #[inline(always)]
     pub(super) const fn of(key: &str) -> Self {
-        Self {
-            bit: bit(key),
-            hex: hex_bit(key),
-            is_id: matches!(key.as_bytes(), [.., b'u' | b'g', b'i', b'd']),
-        }
+        let what = match key.as_bytes() {
+            b"msg" => Self::MESSAGE,
+            [.., b'u' | b'g', b'i', b'd'] => Self::ID,
+            _ => 0,
+        };
+        Self(number_of(key) | what | hex_bit(key) << Self::HEX)
+    }
+
+    /// Below 64.
+    #[inline(always)]
+    pub(super) const fn number(self) -> usize {
+        (self.0 & 63) as usize
+    }
+
+    /// The bit of a field whose value may be hexadecimal, which it is not where it has quotes; 0 for other fields.
+    #[inline(always)]
+    pub(super) const fn hex(self) -> u32 {
+        self.0 >> Self::HEX
+    }
+
+    /// Whether the field is the id of a user or a group.
+    #[inline(always)]
+    pub(super) const fn is_id(self) -> bool {
+        self.0 & Self::ID != 0
+    }
+
+    /// Whether it is none of these, and no message with fields of its own.
+    #[inline(always)]
+    pub(super) const fn is_plain(self) -> bool {
+        self.0 < 64
     }
 }
 
-const fn hex_bit(key: &str) -> u64 {
+const fn hex_bit(key: &str) -> u32 {
     match key.as_bytes() {
         b"key" => 1,
         b"cwd" => 1 << 1,
@@ -66,23 +89,29 @@ impl<'a> Raw<'a> {
 }
 
 /// A value without quotes and blanks round it.
-#[inline]
+#[inline(always)]
 pub(super) fn bare(value: &str) -> &str {
-    let round = |byte: &u8| matches!(byte, b'\'' | b'"' | b' ');
-    match value.as_bytes() {
-        [first, inner, .., last, end] if round(first) && round(end) && !round(inner) && !round(last) => {
-            value.get(1..value.len() - 1).unwrap_or(value)
-        }
-        [first, .., end] if !round(first) && !round(end) => value,
-        _ => value.trim_matches(['\'', '"', ' ']),
+    // Nearly all have one quote at each end.
+    if let [first, inner @ .., end] = value.as_bytes()
+        && let (Some(head), Some(last)) = (inner.first(), inner.last())
+        && class(*first) & class(*end) & ROUND != 0
+        && (class(*head) | class(*last)) & ROUND == 0
+    {
+        return value.get(1..value.len() - 1).unwrap_or(value);
     }
+    trimmed(value)
+}
+
+#[inline(never)]
+fn trimmed(value: &str) -> &str {
+    value.trim_matches(['\'', '"', ' '])
 }
 
 /// The fields of a text: keys of letters (as `letters` says), digits, `_` and `-`; values without blanks, or quoted.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens<'t> {
+    /// What is left of the text.
     text: &'t str,
-    at: usize,
     letters: Letters,
     /// The keys that are likely to come, in their order.
     usual: &'static [Usual],
@@ -90,12 +119,7 @@ pub(super) struct Tokens<'t> {
 
 /// The fields of a text; `usual` changes nothing but how long it takes to find them.
 pub(super) fn fields<'t>(text: &'t str, letters: Letters, usual: &'static [Usual]) -> Tokens<'t> {
-    Tokens {
-        text,
-        at: 0,
-        letters,
-        usual,
-    }
+    Tokens { text, letters, usual }
 }
 
 impl<'t> Iterator for Tokens<'t> {
@@ -103,6 +127,9 @@ impl<'t> Iterator for Tokens<'t> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Raw<'t>> {
+        if self.text.is_empty() {
+            return None;
+        }
         self.usual().or_else(|| self.any())
     }
 }
@@ -111,31 +138,30 @@ impl<'t> Tokens<'t> {
     /// The field that the text goes on with, if its key is one of those that are likely to come.
     #[inline(always)]
     fn usual(&mut self) -> Option<Raw<'t>> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let word = match rest.first_chunk() {
+        let bytes = self.text.as_bytes();
+        let word = match bytes.first_chunk() {
             Some(chunk) => u128::from_le_bytes(*chunk),
-            None => {
-                let mut chunk = [0; 16];
-                chunk.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                u128::from_le_bytes(chunk)
-            }
+            None => short(bytes),
         };
-        let position = self.usual.iter().position(|usual| usual.is_at(word))?;
-        let (usual, behind) = self.usual.get(position..)?.split_first()?;
-        let start = usual.key.len() + 2;
-        let length = value_length(rest.get(start..)?);
-        if length == 0 {
+        let mut likely = self.usual;
+        let (usual, behind) = loop {
+            let (usual, behind) = likely.split_first()?;
+            if usual.is_at(word) {
+                break (usual, behind);
+            }
+            likely = behind;
+        };
+        let (_, rest) = self.text.split_at_checked(usual.key.len() + 2)?;
+        let (value, rest) = rest.split_at_checked(value_length(rest.as_bytes()))?;
+        if value.is_empty() {
             return None;
         }
-        let value_at = self.at + start;
-        let raw = Raw {
+        (self.text, self.usual) = (rest, behind);
+        Some(Raw {
             key: usual.key,
-            value: self.text.get(value_at..value_at + length)?,
+            value,
             mark: usual.mark,
-        };
-        self.usual = behind;
-        self.at = value_at + length;
-        Some(raw)
+        })
     }
 
     /// The next field, wherever it begins.
@@ -143,7 +169,7 @@ impl<'t> Tokens<'t> {
     fn any(&mut self) -> Option<Raw<'t>> {
         let (text, letters) = (self.text, self.letters);
         let bytes = text.as_bytes();
-        let mut at = self.at;
+        let mut at = 0;
         loop {
             let mut start = at;
             // Eight bytes at a time: most keys need no second look, and no byte of them a decision.
@@ -164,7 +190,7 @@ impl<'t> Tokens<'t> {
             }
             loop {
                 let Some(byte) = bytes.get(at) else {
-                    self.at = bytes.len();
+                    self.text = "";
                     return None;
                 };
                 at += 1;
@@ -181,7 +207,7 @@ impl<'t> Tokens<'t> {
                 continue;
             }
             let value = text.get(at..at + length)?;
-            self.at = at + length;
+            self.text = text.get(at + length..)?;
             return Some(Raw {
                 key,
                 value,
@@ -189,6 +215,20 @@ impl<'t> Tokens<'t> {
             });
         }
     }
+}
+
+/// A text of fewer than sixteen bytes as a number; 0 for one of fewer than four, which is no field with a blank before it.
+#[inline(always)]
+fn short(text: &[u8]) -> u128 {
+    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let tail = u128::from(u64::from_le_bytes(*tail)) << (8 * (text.len() - 8));
+        return u128::from(u64::from_le_bytes(*head)) | tail;
+    }
+    if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+        let tail = u128::from(u32::from_le_bytes(*tail)) << (8 * (text.len() - 4));
+        return u128::from(u32::from_le_bytes(*head)) | tail;
+    }
+    0
 }
 
 /// A one, and the highest bit, in each byte of a word.
@@ -214,7 +254,11 @@ fn bytes_from_to(word: u64, first: u8, last: u8) -> u64 {
 /// Ends a value.
 const ENDS: u8 = 4;
 
-/// What a byte may be, as bits: part of a key in [`Letters::Small`] or [`Letters::All`], the end of a value.
+/// Stands round a value and is no part of it.
+const ROUND: u8 = 8;
+
+/// What a byte may be, as bits: part of a key in [`Letters::Small`] or [`Letters::All`], the end of a value, what stands
+/// round one.
 #[inline(always)]
 fn class(byte: u8) -> u8 {
     const CLASSES: [u8; 256] = {
@@ -230,7 +274,8 @@ fn class(byte: u8) -> u8 {
                 classes[byte] = match byte as u8 {
                     b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => Letters::Small as u8 | Letters::All as u8,
                     b'A'..=b'Z' | b'[' | b']' => Letters::All as u8,
-                    b'\'' | b'"' | b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => ENDS,
+                    b'\'' | b'"' | b' ' => ENDS | ROUND,
+                    b'\t' | b'\n' | b'\r' | b'\x0c' => ENDS,
                     _ => 0,
                 };
             }
@@ -268,27 +313,25 @@ impl Letters {
 /// How long the value is that a text begins with; 0 where its quote is not closed.
 #[inline(always)]
 fn value_length(text: &[u8]) -> usize {
-    let Some(quote @ (b'\'' | b'"')) = text.first().copied() else {
+    let Some((quote @ (b'\'' | b'"'), mut rest)) = text.split_first() else {
         return bare_length(text);
     };
-    let mut at = 1;
     loop {
-        while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        while let Some((chunk, behind)) = rest.split_first_chunk() {
             let word = u64::from_le_bytes(*chunk);
             let ends = |byte: u8| bytes_below(word ^ (ONES * u64::from(byte)), 1);
-            let found = ends(quote) | ends(b'\\');
+            let found = ends(*quote) | ends(b'\\');
             if found != 0 {
-                at += found.trailing_zeros() as usize / 8;
+                rest = rest.get(found.trailing_zeros() as usize / 8..).unwrap_or(behind);
                 break;
             }
-            at += 8;
+            rest = behind;
         }
-        at += match text.get(at) {
-            None => return 0,
-            Some(byte) if *byte == quote => return at + 1,
+        rest = match rest {
+            [end, behind @ ..] if end == quote => return text.len() - behind.len(),
             // What stands behind the backslash means nothing.
-            Some(b'\\') => 2,
-            Some(_) => 1,
+            [b'\\', _, behind @ ..] | [_, behind @ ..] => behind,
+            [] => return 0,
         };
     }
 }
@@ -296,22 +339,20 @@ fn value_length(text: &[u8]) -> usize {
 /// How long the value is that a text begins with, which has no quotes.
 #[inline(always)]
 fn bare_length(text: &[u8]) -> usize {
-    let mut at = 0;
+    let mut rest = text;
     loop {
-        while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        while let Some((chunk, behind)) = rest.split_first_chunk() {
             // All that ends a value is below `(`; the lowest byte that is gets its high bit.
-            let word = u64::from_le_bytes(*chunk);
-            let below = bytes_below(word, b'(');
+            let below = bytes_below(u64::from_le_bytes(*chunk), b'(');
             if below != 0 {
-                at += below.trailing_zeros() as usize / 8;
+                rest = rest.get(below.trailing_zeros() as usize / 8..).unwrap_or(behind);
                 break;
             }
-            at += 8;
+            rest = behind;
         }
-        match text.get(at) {
-            None => return at.min(text.len()),
-            Some(byte) if class(*byte) == ENDS => return at,
-            Some(_) => at += 1,
+        match rest.split_first() {
+            Some((byte, behind)) if class(*byte) & ENDS == 0 => rest = behind,
+            _ => return text.len() - rest.len(),
         }
     }
 }

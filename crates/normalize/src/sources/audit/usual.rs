@@ -26,6 +26,11 @@ impl Usual {
 
 /// Keys with blanks before them.
 const fn after_blanks<const COUNT: usize>(keys: [&'static str; COUNT]) -> [Usual; COUNT] {
+    after(b' ', keys)
+}
+
+/// Keys of which the first has this byte before it, and each other one a blank.
+const fn after<const COUNT: usize>(first: u8, keys: [&'static str; COUNT]) -> [Usual; COUNT] {
     let mut all = [Usual {
         text: 0,
         mask: u128::MAX,
@@ -36,7 +41,7 @@ const fn after_blanks<const COUNT: usize>(keys: [&'static str; COUNT]) -> [Usual
     while at < COUNT {
         #[expect(clippy::indexing_slicing, reason = "it is computed by the compiler")]
         {
-            all[at] = after_blank(keys[at]);
+            all[at] = behind(if at == 0 { first } else { b' ' }, keys[at]);
         }
         at += 1;
     }
@@ -44,11 +49,11 @@ const fn after_blanks<const COUNT: usize>(keys: [&'static str; COUNT]) -> [Usual
 }
 
 #[expect(clippy::indexing_slicing, reason = "it is computed by the compiler")]
-const fn after_blank(key: &'static str) -> Usual {
+const fn behind(byte: u8, key: &'static str) -> Usual {
     let key_bytes = key.as_bytes();
     let mut text = [0; 16];
     let mut mask = [0; 16];
-    text[0] = b' ';
+    text[0] = byte;
     mask[0] = u8::MAX;
     let mut at = 0;
     while at < key_bytes.len() {
@@ -119,14 +124,28 @@ pub(super) const MESSAGE: &[Usual] = &after_blanks([
     "id", "grantors", "acct", "comm", "exe", "hostname", "addr", "terminal", "res",
 ]);
 
-/// The keys of what the daemon interprets.
-pub(super) const NAMES: &[Usual] = &after_blanks([
-    "SYSCALL", "AUID", "UID", "GID", "EUID", "SUID", "FSUID", "EGID", "SGID", "FSGID", "OUID", "OGID", "ID",
-]);
+/// The keys of what the daemon interprets of records of a type, behind the separator that it writes before them.
+pub(super) fn names(kind: &str) -> &'static [Usual] {
+    match kind {
+        "SYSCALL" => {
+            &const {
+                after(
+                    b'\x1d',
+                    [
+                        "ARCH", "SYSCALL", "AUID", "UID", "GID", "EUID", "SUID", "FSUID", "EGID", "SGID",
+                        "FSGID",
+                    ],
+                )
+            }
+        }
+        "PATH" => &const { after(b'\x1d', ["OUID", "OGID"]) },
+        _ => &const { after(b'\x1d', ["UID", "AUID", "ID"]) },
+    }
+}
 
 #[cfg(test)]
 mod tests {
-    use super::{MESSAGE, NAMES, of};
+    use super::{MESSAGE, names, of};
     use crate::sources::audit::tokens::{Letters, Raw, fields};
 
     /// Whatever is expected, the same is found.
@@ -148,32 +167,26 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as usize % below
         };
-        let lists = [
-            of("SYSCALL"),
-            of("PATH"),
-            of("EXECVE"),
-            of("USER_AUTH"),
-            MESSAGE,
-            NAMES,
-        ];
+        let lists = [of("SYSCALL"), of("PATH"), of("EXECVE"), of("USER_AUTH"), MESSAGE];
+        let interpreted = [names("SYSCALL"), names("PATH"), names("USER_AUTH")];
         let mut found = 0;
         for _ in 0..20_000 {
             let mut text = String::new();
             for key in [
-                "arch", "syscall", "a0", "item", "argc", "pid", "ses", "comm", "msg", "id", "AUID", "UID",
+                "arch", "syscall", "a0", "item", "argc", "pid", "ses", "comm", "msg", "id", "ARCH", "AUID",
+                "OUID", "UID",
             ] {
                 if random(3) > 0 {
                     text.push_str(["", " ", "  ", "\u{1d}", "x", "\t"][random(6)]);
-                    text.push_str(&format!(" {key}={}", values[random(values.len())]));
+                    text.push_str([" ", " ", "\u{1d}"][random(3)]);
+                    text.push_str(&format!("{key}={}", values[random(values.len())]));
                 }
             }
             for letters in [Letters::Small, Letters::All] {
                 let plain: Vec<Raw<'_>> = fields(&text, letters, &[]).collect();
-                for usual in lists {
-                    // Capitals are keys only where they are looked for.
-                    if letters == Letters::Small && std::ptr::eq(usual, NAMES) {
-                        continue;
-                    }
+                // Capitals are keys only where they are looked for.
+                let interpreted = interpreted.iter().filter(|_| letters == Letters::All);
+                for usual in lists.iter().chain(interpreted) {
                     assert_eq!(fields(&text, letters, usual).collect::<Vec<_>>(), plain, "{text}");
                     found += plain.len();
                 }
