@@ -773,7 +773,12 @@ fn ends<'a>(event: &Event<'a>, document: &'a Map<'a>) {
 mod tests {
     use sha1::{Digest as _, Sha1};
 
-    use super::digest;
+    use super::{MOVES, digest};
+
+    #[test]
+    fn the_tables_fit() {
+        assert!(MOVES.fits());
+    }
 
     #[test]
     fn processes_are_numbered_by_their_digest() {

@@ -413,7 +413,7 @@ fn digits(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, argument, parse, parse_behind, unhex};
+    use super::{Fields, Line, argument, parse, parse_behind, unhex};
     use crate::tree::Arena;
 
     #[test]
@@ -463,6 +463,33 @@ mod tests {
             "type=A msg=audit(99999999999999999999.001:1)",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_go_and_come_again() {
+        let arena = Arena::default();
+        for room in [0, 20] {
+            let mut fields = Fields::with_room(room, arena.map());
+            for (key, value) in [("a0", "1"), ("ses", "2"), ("exe", "3"), ("success", "yes")] {
+                fields.set(key, value);
+            }
+            assert_eq!(fields.remove("ses"), Some("2"));
+            assert_eq!((fields.remove("ses"), fields.get("ses")), (None, None));
+            assert_eq!(fields.get("exe"), Some("3"));
+            fields.replace("success", "result", "success");
+            fields.set("ses", "4");
+            fields.set("a0", "5");
+            let all: Vec<(&str, &str)> = fields.iter().collect();
+            let expected = [("a0", "5"), ("exe", "3"), ("result", "success"), ("ses", "4")];
+            assert_eq!(all, expected, "{room}");
+            let map = fields.into_map_without(|key, _| key == "exe");
+            let keys: Vec<&str> = map.iter().map(|(key, _)| key).collect();
+            assert_eq!(keys, ["a0", "result", "ses"]);
+            let mut alone = Fields::with_room(room, arena.map());
+            alone.set("key", "1");
+            alone.remove("key");
+            assert!(alone.is_empty() && alone.into_map().is_empty());
         }
     }
 
