@@ -38,5 +38,7 @@ pub use openapi::openapi;
 pub use problem::Problem;
 pub use route::{Gives, Need, Route, Verb};
 pub use routes::ROUTES;
-pub use status::{StatusBackfill, StatusGap, StatusName, StatusOutput, StatusReport, StatusSource, report};
+pub use status::{
+    StatusBackfill, StatusBalance, StatusGap, StatusName, StatusOutput, StatusReport, StatusSource, report,
+};
 pub use when::{now, parse as parse_when};

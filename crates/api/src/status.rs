@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use neph_event::Instant;
 use neph_outputs::OutputState;
 use neph_store::{
-    Backfill, Gap, GapKind, Interval, NameRow, OutboxCounts, Role, Run, SilenceLimits, Store, StoreError,
+    Backfill, Balance, Gap, GapKind, Interval, NameRow, OutboxCounts, Role, Run, SilenceLimits, Store,
+    StoreError,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +100,9 @@ pub struct StatusReport {
     pub names: Vec<StatusName>,
     /// What was not seen, in the order of time.
     pub gaps: Vec<StatusGap>,
+    /// For each source whether all records that it ever sent are accounted for.
+    #[serde(default)]
+    pub balance: Vec<StatusBalance>,
     /// Outputs, with what waits and what was given up.
     pub outputs: Vec<StatusOutput>,
     /// Back-fills, newest first.
@@ -168,10 +172,29 @@ pub struct StatusName {
     pub rules_left_out: u64,
 }
 
+/// What became of all records of a source since the store began: `received` is the sum of the others, else some are lost.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct StatusBalance {
+    /// Its stream.
+    pub stream: String,
+    /// Records that the store took.
+    pub received: u64,
+    /// Records that the rules saw.
+    pub evaluated: u64,
+    /// Records that could not be read.
+    pub refused: u64,
+    /// Records that the configuration drops.
+    pub dropped: u64,
+    /// Records that wait to be evaluated.
+    pub pending: u64,
+    /// Whether it adds up.
+    pub holds: bool,
+}
+
 /// A stretch of time in which something was not seen.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct StatusGap {
-    /// `service_down`, `source_silent`, `rule_broken`, `rule_absent`, `loss`, `late`.
+    /// `service_down`, `source_silent`, `rule_broken`, `rule_absent`, `loss`, `refused`, `late`, `untaken`, `history_missing`.
     pub kind: String,
     /// From when.
     pub from: String,
@@ -280,6 +303,12 @@ pub fn report(
         sources: sources(&intervals, store, now)?,
         names: store.db.names(since)?.into_iter().map(StatusName::from).collect(),
         gaps: gaps.iter().map(StatusGap::from).collect(),
+        balance: store
+            .db
+            .balance(&store.log)?
+            .into_iter()
+            .map(StatusBalance::from)
+            .collect(),
         outputs: store
             .db
             .outbox_counts()?
@@ -364,6 +393,20 @@ impl From<NameRow> for StatusName {
     }
 }
 
+impl From<Balance> for StatusBalance {
+    fn from(balance: Balance) -> Self {
+        Self {
+            holds: balance.holds(),
+            stream: balance.stream,
+            received: balance.received,
+            evaluated: balance.evaluated,
+            refused: balance.refused,
+            dropped: balance.dropped,
+            pending: balance.pending,
+        }
+    }
+}
+
 impl From<&Gap> for StatusGap {
     fn from(gap: &Gap) -> Self {
         let kind = match gap.kind {
@@ -372,7 +415,10 @@ impl From<&Gap> for StatusGap {
             GapKind::RuleBroken => "rule_broken",
             GapKind::RuleAbsent => "rule_absent",
             GapKind::Loss => "loss",
+            GapKind::Refused => "refused",
             GapKind::Late => "late",
+            GapKind::Untaken => "untaken",
+            GapKind::HistoryMissing => "history_missing",
             _ => "other",
         };
         Self {
@@ -446,15 +492,24 @@ fn status(call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 fn ready(call: &Call<'_>) -> Result<Answer, Problem> {
-    // The database answers, and the pipeline has not stopped.
+    // The database answers, the log takes records, and the pipeline goes on.
     call.app.store.db.processed()?;
-    let runs = call.app.service().is_some_and(|service| service.status().running);
-    match runs {
-        true => Ok(Answer::Body(
-            axum::http::StatusCode::OK,
-            "text/plain",
-            b"ready\n".to_vec(),
-        )),
-        false => Err(Problem::unavailable("records are not evaluated at present")),
-    }
+    let status = call.app.service().map(|service| service.status());
+    // Everybody may ask: paths of this machine are not told.
+    let problem = match (call.app.store.log.untaken(), status) {
+        (Some(untaken), _) => format!("no records are taken at present: {}", untaken.why.brief()),
+        (None, Some(status)) if !status.running => "records are not evaluated at present".to_owned(),
+        (None, Some(status)) if status.store_problem.is_some() => {
+            "alerts cannot be written at present, and records wait to be evaluated".to_owned()
+        }
+        (None, Some(_)) => {
+            return Ok(Answer::Body(
+                axum::http::StatusCode::OK,
+                "text/plain",
+                b"ready\n".to_vec(),
+            ));
+        }
+        (None, None) => "the service ends".to_owned(),
+    };
+    Err(Problem::unavailable(problem))
 }

@@ -7,6 +7,7 @@ mod notify;
 mod outputs;
 mod readers;
 mod rules;
+mod trouble;
 mod watch;
 
 use std::net::SocketAddr;
@@ -158,6 +159,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     log.info("the service is ready", &[("address", &listening.base())]);
 
     let mut watch = watch::Watch::new(args, settings, &rules);
+    let mut troubles = trouble::Troubles::default();
     let mut act = |action: watch::Action<'_>| match action {
         watch::Action::Apply(change) => {
             listening.readers().change(change.settings());
@@ -166,6 +168,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         }
         watch::Action::Retain(settings) => {
             retain(&store, &app, settings, log);
+            rules.paths()
+        }
+        watch::Action::Look => {
+            troubles.look(&app, log);
             rules.paths()
         }
     };
@@ -186,14 +192,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 
 /// Ends the pipeline: what it remembers is written down.
 fn stop(app: &App, log: &Log) {
-    // A back-fill that is under way still holds it; what it found is committed, and it can be asked for again.
-    match app.take_service().and_then(Arc::into_inner).map(Service::stop) {
-        Some(Ok(())) => log.info("the service has ended", &[]),
+    match app.take_service().map(|service| service.end()) {
         Some(Err(error)) => log.error("the pipeline ended badly", &[("error", &error)]),
-        None => log.warn(
-            "the pipeline is under way; it goes on from its last state at the next start",
-            &[],
-        ),
+        Some(Ok(())) | None => log.info("the service has ended", &[]),
     }
 }
 
@@ -267,6 +268,7 @@ fn store_options(settings: &Config) -> StoreOptions {
     let mut options = StoreOptions::default();
     options.limits.max_age = settings.retention.events;
     options.limits.max_bytes = settings.retention.events_size;
+    options.limits.min_free_bytes = settings.retention.keep_free;
     options
 }
 

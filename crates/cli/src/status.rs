@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use neph_api::{StatusReport, StatusSource, parse_when, report};
+use neph_api::{StatusBalance, StatusReport, StatusSource, parse_when, report};
 use neph_store::{SilenceLimits, Store};
 
 use crate::config;
@@ -56,12 +56,13 @@ pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
             let data = args.service.data()?;
             let store = Store::open_read_only(&data).map_err(|error| {
                 Failure::Message(format!(
-                    "there is no store that can be read in `{}`: {error}",
-                    data.display()
+                    "there is no store that can be read in `{}`: {}",
+                    data.display(),
+                    causes(&error)
                 ))
             })?;
             report(&store, since, now, &silences(&args.service)?)
-                .map_err(|error| Failure::Message(error.to_string()))?
+                .map_err(|error| Failure::Message(causes(&error)))?
         }
     };
     let mut out = std::io::stdout().lock();
@@ -74,6 +75,12 @@ pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
         true => Exit::Alerts,
         false => Exit::Nothing,
     })
+}
+
+/// An error with what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let behind = error.source().map(|source| format!(": {}", causes(source)));
+    format!("{error}{}", behind.unwrap_or_default())
 }
 
 /// The limits of the configuration, where there is one.
@@ -124,6 +131,7 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     writeln!(out)?;
     sources(out, &told.sources)?;
     names(out, told)?;
+    balance(out, &told.balance)?;
     gaps(out, told)?;
     if !told.outputs.is_empty() {
         let mut rows = table(&[
@@ -235,6 +243,29 @@ fn names(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     writeln!(out, "{rows}")
 }
 
+/// Says whether all records are accounted for.
+fn balance(out: &mut impl Write, balances: &[StatusBalance]) -> std::io::Result<()> {
+    if balances.iter().all(|balance| balance.holds) {
+        return match balances.is_empty() {
+            true => Ok(()),
+            false => writeln!(out, "All records that were received are accounted for."),
+        };
+    }
+    for balance in balances.iter().filter(|balance| !balance.holds) {
+        writeln!(
+            out,
+            "Of {} the store took {} records, but the ledger knows of {} evaluated, {} unreadable, {} dropped and {} that wait.",
+            harmless(&balance.stream),
+            balance.received,
+            balance.evaluated,
+            balance.refused,
+            balance.dropped,
+            balance.pending
+        )?;
+    }
+    Ok(())
+}
+
 fn gaps(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
     let since = local(&told.since);
     if told.gaps.is_empty() {
@@ -249,7 +280,10 @@ fn gaps(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
             "rule_broken" => "rule broken",
             "rule_absent" => "rule absent",
             "loss" => "records lost",
+            "refused" => "records unreadable",
             "late" => "records late",
+            "untaken" => "records not taken",
+            "history_missing" => "history missing",
             other => other,
         };
         let of = gap

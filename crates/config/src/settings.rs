@@ -176,6 +176,8 @@ pub struct Retention {
     pub events: Duration,
     /// Bytes of events at most.
     pub events_size: u64,
+    /// Bytes of the disk that events leave free.
+    pub keep_free: u64,
     /// Alerts.
     pub alerts: Duration,
     /// The ledger.
@@ -329,6 +331,7 @@ impl Config {
             retention: Retention {
                 events: retention.get("events"),
                 events_size: retention.get("events_size"),
+                keep_free: retention.get("keep_free"),
                 alerts: retention.get("alerts"),
                 ledger: retention.get("ledger"),
             },

@@ -174,6 +174,12 @@ static RETENTION: Shape = shape(
             "How much room they take at most; the oldest go first.",
         )
         .or("\"20GiB\""),
+        Key::new(
+            "keep_free",
+            Size,
+            "How much of the disk events leave free, for alerts and what rules remember; with less, no records are taken.",
+        )
+        .or("\"1GiB\""),
         Key::new("alerts", Duration, "How long alerts are kept.").or("\"365d\""),
         Key::new("ledger", Duration, "How long it is kept what was evaluated when.").or("\"90d\""),
     ],

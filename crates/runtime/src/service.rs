@@ -173,8 +173,11 @@ pub struct Service {
     book: Mutex<(Arc<Book>, Vec<String>)>,
     /// The same rules, for what closes gaps.
     current: Current,
-    threads: Vec<(&'static str, JoinHandle<Result<(), ServiceError>>)>,
+    threads: Mutex<Vec<Thread>>,
 }
+
+/// A thread of the service, by its name.
+type Thread = (&'static str, JoinHandle<Result<(), ServiceError>>);
 
 impl Service {
     /// Starts to run rules over the log of a store, from where the last run of it had come.
@@ -187,16 +190,16 @@ impl Service {
         let shared = Arc::new(Shared::new(options.now));
         let reloads: Reloads<Switch> = Reloads::default();
         let run = store.db.run_started(shared.now(), &options.version)?;
+        store.db.give_up_backfills(shared.now(), "the service ended")?;
         let mender = Mender::new(Arc::clone(&store), Arc::clone(&shared), options.clone());
-        let missed = mender.missed();
-        let pipeline = Pipeline::open(&store, &book, &shared, &reloads, &options, missed)?;
-        let mut service = Self {
+        let pipeline = Pipeline::open(&store, &book, &shared, &reloads, &options)?;
+        let service = Self {
             store: Arc::clone(&store),
             shared: Arc::clone(&shared),
             book: Mutex::new((Arc::clone(&book), broken)),
             current: mender.current(),
             reloads,
-            threads: Vec::new(),
+            threads: Mutex::default(),
             options,
         };
         service.shared.status(|status| status.running = true);
@@ -221,14 +224,18 @@ impl Service {
     }
 
     fn thread(
-        &mut self,
+        &self,
         name: &'static str,
         work: impl FnOnce() -> Result<(), ServiceError> + Send + 'static,
     ) -> Result<(), ServiceError> {
         let builder = thread::Builder::new().name(name.to_owned()).stack_size(STACK);
         let handle = builder.spawn(work).map_err(RunError::Thread)?;
-        self.threads.push((name, handle));
+        self.threads().push((name, handle));
         Ok(())
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<Thread>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn book(&self) -> std::sync::MutexGuard<'_, (Arc<Book>, Vec<String>)> {
@@ -288,7 +295,7 @@ impl Service {
             same,
             with: Switch {
                 book: Arc::clone(&book),
-                seeded,
+                seeded: seeded.into_iter().map(|place| (place, None)).collect(),
             },
         });
         self.tell_mender(&book);
@@ -302,7 +309,7 @@ impl Service {
         self.shared.status(|now| status.clone_from(now));
         status.end = self.store.log.end();
         status.lag_bytes = status.end.saturating_sub(status.processed);
-        status.running &= self.threads.iter().all(|(_, thread)| !thread.is_finished());
+        status.running &= self.threads().iter().all(|(_, thread)| !thread.is_finished());
         status
     }
 
@@ -333,14 +340,16 @@ impl Service {
         )
     }
 
-    /// Ends it. What was not read yet is read after the next start. State is written down.
+    /// Ends it, and back-fills that are under way with it. What was not read yet is read after the next start. State is written
+    /// down. Stopped before, it does nothing.
     ///
     /// # Errors
     /// A thread ended badly.
-    pub fn stop(self) -> Result<(), ServiceError> {
+    pub fn end(&self) -> Result<(), ServiceError> {
         self.shared.control.stop.store(true, Ordering::Relaxed);
+        let threads = std::mem::take(&mut *self.threads());
         let mut ended = Ok(());
-        for (name, thread) in self.threads {
+        for (name, thread) in threads {
             let result = match thread.join() {
                 Ok(result) => result,
                 Err(_) => Err(ServiceError::Ended(format!("thread `{name}` failed"))),
@@ -348,6 +357,14 @@ impl Service {
             ended = ended.and(result);
         }
         ended
+    }
+
+    /// The same, and lets go of the store.
+    ///
+    /// # Errors
+    /// A thread ended badly.
+    pub fn stop(self) -> Result<(), ServiceError> {
+        self.end()
     }
 
     /// Waits until everything that is in the log now is committed, at most so long; whether it is.

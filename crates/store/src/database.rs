@@ -15,7 +15,7 @@ use neph_event::Instant;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::alerts::AlertChange;
-use crate::ledger::LedgerRow;
+use crate::ledger::{LedgerRow, Unseen};
 use crate::log::Offset;
 use crate::{StoreError, alerts, ledger};
 
@@ -46,6 +46,8 @@ pub struct Commit {
     pub alerts: Vec<AlertChange>,
     /// One row a block. Rows of blocks before the offset processed so far are left out: they were counted before.
     pub ledger: Vec<LedgerRow>,
+    /// What rules missed. Of blocks that were processed before nothing may be told again.
+    pub unseen: Vec<Unseen>,
     /// Everything before this offset is done. Never moves back.
     pub processed: Offset,
     /// Outputs that are to get the alerts.
@@ -106,6 +108,7 @@ impl Database {
             let processed = processed(db)?;
             let done = alerts::apply(db, &commit.alerts, &commit.outputs, commit.now)?;
             ledger::merge(db, &commit.ledger, processed)?;
+            ledger::note(db, &commit.unseen, commit.now)?;
             if commit.processed > processed {
                 db.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES ('processed', ?1)")?
                     .execute([offset_to_sql(commit.processed)])?;

@@ -105,6 +105,16 @@ impl std::fmt::Display for GapReason {
 }
 
 impl StoreError {
+    /// What is wrong, without the paths of this machine: for those who need not know them.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Full { .. } => "no room for more events".to_owned(),
+            Self::Io { source, .. } => format!("the disk failed: {source}"),
+            Self::Database(error) => format!("the database failed: {error}"),
+            other => other.to_string(),
+        }
+    }
+
     /// An error of the operating system; one that says that there is no room becomes [`StoreError::Full`].
     pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

@@ -5,6 +5,7 @@ mod gaps;
 mod names;
 mod rows;
 mod rule_sets;
+mod unseen;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,6 +17,7 @@ use crate::log::Offset;
 
 pub use names::{NameCount, NameRow};
 pub(crate) use rows::{count_from_sql, count_to_sql, merge};
+pub(crate) use unseen::note;
 
 /// What became of the records of one block. The store adds up rows of the same stream, minute of receipt and rule set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,6 +113,38 @@ pub struct LossRow {
     pub why: String,
 }
 
+/// Why something was not seen, where that follows from nothing else in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnseenKind {
+    /// The store took no records, and said so to those who sent them. Times are of receipt.
+    Untaken,
+    /// Records came when a rule had decided the windows that they belong to. Times are of events.
+    Late,
+    /// A rule ran without the history that it looks back on. Times are of events.
+    History,
+}
+
+/// A stretch in which something was not seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// Why.
+    pub kind: UnseenKind,
+    /// The stream, or empty.
+    pub stream: String,
+    /// The rule, or empty.
+    pub rule: String,
+    /// From when.
+    pub from: Instant,
+    /// Until when.
+    pub to: Instant,
+    /// How many records: of `Untaken` all, else those that are new.
+    pub records: u64,
+    /// Why in words, lower case.
+    pub why: String,
+    /// Whether it is over.
+    pub ended: bool,
+}
+
 /// How a back-fill stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -166,8 +200,14 @@ pub enum GapKind {
     RuleAbsent,
     /// Records were lost or could not be read.
     Loss,
-    /// Records came too late for the windows of rules.
+    /// Records came that could not be read.
+    Refused,
+    /// Records came too late for the windows of a rule.
     Late,
+    /// The store took no records: those who sent them were told to send again, and some cannot.
+    Untaken,
+    /// A rule ran without the history that it looks back on.
+    HistoryMissing,
 }
 
 /// A stretch of time in which something was not seen.

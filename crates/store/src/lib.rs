@@ -33,11 +33,11 @@ pub use database::{Commit, Committed, Database};
 pub use error::{GapReason, StoreError};
 pub use ledger::{
     Backfill, BackfillState, Balance, Gap, GapKind, Interval, LedgerRow, LossRow, NameCount, NameRow,
-    RuleHealth, RuleInSet, RuleSet, SilenceLimits,
+    RuleHealth, RuleInSet, RuleSet, SilenceLimits, Unseen, UnseenKind,
 };
 pub use log::{
     Batch, Block, Blocks, Damage, EventLog, Limits, LogRecovery, Offset, Records, Removed, StreamCount,
-    TornTail,
+    TornTail, Untaken,
 };
 pub use outbox::{Delivery, DeliveryKind, OutboxCounts, Together};
 pub use runs::Run;

@@ -179,6 +179,19 @@ pub struct Removed {
     pub begin: Offset,
 }
 
+/// A stretch of time in which the log took nothing.
+#[derive(Clone, Debug)]
+pub struct Untaken {
+    /// When the first batch came that was not taken.
+    pub from: Instant,
+    /// When the last one came; once it is over, when one came that was taken.
+    pub to: Instant,
+    /// Records that were not taken; those that were sent again count each time.
+    pub records: u64,
+    /// What the last answer was.
+    pub why: StoreError,
+}
+
 /// How many records of a stream are in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StreamCount {
@@ -322,6 +335,16 @@ impl EventLog {
             .iter()
             .map(|segment| segment.length)
             .sum()
+    }
+
+    /// Since when nothing is taken, and why: when the last append failed for want of room, or since the disk failed.
+    pub fn untaken(&self) -> Option<Untaken> {
+        self.shared.state().untaken.clone()
+    }
+
+    /// Stretches in which nothing was taken and that are over, each once.
+    pub fn take_ended(&self) -> Vec<Untaken> {
+        std::mem::take(&mut self.shared.state().ended)
     }
 
     /// When the oldest block that is kept was received.

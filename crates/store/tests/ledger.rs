@@ -10,7 +10,7 @@ use std::time::Duration;
 use neph_event::Instant;
 use neph_store::{
     Backfill, BackfillState, Batch, Commit, Gap, GapKind, LedgerRow, Limits, LossRow, Records, RuleHealth,
-    RuleInSet, RuleSet, SilenceLimits, Store, StoreError, StoreOptions,
+    RuleInSet, RuleSet, SilenceLimits, Store, StoreError, StoreOptions, Unseen, UnseenKind,
 };
 
 fn at(seconds: i64) -> Instant {
@@ -395,19 +395,102 @@ fn losses_and_late_records_are_gaps() {
             why: "the system dropped datagrams".into(),
         })
         .unwrap();
-    let late = LedgerRow {
-        times: Some((minute(2), minute(3))),
-        late: 4,
-        ..row("a", minute(50), 0..1, 5)
-    };
-    commit(&store, vec![late]);
+    // Two records of an hour are one stretch.
+    for (from, to, records) in [(2, 3, 1), (4, 5, 3)] {
+        note(&store, late(from, to, records), 50);
+    }
     let found = gaps(&store, 0, 51, 51);
-    assert_eq!(told(&found), ["Late a 2..3", "Loss syslog/10.0.0.5 5..6"]);
+    assert_eq!(told(&found), ["Late a 2..5", "Loss syslog/10.0.0.5 5..6"]);
     assert_eq!(
         found.iter().map(|gap| gap.records).collect::<Vec<_>>(),
         [Some(4), Some(12)]
     );
+    assert_eq!(found[0].rule.as_deref(), Some("r"));
     assert_eq!(found[1].kind, GapKind::Loss);
+}
+
+fn late(from: i64, to: i64, records: u64) -> Unseen {
+    Unseen {
+        kind: UnseenKind::Late,
+        stream: "a".into(),
+        rule: "r".into(),
+        from: minute(from),
+        to: minute(to),
+        records,
+        why: "too late".into(),
+        ended: true,
+    }
+}
+
+fn note(store: &Store, unseen: Unseen, at_minute: i64) {
+    let commit = Commit {
+        now: minute(at_minute),
+        unseen: vec![unseen],
+        ..Commit::default()
+    };
+    store.db.commit(commit).unwrap();
+}
+
+#[test]
+fn a_back_fill_closes_what_was_known_when_it_began() {
+    let (_folder, store) = store();
+    note(&store, late(10, 20, 1), 50);
+    let mut backfill = Backfill {
+        id: 0,
+        rule: "r".into(),
+        version: "v1".into(),
+        from: minute(0),
+        to: minute(60),
+        started: minute(40),
+        finished: Some(minute(41)),
+        records: 0,
+        alerts: 0,
+        new_alerts: 0,
+        state: BackfillState::Done,
+        detail: String::new(),
+    };
+    store.db.save_backfill(backfill.clone()).unwrap();
+    let open = |store: &Store| {
+        let found = gaps(store, 0, 70, 70);
+        assert_eq!(found.len(), 1);
+        found[0].closed_by.is_empty()
+    };
+    assert!(open(&store), "it came after the back-fill had begun");
+    backfill.started = minute(51);
+    store.db.save_backfill(backfill).unwrap();
+    assert!(!open(&store));
+    // Another record of the same hour opens it again.
+    note(&store, late(11, 12, 1), 52);
+    assert!(open(&store));
+}
+
+#[test]
+fn what_was_not_taken_is_told_while_it_lasts_and_after() {
+    let (_folder, store) = store();
+    let untaken = |to, records, ended| Unseen {
+        kind: UnseenKind::Untaken,
+        stream: String::new(),
+        rule: String::new(),
+        from: minute(10),
+        to: minute(to),
+        records,
+        why: "no room".into(),
+        ended,
+    };
+    let db = &store.db;
+    db.note_unseen(vec![untaken(11, 5, false)], minute(11)).unwrap();
+    let tell = |now| {
+        let gap = gaps(&store, 0, 60, now).remove(0);
+        assert_eq!(gap.kind, GapKind::Untaken);
+        let length = (gap.to.seconds - gap.from.seconds) / 60;
+        (length, gap.open, gap.records)
+    };
+    assert_eq!(tell(12), (2, true, Some(5)));
+    db.note_unseen(vec![untaken(12, 9, false)], minute(12)).unwrap();
+    // Does nobody say any more that it lasts, it ended at the last word.
+    assert_eq!(tell(30), (2, false, Some(9)));
+    db.note_unseen(vec![untaken(14, 12, true)], minute(14)).unwrap();
+    assert_eq!(tell(14), (4, false, Some(12)));
 }
 
 #[test]

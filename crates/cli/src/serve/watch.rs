@@ -40,6 +40,8 @@ pub(super) enum Action<'a> {
     Apply(&'a Change),
     /// It is time to remove what is old.
     Retain(&'a Config),
+    /// It is time to see whether anything is wrong.
+    Look,
 }
 
 /// What changed.
@@ -82,6 +84,7 @@ impl<'a> Watch<'a> {
                 manager.alive();
                 alive = tokio::time::Instant::now();
             }
+            act(Action::Look);
             if retained.is_none_or(|at| at.elapsed() >= RETAIN_EVERY) {
                 act(Action::Retain(&self.settings));
                 retained = Some(tokio::time::Instant::now());

@@ -125,6 +125,9 @@ pub(super) fn run(
                 true => BackfillState::Failed,
                 false => BackfillState::Done,
             };
+            if row.state == BackfillState::Failed {
+                row.detail = format!("{why}; the service ended");
+            }
             Ok(())
         }
         (Err(error), _) | (_, Some(error)) => {
@@ -236,9 +239,8 @@ impl Alerts<'_> {
         let commit = Commit {
             now: (self.options.now)(),
             alerts,
-            ledger: Vec::new(),
-            processed: 0,
             outputs: self.options.outputs.get(),
+            ..Commit::default()
         };
         match self.store.db.commit(commit) {
             Ok(committed) => self.new_alerts += committed.raised.len() as u64,

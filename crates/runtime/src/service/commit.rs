@@ -11,7 +11,7 @@ use std::time::{Duration, Instant as Clock};
 
 use crossbeam_channel::Receiver;
 use neph_event::Instant;
-use neph_store::{AlertChange, Commit, LedgerRow, LossRow, RuleSet, Snapshot, Store, StoreError};
+use neph_store::{AlertChange, Commit, LedgerRow, LossRow, RuleSet, Snapshot, Store, StoreError, Unseen};
 
 use super::{OutputNames, Shared};
 
@@ -38,6 +38,8 @@ pub(crate) struct Batch {
     pub(crate) alerts: Vec<AlertChange>,
     pub(crate) ledger: Vec<LedgerRow>,
     pub(crate) losses: Vec<LossRow>,
+    /// What rules missed.
+    pub(crate) unseen: Vec<Unseen>,
     /// Least and greatest event times of blocks.
     pub(crate) times: Vec<BlockTimes>,
     pub(crate) processed: u64,
@@ -58,6 +60,8 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &OutputNames, jobs: &
             }
             Job::Rules(set) => {
                 insist(shared, || store.db.rule_set_active(shared.now(), set.clone()));
+                // What was broken until now can be mended.
+                shared.has_missed.store(true, Ordering::Relaxed);
             }
             Job::Snapshot(snapshot) => {
                 let began = Clock::now();
@@ -88,6 +92,7 @@ fn commit(store: &Store, shared: &Shared, outputs: &OutputNames, batch: Batch) -
         now: shared.now(),
         alerts: batch.alerts,
         ledger: batch.ledger,
+        unseen: batch.unseen,
         processed: batch.processed,
         outputs: outputs.get(),
     };
@@ -109,6 +114,9 @@ fn commit(store: &Store, shared: &Shared, outputs: &OutputNames, batch: Batch) -
             status.latency_millis = u64::try_from(waited).unwrap_or(u64::MAX);
         }
     });
+    if !commit.unseen.is_empty() {
+        shared.has_missed.store(true, Ordering::Relaxed);
+    }
     shared.tell(&commit.alerts);
     true
 }

@@ -3,7 +3,7 @@
 //! Everything here follows from the log and the rules, and from no clock, so that after a restart the same blocks make the
 //! same alerts. Changes of blocks that were committed before are made again, for the sake of state, and then left out.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use neph_engine::{Outcome as EngineOutcome, RuleIndex, StepMatch};
 use neph_event::Instant;
 use neph_rules::{AlertFlow, Told};
-use neph_store::{AlertChange, LedgerRow, LossRow, Snapshot};
+use neph_store::{AlertChange, LedgerRow, LossRow, Snapshot, Unseen, UnseenKind};
 
 use crate::events::Found;
 use crate::input::{Chunk, HeldLines, Mark};
@@ -22,9 +22,8 @@ use crate::run::Outcome;
 
 use super::book::{Book, index};
 use super::commit::{Batch, Job, millis, said};
-use super::mend::Missed;
 use super::names::Names;
-use super::seed::{Seeded, Seeding};
+use super::seed::{Seeded, Seeding, ToSeed};
 use super::source::TICKS;
 use super::streams::Streams;
 use super::{Shared, image, stored};
@@ -32,8 +31,8 @@ use super::{Shared, image, stored};
 /// Rules that take the place of others.
 pub(crate) struct Switch {
     pub(crate) book: Arc<Book>,
-    /// The places of new rules that are given history before they run.
-    pub(crate) seeded: Vec<usize>,
+    /// New rules that are given history before they run.
+    pub(crate) seeded: Vec<ToSeed>,
 }
 
 /// How often, and after how many blocks, what was made is committed.
@@ -59,7 +58,6 @@ pub(crate) struct Core<'a> {
     /// Rules that wait for history, and what they missed so far.
     pub(crate) seeding: Seeding,
     pub(crate) seeded: Receiver<Seeded>,
-    pub(crate) missed: Sender<Missed>,
     pub(crate) batch: Batch,
     pub(crate) begun: Option<Clock>,
     pub(crate) blocks: usize,
@@ -102,7 +100,7 @@ impl Core<'_> {
         if let Some(received) = mark.received {
             let has_records = mark.records > 0 && **stream != *TICKS;
             let times = found.earliest.zip(found.latest);
-            let late = self.count_late(&found.steps);
+            let late = self.count_late(stream, &found.steps, is_told);
             let watermark = self
                 .streams
                 .take(has_records.then_some(stream), received, found.latest);
@@ -110,7 +108,7 @@ impl Core<'_> {
                 self.account(stream, &mark, &found, &tally, times, late);
             }
             found.latest = watermark;
-            let told = self.evaluate(found);
+            let told = self.evaluate(found, mark.offsets.end);
             if is_told {
                 self.alert(told);
             }
@@ -155,7 +153,7 @@ impl Core<'_> {
                     self.names.change_rules();
                     let _ = self.commit();
                     let _ = self.jobs.send(Job::Rules(self.book.set.clone()));
-                    self.seeding.start(&self.book, self.reached, self.streams.clone());
+                    self.seeding.start(&self.book, self.reached, &self.streams);
                 }
             }
         }
@@ -167,7 +165,7 @@ impl Core<'_> {
         let waiting: Vec<String> = self
             .seeding
             .waiting()
-            .filter_map(|place| self.book.rules.get(place))
+            .filter_map(|(place, _)| self.book.rules.get(place))
             .map(|rule| rule.id.clone())
             .collect();
         self.shared.status(|status| {
@@ -178,7 +176,7 @@ impl Core<'_> {
     }
 
     /// Pushes what was found to the operators, but for rules that wait for history.
-    fn evaluate(&mut self, mut found: Found) -> Vec<Told> {
+    fn evaluate(&mut self, mut found: Found, end: u64) -> Vec<Told> {
         if !self.seeding.is_empty() {
             let watermark = found.latest;
             let (waits, runs) = found
@@ -186,7 +184,7 @@ impl Core<'_> {
                 .into_iter()
                 .partition(|step| self.seeding.has(step.rule));
             found.steps = runs;
-            self.seeding.buffer(waits, watermark);
+            self.seeding.buffer(waits, watermark, end);
         }
         let mut said = Vec::new();
         self.keyed.push(found, &mut said);
@@ -208,16 +206,23 @@ impl Core<'_> {
         let places: HashMap<&str, usize> = self.book.keys.iter().map(String::as_str).zip(0..).collect();
         let place = |key: &String| places.get(key.as_str()).copied().map(index);
         let pairs: Vec<(RuleIndex, RuleIndex)> = seeded
+            .book
             .keys
             .iter()
             .enumerate()
             .filter_map(|(from, key)| Some((index(from), place(key)?)))
             .filter(|(_, to)| self.seeding.has(*to))
             .collect();
-        let mut operators = seeded.operators;
         let rules: HashMap<RuleIndex, RuleIndex> = pairs.iter().map(|(from, to)| (*to, *from)).collect();
+        if pairs.is_empty() {
+            return;
+        }
+        if !self.seeding.has_kept_all(&seeded) {
+            return self.seeding.read_on(seeded, &rules, self.reached);
+        }
+        let mut operators = seeded.operators;
         // By themselves, since time has gone on for the others.
-        let mut outcomes = Vec::new();
+        let mut outcomes = seeded.found;
         for (steps, watermark) in self.seeding.finish(&rules) {
             for mut step in steps {
                 if let Some(own) = rules.get(&step.rule) {
@@ -246,11 +251,12 @@ impl Core<'_> {
     }
 
     /// Records that came when what they belong to had been decided: how many, and what rules missed by that.
-    fn count_late(&mut self, steps: &[StepMatch]) -> u64 {
+    fn count_late(&mut self, stream: &Arc<str>, steps: &[StepMatch], is_told: bool) -> u64 {
         let Some(watermark) = self.streams.watermark() else {
             return 0;
         };
         let mut late = HashSet::new();
+        let mut missed: BTreeMap<RuleIndex, (Instant, Instant, HashSet<u64>)> = BTreeMap::new();
         for step in steps {
             let (Some(ordinal), Some(Some(lateness))) =
                 (&step.ordinal, self.lateness.get(step.rule.0 as usize))
@@ -259,14 +265,25 @@ impl Core<'_> {
             };
             if ordinal.time < watermark.saturating_sub_nanos(i128::from(*lateness)) {
                 late.insert(step.position);
-                if let Some(rule) = self.book.rules.get(step.rule.0 as usize) {
-                    let _ = self.missed.try_send(Missed {
-                        rule: rule.id.clone(),
-                        from: ordinal.time,
-                        to: ordinal.time,
-                        why: "events came too late".to_owned(),
-                    });
-                }
+                let (from, to, records) = missed
+                    .entry(step.rule)
+                    .or_insert_with(|| (ordinal.time, ordinal.time, HashSet::new()));
+                (*from, *to) = ((*from).min(ordinal.time), (*to).max(ordinal.time));
+                records.insert(step.position);
+            }
+        }
+        for (rule, (from, to, records)) in missed.into_iter().filter(|_| is_told) {
+            if let Some(rule) = self.book.rules.get(rule.0 as usize) {
+                self.batch.unseen.push(Unseen {
+                    kind: UnseenKind::Late,
+                    stream: stream.to_string(),
+                    rule: rule.id.clone(),
+                    from,
+                    to: to.saturating_add_nanos(1),
+                    records: records.len() as u64,
+                    why: "records came when the windows they belong to were decided".to_owned(),
+                    ended: true,
+                });
             }
         }
         late.len() as u64
@@ -370,15 +387,14 @@ impl Core<'_> {
     /// Writes down all state.
     fn keep(&mut self, joiners: Vec<HeldLines>) -> ControlFlow<()> {
         let began = Clock::now();
-        let seeding = &self.seeding;
-        let without = |place: usize| seeding.has(index(place));
+        let waiting: Vec<(usize, u64)> = self.seeding.waiting().collect();
         let written = image::write(
             &self.book,
             self.keyed.operators,
             &self.flow,
             &self.streams,
             joiners,
-            &without,
+            &waiting,
         );
         self.shared.status(|status| {
             status.snapshot_millis = millis(began.elapsed());

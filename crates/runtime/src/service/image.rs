@@ -16,7 +16,7 @@ use super::book::{Book, index};
 use super::streams::Streams;
 
 /// The form of the blob; the form of what is in it has a version of its own.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// What is written.
 #[derive(Debug, Deserialize, Serialize)]
@@ -25,6 +25,8 @@ struct Image {
     events: Vec<u8>,
     /// By key: the operator's section, and that of the alerts.
     rules: Vec<(String, Vec<u8>, Vec<u8>)>,
+    /// Rules that waited for their history: by key the offset where each was switched on.
+    waiting: Vec<(String, u64)>,
     alerts: Vec<u8>,
     streams: Streams,
     joiners: Vec<(String, Instant, Vec<u8>)>,
@@ -37,22 +39,26 @@ pub(crate) struct Restored {
     pub(crate) joiners: Vec<(String, Instant, Vec<u8>)>,
     /// The places of rules that have no state, though there was an image: they are new, changed, or their state was damaged.
     pub(crate) without: Vec<usize>,
+    /// Of these, by place, those that waited for their history, and the offset where each was switched on.
+    pub(crate) waiting: HashMap<usize, u64>,
     /// What was wrong with it.
     pub(crate) problems: Vec<String>,
 }
 
-/// Writes everything. `without` are the places of rules whose state is not complete, and is left out.
+/// Writes everything. `waiting` are the places of rules whose state is not complete, and is left out, and the offset where each
+/// was switched on.
 pub(crate) fn write(
     book: &Book,
     operators: &Operators,
     flow: &AlertFlow,
     streams: &Streams,
     joiners: Vec<HeldLines>,
-    without: &dyn Fn(usize) -> bool,
+    waiting: &[(usize, u64)],
 ) -> Result<Vec<u8>, BadState> {
     let mut writer = StateWriter::default();
     let mut rules = Vec::with_capacity(book.keys.len());
-    for (place, key) in book.keys.iter().enumerate().filter(|(place, _)| !without(*place)) {
+    let waits = |place: usize| waiting.iter().any(|(waiting, _)| *waiting == place);
+    for (place, key) in book.keys.iter().enumerate().filter(|(place, _)| !waits(*place)) {
         let operator = operators.save(index(place), &mut writer)?;
         rules.push((key.clone(), operator, flow.save(index(place), &mut writer)?));
     }
@@ -61,6 +67,10 @@ pub(crate) fn write(
         forms: (FORM, STATE_VERSION),
         events: writer.finish()?,
         rules,
+        waiting: waiting
+            .iter()
+            .filter_map(|(place, since)| Some((book.keys.get(*place)?.clone(), *since)))
+            .collect(),
         alerts,
         streams: streams.clone(),
         joiners: joiners
@@ -112,6 +122,11 @@ pub(crate) fn read(
     Ok(Restored {
         streams: image.streams,
         joiners: image.joiners,
+        waiting: image
+            .waiting
+            .iter()
+            .filter_map(|(key, since)| Some((*known.get(key.as_str())?, *since)))
+            .collect(),
         without: places
             .filter(|(_, has_state)| !**has_state)
             .map(|(place, _)| place)

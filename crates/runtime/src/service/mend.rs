@@ -1,61 +1,53 @@
 //! Gaps that close of their own accord: what rules missed is back-filled when things have come to rest.
 //!
-//! A rule misses events that come when its windows were decided, and everything while it is broken. The first is told by the
-//! pipeline, the second stands in the ledger.
+//! A rule misses events that come when its windows were decided, what it looks back on when too much came to keep, and
+//! everything while it is broken. All of this stands in the ledger, so that a gap that a service leaves behind when it ends is
+//! closed by the next.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant as Clock};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use neph_event::Instant;
-use neph_store::{GapKind, SilenceLimits, Store};
+use neph_store::{GapKind, SilenceLimits, Store, StoreError};
 
 use super::book::{Book, reach};
 use super::commit::said;
 use super::{ServiceOptions, Shared, backfill};
 
-/// Things that were missed and wait to be noted; more are noted by those that come later.
-const WAITING: usize = 4_096;
-
-/// A stretch of event time of which a rule missed something.
-#[derive(Clone, Debug)]
-pub(crate) struct Missed {
-    pub(crate) rule: String,
-    pub(crate) from: Instant,
-    pub(crate) to: Instant,
-    pub(crate) why: String,
-}
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(200);
+/// A gap that cannot be closed is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(600);
 
 /// Closes gaps.
 pub(crate) struct Mender {
     store: Arc<Store>,
     shared: Arc<Shared>,
     options: ServiceOptions,
-    sender: Sender<Missed>,
-    missed: Receiver<Missed>,
     book: Current,
 }
 
 /// The rules that run now.
 pub(crate) type Current = Arc<Mutex<Option<Arc<Book>>>>;
 
+/// A stretch of event time of which a rule missed something.
+struct Missed {
+    from: Instant,
+    to: Instant,
+    why: &'static str,
+}
+
 impl Mender {
     pub(crate) fn new(store: Arc<Store>, shared: Arc<Shared>, options: ServiceOptions) -> Self {
-        let (sender, missed) = bounded(WAITING);
         Self {
             store,
             shared,
             options,
-            sender,
-            missed,
             book: Arc::default(),
         }
-    }
-
-    /// Where to tell what was missed.
-    pub(crate) fn missed(&self) -> Sender<Missed> {
-        self.sender.clone()
     }
 
     /// Where to put the rules that run.
@@ -65,87 +57,114 @@ impl Mender {
 
     /// Closes gaps until the service stops.
     pub(crate) fn run(self) {
-        let mut open: BTreeMap<String, Missed> = BTreeMap::new();
         let mut looked_at: Option<String> = None;
-        let mut since = Clock::now();
+        // Since when there may be something to do, and how long it is left to gather.
+        let mut due: Option<(Clock, Duration)> = None;
         loop {
-            match self.missed.recv_timeout(Duration::from_millis(200)) {
-                Ok(missed) => {
-                    let known = open.entry(missed.rule.clone()).or_insert_with(|| missed.clone());
-                    known.from = known.from.min(missed.from);
-                    known.to = known.to.max(missed.to);
-                }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+            thread::sleep(LOOK);
             if self.shared.is_stopping() {
                 return;
             }
             let book = self.book.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(book) = book else { continue };
             // Other rules run: some may have been mended.
-            if looked_at.as_ref() != Some(&book.set.id) {
-                looked_at = Some(book.set.id.clone());
-                self.look_for_broken(&book, &mut open);
+            let has_changed = looked_at.as_ref() != Some(&book.set.id);
+            looked_at = Some(book.set.id.clone());
+            if self.shared.has_missed.swap(false, Ordering::Relaxed) || has_changed {
+                due.get_or_insert((Clock::now(), self.options.mend_after));
             }
-            if open.is_empty() {
-                since = Clock::now();
-            } else if since.elapsed() >= self.options.mend_after {
-                since = Clock::now();
-                for (_, missed) in std::mem::take(&mut open) {
-                    self.mend(&book, &missed);
+            if due.is_none_or(|(since, pause)| since.elapsed() < pause) {
+                continue;
+            }
+            due = match self.close(&book) {
+                Ok(()) => None,
+                Err(error) => {
+                    self.shared.notice(said(&error));
+                    Some((Clock::now(), AGAIN))
                 }
-            }
+            };
         }
     }
 
-    /// Notes the intervals in which rules that run now were broken.
-    fn look_for_broken(&self, book: &Book, open: &mut BTreeMap<String, Missed>) {
-        let now = self.shared.now();
+    /// Closes what is open.
+    fn close(&self, book: &Book) -> Result<(), super::ServiceError> {
+        for (rule, missed) in self.missed(book)? {
+            if self.shared.is_stopping() {
+                return Ok(());
+            }
+            self.mend(book, &rule, &missed)?;
+        }
+        Ok(())
+    }
+
+    /// For each rule that runs and missed something from when to when.
+    fn missed(&self, book: &Book) -> Result<BTreeMap<String, Missed>, StoreError> {
+        let mut missed: BTreeMap<String, Missed> = BTreeMap::new();
         let Some(oldest) = self.store.log.oldest() else {
-            return;
+            return Ok(missed);
         };
-        let gaps = match self.store.db.gaps(oldest..now, now, &SilenceLimits::default()) {
-            Ok(gaps) => gaps,
-            Err(error) => return self.shared.notice(said(&error)),
-        };
-        for gap in gaps {
-            let Some(rule) = gap.rule.filter(|rule| book.place(rule).is_some()) else {
+        let now = self.shared.now();
+        // What is in the log may have happened long before it was received.
+        let gaps = self.store.db.gaps(
+            oldest.saturating_sub_nanos(YEAR)..now,
+            now,
+            &SilenceLimits::default(),
+        )?;
+        for gap in gaps.iter().filter(|gap| gap.closed_by.is_empty() && !gap.open) {
+            let why = match gap.kind {
+                GapKind::RuleBroken => "the rule was broken",
+                GapKind::Late => "events came too late",
+                GapKind::HistoryMissing => "the rule ran without its history",
+                _ => continue,
+            };
+            let Some(rule) = gap.rule.as_ref().filter(|rule| book.place(rule).is_some()) else {
                 continue;
             };
-            if gap.kind == GapKind::RuleBroken && gap.closed_by.is_empty() {
-                let missed = Missed {
-                    rule,
-                    from: gap.from,
-                    to: gap.to,
-                    why: "the rule was broken".to_owned(),
-                };
-                let known = open.entry(missed.rule.clone()).or_insert_with(|| missed.clone());
-                known.from = known.from.min(missed.from);
-                known.to = known.to.max(missed.to);
+            let (mut from, mut to) = (gap.from, gap.to);
+            // What was received while it was broken may have happened before.
+            if gap.kind == GapKind::RuleBroken {
+                if let Some((first, last)) = self.store.db.event_times(from..to)? {
+                    (from, to) = (from.min(first), to.max(last));
+                }
             }
+            note(&mut missed, rule, Missed { from, to, why });
         }
+        Ok(missed)
     }
 
-    fn mend(&self, book: &Book, missed: &Missed) {
-        let Some(rule) = book.place(&missed.rule).and_then(|place| book.rules.get(place)) else {
-            return;
+    fn mend(&self, book: &Book, id: &str, missed: &Missed) -> Result<(), super::ServiceError> {
+        let Some(rule) = book.place(id).and_then(|place| book.rules.get(place)) else {
+            return Ok(());
         };
         // What an event takes part in may begin and end as far from it as the rule looks.
         let reach = i128::from(reach(rule).unwrap_or(0));
         let from = missed.from.saturating_sub_nanos(reach);
         let to = missed.to.saturating_add_nanos(reach.max(1));
-        let done = backfill::run(
+        backfill::run(
             &self.store,
             book,
-            &missed.rule,
+            id,
             from..to,
             &self.options,
-            &missed.why,
+            missed.why,
             &|| self.shared.is_stopping(),
-        );
-        self.shared.status(|status| match done {
-            Ok(_) => status.mended += 1,
-            Err(error) => status.notices.push(said(&error)),
-        });
+        )?;
+        self.shared.status(|status| status.mended += 1);
+        Ok(())
+    }
+}
+
+/// Events are looked for so long before the log began, in nanoseconds.
+const YEAR: i128 = 366 * 24 * 3600 * 1_000_000_000;
+
+fn note(all: &mut BTreeMap<String, Missed>, rule: &str, missed: Missed) {
+    match all.get_mut(rule) {
+        Some(known) => {
+            known.from = known.from.min(missed.from);
+            known.to = known.to.max(missed.to);
+        }
+        None => {
+            all.insert(rule.to_owned(), missed);
+        }
     }
 }

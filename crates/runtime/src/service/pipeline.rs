@@ -1,9 +1,10 @@
 //! The pipeline from the log to the database, put together.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use neph_rules::AlertFlow;
 use neph_store::Store;
 
@@ -17,10 +18,10 @@ use crate::reload::Reloads;
 use super::book::{Book, Way, needs_history, reach};
 use super::core::{Core, Rhythm, Switch, lateness_of};
 use super::names::Names;
-use super::seed::Seeding;
+use super::seed::{Seeding, ToSeed};
 use super::source::{LogSource, Tail};
 use super::streams::Streams;
-use super::{ServiceError, ServiceOptions, Shared, commit, image, mend};
+use super::{ServiceError, ServiceOptions, Shared, commit, image};
 
 /// Without any state the log is read again from its beginning, if that is so many bytes at most; of a longer one only what
 /// rules look back on is.
@@ -35,15 +36,14 @@ pub(super) struct Pipeline {
     shared: Arc<Shared>,
     reloads: Reloads<Switch>,
     options: ServiceOptions,
-    missed: Sender<mend::Missed>,
     operators: neph_engine::Operators,
     flow: AlertFlow,
     streams: Streams,
     source: LogSource,
     reached: u64,
     committed: u64,
-    /// The places of rules that are to be given history.
-    seeded: Vec<usize>,
+    /// Rules that are to be given history.
+    seeded: Vec<ToSeed>,
 }
 
 impl Pipeline {
@@ -54,7 +54,6 @@ impl Pipeline {
         shared: &Arc<Shared>,
         reloads: &Reloads<Switch>,
         options: &ServiceOptions,
-        missed: Sender<mend::Missed>,
     ) -> Result<Self, ServiceError> {
         let committed = store.db.processed()?;
         let (snapshot, notices) = store.snapshots.newest(committed)?;
@@ -66,6 +65,7 @@ impl Pipeline {
             .map(|notice| format!("state `{}` is not used: {}", notice.path.display(), notice.why))
             .collect();
         let mut joiners = Vec::new();
+        let mut waiting = HashMap::new();
         let mut without: Vec<usize> = (0..book.rules.len()).collect();
         let mut reached = committed.max(store.log.begin());
         let mut had_state = false;
@@ -77,6 +77,7 @@ impl Pipeline {
                     streams.go_on(restored.streams);
                     joiners = restored.joiners;
                     without = restored.without;
+                    waiting = restored.waiting;
                     had_state = restored.problems.is_empty();
                     said.extend(restored.problems);
                     reached = snapshot.offset.max(store.log.begin());
@@ -93,8 +94,12 @@ impl Pipeline {
             let rule = book.rules.get(*place);
             rule.is_some_and(|rule| needs_history(rule) || (lost && reach(rule).is_some()))
         };
-        let seeded: Vec<usize> = match store.log.begin() < reached {
-            true => without.into_iter().filter(needs).collect(),
+        let seeded: Vec<ToSeed> = match store.log.begin() < reached {
+            true => without
+                .into_iter()
+                .filter(needs)
+                .map(|place| (place, waiting.get(&place).copied()))
+                .collect(),
             false => Vec::new(),
         };
         let tail = Tail {
@@ -119,7 +124,6 @@ impl Pipeline {
             shared: Arc::clone(shared),
             reloads: reloads.clone(),
             options: options.clone(),
-            missed,
             operators,
             flow,
             streams,
@@ -145,7 +149,7 @@ impl Pipeline {
             seeded_sender,
         );
         seeding.change_rules(&[], &self.seeded);
-        seeding.start(&self.book, self.reached, self.streams.clone());
+        seeding.start(&self.book, self.reached, &self.streams);
         let (store, shared, outputs) = (
             Arc::clone(&self.store),
             Arc::clone(&self.shared),
@@ -171,7 +175,6 @@ impl Pipeline {
             jobs,
             seeding,
             seeded,
-            missed: self.missed,
             batch: commit::Batch::default(),
             begun: None,
             blocks: 0,

@@ -1,7 +1,7 @@
 //! How a service stands, and what its threads share of that.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -97,6 +97,8 @@ pub struct ServiceStatus {
     pub snapshot_problem: Option<String>,
     /// What is wrong with the store now; the pipeline waits meanwhile, and the log grows.
     pub store_problem: Option<String>,
+    /// Why no records are taken now; those who send are told to send again.
+    pub log_problem: Option<String>,
     /// Back-fills that were made of the service's own accord.
     pub mended: u64,
     /// What else happened, latest last.
@@ -114,6 +116,8 @@ pub(crate) struct Shared {
     /// Notices that nobody took yet.
     untold: Mutex<Vec<String>>,
     subscribers: Mutex<Vec<Sender<Arc<[AlertChange]>>>>,
+    /// Whether rules missed something since it was looked at last.
+    pub(crate) has_missed: AtomicBool,
     now: fn() -> Instant,
 }
 
@@ -124,6 +128,7 @@ impl Shared {
             status: Mutex::default(),
             untold: Mutex::default(),
             subscribers: Mutex::default(),
+            has_missed: AtomicBool::new(true),
             now,
         }
     }

@@ -242,6 +242,22 @@ fn what_comes_too_late_is_counted_and_filled_in() {
         std::thread::sleep(Duration::from_millis(20));
     }
     service.stop().unwrap();
+    let late = |now: i64| -> Vec<neph_store::Gap> {
+        let gaps = store
+            .db
+            .gaps(at(0)..at(now), at(now), &Default::default())
+            .unwrap();
+        gaps.into_iter()
+            .filter(|gap| gap.kind == neph_store::GapKind::Late)
+            .collect()
+    };
+    let of_sequence = late(1_000_000_000);
+    let of_sequence = of_sequence
+        .iter()
+        .find(|gap| gap.rule.as_deref() == Some("sequence"));
+    let gap = of_sequence.unwrap();
+    assert_eq!((gap.stream.as_deref(), gap.records), (Some("b"), Some(1)));
+    assert!(!gap.closed_by.is_empty(), "{gap:?}");
     let found = alerts(&store);
     assert_eq!(
         found.iter().filter(|one| one.0 == "sequence").count(),
@@ -253,6 +269,128 @@ fn what_comes_too_late_is_counted_and_filled_in() {
         rows.iter()
             .any(|row| row.rule == "sequence" && row.new_alerts == 1),
         "{rows:?}"
+    );
+}
+
+#[test]
+fn a_rule_that_is_given_history_when_the_service_ends_misses_nothing() {
+    let past = batches(3, 5 * 3600);
+    let without: Vec<(&str, String)> = rules()
+        .into_iter()
+        .filter(|(name, _)| *name != "new.toml")
+        .collect();
+    let world = World::new(&without);
+    let store = world.store();
+    let service = world.start(&store, options(2));
+    append(&store, &past);
+    assert!(service.wait_until_processed(LONG));
+    for (name, text) in rules() {
+        world.write(name, &text);
+    }
+    assert_eq!(service.reload(world.load()).unwrap().seeded, ["new"]);
+    // Two whom nobody has seen, and one who is known, come while the history is read; then the service ends.
+    let begin = past.last().unwrap().received.seconds - world::BEGIN;
+    for (second, user) in [(1, "newcomer"), (2, "u1"), (3, "stranger")] {
+        let mut records = neph_store::Records::default();
+        let text = format!(
+            "{{\"@timestamp\":\"{}\",\"event\":{{\"action\":\"login\"}},\"user\":{{\"name\":\"{user}\"}},\"host\":{{\"name\":\"h1\"}},\"ecs\":{{\"version\":\"8.0.0\"}}}}",
+            at(begin + second),
+        );
+        assert!(records.push(text.as_bytes()));
+        let batch = neph_store::Batch {
+            stream: "a".into(),
+            received: at(begin + second),
+            records,
+        };
+        append(&store, &[batch]);
+    }
+    assert!(service.wait_until_processed(LONG));
+    assert_eq!(service.status().seeding, ["new"], "it ends while the rule waits");
+    service.stop().unwrap();
+    drop(store);
+    let store = world.store();
+    let service = world.start(&store, options(2));
+    let began = std::time::Instant::now();
+    while !service.status().seeding.is_empty() && began.elapsed() < LONG {
+        store.log.append(tick(20 * 3600)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(service.wait_until_processed(LONG));
+    service.stop().unwrap();
+    let found: Vec<_> = alerts(&store).into_iter().filter(|one| one.0 == "new").collect();
+    let times: Vec<i64> = found
+        .iter()
+        .map(|one| store.db.alert(&one.1).unwrap().alert.time.seconds - world::BEGIN - begin)
+        .collect();
+    assert_eq!(times.len(), 2, "{times:?}");
+    assert!(times.contains(&1) && times.contains(&3), "{times:?}");
+}
+
+/// A clock that stands where it was put.
+static CLOCK: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
+#[test]
+fn what_a_rule_missed_while_it_was_broken_is_filled_in_once() {
+    let all = with_end(batches(4, 2 * 3600));
+    let of_two = |alerts: Vec<(String, String, u64)>| -> Vec<_> {
+        alerts
+            .into_iter()
+            .filter(|one| one.0 == "event" || one.0 == "sequence")
+            .collect()
+    };
+    let expected = of_two(uninterrupted(&all, 2));
+    assert!(!expected.is_empty());
+    let world = World::new(&rules());
+    for name in ["event", "sequence"] {
+        let text = rules()
+            .into_iter()
+            .find(|(file, _)| *file == format!("{name}.toml"));
+        world.write(
+            &format!("{name}.toml"),
+            &text.unwrap().1.replace("any where", "any were"),
+        );
+    }
+    let store = world.store();
+    let options = neph_runtime::service::ServiceOptions {
+        mends: true,
+        mend_after: Duration::from_millis(50),
+        now: || at(CLOCK.load(std::sync::atomic::Ordering::Relaxed)),
+        ..options(2)
+    };
+    let service = world.start(&store, options);
+    append(&store, &all);
+    assert!(service.wait_until_processed(LONG));
+    assert_eq!(of_two(alerts(&store)), []);
+    let gaps = |now: i64| -> Vec<(String, bool)> {
+        let gaps = store
+            .db
+            .gaps(at(0)..at(now), at(now), &Default::default())
+            .unwrap();
+        gaps.into_iter()
+            .filter(|gap| gap.kind == neph_store::GapKind::RuleBroken)
+            .map(|gap| (gap.rule.unwrap_or_default(), !gap.closed_by.is_empty()))
+            .collect()
+    };
+    let both = |closed: bool| [("event".to_owned(), closed), ("sequence".to_owned(), closed)];
+    CLOCK.store(10 * 3600, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(gaps(10 * 3600), both(false));
+    for (name, text) in rules() {
+        world.write(name, &text);
+    }
+    service.reload(world.load()).unwrap();
+    let began = std::time::Instant::now();
+    while service.status().mended < 2 && began.elapsed() < LONG {
+        store.log.append(tick(10 * 3600)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    service.stop().unwrap();
+    assert_eq!(of_two(alerts(&store)), expected);
+    assert_eq!(gaps(10 * 3600), both(true));
+    let rows = store.db.backfills(10).unwrap();
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(
+        rows.iter()
+            .all(|row| row.new_alerts == row.alerts && row.detail == "the rule was broken")
     );
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::condense::Lengths;
 use super::rows::{backfills, count_from_sql};
 use super::rule_sets::rule_set;
+use super::unseen::{Noted, unseen};
 use super::{Backfill, BackfillState, Gap, GapKind, MINUTE, RuleHealth, RuleInSet, SilenceLimits};
 use crate::database::{from_nanos, to_nanos};
 use crate::{Database, StoreError};
@@ -23,8 +24,9 @@ type Span = Range<i64>;
 
 impl Database {
     /// Every stretch of `range` in which something was not seen, and why; ordered by start. `now` ends what lasts. Stretches are
-    /// of the time of receipt, but for late records, whose stretch is of event times. A back-fill closes the part of a gap that
-    /// it covers: of one rule, gaps of that rule; of all rules, every gap.
+    /// of the time of receipt, but for what rules missed (late, without history), whose stretch is of event times. A back-fill
+    /// closes the part of a gap that it covers and that was known when it began: of one rule, gaps of that rule; of all rules,
+    /// every gap.
     ///
     /// # Errors
     ///
@@ -44,15 +46,17 @@ impl Database {
             silences(db, &(asked.start..now), &down, limits, &mut gaps)?;
             rule_gaps(db, now, &mut gaps)?;
             losses(db, &asked, &mut gaps)?;
-            late(db, &asked, &mut gaps)?;
+            refused(db, &asked, &mut gaps)?;
+            let mut noted: Vec<Noted> = gaps.into_iter().map(|gap| (gap, None)).collect();
+            unseen(db, &asked, now, &mut noted)?;
             let done: Vec<Backfill> = backfills(db, u32::MAX)?
                 .into_iter()
                 .filter(|backfill| backfill.state == BackfillState::Done)
                 .collect();
-            let mut found: Vec<Gap> = gaps
+            let mut found: Vec<Gap> = noted
                 .into_iter()
-                .filter_map(|gap| clipped(gap, &asked))
-                .flat_map(|gap| closed(gap, &done))
+                .filter_map(|(gap, noted)| Some((clipped(gap, &asked)?, noted)))
+                .flat_map(|(gap, noted)| closed(gap, noted.map(from_nanos), &done))
                 .collect();
             found.sort_by(|left, right| {
                 let key = |gap: &Gap| (gap.from, gap.kind, gap.stream.clone(), gap.rule.clone(), gap.to);
@@ -301,36 +305,32 @@ fn losses(db: &Connection, asked: &Span, gaps: &mut Vec<Gap>) -> Result<(), Stor
     Ok(())
 }
 
-fn late(db: &Connection, asked: &Span, gaps: &mut Vec<Gap>) -> Result<(), StoreError> {
-    // Event times of what came late lie before its receipt, so rows received after the range count as well.
+/// Stretches in which records came that could not be read, with pauses of less than an hour.
+fn refused(db: &Connection, asked: &Span, gaps: &mut Vec<Gap>) -> Result<(), StoreError> {
+    let lengths = Lengths::of(db)?;
     let mut statement = db.prepare_cached(
-        "SELECT stream, time_min, time_max, late FROM ledger
-         WHERE late > 0 AND time_min < ?2 AND time_max >= ?1 ORDER BY stream, time_min",
+        "SELECT stream, minute, sum(refused) FROM ledger WHERE minute >= ?1 AND minute < ?2 AND refused > 0
+         GROUP BY stream, minute ORDER BY stream, minute",
     )?;
-    let mut rows = statement.query((asked.start, asked.end))?;
+    let begin = asked.start.saturating_sub(asked.start.rem_euclid(MINUTE));
+    let mut rows = statement.query((begin, asked.end))?;
     let mut found: Vec<(String, Span, u64)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let stream: String = row.get(0)?;
-        let span = row.get(1)?..row.get::<_, i64>(2)?.saturating_add(1);
-        let count = count_from_sql(row, 3)?;
+        let (stream, minute): (String, i64) = (row.get(0)?, row.get(1)?);
+        let (end, count) = (lengths.end(minute), count_from_sql(row, 2)?);
         match found.last_mut() {
-            Some((last, so_far, sum)) if *last == stream && span.start <= so_far.end => {
-                so_far.end = so_far.end.max(span.end);
+            Some((last, so_far, sum)) if *last == stream && minute - so_far.end < 60 * MINUTE => {
+                so_far.end = end;
                 *sum += count;
             }
-            _ => found.push((stream, span, count)),
+            _ => found.push((stream, minute..end, count)),
         }
     }
     for (stream, span, count) in found {
-        let mut late = gap(
-            GapKind::Late,
-            span,
-            false,
-            "records came too late for windows that were decided",
-        );
-        late.stream = Some(stream);
-        late.records = Some(count);
-        gaps.push(late);
+        let mut refused = gap(GapKind::Refused, span, false, "records could not be read");
+        refused.stream = Some(stream);
+        refused.records = Some(count);
+        gaps.push(refused);
     }
     Ok(())
 }
@@ -342,13 +342,22 @@ fn clipped(mut gap: Gap, asked: &Span) -> Option<Gap> {
 }
 
 /// Cuts a gap where back-fills begin and end; each part tells which cover it.
-fn closed(gap: Gap, done: &[Backfill]) -> Vec<Gap> {
-    let covers = |backfill: &Backfill| {
-        (backfill.rule == "*" || gap.rule.as_ref() == Some(&backfill.rule))
-            && backfill.from < gap.to
-            && backfill.to > gap.from
-    };
-    let covering: Vec<&Backfill> = done.iter().filter(|backfill| covers(backfill)).collect();
+fn closed(gap: Gap, noted: Option<Instant>, done: &[Backfill]) -> Vec<Gap> {
+    let of_it = done
+        .iter()
+        .filter(|backfill| backfill.rule == "*" || gap.rule.as_ref() == Some(&backfill.rule))
+        .filter(|backfill| noted.is_none_or(|noted| backfill.started >= noted));
+    // What is received after a back-fill began it has not seen.
+    let seen = of_it.map(|backfill| Backfill {
+        to: match noted {
+            Some(_) => backfill.to,
+            None => backfill.to.min(backfill.started),
+        },
+        ..backfill.clone()
+    });
+    let covering: Vec<Backfill> = seen
+        .filter(|backfill| backfill.from < gap.to && backfill.to > gap.from)
+        .collect();
     let mut cuts: Vec<Instant> = covering
         .iter()
         .flat_map(|backfill| [backfill.from, backfill.to])

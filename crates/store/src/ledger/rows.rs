@@ -135,6 +135,24 @@ impl Database {
         })
     }
 
+    /// Least and greatest time of the events that were received in a stretch of time, to the minute.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn event_times(&self, received: Range<Instant>) -> Result<Option<(Instant, Instant)>, StoreError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT min(time_min), max(time_max) FROM ledger WHERE minute >= ?1 AND minute < ?2",
+            )?;
+            let times = statement
+                .query_row((nanos_of_minute(received.start), to_nanos(received.end)), |row| {
+                    Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+                })?;
+            Ok(times.map(|(least, greatest)| (from_nanos(least), from_nanos(greatest))))
+        })
+    }
+
     /// Notes records that were lost outside the log, or with a part of it.
     ///
     /// # Errors
@@ -197,6 +215,22 @@ impl Database {
         })
     }
 
+    /// Notes of back-fills that were under way when the service ended that they broke off.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn give_up_backfills(&self, now: Instant, why: &str) -> Result<(), StoreError> {
+        let why = why.to_owned();
+        self.write(move |db| {
+            db.execute(
+                "UPDATE backfills SET state = 'failed', finished = ?1, detail = detail || '; ' || ?2 WHERE state = 'running'",
+                (to_nanos(now), why),
+            )?;
+            Ok(())
+        })
+    }
+
     /// The newest back-fills, newest first.
     ///
     /// # Errors
@@ -215,7 +249,7 @@ impl Database {
     pub fn balance(&self, log: &EventLog) -> Result<Vec<Balance>, StoreError> {
         // First the ledger, then the log: what is processed meanwhile was in the log before.
         let mut balances: BTreeMap<String, Balance> = BTreeMap::new();
-        let (begin, end) = (log.begin(), log.end());
+        let begin = log.begin();
         let processed = self.read(|db| {
             let processed = crate::database::processed(db)?;
             let mut statement = db.prepare_cached(
@@ -238,7 +272,8 @@ impl Database {
             }
             Ok(processed)
         })?;
-        let end = end.max(processed);
+        log.refresh()?;
+        let end = log.end();
         for count in log.counts(begin..end)? {
             balance_of(&mut balances, &count.stream).received += count.records;
         }

@@ -11,7 +11,7 @@ use neph_event::Instant;
 
 use super::index::Index;
 use super::segment::{self, At, Found, Scan, SegmentFile};
-use super::{Damage, Offset, StreamCount};
+use super::{Damage, Offset, StreamCount, Untaken};
 use crate::database::from_nanos;
 use crate::{GapReason, StoreError};
 
@@ -34,6 +34,38 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Segment>,
     /// Behind the last durable block.
     pub(super) end: Offset,
+    /// Since when nothing is taken.
+    pub(super) untaken: Option<Untaken>,
+    /// Such stretches that are over and were not asked for yet.
+    pub(super) ended: Vec<Untaken>,
+}
+
+/// Stretches that may wait to be asked for.
+const ENDED: usize = 1_000;
+
+impl State {
+    /// Notes that records were not taken.
+    pub(super) fn refuse(&mut self, received: Instant, records: u64, why: &StoreError) {
+        let untaken = self.untaken.get_or_insert_with(|| Untaken {
+            from: received,
+            to: received,
+            records: 0,
+            why: why.clone(),
+        });
+        untaken.to = untaken.to.max(received);
+        untaken.records += records;
+        untaken.why = why.clone();
+    }
+
+    /// Notes that records were taken.
+    pub(super) fn accept(&mut self, received: Instant) {
+        if let Some(mut untaken) = self.untaken.take()
+            && self.ended.len() < ENDED
+        {
+            untaken.to = untaken.to.max(received);
+            self.ended.push(untaken);
+        }
+    }
 }
 
 /// What is known of a segment.

@@ -280,7 +280,7 @@ impl Thread {
         let first = jobs.front().map_or(0, |job| job.packed.length() as u64);
         let room = match self.make_ready(first) {
             Ok(room) => room,
-            Err(error) => return fail(jobs.drain(..), &error),
+            Err(error) => return self.fail(jobs.drain(..), &error),
         };
         let mut taken: Vec<Job> = Vec::new();
         let mut length = 0;
@@ -301,7 +301,20 @@ impl Thread {
                     }
                 }
             }
-            Err(error) => fail(taken, &error),
+            Err(error) => self.fail(taken, &error),
+        }
+    }
+
+    fn fail(&self, jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
+        for job in jobs {
+            let mut state = self.shared.state();
+            for info in &job.packed.infos {
+                state.refuse(info.received, u64::from(info.records), error);
+            }
+            drop(state);
+            for (_, done) in job.done {
+                done(Err(error.clone()));
+            }
         }
     }
 
@@ -420,6 +433,9 @@ impl Thread {
         for (job, (position, header)) in jobs.iter_mut().zip(headers) {
             offsets.push(header.offset);
             let infos = std::mem::take(&mut job.packed.infos);
+            if let Some(first) = infos.first() {
+                state.accept(first.received);
+            }
             if let Some(last) = state.segments.back_mut() {
                 last.add(&Found {
                     position,
@@ -493,12 +509,4 @@ pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
 #[cfg(not(unix))]
 pub(super) fn free_bytes(_folder: &Path) -> Option<u64> {
     None
-}
-
-fn fail(jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
-    for job in jobs {
-        for (_, done) in job.done {
-            done(Err(error.clone()));
-        }
-    }
 }
