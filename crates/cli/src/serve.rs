@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut rules = Rules::load(&settings, &overlay_folder);
     rules.tell(&log);
     let options = service_options(&settings, &log);
-    let outputs = outputs::outputs(&store, &data, log);
+    let outputs = outputs::outputs(&store, &data, &settings, log);
     let names = options.outputs.clone();
     // Before anything is evaluated, so that no alert misses its outputs.
     outputs::change(&outputs, &names, &settings);

@@ -62,8 +62,10 @@ pub enum OutputKind {
     },
     /// An HTTP request for each alert.
     Webhook {
-        /// Where to.
+        /// Where to; empty where it is secret.
         url: String,
+        /// Where that stands, if it is secret.
+        secret_url: Option<Secret>,
         /// `json`, `slack`, `teams` or `telegram`.
         shape: String,
         /// A file with the template of the body.
@@ -196,9 +198,12 @@ static FILE: Shape = shape(
 static WEBHOOK: Shape = shape(
     "An HTTP request for each alert.",
     &[
-        Key::new("url", Text, "Where to.")
-            .required()
-            .such_as("\"https://hooks.example.com/neph\""),
+        Key::new("url", Text, "Where to.").such_as("\"https://hooks.example.com/neph\""),
+        Key::new(
+            "secret_url",
+            Kind::Secret,
+            "Where the URL stands, instead of `url`: those of chats let everyone write who knows them.",
+        ),
         Key::new(
             "shape",
             Choice(&["json", "slack", "teams", "telegram"]),
@@ -296,6 +301,7 @@ impl Output {
             },
             "webhook" => OutputKind::Webhook {
                 url: values.get("url"),
+                secret_url: values.find("secret_url"),
                 shape: values.get("shape"),
                 template: values.find("template"),
                 headers: values.get("headers"),

@@ -37,7 +37,9 @@ impl Read {
                     span,
                     "this `neph` is built without object storage",
                 )
-                .with_help("use a `neph` that is built with `--features object-store`, or take the table away"),
+                .with_help(
+                    "use a `neph` that is built with `--features object-store`, or take the table away",
+                ),
             );
         }
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
@@ -120,6 +122,8 @@ pub struct Api {
     pub body: u64,
     /// The longest search.
     pub query_time: Duration,
+    /// Where people see an alert: its id goes behind it.
+    pub alerts_url: Option<String>,
     /// Searches at once.
     pub queries: usize,
     /// Requests at once.
@@ -291,7 +295,11 @@ pub fn read(text: &str, folder: &Path) -> Read {
     Read {
         config: (!has_errors(&diagnostics)).then(|| Config::new(&values)),
         diagnostics,
-        objects: values.tables("objects").iter().map(|table| table.span("url")).collect(),
+        objects: values
+            .tables("objects")
+            .iter()
+            .map(|table| table.span("url"))
+            .collect(),
     }
 }
 
@@ -321,6 +329,7 @@ impl Config {
                 tls: api.find("tls").map(tls),
                 body: api.get("body"),
                 query_time: api.get("query_time"),
+                alerts_url: api.find("alerts_url"),
                 queries: number(&api, "queries"),
                 requests: number(&api, "requests"),
                 streams: number(&api, "streams"),
@@ -426,8 +435,28 @@ fn silence(values: &Values) -> Silence {
     }
 }
 
+/// A webhook has one URL.
+fn webhooks(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
+    for table in values.tables("outputs") {
+        if table.find::<String>("type").as_deref() != Some("webhook") {
+            continue;
+        }
+        let (plain, secret) = (table.find::<String>("url"), table.find::<Secret>("secret_url"));
+        let (span, message) = match (plain, secret) {
+            // Where one is there and wrong, that is told already.
+            (None, None) if !has_errors(diagnostics) => (table.span, "the key `url` is missing"),
+            (Some(_), Some(_)) => (table.span("secret_url"), "a webhook has one URL"),
+            _ => continue,
+        };
+        diagnostics.push(Diagnostic::new(&codes::KEY_MISSING, span, message).with_help(
+            "write `url = \"https://…\"`, or `secret_url = { file = \"…\" }` if who knows it may write",
+        ));
+    }
+}
+
 /// What only shows when parts are seen together.
 fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
+    webhooks(values, diagnostics);
     let api: Values = values.get("api");
     let listen: Vec<SocketAddr> = api.get("listen");
     let encrypted = api.find::<Values>("tls").is_some();
@@ -500,17 +529,18 @@ fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     for table in values.tables("objects") {
         let (objects, span) = (objects(table), table.span("url"));
         let known = ["s3://", "gs://", "az://"];
-        if table.find::<String>("url").is_some() && !known.iter().any(|scheme| objects.url.starts_with(scheme)) {
+        if table.find::<String>("url").is_some()
+            && !known.iter().any(|scheme| objects.url.starts_with(scheme))
+        {
             let message = format!("`{}` is no prefix of an object store", objects.url);
             diagnostics.push(
-                Diagnostic::new(&codes::VALUE, span, message)
-                    .with_help("write `s3://BUCKET/PREFIX/`, `gs://BUCKET/PREFIX/` or `az://CONTAINER/PREFIX/`"),
+                Diagnostic::new(&codes::VALUE, span, message).with_help(
+                    "write `s3://BUCKET/PREFIX/`, `gs://BUCKET/PREFIX/` or `az://CONTAINER/PREFIX/`",
+                ),
             );
         } else if let Some(first) = prefixes.insert(objects.url.clone(), span) {
             let message = format!("`{}` is read already", objects.url);
-            diagnostics.push(
-                Diagnostic::new(&codes::CONFLICT, span, message).with_secondary(first, "here"),
-            );
+            diagnostics.push(Diagnostic::new(&codes::CONFLICT, span, message).with_secondary(first, "here"));
         }
     }
     for (key, what) in [("tokens", "token"), ("outputs", "output")] {
@@ -557,6 +587,7 @@ fn paths_there(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     for (tables, key) in [
         ("tokens", "secret"),
         ("outputs", "authorization"),
+        ("outputs", "secret_url"),
         ("outputs", "password"),
     ] {
         for table in values.tables(tables) {

@@ -62,6 +62,12 @@ static API: Shape = shape(
             "The certificate; without it the listener speaks plain HTTP.",
         ),
         Key::new("body", Size, "The largest body of a request to the API.").or("\"1MiB\""),
+        Key::new(
+            "alerts_url",
+            Text,
+            "Where people see an alert, for links in what outputs send: the alert's id goes behind it.",
+        )
+        .such_as("\"https://soc.example.com/alerts/\""),
         Key::new("query_time", Duration, "The longest that a search may take.").or("\"30s\""),
         Key::new(
             "queries",

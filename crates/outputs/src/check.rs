@@ -86,13 +86,16 @@ fn addresses(output: &Output) -> Vec<Diagnostic> {
     match &output.kind {
         OutputKind::Webhook {
             url,
+            secret_url,
             headers,
             shape,
             template,
             chat,
             ..
         } => {
-            if let Err(error) = parse_url(url) {
+            if secret_url.is_none()
+                && let Err(error) = parse_url(url)
+            {
                 refuse(places.url, error.to_string());
             }
             for (name, value) in headers {

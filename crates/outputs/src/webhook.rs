@@ -31,6 +31,7 @@ impl Webhook {
     pub(crate) fn open(output: &Output) -> Result<Self, OpenError> {
         let OutputKind::Webhook {
             url,
+            secret_url,
             shape,
             template,
             headers,
@@ -58,8 +59,9 @@ impl Webhook {
             (None, "telegram") => Shape::Telegram(chat.clone().unwrap_or_default()),
             (None, _) => Shape::Json,
         };
+        let secret_url = secret_url.as_ref().map(neph_config::Secret::read).transpose()?;
         let receiver = Receiver::new(
-            url,
+            secret_url.as_deref().unwrap_or(url),
             headers,
             authorization.as_ref(),
             ca.as_deref(),

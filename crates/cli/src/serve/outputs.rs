@@ -11,12 +11,12 @@ use neph_store::Store;
 use super::log::Log;
 
 /// The outputs, of which there are none yet.
-pub(super) fn outputs(store: &Store, data: &Path, log: Log) -> Arc<Outputs> {
+pub(super) fn outputs(store: &Store, data: &Path, settings: &Config, log: Log) -> Arc<Outputs> {
     Arc::new(Outputs::new(
         store.db.clone(),
         OutputOptions {
             dead_letters: data.join("dead-letters"),
-            link: None,
+            link: settings.api.alerts_url.clone(),
             now: neph_api::now,
             hear: Arc::new(move |notice| tell(log, notice)),
         },
