@@ -442,13 +442,19 @@ fn webhooks(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
             continue;
         }
         let (plain, secret) = (table.find::<String>("url"), table.find::<Secret>("secret_url"));
-        let (span, message) = match (plain, secret) {
+        let (code, span, message) = match (plain, secret) {
             // Where one is there and wrong, that is told already.
-            (None, None) if !has_errors(diagnostics) => (table.span, "the key `url` is missing"),
-            (Some(_), Some(_)) => (table.span("secret_url"), "a webhook has one URL"),
+            (None, None) if !has_errors(diagnostics) => {
+                (&codes::KEY_MISSING, table.span, "the key `url` is missing")
+            }
+            (Some(_), Some(_)) => (
+                &codes::CONFLICT,
+                table.span("secret_url"),
+                "a webhook has one URL",
+            ),
             _ => continue,
         };
-        diagnostics.push(Diagnostic::new(&codes::KEY_MISSING, span, message).with_help(
+        diagnostics.push(Diagnostic::new(code, span, message).with_help(
             "write `url = \"https://…\"`, or `secret_url = { file = \"…\" }` if who knows it may write",
         ));
     }

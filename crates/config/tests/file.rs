@@ -198,6 +198,27 @@ fn a_secret_is_read_where_it_stands_and_never_shown() {
 }
 
 #[test]
+fn a_webhook_has_one_url_which_may_be_secret() {
+    let read = |keys: &str| {
+        let text = format!("[[outputs]]\nname = \"o\"\ntype = \"webhook\"\n{keys}");
+        read(&text, Path::new("/etc/neph"))
+    };
+    let told = |keys: &str| -> Vec<&str> {
+        let found = read(keys).diagnostics;
+        found.iter().map(|diagnostic| diagnostic.code.name).collect()
+    };
+    assert_eq!(told(""), ["config-key-missing"]);
+    let both = "url = \"http://a\"\nsecret_url = { env = \"HOOK\" }";
+    assert_eq!(told(both), ["config-conflict"]);
+    assert_eq!(told("url = 5"), ["config-value-type"]);
+    let config = read("secret_url = { env = \"HOOK\" }").config.unwrap();
+    let OutputKind::Webhook { secret_url, .. } = &config.outputs[0].kind else {
+        panic!("{:?}", config.outputs[0].kind);
+    };
+    assert_eq!(*secret_url, Some(Secret::Env("HOOK".into())));
+}
+
+#[test]
 fn the_example_is_right_and_says_what_counts_anyway() {
     let text = example();
     let as_is = read(&text, Path::new("/etc/neph"));
