@@ -102,6 +102,8 @@ pub enum OutputKind {
         user: Option<String>,
         /// Its password.
         password: Option<Secret>,
+        /// A file with the template of the text.
+        template: Option<PathBuf>,
         /// A file with the authorities to trust instead of the system's.
         ca: Option<PathBuf>,
     },
@@ -257,6 +259,11 @@ static MAIL: Shape = shape(
             .such_as("[\"soc@example.com\"]"),
         Key::new("user", Text, "The name to log in with."),
         Key::new("password", Kind::Secret, "Where its password stands."),
+        Key::new(
+            "template",
+            Path,
+            "A file with a template of the text, instead of the usual text and page.",
+        ),
         AUTHORITIES,
     ],
 );
@@ -321,6 +328,7 @@ impl Output {
                 to: values.get("to"),
                 user: values.find("user"),
                 password: values.find("password"),
+                template: values.find("template"),
                 ca: values.find("ca"),
             },
             _ => OutputKind::Elasticsearch {

@@ -13,6 +13,7 @@ mod check;
 mod codes;
 mod deliver;
 mod elasticsearch;
+mod fields;
 mod file;
 mod filter;
 mod flood;
@@ -27,7 +28,9 @@ mod pause;
 mod stdout;
 mod syslog;
 mod template;
+mod text;
 mod tls;
+mod told;
 mod transport;
 mod webhook;
 
@@ -38,3 +41,6 @@ pub use form::Form;
 pub use message::{Group, Message};
 pub use outputs::{Notice, OutputOptions, OutputState, Outputs, Work};
 pub use transport::{OpenError, Outcome, Transport};
+
+#[cfg(test)]
+mod tests;

@@ -43,17 +43,7 @@ impl Webhook {
             return Err(OpenError::Invalid(format!("`{}` is no webhook", output.name)));
         };
         let shape = match (template, shape.as_str()) {
-            (Some(path), _) => {
-                let text = std::fs::read_to_string(path).map_err(|source| OpenError::File {
-                    path: path.clone(),
-                    source,
-                })?;
-                let first = |wrong: Vec<neph_diag::Diagnostic>| {
-                    let message = wrong.first().map_or("", |diagnostic| diagnostic.message.as_str());
-                    OpenError::Invalid(format!("the template `{}` is wrong: {message}", path.display()))
-                };
-                Shape::Template(Template::parse(&text).map_err(first)?)
-            }
+            (Some(path), _) => Shape::Template(Template::read(path)?),
             (None, "slack") => Shape::Slack,
             (None, "teams") => Shape::Teams,
             (None, "telegram") => Shape::Telegram(chat.clone().unwrap_or_default()),
