@@ -30,6 +30,20 @@ class Schema:
         self.files = {"objects": read("objects"), "events": read("events")}
         self.profiles = {path: json.loads((root / path).read_text()) for path in (str(p.relative_to(root)) for p in (root / "profiles").glob("*.json"))}
         self.known = {}
+        categories = json.loads((root / "categories.json").read_text())["attributes"]
+        findings, own = categories["findings"]["uid"], self.files["events"]["detection_finding"]["uid"]
+        # What the schema's compiler makes of other files: classes have the numbers of their categories in front, and the kinds of
+        # observables are those of types, attributes and objects.
+        self.made = {
+            "category_uid": {str(findings): categories["findings"]},
+            "class_uid": {str(findings * 1000 + own): self.files["events"]["detection_finding"]},
+            "observables.type_id": {
+                str(item["observable"]): item
+                for items in (self.types, self.dictionary, self.files["objects"])
+                for item in items.values()
+                if "observable" in item
+            },
+        }
 
     def definition(self, folder, name):
         """The attributes and constraints of a class or object, with those of what it extends."""
@@ -84,7 +98,7 @@ class Schema:
                 faults.append(f"{here}: no list")
                 continue
             for one in several:
-                enum = {**entry.get("enum", {}), **attribute.get("enum", {})}
+                enum = {**entry.get("enum", {}), **attribute.get("enum", {}), **self.made.get(here, {})}
                 if enum and str(one) not in enum:
                     faults.append(f"{here}: {one!r} is not among the values")
                 sibling = entry.get("sibling")

@@ -59,7 +59,7 @@ pub fn check(outputs: &[Output], text: &str, now: Instant) -> Checked {
 /// The template of an output, if it has one.
 pub(crate) fn template_of(output: &Output) -> Option<&PathBuf> {
     match &output.kind {
-        OutputKind::Webhook { template, .. } => template.as_ref(),
+        OutputKind::Webhook { template, .. } | OutputKind::Mail { template, .. } => template.as_ref(),
         _ => None,
     }
 }
@@ -99,10 +99,11 @@ fn addresses(output: &Output) -> Vec<Diagnostic> {
                 refuse(places.url, error.to_string());
             }
             for (name, value) in headers {
-                for error in [header_name(name).err(), header_value(name, value).err()] {
-                    if let Some(error) = error {
-                        refuse(places.url, error.to_string());
-                    }
+                for error in [header_name(name).err(), header_value(name, value).err()]
+                    .into_iter()
+                    .flatten()
+                {
+                    refuse(places.url, error.to_string());
                 }
             }
             if shape == "telegram" && template.is_none() && chat.is_none() {

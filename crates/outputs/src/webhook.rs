@@ -24,7 +24,7 @@ enum Shape {
     Slack,
     Teams,
     Telegram(String),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl Webhook {
@@ -43,7 +43,7 @@ impl Webhook {
             return Err(OpenError::Invalid(format!("`{}` is no webhook", output.name)));
         };
         let shape = match (template, shape.as_str()) {
-            (Some(path), _) => Shape::Template(Template::read(path)?),
+            (Some(path), _) => Shape::Template(Box::new(Template::read(path)?)),
             (None, "slack") => Shape::Slack,
             (None, "teams") => Shape::Teams,
             (None, "telegram") => Shape::Telegram(chat.clone().unwrap_or_default()),

@@ -41,14 +41,15 @@ fn parts(text: &str) -> (Vec<String>, String, String) {
             '"' => in_value = !in_value,
             ']' if !in_value => {
                 end = at + 1;
-                if !rest[end..].starts_with('[') {
+                if !rest.split_at(end).1.starts_with('[') {
                     break;
                 }
             }
             _ => {}
         }
     }
-    (head, rest[..end].to_owned(), rest[end..].trim_start().to_owned())
+    let (data, body) = rest.split_at(end);
+    (head, data.to_owned(), body.trim_start().to_owned())
 }
 
 fn check(text: &str, form: &str, most: usize) {

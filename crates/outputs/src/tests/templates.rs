@@ -16,7 +16,7 @@ fn told(template: &str) -> Vec<(String, String)> {
     let wrong = Template::parse(template).err().unwrap_or_default();
     let place = |diagnostic: &neph_diag::Diagnostic| {
         let (start, end) = (diagnostic.span.start as usize, diagnostic.span.end as usize);
-        template[start..end].to_owned()
+        template.get(start..end).unwrap().to_owned()
     };
     wrong
         .iter()
