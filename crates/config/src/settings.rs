@@ -203,6 +203,8 @@ pub struct Limits {
     pub record: u64,
     /// Bodies under way together.
     pub pending: u64,
+    /// Records that are received and not yet evaluated.
+    pub lag: u64,
     /// Connections at once.
     pub connections: usize,
 }
@@ -351,6 +353,7 @@ impl Config {
                 body: limits.get("body"),
                 record: limits.get("record"),
                 pending: limits.get("pending"),
+                lag: limits.get("lag"),
                 connections: number(&limits, "connections"),
             },
             stream: Stream {

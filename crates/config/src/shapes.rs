@@ -212,6 +212,12 @@ static LIMITS: Shape = shape(
         )
         .or("\"512MiB\""),
         Key::new(
+            "lag",
+            Size,
+            "Records, uncompressed, that may be received and not yet evaluated; above it clients are told to wait.",
+        )
+        .or("\"16GiB\""),
+        Key::new(
             "connections",
             Integer(1, 1_000_000),
             "Connections at once, each listener.",

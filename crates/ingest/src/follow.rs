@@ -422,7 +422,10 @@ impl Following {
                 break;
             }
             match self.read(one) {
-                Ok(Step::Read) => has_read = true,
+                Ok(Step::Read) => {
+                    has_read = true;
+                    std::thread::sleep(self.intake.pause());
+                }
                 Ok(Step::Nothing) if !one.has_name && one.latest.elapsed() >= LAST_WORDS => {
                     // The last line of a file that ends without a line end.
                     if matches!(self.take(one, true), Ok(Step::Read | Step::Nothing)) {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 
@@ -183,6 +183,7 @@ pub fn router(intake: &Intake) -> Router {
 /// Lets a request in, or not.
 async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -> Response {
     let dialect = Dialect::of(request.uri().path());
+    let is_sending = matches!(*request.method(), Method::POST | Method::PUT);
     let peer = request.extensions().get::<Peer>().cloned();
     let verified = |id, secret| {
         let credentials = Credentials {
@@ -215,7 +216,11 @@ async fn admit(State(intake): State<Intake>, mut request: Request, next: Next) -
                 name: sender.name,
                 counter,
             });
-            next.run(request).await
+            let response = next.run(request).await;
+            if response.status().is_success() && is_sending {
+                tokio::time::sleep(intake.pause()).await;
+            }
+            response
         }
         Err(message) => {
             counter.refused(Refused::Unauthenticated, 1);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use neph_event::Instant;
 use neph_store::{Batch, EventLog, Records, StoreError};
@@ -24,11 +24,52 @@ pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 pub trait Sink: Send + Sync {
     /// Takes a batch, behind those that it was given before, and calls `done` once it is durable or cannot be.
     fn append(&self, batch: Batch, done: Done);
+
+    /// How long who has sent something should be kept from sending more, where what comes is more than can be dealt with.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl Sink for EventLog {
     fn append(&self, batch: Batch, done: Done) {
         self.append_then(batch, |appended| done(appended.map(|_| ())));
+    }
+}
+
+/// A log of which only so much may wait to be evaluated.
+///
+/// First those who send are slowed down: the more waits, the later each batch is acknowledged, so that senders that wait for
+/// that (all but UDP) send as fast as is evaluated, and what they send is evaluated at once. Beyond a limit nothing more is taken: it
+/// stays with who sends it, rather than getting older without anybody knowing.
+pub struct Bounded<S> {
+    /// Where records go.
+    pub sink: Arc<S>,
+    /// Bytes of records that wait to be evaluated now; asked for each batch.
+    pub waiting: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// Above so many, batches are refused as those that find no room.
+    pub most: u64,
+}
+
+/// So many bytes may wait before anybody is slowed down: less than a second's work.
+const UNPACED: u64 = 16 << 20;
+/// For so many more each acknowledgement waits a second.
+const PACE: u64 = 64 << 20;
+/// It waits no longer than this, far below the patience of senders.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+impl<S: Sink> Sink for Bounded<S> {
+    fn append(&self, batch: Batch, done: Done) {
+        match (self.waiting)() > self.most {
+            true => done(Err(StoreError::Busy)),
+            false => self.sink.append(batch, done),
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let surplus = (self.waiting)().saturating_sub(UNPACED);
+        let millis = surplus.saturating_mul(1000) / PACE;
+        Duration::from_millis(millis).min(LONGEST_PAUSE)
     }
 }
 
@@ -185,6 +226,11 @@ impl Intake {
         &self.shared.flight
     }
 
+    /// How long who was just acknowledged, or will be, should wait before more is taken from them.
+    pub(crate) fn pause(&self) -> Duration {
+        self.shared.sink.pause()
+    }
+
     pub(crate) fn gate(&self) -> &dyn Gate {
         &*self.shared.gate
     }
@@ -272,7 +318,60 @@ fn blocks(records: Records) -> Vec<Records> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    #[test]
+    fn a_log_that_is_not_evaluated_takes_nothing_until_it_is() {
+        struct Taking(AtomicU64);
+        impl Sink for Taking {
+            fn append(&self, batch: Batch, done: Done) {
+                self.0.fetch_add(batch.records.bytes.len() as u64, Ordering::Relaxed);
+                done(Ok(()));
+            }
+        }
+        let (taken, evaluated) = (Arc::new(Taking(AtomicU64::new(0))), Arc::new(AtomicU64::new(0)));
+        let (log, done) = (Arc::clone(&taken), Arc::clone(&evaluated));
+        let sink = Bounded {
+            sink: Arc::clone(&taken),
+            waiting: Box::new(move || log.0.load(Ordering::Relaxed) - done.load(Ordering::Relaxed)),
+            most: 25,
+        };
+        let (nobody, counts) = (crate::Tokens::new([]), Arc::new(Counts::new(1)));
+        let intake = Intake::new(Arc::new(sink), Arc::new(nobody), Limits::default(), counts);
+        let append = || {
+            let mut gathered = Gathered::new("x".into());
+            gathered.add(b"0123456789");
+            let (_, outcome) = intake.append(gathered).remove(0);
+            outcome.map_err(|unappended| unappended.reason)
+        };
+        let outcomes: Vec<_> = (0..5).map(|_| append()).collect();
+        // The one that goes beyond is taken still: nobody knows beforehand how much a batch adds.
+        assert_eq!(outcomes, [Ok(()), Ok(()), Ok(()), Err(Refused::Busy), Err(Refused::Busy)]);
+        assert_eq!(taken.0.load(Ordering::Relaxed), 30, "what is refused is not taken");
+        evaluated.store(10, Ordering::Relaxed);
+        assert_eq!([append(), append()], [Ok(()), Err(Refused::Busy)]);
+    }
+
+    #[test]
+    fn acknowledgements_wait_the_longer_the_more_waits() {
+        struct Nowhere;
+        impl Sink for Nowhere {
+            fn append(&self, _: Batch, done: Done) {
+                done(Ok(()));
+            }
+        }
+        let pause = |waiting: u64| {
+            let waiting = Box::new(move || waiting);
+            let sink = Arc::new(Nowhere);
+            Bounded { sink, waiting, most: u64::MAX }.pause()
+        };
+        assert_eq!([pause(0), pause(UNPACED)], [Duration::ZERO; 2]);
+        assert_eq!(pause(UNPACED + PACE / 2), Duration::from_millis(500));
+        assert_eq!(pause(u64::MAX), LONGEST_PAUSE);
+        assert_eq!(Nowhere.pause(), Duration::ZERO);
+    }
 
     #[test]
     fn blocks_hold_all_records_in_order() {

@@ -34,7 +34,7 @@ pub use counts::{Counts, Protocol, Refused, Row};
 pub use follow::{FileGroup, FollowOptions, follow};
 pub use gate::{Credentials, Gate, Secret, Sender, Tokens};
 pub use http::{Peer, router};
-pub use intake::{Done, Intake, Sink};
+pub use intake::{Bounded, Done, Intake, Sink};
 pub use limits::{InFlight, Limits};
 pub use listener::{Shutdown, Stopper, TlsError, TlsFiles, serve, shutdown};
 #[cfg(feature = "object-store")]

@@ -286,6 +286,7 @@ impl Polling {
                 }
                 drop(all);
                 gathered = left;
+                std::thread::sleep(self.intake.pause());
             }
             if gathered.len() > 0 {
                 if self.shutdown.is_wanted() {

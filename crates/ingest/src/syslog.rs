@@ -209,6 +209,11 @@ impl Stream {
     async fn append(&self, gathered: Gathered, reservation: Reservation, shutdown: &mut Shutdown) -> bool {
         let stored = store(&self.intake, vec![gathered], &self.counter, shutdown).await;
         drop(reservation);
+        // While it is not read the sender is slowed down.
+        tokio::select! {
+            () = shutdown.wanted() => {}
+            () = tokio::time::sleep(self.intake.pause()) => {}
+        }
         stored
     }
 }

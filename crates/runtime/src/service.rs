@@ -318,6 +318,13 @@ impl Service {
         self.shared.take_notices()
     }
 
+    /// Bytes of records that are in the log and not yet evaluated.
+    pub fn lag_bytes(&self) -> u64 {
+        let mut processed = 0;
+        self.shared.status(|now| processed = now.processed);
+        self.store.log.end().saturating_sub(processed)
+    }
+
     /// Changes of alerts from now on, after they were committed. Whoever falls far behind is let go: the channel ends.
     pub fn subscribe(&self) -> Receiver<Arc<[AlertChange]>> {
         self.shared.subscribe()

@@ -10,6 +10,7 @@ mod blocks;
 mod frame;
 mod index;
 mod open;
+mod recent;
 mod retention;
 mod segment;
 mod shared;

@@ -309,6 +309,30 @@ fn another_process_reads_beside_the_one_that_writes() {
 }
 
 #[test]
+fn what_is_handed_to_one_who_follows_is_what_stands_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &options(limits())).unwrap().0;
+    let mut follower = store.log.blocks(0);
+    let mut followed = Vec::new();
+    // More than is kept at hand while nobody reads, in frames of one block and of several.
+    let long = noise(7, 700_000);
+    for (batches, some) in [(60, usize::MAX), (5, 3), (5, usize::MAX)] {
+        for _ in 0..batches {
+            store.log.append(batch("long", 1, &[&long, "", "short"])).unwrap();
+            store.log.append(batch("none", 2, &[])).unwrap();
+        }
+        followed.extend(follower.by_ref().take(some).map(|block| block.unwrap()));
+    }
+    followed.extend(follower.map(|block| block.unwrap()));
+    let again: Vec<Block> = store.log.blocks(0).map(|block| block.unwrap()).collect();
+    assert_eq!(followed.len(), 140);
+    assert!(followed == again, "what a second reader gets comes from the file");
+    drop(store);
+    let store = Store::open(folder.path(), &options(limits())).unwrap().0;
+    assert!(read_all(&store) == again);
+}
+
+#[test]
 fn without_room_appending_fails_and_works_again_once_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let small = Limits {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use neph_api::{App, Keys};
 use neph_config::{Config, Syslog, Tls, Transport};
-use neph_ingest::{Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog};
+use neph_ingest::{
+    Bounded, Counts, Gate, Intake, Limits, Shutdown, Stopper, TlsFiles, serve, shutdown, syslog,
+};
 use neph_store::Store;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Runtime;
@@ -41,7 +43,14 @@ impl Listening {
         let limits = limits(settings);
         let counts = Arc::new(Counts::new(limits.senders));
         let gate: Arc<dyn Gate> = Arc::<Keys>::clone(keys);
-        let intake = Intake::new(store.log.clone(), gate, limits.clone(), Arc::clone(&counts));
+        let lagging = Arc::clone(app);
+        let sink = Bounded {
+            sink: store.log.clone(),
+            // While the service ends nothing is evaluated, and what comes still fits.
+            waiting: Box::new(move || lagging.service().map_or(0, |service| service.lag_bytes())),
+            most: settings.limits.lag,
+        };
+        let intake = Intake::new(Arc::new(sink), gate, limits.clone(), Arc::clone(&counts));
         app.set_intake(counts);
         let router = neph_api::router(app).merge(neph_ingest::router(&intake));
         let (stopper, stop) = shutdown();

@@ -22,6 +22,9 @@ const COPIES: usize = 2;
 /// otherwise. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.2>
 const ZSTD_WINDOW: u32 = 23;
 
+/// So many bytes are believed to come where a length is stated.
+const STATED: usize = 4 << 20;
+
 /// Bytes of a refused request that are still read, so that the client comes to read the answer.
 const DRAINED_BYTES: usize = 16 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(3);
@@ -223,7 +226,8 @@ async fn pieces(
         ));
     }
     let limited = Limited {
-        out: Vec::new(),
+        // Room is taken as bytes come; what is stated only spares copies of what came before.
+        out: Vec::with_capacity(stated.unwrap_or(0).min(STATED)),
         reservation: intake.in_flight().nothing(),
         read: 0,
         limits: (limits.body_bytes, limits.ratio.max(1), limits.ratio_from_bytes),

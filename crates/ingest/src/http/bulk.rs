@@ -114,7 +114,7 @@ fn put_hit(gathered: &mut Gathered, item: &Item<'_>, document: &[u8]) {
     out.extend_from_slice(item.index.as_bytes());
     if let Some(id) = &item.id {
         out.extend_from_slice(b"\",\"_id\":");
-        out.extend_from_slice(quoted(id).as_bytes());
+        put_quoted(out, id);
         out.extend_from_slice(b",\"_source\":");
     } else {
         out.extend_from_slice(b"\",\"_source\":");
@@ -122,6 +122,16 @@ fn put_hit(gathered: &mut Gathered, item: &Item<'_>, document: &[u8]) {
     out.extend_from_slice(document);
     out.push(b'}');
     gathered.end();
+}
+
+/// Adds a text as a JSON string.
+fn put_quoted(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        return out.extend_from_slice(quoted(text).as_bytes());
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// What became of the blocks of a stream, in order: how many records each has, and why it was not taken if it was not.

@@ -111,6 +111,14 @@ impl Blocks {
                 None => return Ok(false),
             },
         };
+        if self.search.is_none()
+            && let Some((blocks, end)) = self.shared.state().recent.take(self.next)
+        {
+            self.next = end;
+            self.open = None;
+            self.ready.extend(blocks);
+            return Ok(true);
+        }
         let (begin, end, length) = match self.place() {
             Place::Frame { begin, end, length } => (begin, end, length),
             Place::End => return Ok(false),
@@ -182,7 +190,7 @@ impl Blocks {
     fn open_segment(&mut self, begin: Offset, end: Offset) -> Result<Open, StoreError> {
         let position = match self.next {
             next if next == begin => 0,
-            next => self.shared.index_of(begin)?.position(next),
+            next => self.shared.position(begin, next)?,
         };
         match SegmentFile::open(&self.shared.folder, begin) {
             Ok(file) => Ok(Open {

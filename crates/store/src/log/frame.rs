@@ -200,7 +200,8 @@ impl Header {
 
 /// The compressed part of a frame, which does not depend on where the frame will stand.
 pub(super) struct Packed {
-    pub(super) infos: Vec<BlockInfo>,
+    /// What is in it, also uncompressed, for whoever follows the log.
+    pub(super) blocks: Vec<(BlockInfo, Records)>,
     body: u32,
     packed: Vec<u8>,
 }
@@ -236,19 +237,26 @@ impl Packed {
         body.extend_from_slice(&lengths);
         let mut packed = compressor.compress(&body)?;
         packed.shrink_to_fit();
-        let infos = blocks.into_iter().map(|(info, _)| info).collect();
-        let body = u32::try_from(body.len()).map_err(|_| std::io::ErrorKind::InvalidInput)?;
-        Ok(Self { infos, body, packed })
+        let length = u32::try_from(body.len()).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+        if let [(_, only)] = blocks.as_mut_slice() {
+            body.truncate(body.len() - lengths.len());
+            only.bytes = body;
+        }
+        Ok(Self {
+            blocks,
+            body: length,
+            packed,
+        })
     }
 
     /// Writes the frame as it stands at an offset; gives its header.
     pub(super) fn write(&self, offset: Offset, out: &mut Vec<u8>) -> Header {
-        let directory = write_directory(&self.infos);
+        let directory = write_directory(&self.blocks);
         let header = Header {
             directory: directory.len() as u32,
             packed: self.packed.len() as u32,
             body: self.body,
-            blocks: self.infos.len() as u32,
+            blocks: self.blocks.len() as u32,
             offset,
             span: self.span(),
             directory_sum: crc32fast::hash(&directory),
@@ -262,12 +270,12 @@ impl Packed {
 
     /// Offsets that the blocks take.
     pub(super) fn span(&self) -> u64 {
-        self.infos.iter().map(BlockInfo::span).sum()
+        self.blocks.iter().map(|(info, _)| info.span()).sum()
     }
 
     /// About how many bytes on disk it takes.
     pub(super) fn length(&self) -> usize {
-        HEADER + self.infos.len() * 32 + self.packed.len()
+        HEADER + self.blocks.len() * 32 + self.packed.len()
     }
 }
 
@@ -281,8 +289,8 @@ pub(super) fn lengths_size(records: &Records) -> usize {
     records.ends.len() * 5
 }
 
-fn write_directory(infos: &[BlockInfo]) -> Vec<u8> {
-    let mut streams: Vec<&str> = infos.iter().map(|info| &*info.stream).collect();
+fn write_directory(blocks: &[(BlockInfo, Records)]) -> Vec<u8> {
+    let mut streams: Vec<&str> = blocks.iter().map(|(info, _)| &*info.stream).collect();
     streams.sort_unstable();
     streams.dedup();
     let mut bytes = Vec::new();
@@ -291,7 +299,7 @@ fn write_directory(infos: &[BlockInfo]) -> Vec<u8> {
         bytes.extend_from_slice(&(stream.len() as u16).to_le_bytes());
         bytes.extend_from_slice(stream.as_bytes());
     }
-    for info in infos {
+    for (info, _) in blocks {
         let number = streams.binary_search(&&*info.stream).unwrap_or(0) as u16;
         bytes.extend_from_slice(&number.to_le_bytes());
         bytes.extend_from_slice(&info.received.seconds.to_le_bytes());

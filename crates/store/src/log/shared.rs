@@ -10,6 +10,7 @@ use crossbeam_channel::Sender;
 use neph_event::Instant;
 
 use super::index::Index;
+use super::recent::Recent;
 use super::segment::{self, At, Found, Scan, SegmentFile};
 use super::{Damage, Offset, StreamCount, Untaken};
 use crate::database::from_nanos;
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) segments: VecDeque<Segment>,
     /// Behind the last durable block.
     pub(super) end: Offset,
+    /// What was just written.
+    pub(super) recent: Recent,
     /// Since when nothing is taken.
     pub(super) untaken: Option<Untaken>,
     /// Such stretches that are over and were not asked for yet.
@@ -247,6 +250,22 @@ impl Shared {
         let mut file = SegmentFile::open(&self.folder, begin)?;
         let (index, _) = rebuild(&mut file, begin)?;
         Ok(index)
+    }
+
+    /// Where to begin to read a segment for a block at an offset.
+    pub(super) fn position(&self, begin: Offset, offset: Offset) -> Result<u64, StoreError> {
+        let known = {
+            let state = self.state();
+            let place = state.segments.binary_search_by_key(&begin, |segment| segment.begin);
+            let segment = place.ok().and_then(|place| state.segments.get(place));
+            segment
+                .and_then(|segment| segment.index.as_ref())
+                .map(|index| index.position(offset))
+        };
+        match known {
+            Some(position) => Ok(position),
+            None => Ok(self.index_of(begin)?.position(offset)),
+        }
     }
 
     /// Notes event times of a block.

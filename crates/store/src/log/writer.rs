@@ -432,7 +432,8 @@ impl Thread {
         let mut offsets = Vec::with_capacity(jobs.len());
         for (job, (position, header)) in jobs.iter_mut().zip(headers) {
             offsets.push(header.offset);
-            let infos = std::mem::take(&mut job.packed.infos);
+            let blocks = std::mem::take(&mut job.packed.blocks);
+            let infos: Vec<BlockInfo> = blocks.iter().map(|(info, _)| info.clone()).collect();
             if let Some(first) = infos.first() {
                 state.accept(first.received);
             }
@@ -443,6 +444,7 @@ impl Thread {
                     infos,
                 });
             }
+            state.recent.add(header.offset, blocks);
         }
         state.end = offset;
         Ok(offsets)
