@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::limits::{InFlight, Limits};
 
 /// Bytes of a block that is handed to the log: what the pipeline takes as one piece of work.
-const BLOCK_BYTES: usize = 1 << 20;
+pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 
 /// Most characters of a stream's name.
 const LONGEST_STREAM: usize = 200;
@@ -141,16 +141,19 @@ impl<'i> Gathering<'i> {
         }
     }
 
-    /// The number of the stream of a name.
-    pub(crate) fn number(&mut self, name: &str) -> usize {
+    /// The number of what gathers for the stream of a name. Where `more` bytes would make it too long for a block, another one
+    /// begins, so that nothing is copied to be cut.
+    pub(crate) fn number(&mut self, name: &str, more: usize) -> usize {
         if let Some((last, number)) = &self.last
             && last == name
+            && self.has_room(*number, more)
         {
             return *number;
         }
         let stream = self.intake.stream(self.protocol, name);
-        let number = match self.numbers.get(&stream) {
-            Some(number) => *number,
+        let known = self.numbers.get(&stream).copied();
+        let number = match known.filter(|number| self.has_room(*number, more)) {
+            Some(number) => number,
             None => {
                 self.gathered.push(Gathered::new(Arc::clone(&stream)));
                 self.numbers.insert(stream, self.gathered.len() - 1);
@@ -161,12 +164,18 @@ impl<'i> Gathering<'i> {
         number
     }
 
-    /// The stream of a number, to add to.
+    fn has_room(&self, number: usize, more: usize) -> bool {
+        let length = |gathered: &Gathered| gathered.records.bytes.len();
+        let length = self.gathered.get(number).map_or(0, length);
+        length == 0 || length + more <= BLOCK_BYTES
+    }
+
+    /// What gathers under a number, to add to.
     pub(crate) fn stream(&mut self, number: usize) -> Option<&mut Gathered> {
         self.gathered.get_mut(number)
     }
 
-    /// All streams, in the order of their numbers.
+    /// All that was gathered, in the order of the numbers.
     pub(crate) fn finish(self) -> Vec<Gathered> {
         self.gathered
     }
@@ -258,6 +267,11 @@ impl Intake {
     /// Appends records; blocks until they are durable or were not taken. Tells of each block of them, in order, how many records it
     /// has and what became of it.
     pub(crate) fn append(&self, gathered: Gathered) -> Vec<(usize, Result<(), Unappended>)> {
+        self.hand_over(gathered).outcomes()
+    }
+
+    /// Begins to append records.
+    pub(crate) fn hand_over(&self, gathered: Gathered) -> HandedOver {
         let mut waiting = Vec::new();
         for records in blocks(gathered.records) {
             let count = records.len();
@@ -272,7 +286,19 @@ impl Intake {
             self.shared.sink.append(batch, done);
             waiting.push((count, receiver));
         }
-        let outcomes = waiting.into_iter().map(|(count, receiver)| {
+        HandedOver { waiting }
+    }
+}
+
+/// Blocks that are on their way to the disk: how many records each has, and where it is said what became of it.
+pub(crate) struct HandedOver {
+    waiting: Vec<(usize, mpsc::Receiver<Result<(), StoreError>>)>,
+}
+
+impl HandedOver {
+    /// Waits until all are durable or were not taken.
+    pub(crate) fn outcomes(self) -> Vec<(usize, Result<(), Unappended>)> {
+        let outcomes = self.waiting.into_iter().map(|(count, receiver)| {
             let appended = receiver.recv().unwrap_or(Err(StoreError::Busy));
             (count, appended.map_err(Unappended::from))
         });

@@ -310,7 +310,7 @@ pub async fn udp(
                 counter.refused(Refused::Malformed, 1);
                 continue;
             }
-            let number = gathering.number(&ip.to_string());
+            let number = gathering.number(&ip.to_string(), 0);
             if let Some(stream) = gathering.stream(number) {
                 stream.add(message);
             }

@@ -17,7 +17,7 @@ use neph_event::EventId;
 
 use super::{Admitted, Dialect, Refusal, body, elastic, quoted};
 use crate::counts::{Counter, Protocol, Refused};
-use crate::intake::{Gathered, Gathering, Intake};
+use crate::intake::{BLOCK_BYTES, Gathered, Gathering, Intake};
 use filter::Filter;
 use split::{Action, Fault, Item};
 
@@ -83,6 +83,9 @@ async fn answer_bulk(intake: Intake, sender: Admitted, index: Option<String>, re
     }
 }
 
+/// Bytes that a hit has beside the document, the index and the id.
+const ENVELOPE: usize = 40;
+
 /// The items of a body, each with the number of the stream that it goes to, and the streams.
 type Taken<'a> = (Vec<(Item<'a>, usize)>, Vec<Gathered>);
 
@@ -90,16 +93,23 @@ fn take<'a>(intake: &Intake, body: &'a [u8], index: Option<&'a str>) -> Result<T
     let items = items(body, index, intake.limits().record_bytes)?;
     let mut gathering = Gathering::new(intake, Protocol::Bulk);
     let mut taken = Vec::with_capacity(items.len());
+    // What of the body is still to be gathered, at most.
+    let mut left = body.len();
     for item in items {
         let mut number = usize::MAX;
         if let Ok(document) = item.document {
-            number = gathering.number(split::lasting_name(&item.index));
+            let id = item.id.as_ref().map_or(0, |id| id.len());
+            let length = document.len() + item.index.len() + id + ENVELOPE;
+            number = gathering.number(split::lasting_name(&item.index), length);
             if let Some(stream) = gathering.stream(number) {
                 if stream.len() == 0 {
-                    stream.records.bytes.reserve(body.len() / 2);
+                    // With room for what the log puts behind the records.
+                    let most = left.max(length).min(BLOCK_BYTES);
+                    stream.records.bytes.reserve(most + most / 64);
                 }
                 put_hit(stream, &item, document);
             }
+            left = left.saturating_sub(document.len());
         }
         taken.push((item, number));
     }
@@ -139,9 +149,13 @@ type Outcomes = Vec<(usize, Option<Refused>)>;
 
 /// Appends each stream.
 fn append(intake: &Intake, gathered: Vec<Gathered>, counter: &Counter) -> Vec<Outcomes> {
-    let appended = gathered.into_iter().map(|stream| {
-        let (records, bytes) = (stream.len(), stream.records.bytes.len());
-        let outcomes = intake.append(stream).into_iter();
+    let handed_over: Vec<_> = gathered
+        .into_iter()
+        .map(|stream| (stream.len(), stream.records.bytes.len(), intake.hand_over(stream)))
+        .collect();
+    // All share a sync.
+    let appended = handed_over.into_iter().map(|(records, bytes, waiting)| {
+        let outcomes = waiting.outcomes().into_iter();
         let outcomes: Outcomes = outcomes
             .map(|(count, appended)| (count, appended.err().map(|error| error.reason)))
             .collect();

@@ -280,7 +280,7 @@ impl<'i> Events<'i> {
         }
         let number = self
             .gathering
-            .number(metadata.sourcetype.as_deref().unwrap_or(self.sender));
+            .number(metadata.sourcetype.as_deref().unwrap_or(self.sender), 0);
         let Some(stream) = self.gathering.stream(number) else {
             return Ok(());
         };

@@ -207,10 +207,10 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Compresses blocks that go into one frame. `None` if they are more than a frame can hold.
+    /// Compresses blocks that go into one frame.
     pub(super) fn new(
         mut blocks: Vec<(BlockInfo, Records)>,
-        compressor: &mut zstd::bulk::Compressor<'_>,
+        compressor: &mut Compressor,
     ) -> std::io::Result<Self> {
         let mut lengths = Vec::new();
         for (_, records) in &blocks {
@@ -235,8 +235,7 @@ impl Packed {
             }
         };
         body.extend_from_slice(&lengths);
-        let mut packed = compressor.compress(&body)?;
-        packed.shrink_to_fit();
+        let packed = compressor.compress(&body)?;
         let length = u32::try_from(body.len()).map_err(|_| std::io::ErrorKind::InvalidInput)?;
         if let [(_, only)] = blocks.as_mut_slice() {
             body.truncate(body.len() - lengths.len());
@@ -279,10 +278,34 @@ impl Packed {
     }
 }
 
-/// A compressor as frames use it.
-pub(super) fn compressor() -> std::io::Result<zstd::bulk::Compressor<'static>> {
-    zstd::bulk::Compressor::new(LEVEL)
+/// A compressor as frames use it, with the memory that it writes to.
+pub(super) struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    out: Vec<u8>,
 }
+
+impl Compressor {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            zstd: zstd::bulk::Compressor::new(LEVEL)?,
+            out: Vec::new(),
+        })
+    }
+
+    /// What is compressed, in memory of just that length.
+    fn compress(&mut self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.out.clear();
+        self.out.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        self.zstd.compress_to_buffer(bytes, &mut self.out)?;
+        let packed = self.out.clone();
+        // What one large batch needed is not held for ever.
+        self.out.shrink_to(MOST_KEPT);
+        Ok(packed)
+    }
+}
+
+/// Bytes that a compressor keeps to write to.
+const MOST_KEPT: usize = 2 << 20;
 
 /// Bytes that the lengths of records take in a body.
 pub(super) fn lengths_size(records: &Records) -> usize {

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use zstd::bulk::Compressor;
-
-use super::frame::{BlockInfo, Header, MAX_BLOCKS, Packed, compressor};
+use super::frame::{BlockInfo, Compressor, Header, MAX_BLOCKS, Packed};
 use super::segment::{self, Found};
 use super::shared::{Handle, Segment};
 use super::{Limits, Offset, Records};
@@ -56,7 +54,7 @@ struct Desk {
     arrived: Condvar,
     /// There is room in the queue.
     taken: Condvar,
-    compressors: Mutex<Vec<Compressor<'static>>>,
+    compressors: Mutex<Vec<Compressor>>,
     limit: usize,
 }
 
@@ -164,7 +162,7 @@ impl Desk {
             .pop();
         let mut compressor = match pooled {
             Some(compressor) => compressor,
-            None => compressor().map_err(failed)?,
+            None => Compressor::new().map_err(failed)?,
         };
         let packed = Packed::new(blocks, &mut compressor).map_err(failed);
         let mut kept = self.compressors.lock().unwrap_or_else(PoisonError::into_inner);
