@@ -313,6 +313,7 @@ fn what_is_handed_to_one_who_follows_is_what_stands_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), &options(limits())).unwrap().0;
     let mut follower = store.log.blocks(0);
+    assert!(!follower.wait(Duration::ZERO), "from now on it follows");
     let mut followed = Vec::new();
     // More than is kept at hand while nobody reads, in frames of one block and of several.
     let long = noise(7, 700_000);

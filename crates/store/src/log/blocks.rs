@@ -18,6 +18,8 @@ pub struct Blocks {
     open: Option<Open>,
     /// Only these stretches, of a search; `None` for everything.
     search: Option<Search>,
+    /// Whether it waited for more: then what was just written is handed to it.
+    follows: bool,
 }
 
 struct Open {
@@ -53,6 +55,7 @@ impl Blocks {
             ready: VecDeque::new(),
             open: None,
             search: None,
+            follows: false,
         }
     }
 
@@ -83,6 +86,7 @@ impl Blocks {
                 stretches: VecDeque::new(),
                 end,
             }),
+            follows: false,
         }
     }
 
@@ -91,6 +95,7 @@ impl Blocks {
         if self.search.is_some() {
             return !self.ready.is_empty();
         }
+        self.follows = true;
         !self.ready.is_empty() || self.shared.wait(self.next, timeout)
     }
 
@@ -111,7 +116,7 @@ impl Blocks {
                 None => return Ok(false),
             },
         };
-        if self.search.is_none()
+        if self.follows
             && let Some((blocks, end)) = self.shared.state().recent.take(self.next)
         {
             self.next = end;

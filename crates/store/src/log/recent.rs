@@ -11,7 +11,7 @@ const MOST: usize = 32 << 20;
 /// Frames in the order of their offsets, maybe with others between them that are read from the file.
 ///
 /// What does not fit is left out, rather than what came first: a reader that has fallen behind comes to the oldest of them
-/// first. Whoever reads a frame first takes it along; to all others it is in the file.
+/// first. Whoever follows the log takes them along; to all others they are in the file.
 #[derive(Default)]
 pub(super) struct Recent {
     frames: VecDeque<Frame>,
