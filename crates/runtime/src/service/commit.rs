@@ -2,14 +2,15 @@
 //!
 //! Jobs are done in order, and a job that fails is tried again until it succeeds or the service stops: a full disk or a
 //! locked database makes the pipeline wait, and the log grows meanwhile. A snapshot is written only when everything before
-//! its offset is committed, so that a restart from it repeats work but never leaves any out.
+//! its offset is committed, so that a restart from it repeats work but never leaves any out. That is done by a thread of its own
+//! again: alerts do not wait while megabytes of state are written.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant as Clock};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, bounded};
 use neph_event::Instant;
 use neph_store::{AlertChange, Commit, LedgerRow, LossRow, RuleSet, Snapshot, Store, StoreError, Unseen};
 
@@ -49,39 +50,57 @@ pub(crate) struct Batch {
 
 /// Does jobs until no more come.
 pub(crate) fn run(store: &Store, shared: &Shared, outputs: &OutputNames, jobs: &Receiver<Job>) {
-    let mut kept: Option<u64> = None;
-    for job in jobs {
-        match job {
-            Job::Commit(batch) => {
-                // State of what is not committed would be of no use, and would push out what is.
-                if !commit(store, shared, outputs, batch) {
-                    return;
-                }
-            }
-            Job::Rules(set) => {
-                insist(shared, || store.db.rule_set_active(shared.now(), set.clone()));
-                // What was broken until now can be mended.
-                shared.has_missed.store(true, Ordering::Relaxed);
-            }
-            Job::Snapshot(snapshot) => {
-                let began = Clock::now();
-                match store.snapshots.save(&snapshot) {
-                    Ok(()) => {
-                        shared.status(|status| {
-                            status.snapshot_offset = Some(snapshot.offset);
-                            status.snapshot_bytes = snapshot.blob.len() as u64;
-                            status.snapshot_millis += millis(began.elapsed());
-                            status.snapshot_problem = None;
-                        });
-                        // The one before must stay of use, should this one prove damaged.
-                        let needed = kept.replace(snapshot.offset).unwrap_or(0);
-                        if let Err(error) = store.retain(needed, shared.now()) {
-                            shared.status(|status| status.store_problem = Some(said(&error)));
-                        }
+    // A second one may wait while the one before is written; then so does the pipeline.
+    let (to_keep, snapshots) = bounded(1);
+    thread::scope(move |scope| {
+        let started = thread::Builder::new()
+            .name("neph-state".to_owned())
+            .spawn_scoped(scope, move || keep(store, shared, &snapshots));
+        if let Err(error) = started {
+            shared.status(|status| status.snapshot_problem = Some(said(&error)));
+        }
+        for job in jobs {
+            match job {
+                Job::Commit(batch) => {
+                    // State of what is not committed would be of no use, and would push out what is.
+                    if !commit(store, shared, outputs, batch) {
+                        return;
                     }
-                    Err(error) => shared.status(|status| status.snapshot_problem = Some(said(&error))),
+                }
+                Job::Rules(set) => {
+                    insist(shared, || store.db.rule_set_active(shared.now(), set.clone()));
+                    // What was broken until now can be mended.
+                    shared.has_missed.store(true, Ordering::Relaxed);
+                }
+                Job::Snapshot(snapshot) => {
+                    // Nobody takes it only where the thread could not be started, which is told.
+                    let _ = to_keep.send(snapshot);
                 }
             }
+        }
+    });
+}
+
+/// Writes state down, and lets the log forget what is not needed any more.
+fn keep(store: &Store, shared: &Shared, snapshots: &Receiver<Snapshot>) {
+    let mut kept: Option<u64> = None;
+    for snapshot in snapshots {
+        let began = Clock::now();
+        match store.snapshots.save(&snapshot) {
+            Ok(()) => {
+                shared.status(|status| {
+                    status.snapshot_offset = Some(snapshot.offset);
+                    status.snapshot_bytes = snapshot.blob.len() as u64;
+                    status.snapshot_millis += millis(began.elapsed());
+                    status.snapshot_problem = None;
+                });
+                // The one before must stay of use, should this one prove damaged.
+                let needed = kept.replace(snapshot.offset).unwrap_or(0);
+                if let Err(error) = store.retain(needed, shared.now()) {
+                    shared.status(|status| status.store_problem = Some(said(&error)));
+                }
+            }
+            Err(error) => shared.status(|status| status.snapshot_problem = Some(said(&error))),
         }
     }
 }

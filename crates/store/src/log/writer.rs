@@ -306,7 +306,7 @@ impl Thread {
     fn fail(&self, jobs: impl IntoIterator<Item = Job>, error: &StoreError) {
         for job in jobs {
             let mut state = self.shared.state();
-            for info in &job.packed.infos {
+            for (info, _) in &job.packed.blocks {
                 state.refuse(info.received, u64::from(info.records), error);
             }
             drop(state);
