@@ -353,7 +353,8 @@ mod tests {
         struct Taking(AtomicU64);
         impl Sink for Taking {
             fn append(&self, batch: Batch, done: Done) {
-                self.0.fetch_add(batch.records.bytes.len() as u64, Ordering::Relaxed);
+                self.0
+                    .fetch_add(batch.records.bytes.len() as u64, Ordering::Relaxed);
                 done(Ok(()));
             }
         }
@@ -374,8 +375,15 @@ mod tests {
         };
         let outcomes: Vec<_> = (0..5).map(|_| append()).collect();
         // The one that goes beyond is taken still: nobody knows beforehand how much a batch adds.
-        assert_eq!(outcomes, [Ok(()), Ok(()), Ok(()), Err(Refused::Busy), Err(Refused::Busy)]);
-        assert_eq!(taken.0.load(Ordering::Relaxed), 30, "what is refused is not taken");
+        assert_eq!(
+            outcomes,
+            [Ok(()), Ok(()), Ok(()), Err(Refused::Busy), Err(Refused::Busy)]
+        );
+        assert_eq!(
+            taken.0.load(Ordering::Relaxed),
+            30,
+            "what is refused is not taken"
+        );
         evaluated.store(10, Ordering::Relaxed);
         assert_eq!([append(), append()], [Ok(()), Err(Refused::Busy)]);
     }
@@ -391,7 +399,12 @@ mod tests {
         let pause = |waiting: u64| {
             let waiting = Box::new(move || waiting);
             let sink = Arc::new(Nowhere);
-            Bounded { sink, waiting, most: u64::MAX }.pause()
+            Bounded {
+                sink,
+                waiting,
+                most: u64::MAX,
+            }
+            .pause()
         };
         assert_eq!([pause(0), pause(UNPACED)], [Duration::ZERO; 2]);
         assert_eq!(pause(UNPACED + PACE / 2), Duration::from_millis(500));

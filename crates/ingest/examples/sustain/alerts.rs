@@ -61,7 +61,11 @@ impl Planted {
     /// How many have no alert yet.
     pub(crate) fn waiting(&self) -> usize {
         let state = self.state();
-        state.plants.iter().filter(|plant| plant.alerted.is_none()).count()
+        state
+            .plants
+            .iter()
+            .filter(|plant| plant.alerted.is_none())
+            .count()
     }
 
     fn told(&self, data: &str) {
@@ -73,7 +77,9 @@ impl Planted {
         match number.and_then(|number| state.plants.get_mut(number)) {
             Some(plant) => {
                 // An alert may be told again, when something of it changes.
-                let id = data.split_once("\"id\":\"").and_then(|(_, id)| id.split('"').next());
+                let id = data
+                    .split_once("\"id\":\"")
+                    .and_then(|(_, id)| id.split('"').next());
                 let mut hasher = DefaultHasher::new();
                 id.hash(&mut hasher);
                 let id = hasher.finish();

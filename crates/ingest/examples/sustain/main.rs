@@ -102,7 +102,11 @@ fn main() -> Outcome<()> {
 fn write(path: &str, options: &Options, mut corpora: Vec<Corpus>) -> Outcome<()> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let events = options.events.ok_or("`--write` needs `--events`")?;
-    let rate = if options.rate > 0.0 { options.rate } else { 50_000.0 };
+    let rate = if options.rate > 0.0 {
+        options.rate
+    } else {
+        50_000.0
+    };
     let begin = Now::of_system();
     let mut written = 0;
     while written < events {

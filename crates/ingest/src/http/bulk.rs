@@ -136,7 +136,10 @@ fn put_hit(gathered: &mut Gathered, item: &Item<'_>, document: &[u8]) {
 
 /// Adds a text as a JSON string.
 fn put_quoted(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    if text
+        .bytes()
+        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
         return out.extend_from_slice(quoted(text).as_bytes());
     }
     out.push(b'"');

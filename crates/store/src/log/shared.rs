@@ -256,7 +256,9 @@ impl Shared {
     pub(super) fn position(&self, begin: Offset, offset: Offset) -> Result<u64, StoreError> {
         let known = {
             let state = self.state();
-            let place = state.segments.binary_search_by_key(&begin, |segment| segment.begin);
+            let place = state
+                .segments
+                .binary_search_by_key(&begin, |segment| segment.begin);
             let segment = place.ok().and_then(|place| state.segments.get(place));
             segment
                 .and_then(|segment| segment.index.as_ref())
