@@ -1,9 +1,7 @@
-//! Alerts: search, one, actions, undo, history, counts, export.
-
-use std::collections::BTreeMap;
+//! Alerts: search, one, actions, undo, history, export.
 
 use axum::body::Bytes;
-use neph_store::{AlertAction, AlertSort, Cursor, Facet, HistoryEntry, Role, Selection, Verdict};
+use neph_store::{AlertAction, AlertSort, Cursor, HistoryEntry, Role, Selection, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,15 +22,6 @@ pub(crate) static ROUTES: &[Route] = &[
         search,
     )
     .with_query(&[schema_of::<AlertFilter>, schema_of::<Paging>]),
-    Route::get(
-        "/api/v1/alerts/facets",
-        Role::Viewer,
-        "alerts.facets",
-        "How many alerts there are of each value.",
-        schema_of::<Facets>,
-        facets,
-    )
-    .with_query(&[schema_of::<AlertFilter>, schema_of::<FacetNames>]),
     Route::get(
         "/api/v1/alerts/export",
         Role::Viewer,
@@ -82,8 +71,6 @@ pub(crate) static ROUTES: &[Route] = &[
 const MOST: u32 = 1000;
 /// Ids of one action at most.
 const MOST_IDS: usize = 10_000;
-/// Values of a facet at most.
-const MOST_VALUES: u32 = 1000;
 /// Longest text of an analyst, in bytes.
 const LONGEST: usize = 64 << 10;
 
@@ -92,8 +79,10 @@ const LONGEST: usize = 64 << 10;
 #[serde(default)]
 struct Paging {
     /// What is first: `time` (newest), `severity`, `risk` or `updated`.
+    #[schemars(extend("enum" = ["time", "severity", "risk", "updated", null]))]
     sort: Option<String>,
     /// How many, 1 to 1000; 100 without it.
+    #[schemars(range(min = 1, max = 1000))]
     limit: Option<i64>,
     /// The least first, not the greatest.
     ascending: Option<bool>,
@@ -183,65 +172,6 @@ impl Call<'_> {
     }
 }
 
-/// What to count.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
-struct FacetNames {
-    /// `status`, `severity`, `verdict`, `rule`, `technique`, `tactic`, `assignee`, `tag`, `day`, or an ECS field of entities; several are counted at once.
-    facet: Vec<String>,
-    /// Values of each, 1 to 1000; 20 without it.
-    values: Option<i64>,
-}
-
-/// Counts, by what was asked for.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Facets {
-    /// For each facet its values with their counts, most frequent first.
-    facets: BTreeMap<String, Vec<FacetValue>>,
-}
-
-/// A value and how many alerts have it.
-#[derive(Debug, Serialize, JsonSchema)]
-struct FacetValue {
-    /// The value.
-    value: String,
-    /// Alerts.
-    count: u64,
-}
-
-fn facets(call: &Call<'_>) -> Result<Answer, Problem> {
-    let query = call.filter()?.store()?;
-    let names: FacetNames = call.query()?;
-    let values = bounded(names.values, 20, MOST_VALUES, "values")?;
-    if names.facet.is_empty() || names.facet.len() > 20 {
-        return Err(Problem::invalid(
-            "name 1 to 20 facets: `facet=severity&facet=rule`",
-        ));
-    }
-    let mut facets = BTreeMap::new();
-    for name in names.facet {
-        let facet = match name.as_str() {
-            "status" => Facet::State,
-            "severity" => Facet::Severity,
-            "verdict" => Facet::Verdict,
-            "rule" => Facet::Rule,
-            "technique" => Facet::Technique,
-            "tactic" => Facet::Tactic,
-            "assignee" => Facet::Assignee,
-            "tag" => Facet::Tag,
-            "day" => Facet::Day,
-            field if field.contains('.') => Facet::Entity(field.to_owned()),
-            other => return Err(Problem::invalid(format!("there is no facet `{other}`"))),
-        };
-        let counts = call.app.store.db.count_by(&query, &facet, values)?;
-        let counts = counts
-            .into_iter()
-            .map(|(value, count)| FacetValue { value, count });
-        facets.insert(name, counts.collect());
-    }
-    Answer::json(&Facets { facets })
-}
-
 fn export(call: &Call<'_>) -> Result<Answer, Problem> {
     let query = call.filter()?.store()?;
     let store = std::sync::Arc::clone(&call.app.store);
@@ -300,6 +230,7 @@ enum Action {
     /// Done.
     Close {
         /// What it was: `true_positive`, `benign` or `false_positive`.
+        #[schemars(extend("enum" = ["true_positive", "benign", "false_positive"]))]
         verdict: String,
         /// Why.
         #[serde(default)]
@@ -466,7 +397,7 @@ struct History {
 /// Somebody did something.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Entry {
-    /// Number of the action.
+    /// Number of the action, by which it can be undone; 0 for what the service did, of which the last `updated` is told.
     action: i64,
     /// When.
     at: String,
@@ -493,9 +424,39 @@ impl From<HistoryEntry> for Entry {
     }
 }
 
+/// What the service did itself.
+fn own(at: neph_event::Instant, what: &str, details: Value) -> (neph_event::Instant, Entry) {
+    let entry = Entry {
+        action: 0,
+        at: at.to_string(),
+        who: "neph".to_owned(),
+        what: what.to_owned(),
+        details,
+        undone: false,
+    };
+    (at, entry)
+}
+
 fn history(call: &Call<'_>) -> Result<Answer, Problem> {
-    let entries = call.app.store.db.alert_history(call.part("id"))?;
+    let id = call.part("id");
+    let db = &call.app.store.db;
+    let record = db.alert(id)?;
+    let mut entries = vec![own(
+        record.created,
+        "raised",
+        serde_json::json!({"rule": record.alert.rule_id}),
+    )];
+    if let Some(at) = db.told_again(id)? {
+        let details = serde_json::json!({"updates": record.updates, "count": record.alert.count});
+        entries.push(own(at, "updated", details));
+    }
+    if let Some(at) = record.retracted {
+        entries.push(own(at, "retracted", Value::Null));
+    }
+    let actions = db.alert_history(id)?.into_iter();
+    entries.extend(actions.map(|entry| (entry.at, Entry::from(entry))));
+    entries.sort_by_key(|(at, entry)| (*at, entry.action));
     Answer::json(&History {
-        entries: entries.into_iter().map(Entry::from).collect(),
+        entries: entries.into_iter().map(|(_, entry)| entry).collect(),
     })
 }

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::keys::Keys;
 use crate::live::Live;
+use crate::session::Sessions;
 use crate::when::now;
 
 /// Bounds of what clients may ask.
@@ -127,6 +128,8 @@ pub struct AppParts {
     pub limits: AppLimits,
     /// When sources count as silent.
     pub silences: SilenceLimits,
+    /// Whether the API is encrypted.
+    pub tls: bool,
 }
 
 /// What the routes work on.
@@ -143,6 +146,8 @@ pub struct App {
     pub(crate) live: Live,
     pub(crate) started: Instant,
     pub(crate) silences: SilenceLimits,
+    pub(crate) tls: bool,
+    pub(crate) sessions: Sessions,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
     pub(crate) outputs: OnceLock<Arc<neph_outputs::Outputs>>,
     service: Mutex<Option<Arc<Service>>>,
@@ -167,6 +172,8 @@ impl App {
             requests: Semaphore::new(parts.limits.requests),
             started: now(),
             silences: parts.silences,
+            tls: parts.tls,
+            sessions: Sessions::default(),
             intake: OnceLock::new(),
             outputs: OnceLock::new(),
             service: Mutex::new(Some(Arc::new(parts.service))),

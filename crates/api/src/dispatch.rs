@@ -25,6 +25,7 @@ use crate::problem::Problem;
 use crate::query::{self, Parameter};
 use crate::route::{Answer, Call, Need, Route, Verb};
 use crate::routes::ROUTES;
+use crate::session::Known;
 use crate::when::now;
 
 /// A body that has not come by then does not count.
@@ -95,7 +96,9 @@ async fn attempt(
         .requests
         .try_acquire()
         .map_err(|_| Problem::busy("too many requests are under way"))?;
-    let who = who(app, route, request.headers().clone()).await?;
+    let (who, session) = who(app, route, request.headers().clone()).await?;
+    let forwarded = request.headers().get("x-forwarded-proto");
+    let is_secure = app.tls || forwarded.is_some_and(|by| by.as_bytes().eq_ignore_ascii_case(b"https"));
     let path: Vec<(String, String)> = path
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -121,7 +124,13 @@ async fn attempt(
         let (app, from) = (Arc::clone(app), from.to_owned());
         move || {
             let _permit = permit;
-            run(&app, route, &who, path, query, body, cancel, resume, &from)
+            let of = Sent {
+                who: &who,
+                session,
+                is_secure,
+                from: &from,
+            };
+            run(&app, route, of, path, query, body, cancel, resume)
         }
     };
     let task = tokio::task::spawn_blocking(work);
@@ -137,6 +146,14 @@ async fn attempt(
     Ok(respond(answer))
 }
 
+/// Who sent a request, and how it came.
+struct Sent<'s> {
+    who: &'s Who,
+    session: Option<Known>,
+    is_secure: bool,
+    from: &'s str,
+}
+
 /// Tells the work that nobody waits any more, when the request's future is dropped: the client went away, or its time is over.
 struct Cancel(Arc<AtomicBool>);
 
@@ -146,21 +163,46 @@ impl Drop for Cancel {
     }
 }
 
-async fn who(app: &Arc<App>, route: &Route, headers: HeaderMap) -> Result<Who, Problem> {
+/// Who sends a request: by a token in a header, or else by the session of a browser.
+async fn who(
+    app: &Arc<App>,
+    route: &'static Route,
+    headers: HeaderMap,
+) -> Result<(Who, Option<Known>), Problem> {
     let Need::Role(need) = route.need else {
-        return Ok(Who {
+        let nobody = Who {
             name: "".into(),
             role: neph_store::Role::Ingest,
-        });
+        };
+        return Ok((nobody, None));
     };
-    let keys = Arc::clone(&app.keys);
-    let found = tokio::task::spawn_blocking(move || keys.of_headers(&headers)).await;
-    let who = found.ok().flatten().ok_or_else(|| {
+    let own = Arc::clone(app);
+    let found = tokio::task::spawn_blocking(move || {
+        if headers.contains_key(header::AUTHORIZATION) {
+            return Ok(own.keys.of_headers(&headers).map(|who| (who, None)));
+        }
+        let Some(session) = own.sessions.find(&headers) else {
+            return Ok(None);
+        };
+        let Some(who) = own.keys.verify(&session.token) else {
+            return Ok(None);
+        };
+        session.guard(route.verb, &headers)?;
+        Ok(Some((who, Some(session))))
+    });
+    let found = found
+        .await
+        .map_err(|_| Problem::failed("the request could not be worked on"))
+        .flatten();
+    let found = found.inspect_err(|_| {
+        app.counts.refused.fetch_add(1, Ordering::Relaxed);
+    })?;
+    let (who, session) = found.ok_or_else(|| {
         app.counts.refused.fetch_add(1, Ordering::Relaxed);
         Problem::unknown_sender()
     })?;
     match who.role >= need {
-        true => Ok(who),
+        true => Ok((who, session)),
         false => {
             app.counts.refused.fetch_add(1, Ordering::Relaxed);
             let word = |role: neph_store::Role| serde_json::to_value(role).ok();
@@ -210,14 +252,19 @@ async fn body(app: &App, request: Request) -> Result<Bytes, Problem> {
 fn run(
     app: &App,
     route: &Route,
-    who: &Who,
+    sent: Sent<'_>,
     path: Vec<(String, String)>,
     query: Map<String, serde_json::Value>,
     body: Bytes,
     cancel: Arc<AtomicBool>,
     resume: Option<String>,
-    from: &str,
 ) -> Result<Answer, Problem> {
+    let Sent {
+        who,
+        session,
+        is_secure,
+        from,
+    } = sent;
     let target = path
         .iter()
         .map(|(_, value)| value.as_str())
@@ -231,6 +278,8 @@ fn run(
         body,
         cancel,
         resume,
+        session,
+        is_secure,
         target: Mutex::new(target),
     };
     let answer = (route.run)(&call);
@@ -257,7 +306,12 @@ fn run(
 }
 
 fn respond(answer: Answer) -> Response<Body> {
+    let mut cookie = None;
     let (status, kind, body) = match answer {
+        Answer::Cookie(status, body, set) => {
+            cookie = HeaderValue::from_str(&set).ok();
+            (status, "application/json", Body::from(body))
+        }
         Answer::Body(status, kind, body) => (status, kind, Body::from(body)),
         Answer::Lines(pieces) => {
             let pieces = ReceiverStream::new(pieces).map(Ok::<_, std::convert::Infallible>);
@@ -273,6 +327,9 @@ fn respond(answer: Answer) -> Response<Body> {
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
     response
 }
 

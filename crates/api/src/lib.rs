@@ -12,6 +12,7 @@
 mod admin;
 mod alerts;
 mod app;
+mod counts;
 mod dispatch;
 mod hunt;
 mod keys;
@@ -25,6 +26,7 @@ mod query;
 mod route;
 mod routes;
 mod rules;
+mod session;
 mod status;
 mod when;
 mod wire;

@@ -49,12 +49,15 @@ pub fn openapi() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "token": [] }],
+        "security": [{ "token": [] }, { "session": [], "csrf": [] }],
         "paths": paths,
         "components": {
             "schemas": generator.take_definitions(true),
             "responses": responses,
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "`neph_…`, from `neph token create`" } }
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "`neph_…`, from `neph token create`" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "neph_session", "description": "from `POST /api/v1/session`" },
+                "csrf": { "type": "apiKey", "in": "header", "name": "X-CSRF-Token", "description": "of a session, for all that is no GET" }
+            }
         }
     })
 }

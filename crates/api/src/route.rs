@@ -188,6 +188,10 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: std::sync::Arc<std::sync::atomic::AtomicBool>,
     /// The id of the last event that the client of a live stream has seen.
     pub(crate) resume: Option<String>,
+    /// The session of a browser that sends it, if it is of one.
+    pub(crate) session: Option<crate::session::Known>,
+    /// Whether what is answered is encrypted on its way.
+    pub(crate) is_secure: bool,
     /// What the request is about, for the audit log, where the path does not say it.
     pub(crate) target: std::sync::Mutex<String>,
 }
@@ -227,6 +231,8 @@ impl Call<'_> {
 pub(crate) enum Answer {
     /// A body with its type.
     Body(StatusCode, &'static str, Vec<u8>),
+    /// JSON that sets a cookie.
+    Cookie(StatusCode, Vec<u8>, String),
     /// Pieces of NDJSON, as they are made.
     Lines(mpsc::Receiver<Bytes>),
     /// Live changes, from behind this point on.

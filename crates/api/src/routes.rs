@@ -1,11 +1,12 @@
 //! All routes.
 
 use crate::route::Route;
-use crate::{admin, alerts, hunt, live, metrics, outputs, overlays, rules, status, work};
+use crate::{admin, alerts, counts, hunt, live, metrics, outputs, overlays, rules, session, status, work};
 
 /// All routes of the API, by subject.
 pub static ROUTES: &[&[Route]] = &[
     alerts::ROUTES,
+    counts::ROUTES,
     rules::ROUTES,
     overlays::ROUTES,
     hunt::ROUTES,
@@ -14,5 +15,6 @@ pub static ROUTES: &[&[Route]] = &[
     status::ROUTES,
     outputs::ROUTES,
     admin::ROUTES,
+    session::ROUTES,
     metrics::ROUTES,
 ];

@@ -124,15 +124,21 @@ impl From<&AlertRecord> for Alert {
     }
 }
 
+/// Times as clients write them; weekdays and other forms of RFC 3339 are read, too.
+pub(crate) const TIME: &str = "^(now|today|yesterday|[1-9][0-9]{0,2}[mhd]|20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])(T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?Z)?)$";
+
 /// Which alerts. Everything that is given must hold; of several values of one key one must.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AlertFilter {
     /// `open`, `acknowledged`, `closed`.
+    #[schemars(extend("items" = {"type": "string", "enum": ["open", "acknowledged", "closed"]}))]
     status: Vec<String>,
     /// `low`, `medium`, `high`, `critical`.
+    #[schemars(extend("items" = {"type": "string", "enum": ["low", "medium", "high", "critical"]}))]
     severity: Vec<String>,
     /// `true_positive`, `benign`, `false_positive`.
+    #[schemars(extend("items" = {"type": "string", "enum": ["true_positive", "benign", "false_positive"]}))]
     verdict: Vec<String>,
     /// Ids of rules.
     rule: Vec<String>,
@@ -145,12 +151,15 @@ pub(crate) struct AlertFilter {
     /// Assignees; empty for nobody.
     assignee: Vec<String>,
     /// `FIELD:VALUE`, for example `host.name:web-1`; `:VALUE` finds the value in any field.
+    #[schemars(inner(regex(pattern = "^[^:]*:")))]
     entity: Vec<String>,
     /// Words that all stand in the alert; the last may be the beginning of one.
     q: Option<String>,
     /// Not before: a time (RFC 3339), a day, or a time ago (`7d`).
+    #[schemars(regex(pattern = TIME))]
     from: Option<String>,
     /// Before.
+    #[schemars(regex(pattern = TIME))]
     to: Option<String>,
     /// Withdrawn alerts, too.
     retracted: Option<bool>,

@@ -122,15 +122,15 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 
     let overlay_folder = data.join("overlays");
     first::make_folder(&overlay_folder)?;
-    let mut rules = Rules::load(&settings, &overlay_folder);
+    let (mut rules, running) = Rules::load(&settings, &overlay_folder);
     rules.tell(&log);
     let options = service_options(&settings, &log);
     let outputs = outputs::outputs(&store, &data, &settings, log);
     let names = options.outputs.clone();
     // Before anything is evaluated, so that no alert misses its outputs.
     outputs::change(&outputs, &names, &settings);
-    let service = Service::start(Arc::clone(&store), rules.to_run(), options.clone())
-        .map_err(|error| failed(&error))?;
+    let service =
+        Service::start(Arc::clone(&store), running, options.clone()).map_err(|error| failed(&error))?;
     let app = App::new(AppParts {
         store: Arc::clone(&store),
         keys: Arc::clone(&keys),
@@ -144,6 +144,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             streams: silence_streams(&settings.silences),
             ..SilenceLimits::default()
         },
+        tls: settings.api.tls.is_some(),
     });
     app.set_outputs(Arc::clone(&outputs));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -222,6 +223,12 @@ fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
         ),
         Ok(_) => {}
         Err(error) => log.error("old events cannot be removed", &[("error", &error)]),
+    }
+    if let Err(error) = store.db.prune_audit(before(settings.retention.audit)) {
+        log.error(
+            "old entries of the audit log cannot be removed",
+            &[("error", &error)],
+        );
     }
     match store.db.prune_alerts(before(settings.retention.alerts)) {
         Ok(0) => {}

@@ -186,6 +186,8 @@ pub struct Retention {
     pub alerts: Duration,
     /// The ledger.
     pub ledger: Duration,
+    /// The audit log.
+    pub audit: Duration,
 }
 
 /// How much of the machine may be taken; sizes in bytes.
@@ -345,6 +347,7 @@ impl Config {
                 keep_free: retention.get("keep_free"),
                 alerts: retention.get("alerts"),
                 ledger: retention.get("ledger"),
+                audit: retention.get("audit"),
             },
             limits: Limits {
                 threads: number(&limits, "threads"),

@@ -188,6 +188,7 @@ static RETENTION: Shape = shape(
         .or("\"1GiB\""),
         Key::new("alerts", Duration, "How long alerts are kept.").or("\"365d\""),
         Key::new("ledger", Duration, "How long it is kept what was evaluated when.").or("\"90d\""),
+        Key::new("audit", Duration, "How long the audit log of the API is kept.").or("\"365d\""),
     ],
 );
 

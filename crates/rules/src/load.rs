@@ -53,6 +53,23 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
+    /// Takes out what runs: the rules with their exceptions, report and program. What is left tells of the rules as before, and its
+    /// program is empty.
+    #[must_use]
+    pub fn take_running(&mut self) -> Self {
+        let empty = Program::compile([]).0;
+        Self {
+            rules: self.rules.clone(),
+            lists: Lists::default(),
+            exceptions: self.exceptions.clone(),
+            program: std::mem::replace(&mut self.program, empty),
+            report: self.report.clone(),
+            places: self.places.clone(),
+            maps: Vec::new(),
+            idle: BTreeMap::new(),
+        }
+    }
+
     /// What is said of a rule's query, as it is said of the file; with the file. `rule` is a position in `rules`.
     pub fn in_file(&self, rule: usize, diagnostic: Diagnostic) -> Option<(&RuleFile, Diagnostic)> {
         let report = self.report.rules.get(*self.places.get(rule)?)?;

@@ -1,4 +1,4 @@
-//! The audit log: who asked the service for what, and whether it was allowed. Entries are added and never changed.
+//! The audit log: who asked the service for what, and whether it was allowed. Entries are added and never changed; old ones are removed after a time.
 
 use neph_event::Instant;
 
@@ -98,6 +98,21 @@ impl Database {
                 },
             )?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Removes entries from before a time; how many.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn prune_audit(&self, before: Instant) -> Result<u64, StoreError> {
+        self.write(move |db| {
+            let removed = db.execute(
+                "DELETE FROM audit WHERE at < ?1",
+                [crate::database::to_nanos(before)],
+            )?;
+            Ok(removed as u64)
         })
     }
 }

@@ -726,3 +726,37 @@ fn alerts_are_told_together_by_the_one_that_leads() {
     assert_eq!(db.discard("mail", true).unwrap(), 2);
     assert!(db.outbox_counts().unwrap().is_empty());
 }
+
+#[test]
+fn alerts_are_counted_by_time_and_it_is_known_when_they_were_told_again() {
+    let (_folder, store) = with_alerts(12);
+    let db = &store.db;
+    let close = AlertAction::Close {
+        verdict: Verdict::Benign,
+        reason: String::new(),
+    };
+    db.act(Selection::Ids(vec!["a0003".into()]), close, "me", at(9000))
+        .unwrap();
+    let all = AlertQuery::default();
+    let told = |facet: &Facet| {
+        let counts = db.histogram(&all, facet, 5_000_000_000).unwrap();
+        let words = counts
+            .iter()
+            .map(|(from, value, count)| format!("{}:{value}={count}", from.seconds));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        told(&Facet::State),
+        "1000:open=4 1000:closed=1 1005:open=5 1010:open=2"
+    );
+    assert!(told(&Facet::Severity).starts_with("1000:low=2 1000:medium=1 1000:high=1 1000:critical=1 1005:"));
+    let counts = db.histogram(&all, &Facet::Severity, 1).unwrap();
+    assert_eq!(counts.iter().map(|(_, _, count)| count).sum::<u64>(), 12);
+    assert!(db.histogram(&all, &Facet::Rule, 1).is_err());
+    assert!(db.histogram(&all, &Facet::State, 0).is_err());
+    // What analysts do is no telling.
+    assert_eq!(db.told_again("a0003").unwrap(), None);
+    raise(db, [AlertChange::Updated(alert_with(3, "more"))], &[]);
+    assert_eq!(db.told_again("a0003").unwrap(), Some(at(5000)));
+    assert!(db.told_again("none").is_err());
+}

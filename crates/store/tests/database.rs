@@ -192,6 +192,11 @@ fn many_write_and_read_at_once() {
     let second = page(Some(first.last().unwrap().0));
     assert_eq!((first.len(), second.len()), (10, 5));
     assert_eq!(first[0].1.target, "19");
+    // Old entries go, and those of the time itself stay.
+    assert_eq!(store.db.prune_audit(at(18)).unwrap(), 8 * 18);
+    let left = page(None);
+    assert_eq!(left.iter().map(|(_, entry)| entry.at).min(), Some(at(18)));
+    assert_eq!(store.db.prune_audit(at(18)).unwrap(), 0);
     assert!(matches!(
         reader.db.commit(commit(0)),
         Err(StoreError::ReadOnly { .. })

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         ),
         true => {
             let settings = args.service.settings(terminal)?;
-            let files = Rules::load(&settings, &data.join("overlays")).files();
+            let files = Rules::load(&settings, &data.join("overlays")).0.files();
             (files.paths, files.options)
         }
     };
@@ -78,6 +78,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     }
     Ok(Exit::Nothing)
 }
+
+/// Tests and alerts that are named of those that an exception would lose.
+const NAMED: usize = 10;
 
 fn print(out: &mut impl Write, told: &Preview) -> std::io::Result<()> {
     writeln!(
@@ -117,26 +120,34 @@ fn print(out: &mut impl Write, told: &Preview) -> std::io::Result<()> {
     }
     for exception in &told.exceptions {
         let proof = &exception.proof;
-        let safe = match exception.is_safe {
-            true => "safe",
-            false => "NOT SAFE",
-        };
-        writeln!(
-            out,
-            "\nException {}: removes {} alerts, leaves {}. {safe}: {} of {} tests fail with it, {} of {} true alerts are lost{}.\n{}",
-            harmless(&exception.name),
-            exception.removes,
-            exception.left,
+        let proved = format!(
+            "{} of {} tests fail with it, {} of {} true alerts are lost",
             proof.broken_tests.len(),
             proof.tests,
             proof.lost_alerts.len(),
             proof.true_alerts,
-            match proof.outside {
-                0 => String::new(),
-                count => format!(", {count} true alerts lie outside of this time"),
-            },
-            lines(&exception.overlay)
-        )?;
+        );
+        match exception.is_safe {
+            true => writeln!(
+                out,
+                "\nException {}: removes {} alerts, leaves {}. Safe: {proved}.\n{}",
+                harmless(&exception.name),
+                exception.removes,
+                exception.left,
+                lines(&exception.overlay)
+            )?,
+            false => {
+                let lost = proof.broken_tests.iter().chain(&proof.lost_alerts);
+                let lost: Vec<String> = lost.take(NAMED).map(|one| harmless(one)).collect();
+                writeln!(
+                    out,
+                    "\nNOT SAFE, not proposed: {} would remove {} alerts, but {proved}: {}.",
+                    harmless(&exception.name),
+                    exception.removes,
+                    lost.join(", ")
+                )?;
+            }
+        }
     }
     match told.exceptions.iter().any(|exception| exception.is_safe) {
         true => writeln!(

@@ -2,26 +2,38 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use neph_api::RuleFiles;
 use neph_config::Config;
 use neph_diag::has_errors;
-use neph_rules::{BUILTIN_LISTS, Lang, LoadOptions, RuleSet, is_builtin, load_with};
+use neph_rules::{BUILTIN_LISTS, Lang, Library, LoadOptions, RuleSet, is_builtin};
 
 use super::log::Log;
 use crate::rules::rule_path;
 
 /// Rules that were loaded, with where they came from.
 pub(crate) struct Rules {
+    /// As they are shown; without their program, which is with those that run.
     set: Arc<RuleSet>,
     paths: Vec<PathBuf>,
     options: LoadOptions,
+    /// What their files held, so that only what changed is compiled again.
+    library: Arc<Mutex<Library>>,
 }
 
 impl Rules {
-    /// Loads the rules; overlays that are written through the API stand in `folder`.
-    pub(crate) fn load(settings: &Config, folder: &Path) -> Self {
+    /// Loads the rules; overlays that are written through the API stand in `folder`. Gives those that are to run, too.
+    pub(crate) fn load(settings: &Config, folder: &Path) -> (Self, RuleSet) {
+        Self::load_into(Arc::default(), settings, folder)
+    }
+
+    /// Loads them again, and compiles what changed.
+    pub(crate) fn again(&self, settings: &Config, folder: &Path) -> (Self, RuleSet) {
+        Self::load_into(Arc::clone(&self.library), settings, folder)
+    }
+
+    fn load_into(library: Arc<Mutex<Library>>, settings: &Config, folder: &Path) -> (Self, RuleSet) {
         let rules = &settings.rules;
         let path = |path: &PathBuf| rule_path(&path.to_string_lossy()).unwrap_or_else(|_| path.clone());
         let paths: Vec<PathBuf> = rules.paths.iter().map(path).collect();
@@ -44,21 +56,23 @@ impl Rules {
                 .find(|lang| lang.code() == rules.lang)
                 .unwrap_or_default(),
         };
-        Self {
-            set: Arc::new(load_with(&paths, &options)),
+        let mut set = library
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .load(&paths, &options);
+        let running = set.take_running();
+        let loaded = Self {
+            set: Arc::new(set),
             paths,
             options,
-        }
+            library,
+        };
+        (loaded, running)
     }
 
     /// The rules, to be shown.
     pub(super) fn set(&self) -> Arc<RuleSet> {
         Arc::clone(&self.set)
-    }
-
-    /// The rules once more, to be run: whoever runs them owns them.
-    pub(crate) fn to_run(&self) -> RuleSet {
-        load_with(&self.paths, &self.options)
     }
 
     pub(crate) fn files(&self) -> RuleFiles {

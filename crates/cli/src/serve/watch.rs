@@ -152,11 +152,11 @@ impl Change {
             Ok(tokens) => keys.change_fixed(tokens),
             Err(error) => log.error("tokens cannot be read; those before count", &[("error", &error)]),
         }
-        let new = Rules::load(&self.settings, app.overlay_folder());
+        let (new, running) = rules.again(&self.settings, app.overlay_folder());
         let Some(service) = app.service() else {
             return rules.paths();
         };
-        match service.reload(new.to_run()) {
+        match service.reload(running) {
             Ok(reloaded) => {
                 new.tell(&log);
                 log.info(

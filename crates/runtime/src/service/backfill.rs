@@ -7,13 +7,17 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
-use neph_engine::{Match, Outcome};
+use neph_engine::{Match, Outcome, StepMatch};
 use neph_event::Instant;
 use neph_rules::{Alert, AlertFlow, RuleSet, Told};
 use neph_store::{AlertChange, Backfill, BackfillState, Commit, Store};
 use serde::Serialize;
 
-use crate::detect;
+use crate::RunError;
+use crate::detect::match_workers;
+use crate::keyed::Keyed;
+use crate::reload::{Reloads, Said};
+use crate::run::drive;
 
 use super::book::{Book, Way, reach};
 use super::commit::said;
@@ -111,7 +115,7 @@ pub(super) fn run(
         &times,
         options,
         is_cancelled,
-        &mut |_| {},
+        &mut Watch::default(),
         &mut |alert| found.take(alert),
     );
     found.commit();
@@ -148,15 +152,24 @@ pub(super) fn run(
     })
 }
 
-/// Runs rules over the events of an interval and those before it that they look back on; gives all matches to `seen`, the
-/// alerts of the interval to `take`, in no order of time, and says how many records were read.
+/// What is to be seen of a run over history, beside its alerts.
+#[derive(Default)]
+pub(super) struct Watch<'w> {
+    /// Is given what events satisfy.
+    pub(super) steps: Option<&'w mut dyn FnMut(&[StepMatch])>,
+    /// Is given all matches.
+    pub(super) matches: Option<&'w mut dyn FnMut(&Match)>,
+}
+
+/// Runs rules over the events of an interval and those before it that they look back on; gives the alerts of the interval to
+/// `take`, in no order of time, and says how many records were read.
 pub(super) fn over_history(
     store: &Store,
     book: &Book,
     times: &Range<Instant>,
     options: &ServiceOptions,
     is_cancelled: &dyn Fn() -> bool,
-    seen: &mut dyn FnMut(&Match),
+    watch: &mut Watch<'_>,
     take: &mut dyn FnMut(Alert),
 ) -> Result<u64, ServiceError> {
     let reach = book
@@ -169,41 +182,100 @@ pub(super) fn over_history(
     let end = times.end.saturating_add_nanos(LATEST);
     let mut reader = history(store, start..end, None, options.run.source.as_deref());
     let cancelled = reader.cancel_flag();
-    let mut flow = AlertFlow::new(book.rules.clone(), false);
     let mut operators = book.operators(Way::Whole, options.memory);
-    let mut told = Vec::new();
-    let mut give = |told: &mut Vec<Told>| {
-        for told in told.drain(..) {
+    let mut telling = Telling::new(book, times);
+    let reloads: Reloads<()> = Reloads::default();
+    let mut workers = match_workers(&book.program, &reloads, false, &options.run).map_err(RunError::from)?;
+    let mut keyed = Keyed::new(&mut operators, &reloads, false);
+    let mut progress = |_| {
+        if is_cancelled() {
+            cancelled.store(true, Ordering::Relaxed);
+        }
+    };
+    let mut sink = |said| {
+        let Said::Outcome(outcome) = said else { return };
+        if let (Outcome::Found(found), Some(seen)) = (&outcome, &mut watch.matches) {
+            seen(found);
+        }
+        telling.take(outcome, take);
+    };
+    let (summary, _) = keyed.run(options.run.threads > 1, &mut sink, |give| {
+        drive(&mut reader, &mut workers, &options.run, &mut progress, |found| {
+            if let Some(steps) = &mut watch.steps {
+                steps(&found.steps);
+            }
+            give(found)
+        })
+    })?;
+    telling.finish(take);
+    Ok(summary.records + summary.refused)
+}
+
+/// The alerts that a rule tells of what its events satisfy, by id; the same as a run over the events gives.
+pub(super) fn over_steps<'s>(
+    book: &Book,
+    times: &Range<Instant>,
+    options: &ServiceOptions,
+    steps: impl Iterator<Item = &'s StepMatch>,
+) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    let mut take = |alert: Alert| {
+        ids.insert(alert.id);
+    };
+    let mut operators = book.operators(Way::Whole, options.memory);
+    let mut telling = Telling::new(book, times);
+    let mut outcomes = Vec::new();
+    for step in steps {
+        operators.push(step.clone(), &mut outcomes);
+        for outcome in outcomes.drain(..) {
+            telling.take(outcome, &mut take);
+        }
+    }
+    operators.finish(&mut outcomes);
+    for outcome in outcomes {
+        telling.take(outcome, &mut take);
+    }
+    telling.finish(&mut take);
+    ids
+}
+
+/// Makes alerts of what operators tell, and gives those of an interval.
+struct Telling<'t> {
+    flow: AlertFlow,
+    times: &'t Range<Instant>,
+    told: Vec<Told>,
+}
+
+impl<'t> Telling<'t> {
+    fn new(book: &Book, times: &'t Range<Instant>) -> Self {
+        Self {
+            flow: AlertFlow::new(book.rules.clone(), false),
+            times,
+            told: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, outcome: Outcome, take: &mut dyn FnMut(Alert)) {
+        self.flow.take(outcome, &mut self.told);
+        self.give(take);
+    }
+
+    fn finish(&mut self, take: &mut dyn FnMut(Alert)) {
+        self.flow.finish(&mut self.told);
+        self.give(take);
+    }
+
+    fn give(&mut self, take: &mut dyn FnMut(Alert)) {
+        for told in self.told.drain(..) {
             let (Told::Raised(alert) | Told::Updated(alert)) = told else {
                 continue;
             };
             let time = alert.last.or(alert.first);
-            if time.is_none_or(|time| times.contains(&time)) {
+            if time.is_none_or(|time| self.times.contains(&time)) {
                 take(alert);
             }
         }
-    };
-    let detection = detect(
-        &mut reader,
-        &book.program,
-        &mut operators,
-        &options.run,
-        &mut |_| {
-            if is_cancelled() {
-                cancelled.store(true, Ordering::Relaxed);
-            }
-        },
-        &mut |outcome| {
-            if let Outcome::Found(found) = &outcome {
-                seen(found);
-            }
-            flow.take(outcome, &mut told);
-            give(&mut told);
-        },
-    )?;
-    flow.finish(&mut told);
-    give(&mut told);
-    Ok(detection.summary.records + detection.summary.refused)
+    }
 }
 
 /// Alerts on their way into the store.

@@ -1,9 +1,13 @@
 //! What a rule would tell, and what would quieten it, on the evidence of the log.
 //!
 //! The rule runs over the past, whether it is switched on or not. Of the values that many of its alerts share exceptions are
-//! proposed, in the form of overlays. Each is tried: the rule runs over the same past with it, and at the end with all that
-//! are safe, so that the numbers are what a run gives and no estimate. A proposal is safe if the tests beside the rule still pass with it, and every alert that an analyst closed
-//! as true and that the past still holds is found with it.
+//! proposed, in the form of overlays. Each is tried: what events satisfy of the rule is kept, and goes through its operators again
+//! without what the exception leaves out, at the end without what all that are safe leave out; so the numbers are what a run
+//! gives and no estimate, and the past is read once. A proposal is safe if the tests beside the rule still pass with it, and every alert that an analyst closed
+//! as true stays: one of the interval is found with it, and one from outside does not have the value. One that is not safe
+//! is named with what it would lose, and its overlay is not given.
+
+mod trial;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -12,19 +16,18 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use neph_engine::Match;
+use neph_engine::{Match, StepMatch};
 use neph_event::Instant;
-use neph_rules::rule_tests::{find_test_files, read_test_file};
-use neph_rules::{LoadOptions, Rule, RuleSet, alert_id, load_with};
-use neph_store::{AlertQuery, AlertSort, Store, Verdict};
+use neph_rules::{Library, LoadOptions, alert_id};
+use neph_store::Store;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::rule_tests::TestRunner;
-
-use super::backfill::over_history;
-use super::book::{Book, compile, index};
+use super::backfill::{Watch, over_history};
+use super::book::Book;
 use super::{ServiceError, ServiceOptions};
+
+use self::trial::{Candidates, Trial};
 
 /// Fields that tell whom or what an alert is about, from the most telling one on.
 const FIELDS: [&str; 27] = [
@@ -91,7 +94,7 @@ pub struct Preview {
     pub exceptions: Vec<ProposedException>,
     /// Alerts that are left with all exceptions that are safe.
     pub left_with_all_safe: u64,
-    /// Whether there were more alerts than values were looked at of.
+    /// Whether there was more than could be looked at: values are of some alerts only, or no exceptions are proposed.
     pub is_cut: bool,
 }
 
@@ -124,7 +127,7 @@ pub struct ProposedException {
     pub field: String,
     /// Its value.
     pub value: String,
-    /// The overlay that states it, ready to be written into a file.
+    /// The overlay that states it, ready to be written into a file; empty where it is not safe.
     pub overlay: String,
     /// Alerts of the interval that would not have been told.
     pub removes: u64,
@@ -143,11 +146,11 @@ pub struct ProofOfPositives {
     pub tests: u64,
     /// Of these, names of tests that fail with it.
     pub broken_tests: Vec<String>,
-    /// Alerts that were closed as true and are found in the past without it.
+    /// Alerts of the rule that were closed as true.
     pub true_alerts: u64,
-    /// Of these, ids of alerts that are not found with it.
+    /// Of these, ids of alerts that would be lost: of the interval, and not found with it; or from outside, and with the value.
     pub lost_alerts: Vec<String>,
-    /// Alerts that were closed as true and lie outside of the interval, of which nothing can be said.
+    /// Of `true_alerts`, those that the interval does not give, which are judged by their own values.
     pub outside: u64,
 }
 
@@ -173,7 +176,8 @@ pub fn preview(
     fs::write(&enabling, text).map_err(temporary)?;
     let mut with = load.clone();
     with.overlays.push(enabling.clone());
-    let book = Book::new(load_with(paths, &with));
+    let mut library = Library::new();
+    let book = Book::new(library.load(paths, &with));
     let place = book
         .place(rule)
         .ok_or_else(|| ServiceError::NoRule(rule.to_owned()))?;
@@ -197,24 +201,40 @@ pub fn preview(
         }
         false => is_cut = true,
     };
-    preview.records = over_history(store, &own, &times, options, &|| false, &mut seen, &mut |alert| {
-        if told.insert(alert.id.clone()) {
-            let day = alert
-                .last
-                .or(alert.first)
-                .map_or_else(String::new, |time| time.to_string());
-            let day = day.split('T').next().unwrap_or_default().to_owned();
-            *preview.per_day.entry(day).or_default() += 1;
-        }
-    })?;
+    let mut candidates = Candidates::default();
+    let mut keep = |steps: &[StepMatch]| candidates.keep(steps);
+    let mut watch = Watch {
+        steps: Some(&mut keep),
+        matches: Some(&mut seen),
+    };
+    preview.records = over_history(
+        store,
+        &own,
+        &times,
+        options,
+        &|| false,
+        &mut watch,
+        &mut |alert| {
+            if told.insert(alert.id.clone()) {
+                let day = alert
+                    .last
+                    .or(alert.first)
+                    .map_or_else(String::new, |time| time.to_string());
+                let day = day.split('T').next().unwrap_or_default().to_owned();
+                *preview.per_day.entry(day).or_default() += 1;
+            }
+        },
+    )?;
     preview.alerts = told.len() as u64;
     preview.is_cut = is_cut;
     values.retain(|id, _| told.contains(id));
     preview.noisy = noisy(&values);
     preview.left_with_all_safe = preview.alerts;
     let proposals = propose(&values);
-    if !proposals.is_empty() {
-        let trial = Trial {
+    // Of more than can be kept nothing can be proved.
+    preview.is_cut |= !candidates.is_whole();
+    if !proposals.is_empty() && candidates.is_whole() {
+        let mut trial = Trial {
             store,
             rule: &rule,
             own: &own,
@@ -223,7 +243,9 @@ pub fn preview(
             load: &with,
             enabling,
             paths,
-            folder: folder.path().to_owned(),
+            folder: folder.path(),
+            candidates: &candidates,
+            library: &mut library,
         };
         trial.run(&proposals, &told, &mut preview)?;
     }
@@ -339,199 +361,4 @@ fn propose(values: &Values) -> Vec<(usize, String)> {
         proposals.push(best);
     }
     proposals
-}
-
-/// Proposals being tried.
-struct Trial<'a> {
-    store: &'a Store,
-    rule: &'a Arc<Rule>,
-    own: &'a Book,
-    times: &'a Range<Instant>,
-    options: &'a ServiceOptions,
-    load: &'a LoadOptions,
-    /// The overlay that switches the rule on.
-    enabling: PathBuf,
-    paths: &'a [PathBuf],
-    folder: PathBuf,
-}
-
-impl Trial<'_> {
-    fn run(
-        &self,
-        proposals: &[(usize, String)],
-        told: &HashSet<String>,
-        preview: &mut Preview,
-    ) -> Result<(), ServiceError> {
-        let mut overlays = Vec::new();
-        let mut exceptions = Vec::new();
-        for (number, (field, value)) in proposals.iter().enumerate() {
-            let field = FIELDS.get(*field).copied().unwrap_or_default();
-            let text = self.overlay(field, value);
-            let path = self.folder.join(format!("proposal-{number}.yml"));
-            fs::write(&path, &text).map_err(temporary)?;
-            let mut load = self.load.clone();
-            load.overlays.push(path.clone());
-            let own: RuleSet = load_with(self.paths, &load);
-            let place = own.rules.iter().position(|rule| rule.id == self.rule.id);
-            // The exception that this overlay adds comes to those that there are.
-            let new = own.exceptions.into_iter().find(|exception| {
-                exception.name == name_of(field, value)
-                    && place.is_some_and(|place| exception.rules.contains(&index(place)))
-            });
-            if let Some(new) = new {
-                exceptions.push(new);
-                overlays.push((field, value, text, path));
-            }
-        }
-        let (truths, outside) = self.truths(told)?;
-        let mut safe = Vec::new();
-        let mut proofs = Vec::new();
-        for (_, _, _, path) in &overlays {
-            proofs.push(self.tests(path));
-        }
-        let variants = self.variants(
-            &exceptions,
-            &(0..exceptions.len()).map(|one| vec![one]).collect::<Vec<_>>(),
-        )?;
-        for ((number, (field, value, text, _)), (ids, (tests, broken_tests))) in
-            overlays.iter().enumerate().zip(variants.iter().zip(proofs))
-        {
-            let lost_alerts: Vec<String> = truths.iter().filter(|id| !ids.contains(*id)).cloned().collect();
-            let is_safe = broken_tests.is_empty() && lost_alerts.is_empty();
-            if is_safe {
-                safe.push(number);
-            }
-            let left = ids.len() as u64;
-            preview.exceptions.push(ProposedException {
-                name: name_of(field, value),
-                field: (*field).to_owned(),
-                value: (*value).clone(),
-                overlay: text.clone(),
-                removes: preview.alerts.saturating_sub(left),
-                left,
-                is_safe,
-                proof: ProofOfPositives {
-                    tests,
-                    broken_tests,
-                    true_alerts: truths.len() as u64,
-                    lost_alerts,
-                    outside,
-                },
-            });
-        }
-        preview
-            .exceptions
-            .sort_by_key(|one| (!one.is_safe, std::cmp::Reverse(one.removes)));
-        if !safe.is_empty() {
-            let together = self.variants(&exceptions, &[safe])?;
-            preview.left_with_all_safe = together.first().map_or(0, |ids| ids.len() as u64);
-        }
-        Ok(())
-    }
-
-    fn overlay(&self, field: &str, value: &str) -> String {
-        format!(
-            "name: {}\nowner: preview\nreason: {}\nselect:\n  ids: [{}]\nexceptions:\n  - name: {}\n    fields:\n      {}: {}\n",
-            quoted(&format!("quieter {}", self.rule.name)),
-            quoted(&format!("alerts from {} to {}", self.times.start, self.times.end)),
-            quoted(&self.rule.id),
-            quoted(&name_of(field, value)),
-            quoted(field),
-            quoted(value),
-        )
-    }
-
-    /// The ids of the alerts of copies of the rule, each with some of the exceptions.
-    fn variants(
-        &self,
-        exceptions: &[neph_rules::RuleException],
-        choices: &[Vec<usize>],
-    ) -> Result<Vec<HashSet<String>>, ServiceError> {
-        let mut found = Vec::new();
-        for choice in choices {
-            let mut all = self.own.exceptions.clone();
-            all.extend(choice.iter().filter_map(|place| {
-                let mut exception = exceptions.get(*place)?.clone();
-                exception.rules = vec![index(0)];
-                Some(exception)
-            }));
-            let book = Book {
-                rules: self.own.rules.clone(),
-                program: compile(&self.own.rules, &all),
-                exceptions: all,
-                keys: self.own.keys.clone(),
-                set: self.own.set.clone(),
-            };
-            let mut ids = HashSet::new();
-            over_history(
-                self.store,
-                &book,
-                self.times,
-                self.options,
-                &|| false,
-                &mut |_| {},
-                &mut |alert| {
-                    ids.insert(alert.id);
-                },
-            )?;
-            found.push(ids);
-        }
-        Ok(found)
-    }
-
-    /// Ids of alerts that were closed as true, those that are among `told`; and how many are not.
-    fn truths(&self, told: &HashSet<String>) -> Result<(Vec<String>, u64), ServiceError> {
-        let query = AlertQuery {
-            rules: vec![self.rule.id.clone()],
-            verdicts: vec![Verdict::TruePositive],
-            ..AlertQuery::default()
-        };
-        let (mut truths, mut outside) = (Vec::new(), 0);
-        let mut after = None;
-        loop {
-            let page = self
-                .store
-                .db
-                .search(&query, AlertSort::Time, true, after.as_ref(), 500)?;
-            for alert in page.alerts {
-                match told.contains(&alert.alert.id) {
-                    true => truths.push(alert.alert.id),
-                    false => outside += 1,
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok((truths, outside)),
-            }
-        }
-    }
-
-    /// How many tests beside the rule pass without an overlay, and which of them fail with it.
-    fn tests(&self, overlay: &std::path::Path) -> (u64, Vec<String>) {
-        let (paths, _) = find_test_files(&[&self.rule.origin.path]);
-        let mut runner = TestRunner::default();
-        let (mut tests, mut broken) = (0, Vec::new());
-        for mut with in paths.iter().filter_map(|path| read_test_file(path).ok()) {
-            // The rule may be switched off, which its tests do not care for.
-            for case in &mut with.cases {
-                case.setting.overlays.push(self.enabling.clone());
-            }
-            let before = runner.run(&with, |_| true);
-            for case in &mut with.cases {
-                case.setting.overlays.push(overlay.to_owned());
-            }
-            let after = runner.run(&with, |_| true);
-            for (before, after) in before.iter().zip(&after).filter(|(before, _)| before.passed()) {
-                tests += 1;
-                if !after.passed() {
-                    broken.push(before.name.clone());
-                }
-            }
-        }
-        (tests, broken)
-    }
-}
-
-fn name_of(field: &str, value: &str) -> String {
-    format!("{field} is {value}")
 }

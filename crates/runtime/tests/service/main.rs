@@ -8,6 +8,7 @@
 )]
 
 mod belongs;
+mod changes;
 mod world;
 
 use std::sync::Arc;
@@ -552,5 +553,28 @@ fn a_preview_counts_what_would_be_told_and_what_would_quieten_it() {
         .find(|one| one.value == chosen.value && one.field == chosen.field)
         .unwrap();
     assert!(!proposal.is_safe);
-    assert_eq!(proposal.proof.lost_alerts, [id]);
+    assert_eq!(proposal.proof.lost_alerts, [id.clone()]);
+    assert!(proposal.overlay.is_empty(), "it is named, and not given");
+    assert!(
+        seen.exceptions
+            .iter()
+            .filter(|one| one.is_safe)
+            .all(|one| !one.overlay.is_empty())
+    );
+    // What lies outside of the time that is looked at is not lost either.
+    let closed = store.db.alert(&id).unwrap().alert.time;
+    let times = closed.saturating_add_nanos(1_000_000_000)..at(4 * 3600);
+    let seen = preview(&store, &[world.rules()], &load, "event", times, &options(2)).unwrap();
+    for one in &seen.exceptions {
+        let is_chosen = one.value == chosen.value && one.field == chosen.field;
+        assert_eq!(one.proof.lost_alerts.len(), usize::from(is_chosen), "{one:?}");
+        assert_eq!((one.proof.true_alerts, one.proof.outside), (1, 1));
+    }
+    assert!(
+        seen.exceptions
+            .iter()
+            .any(|one| one.value == chosen.value && !one.is_safe),
+        "{:?}",
+        seen.exceptions
+    );
 }

@@ -33,7 +33,7 @@ pub(crate) fn at(seconds: i64) -> Instant {
     }
 }
 
-fn rule(id: &str, kind: &str, more: &str) -> String {
+pub(crate) fn rule(id: &str, kind: &str, more: &str) -> String {
     format!(
         "[rule]\nrule_id = \"{id}\"\nname = \"{id}\"\ndescription = \"d\"\nauthor = [\"a\"]\nlicense = \"x\"\nrisk_score = 50\nseverity = \"medium\"\n\
          index = [\"*\"]\nfrom = \"now-9m\"\ninterval = \"5m\"\ntype = \"{kind}\"\n{more}\n"

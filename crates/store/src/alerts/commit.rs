@@ -116,7 +116,7 @@ fn replace(db: &Connection, row: i64, alert: &StoredAlert, now: Instant) -> Resu
     }
     db.prepare_cached(
         "UPDATE alerts SET rule_name = ?2, rule_version = ?3, severity = ?4, risk_score = ?5, reason = ?6, time = ?7,
-                first = ?8, last = ?9, count = ?10, updates = updates + 1, updated = ?11
+                first = ?8, last = ?9, count = ?10, updates = updates + 1, updated = ?11, told_again = ?11
          WHERE row = ?1",
     )?
     .execute((

@@ -1,5 +1,6 @@
 //! Alerts out of the database, and out of the ECS documents that rules make.
 
+use neph_event::Instant;
 use neph_event::{DateFormat, parse_date};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
@@ -366,6 +367,21 @@ impl Database {
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// When the pipeline last told an alert again, if it did.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if there is no such alert; the database failed.
+    pub fn told_again(&self, id: &str) -> Result<Option<Instant>, StoreError> {
+        self.read(|db| {
+            let row = row_of(db, id)?.ok_or_else(|| missing(id))?;
+            let at: Option<i64> = db
+                .prepare_cached("SELECT told_again FROM alerts WHERE row = ?1")?
+                .query_row([row], |row| row.get(0))?;
+            Ok(at.map(from_nanos))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Finding and counting alerts.
 
+use neph_event::Instant;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -77,6 +78,53 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<(String, u64)>, StoreError> {
         self.read(|db| count_by(db, query, facet, limit))
+    }
+
+    /// How many of the alerts that a query finds lie in each stretch of time of a length in nanoseconds, counted from 1970 on, by
+    /// their severity or their state: start, value and count, in the order of time; empty stretches are left out.
+    ///
+    /// # Errors
+    ///
+    /// The database failed; another facet, or no length, is [`StoreError::Invalid`].
+    pub fn histogram(
+        &self,
+        query: &AlertQuery,
+        facet: &Facet,
+        length: i64,
+    ) -> Result<Vec<(Instant, String, u64)>, StoreError> {
+        let value = match facet {
+            Facet::State => "a.state",
+            Facet::Severity => "a.severity",
+            _ => {
+                return Err(StoreError::Invalid {
+                    why: "a histogram is by severity or by state".to_owned(),
+                });
+            }
+        };
+        if length <= 0 {
+            return Err(StoreError::Invalid {
+                why: "a histogram needs stretches of some length".to_owned(),
+            });
+        }
+        self.read(|db| {
+            let filter = Filter::of(query);
+            // The remainder is taken twice so that times before 1970 round down, too.
+            let start = format!("a.time - ((a.time % {length}) + {length}) % {length}");
+            let mut statement = db.prepare_cached(&format!(
+                "SELECT {start}, {value}, count(*) FROM alerts a WHERE {} GROUP BY 1, 2 ORDER BY 1, 2",
+                filter.sql()
+            ))?;
+            let rows = statement.query_map(params_from_iter(filter.parameters), |row| {
+                let number: i64 = row.get(1)?;
+                let word = match facet {
+                    Facet::State => AlertState::from_number(number).word(),
+                    _ => Severity::from_number(number).word(),
+                };
+                let count = crate::ledger::count_from_sql(row, 2)?;
+                Ok((crate::database::from_nanos(row.get(0)?), word.to_owned(), count))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 }
 
