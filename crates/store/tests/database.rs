@@ -58,6 +58,7 @@ fn commit(number: u64) -> Commit {
     Commit {
         now: at(1),
         alerts: vec![AlertChange::Raised(alert)],
+        unseen: Vec::new(),
         ledger: vec![row],
         processed: number + 1,
         outputs: vec!["out".into()],
