@@ -245,14 +245,19 @@ fn how(entitlement: &Entitlement) -> String {
         return String::new();
     };
     let mut told = format!(
-        "{} on {} by {}",
+        "{}: {}",
         first.action,
-        first.on,
         first.by.first().map_or("", String::as_str)
     );
-    let more = entitlement.ways.len() - 1;
-    if more > 0 {
-        told.push_str(&format!("; {more} more ways"));
+    // Where a role is bound, and the whole of a kind of resources, is told or understood already.
+    if entitlement.cloud == Cloud::Kubernetes || (entitlement.cloud == Cloud::Aws && !first.on.contains('*'))
+    {
+        told.push_str(&format!(" ({})", first.on));
+    }
+    match entitlement.ways.len() {
+        0 | 1 => {}
+        2 => told.push_str("; 1 more way"),
+        count => told.push_str(&format!("; {} more ways", count - 1)),
     }
     if !entitlement.assumed_by.is_empty() {
         told.push_str(&format!("; assumed by {}", entitlement.assumed_by.join(", ")));

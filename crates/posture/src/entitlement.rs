@@ -1,14 +1,18 @@
 //! Who has which ability, by which way, on what, and on which conditions.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::capability::{AwsAction, CAPABILITIES, Capability, Cloud};
 use crate::glob::{Case, Pattern, Segments};
 use crate::inventory::{Guarded, Inventory};
-use crate::policy::aws::{self, Account, Entity, EntityKind, Policies, Principal, PrincipalKind, Request};
+use crate::policy::aws::{
+    self, Account, Document, Entity, EntityKind, Policies, Policy, Principal, PrincipalKind, Request,
+};
 use crate::verdict::{Decision, Proviso, Truth, Verdict};
 
 /// Somebody who has an ability.
@@ -137,35 +141,67 @@ fn of_entity(inventory: &Inventory, account: &Account, entity: &Entity, gatherin
         },
         assumed_by: &entity.assumed_by,
     };
+    let with_keys = with_keys_not_seen(entity);
     for capability in CAPABILITIES {
         for AwsAction(action, kinds) in capability.aws {
-            let decision = on_all_kinds(entity, action, kinds);
-            let granted = decision.verdict != Verdict::Denied;
-            if granted {
-                let on = match kinds.first() {
-                    Some(kind) => resource(kind, &entity.principal),
-                    None => "*".to_owned(),
-                };
-                gathering.add(&who, capability, way(action, on, decision.clone()));
-            }
-            for guarded in about(inventory, action) {
-                if granted && !action.starts_with("kms:") && decision.verdict == Verdict::Allowed {
-                    continue;
-                }
-                let decision = with_its_policy(
+            let is_of_key = action.starts_with("kms:");
+            let policies = if is_of_key { &with_keys } else { &entity.policies };
+            let mut decision = on_all_kinds(entity, policies, action, kinds);
+            for guarded in
+                about(inventory, action).filter(|guarded| aws::is_about(&guarded.policy, &entity.principal))
+            {
+                let on = resource(&guarded.arn, &entity.principal);
+                let with = with_its_policy(
                     guarded,
                     &entity.policies,
                     &entity.principal,
                     action,
                     &entity.context,
                 );
-                if decision.verdict != Verdict::Denied {
-                    let on = resource(&guarded.arn, &entity.principal);
-                    gathering.add(&who, capability, way(action, on, decision));
+                match (decision.verdict, with.verdict) {
+                    (Verdict::Denied, Verdict::Denied) => {}
+                    // What holds of all resources of the kind does not hold of this one.
+                    (_, Verdict::Denied) => decision = but_for(decision, &on),
+                    (Verdict::Denied, _) => gathering.add(&who, capability, way(action, on, with)),
+                    // Keys are asked for one by one: only their own policies tell for sure.
+                    _ if is_of_key => gathering.add(&who, capability, way(action, on, with)),
+                    _ => {}
                 }
+            }
+            if decision.verdict != Verdict::Denied {
+                let on = match kinds.first() {
+                    Some(kind) => resource(kind, &entity.principal),
+                    None => "*".to_owned(),
+                };
+                gathering.add(&who, capability, way(action, on, decision));
             }
         }
     }
+}
+
+/// A decision about all resources of a kind, which does not hold of one of them.
+fn but_for(decision: Decision, on: &str) -> Decision {
+    let truth = match decision.verdict {
+        Verdict::Depends => Truth::Maybe(decision.provisos),
+        _ => Truth::Yes,
+    };
+    let this = Truth::when(format!("the resource is `{on}`, whose policy denies it"));
+    Decision::new(truth.and(this.negated()), decision.by)
+}
+
+/// Keys whose policies were not collected may leave the choice to the account, as keys do that are made with the defaults.
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html>
+fn with_keys_not_seen(entity: &Entity) -> Policies {
+    let account = &entity.principal.account;
+    let document =
+        json!({"Statement": {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "kms:*"}});
+    let mut policies = entity.policies.clone();
+    policies.resource = Document::read(&document).ok().map(|document| Policy {
+        path: "a key policy that leaves it to the account".to_owned(),
+        document: Arc::new(document),
+        is_attached: false,
+    });
+    policies
 }
 
 fn way(action: &str, on: String, decision: Decision) -> Way {
@@ -190,7 +226,7 @@ fn resource(template: &str, principal: &Principal) -> String {
 }
 
 /// An action has to be allowed on each of the kinds of resources that it takes.
-fn on_all_kinds(entity: &Entity, action: &str, kinds: &[&str]) -> Decision {
+fn on_all_kinds(entity: &Entity, policies: &Policies, action: &str, kinds: &[&str]) -> Decision {
     let mut truth = Truth::Yes;
     let mut by: Vec<String> = Vec::new();
     let all = ["*"];
@@ -204,7 +240,7 @@ fn on_all_kinds(entity: &Entity, action: &str, kinds: &[&str]) -> Decision {
         };
         let pattern = Pattern::new(&written, Case::Kept, segments);
         let decision = aws::evaluate(
-            &entity.policies,
+            policies,
             &Request {
                 principal: &entity.principal,
                 action,

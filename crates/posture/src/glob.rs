@@ -171,6 +171,16 @@ fn folded(character: char, case: Case) -> char {
 /// Walks both from the left. `fits` says whether a token of the left takes a token of the right; a run of the left takes any
 /// number of them, and where `both` is set a run of the right takes any number of the left's.
 fn relate(left: &[Token], right: &[Token], fits: impl Fn(Token, Token) -> bool, both: bool) -> bool {
+    // Most patterns part from the text within the first characters, which needs no table.
+    let alike = |(own, other): &(&Token, &Token)| matches!(own, Token::Character(_)) && own == other;
+    let start = left.iter().zip(right).take_while(alike).count();
+    let (left, right) = (
+        left.get(start..).unwrap_or(&[]),
+        right.get(start..).unwrap_or(&[]),
+    );
+    if let (Some(Token::Character(_)), None | Some(Token::Character(_))) = (left.first(), right.first()) {
+        return false;
+    }
     // reached[i]: the tokens of the left so far can take exactly the first i of the right.
     let mut reached = vec![false; right.len() + 1];
     if let Some(first) = reached.first_mut() {

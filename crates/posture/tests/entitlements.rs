@@ -204,6 +204,46 @@ fn what_is_shared_and_what_resources_grant_is_told() {
 }
 
 #[test]
+fn policies_of_single_resources_take_away_and_keys_that_were_not_seen_stay_open() {
+    let ann = "arn:aws:iam::111122223333:user/ann";
+    let holder = |action: &str| {
+        json!({"UserDetailList": [{"UserName": "ann", "Arn": ann, "UserPolicyList": [
+            {"PolicyName": "p", "PolicyDocument": document(json!({"Effect": "Allow", "Action": action, "Resource": "*"}))}]}]})
+    };
+    let locked = document(json!({"Effect": "Deny", "Principal": {"AWS": ann}, "Action": "ecr:*"}));
+    let found_push = found(&[
+        ("iam.json", holder("ecr:*")),
+        (
+            "ecr.json",
+            json!({"registryId": "111122223333", "repositoryName": "web", "policyText": locked.to_string()}),
+        ),
+    ]);
+    let push = of(&found_push, ann, "registry-push").unwrap();
+    assert_eq!(
+        push.ways[0].provisos[0].to_string(),
+        "unless the resource is `arn:aws:ecr:*:111122223333:repository/web`, whose policy denies it"
+    );
+    let open = found(&[("iam.json", holder("kms:Decrypt"))]);
+    let key = of(&open, ann, "snapshot-decrypt").unwrap();
+    assert_eq!(
+        key.ways[0].provisos[0].to_string(),
+        "if a key policy that leaves it to the account is attached"
+    );
+    let own = document(
+        json!({"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "kms:*", "Resource": "*"}),
+    );
+    let seen = found(&[
+        ("iam.json", holder("kms:Decrypt")),
+        (
+            "1234.json",
+            json!({"PolicyName": "default", "Policy": own.to_string()}),
+        ),
+    ]);
+    let key = of(&seen, ann, "snapshot-decrypt").unwrap();
+    assert_eq!((key.verdict, key.ways.len()), (Verdict::Allowed, 2));
+}
+
+#[test]
 fn roles_of_azure_hold_below_their_scope_and_denials_win() {
     let role = |id: &str, name: &str, permissions: Value| {
         json!({"id": format!("/subscriptions/s1/providers/Microsoft.Authorization/roleDefinitions/{id}"), "name": id,

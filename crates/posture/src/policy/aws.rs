@@ -17,4 +17,5 @@ pub mod evaluate;
 pub use account::{Account, Entity, EntityKind};
 pub use context::{Context, Known};
 pub use document::{Document, DocumentError, Effect, Statement};
+pub(crate) use evaluate::is_about;
 pub use evaluate::{Policies, Policy, Principal, PrincipalKind, Request, evaluate};

@@ -227,6 +227,14 @@ pub fn evaluate(policies: &Policies, request: &Request<'_>) -> Decision {
     }
 }
 
+/// Whether a policy of a resource says anything about a principal.
+pub(crate) fn is_about(policy: &Policy, principal: &Principal) -> bool {
+    let statements = &policy.document.statements;
+    statements
+        .iter()
+        .any(|statement| named(statement, principal) != Named::Not)
+}
+
 /// Actions whose resource's policy has to allow them, also within the account.
 fn needs_resource_policy(action: &str) -> bool {
     let action = action.to_ascii_lowercase();
@@ -249,6 +257,7 @@ fn say<'a>(
         truth: Truth::No,
         by: Vec::new(),
     };
+    let action = Pattern::literal(request.action, Case::Ignored);
     for policy in policies {
         for statement in policy
             .document
@@ -256,7 +265,7 @@ fn say<'a>(
             .iter()
             .filter(|statement| statement.effect == effect)
         {
-            let mut truth = statement.matches(request);
+            let mut truth = statement.matches(request, &action);
             if truth.is_no() {
                 continue;
             }
@@ -282,12 +291,8 @@ fn say<'a>(
 
 impl Statement {
     /// Whether the statement is about this action, on this resource, under these conditions.
-    fn matches(&self, request: &Request<'_>) -> Truth {
-        let listed = self
-            .actions
-            .values
-            .iter()
-            .any(|pattern| pattern.matches(request.action, Case::Ignored));
+    fn matches(&self, request: &Request<'_>, action: &Pattern) -> Truth {
+        let listed = self.actions.values.iter().any(|pattern| pattern.covers(action));
         if listed == self.actions.negated {
             return Truth::No;
         }
