@@ -42,6 +42,7 @@ Files are what these commands print as JSON; which is which, is told by the cont
       describe-image-attribute; rds describe-db-snapshot-attributes; ecr get-repository-policy; kms get-key-policy; policy documents
   az role definition list; role assignment list --all; account management-group show --expand --recurse; deny assignments by az rest
   gcloud asset search-all-iam-policies; projects get-ancestors-iam-policy, get-iam-policy; iam roles describe; iam policies get
+  openstack role assignment list --names, implied role list (-f json); policy files of cinder, nova, glance (cinder/policy.yaml)
   kubectl get clusterroles,roles,clusterrolebindings,rolebindings -A -o json")]
 struct Entitlements {
     /// Files and folders of what was collected.

@@ -1,6 +1,7 @@
 //! What a review asks for: the abilities that the techniques need, and which actions give them in each cloud.
 //!
-//! One table, so that what is asked of one cloud is asked of the others too. Which resources an action of AWS has to be allowed
+//! One table, so that what is asked of one cloud is asked of the others too (OpenStack's actions stand with their defaults in
+//! [`defaults`](crate::policy::openstack::defaults)). Which resources an action of AWS has to be allowed
 //! on stands in <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html> and its siblings.
 
 use serde::Serialize;
@@ -19,24 +20,33 @@ pub enum Cloud {
     Gcp,
     /// A Kubernetes cluster.
     Kubernetes,
+    /// OpenStack, and clouds that are built of it.
+    Openstack,
 }
 
 impl Cloud {
-    /// `aws`, `azure`, `gcp`, `kubernetes`
+    /// `aws`, `azure`, `gcp`, `kubernetes`, `openstack`
     pub fn name(self) -> &'static str {
         match self {
             Self::Aws => "aws",
             Self::Azure => "azure",
             Self::Gcp => "gcp",
             Self::Kubernetes => "kubernetes",
+            Self::Openstack => "openstack",
         }
     }
 
     /// The cloud of a name.
     pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Aws, Self::Azure, Self::Gcp, Self::Kubernetes]
-            .into_iter()
-            .find(|cloud| cloud.name() == name)
+        [
+            Self::Aws,
+            Self::Azure,
+            Self::Gcp,
+            Self::Kubernetes,
+            Self::Openstack,
+        ]
+        .into_iter()
+        .find(|cloud| cloud.name() == name)
     }
 }
 
@@ -507,6 +517,18 @@ mod tests {
             for mitigation in capability.mitigations {
                 assert!(attack.mitigation(mitigation).is_some(), "{mitigation}");
             }
+        }
+    }
+
+    #[test]
+    fn actions_of_openstack_are_of_capabilities_and_their_defaults_are_rules() {
+        for action in crate::policy::openstack::defaults::ACTIONS {
+            assert!(Capability::of_id(action.0).is_some(), "{}", action.0);
+            assert!(
+                crate::policy::openstack::Check::read(action.3).is_ok(),
+                "{}",
+                action.3
+            );
         }
     }
 

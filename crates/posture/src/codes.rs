@@ -25,7 +25,7 @@ principal = \"serviceaccount velero:velero\"
 capabilities = [\"snapshot-create\"]
 ```";
     VALUE = Error "expected-value": "a value of the list of expected entitlements is not one of those allowed", "Texts stand in quotes, lists in brackets; `cloud` is \
-`aws`, `azure`, `gcp` or `kubernetes`; days are written as `2027-03-31`.";
+`aws`, `azure`, `gcp`, `kubernetes` or `openstack`; days are written as `2027-03-31`.";
     CAPABILITY_UNKNOWN = Error "expected-capability-unknown": "an expected entitlement names a capability that there is not", "The entry would never fit anything. \
 `neph audit entitlements --list-capabilities` lists all of them; `*` stands for any text, so `snapshot-*` is all about snapshots.";
     DATES = Warning "expected-dates": "the dates of an expected entitlement do not go together", "An entry was reviewed on a day that is still to come, or its \

@@ -13,6 +13,7 @@ use crate::inventory::{Guarded, Inventory};
 use crate::policy::aws::{
     self, Account, Document, Entity, EntityKind, Policies, Policy, Principal, PrincipalKind, Request,
 };
+use crate::policy::openstack::defaults::{ACTIONS, Action};
 use crate::verdict::{Decision, Proviso, Truth, Verdict};
 
 /// Somebody who has an ability.
@@ -115,6 +116,7 @@ pub fn review(inventory: &Inventory, now: Timestamp) -> Vec<Entitlement> {
     of_azure(inventory, &mut gathering);
     of_gcp(inventory, now, &mut gathering);
     of_clusters(inventory, &mut gathering);
+    of_openstack(inventory, &mut gathering);
     let mut found: Vec<Entitlement> = gathering.found.into_values().collect();
     for entitlement in &mut found {
         entitlement.ways.sort_by_key(|way| way.verdict);
@@ -448,6 +450,30 @@ fn of_gcp(inventory: &Inventory, now: Timestamp, gathering: &mut Gathering) {
                     way(permission, found.binding.resource.clone(), decision),
                 );
             }
+        }
+    }
+}
+
+fn of_openstack(inventory: &Inventory, gathering: &mut Gathering) {
+    for Action(id, service, rule, default) in ACTIONS {
+        let Some(capability) = Capability::of_id(id) else {
+            continue;
+        };
+        for found in inventory.openstack.who_can(service, rule, default) {
+            let (kind, principal) = found
+                .principal
+                .split_once(' ')
+                .unwrap_or(("user", &found.principal));
+            let who = Who {
+                cloud: Cloud::Openstack,
+                scope: "",
+                principal,
+                kind,
+                assumed_by: &[],
+            };
+            let by = vec![format!("roles {} in {}", found.roles.join(", "), found.scope)];
+            let decision = Decision::new(found.truth, by);
+            gathering.add(&who, capability, way(rule, found.scope.clone(), decision));
         }
     }
 }

@@ -317,7 +317,8 @@ impl Reader<'_> {
         let cloud = self.text(table, "cloud").and_then(|(name, at)| {
             let cloud = Cloud::of_name(&name);
             if cloud.is_none() {
-                let message = format!("`{name}` is none of `aws`, `azure`, `gcp` and `kubernetes`");
+                let message =
+                    format!("`{name}` is none of `aws`, `azure`, `gcp`, `kubernetes` and `openstack`");
                 self.say(&codes::VALUE, at, message);
             }
             cloud

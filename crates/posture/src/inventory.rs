@@ -1,5 +1,6 @@
 //! Files that the command-line tools of the clouds wrote: what each is, is told by its content.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::policy::aws::{self, Account};
-use crate::policy::{azure, gcp, kubernetes};
+use crate::policy::{azure, gcp, kubernetes, openstack};
 
 mod organization;
 mod shares;
@@ -33,6 +34,14 @@ pub enum ReadError {
     /// It is not JSON.
     #[error("is not JSON: {0}")]
     Json(String),
+    /// It is no YAML file of rules.
+    #[error("is not a file of rules: {0}")]
+    Yaml(String),
+    /// It is a file of rules, but nothing says of which service.
+    #[error(
+        "is a file of rules, but neither its name nor its folder says of which service: `cinder`, `nova`, `glance` or `keystone`"
+    )]
+    Service,
     /// It is JSON that no collector writes.
     #[error("is none of the files that are known: `neph audit entitlements --help` names them")]
     Unknown,
@@ -83,6 +92,7 @@ pub struct Inventory {
     pub(crate) guarded: Vec<Guarded>,
     pub(crate) azure: azure::Directory,
     pub(crate) gcp: gcp::Hierarchy,
+    pub(crate) openstack: openstack::Clouds,
     pub(crate) clusters: Vec<kubernetes::Cluster>,
     /// Objects of Kubernetes by the folder that they came from, which stands for the cluster.
     rbac: Vec<(String, Vec<Value>)>,
@@ -141,6 +151,12 @@ impl Inventory {
         if bytes.len() > MAX_FILE {
             return Err(ReadError::TooLarge);
         }
+        if path
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml")
+        {
+            return self.add_rules(path, bytes);
+        }
         let value: Value =
             serde_json::from_slice(bytes).map_err(|error| ReadError::Json(error.to_string()))?;
         self.problems.file = path.display().to_string();
@@ -154,6 +170,8 @@ impl Inventory {
         } else if self.add_of_organization(&value) || self.add_share(&value, &stem) {
         } else if let Some(kind) = azure::kind(&value) {
             self.azure.add(kind, &value);
+        } else if let Some(kind) = openstack::kind(&value) {
+            self.openstack.add(kind, &value, &mut self.problems);
         } else if let Some(kind) = gcp::kind(&value) {
             self.gcp.add(kind, &value, &stem);
         } else if kubernetes::is_rbac(&value) {
@@ -168,6 +186,25 @@ impl Inventory {
         } else {
             return Err(ReadError::Unknown);
         }
+        self.files += 1;
+        Ok(())
+    }
+
+    /// The policy file of a service of OpenStack, whose name or folder says which: `cinder/policy.yaml`, `nova-policy.yaml`.
+    fn add_rules(&mut self, path: &Path, bytes: &[u8]) -> Result<(), ReadError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| ReadError::Yaml(error.to_string()))?;
+        let rules: BTreeMap<String, Value> =
+            serde_saphyr::from_str(text).map_err(|error| ReadError::Yaml(error.to_string()))?;
+        let told = path.to_string_lossy().to_lowercase();
+        let services = ["cinder", "nova", "glance", "keystone"].into_iter();
+        let service = services
+            .filter_map(|service| Some((told.rfind(service)?, service)))
+            .max();
+        let Some((_, service)) = service else {
+            return Err(ReadError::Service);
+        };
+        self.problems.file = path.display().to_string();
+        self.openstack.add_rules(service, &rules, &mut self.problems);
         self.files += 1;
         Ok(())
     }

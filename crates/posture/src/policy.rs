@@ -4,8 +4,10 @@
 //! - [`azure`]: roles assigned at scopes.
 //! - [`gcp`]: bindings of roles on the hierarchy of resources.
 //! - [`kubernetes`]: role-based access control of the API server.
+//! - [`openstack`]: rules of the services, and roles in projects.
 
 pub mod aws;
 pub mod azure;
 pub mod gcp;
 pub mod kubernetes;
+pub mod openstack;

@@ -442,6 +442,76 @@ fn access_control_of_a_cluster_is_told_by_binding_and_rule() {
 }
 
 #[test]
+fn roles_of_openstack_are_held_against_the_rules_of_its_services() {
+    let assignment = |role: &str, user: &str, group: &str, project: &str, system: &str| json!({"Role": role, "User": user, "Group": group, "Project": project, "Domain": "", "System": system, "Inherited": false});
+    let assignments = json!([
+        assignment("admin", "root@Default", "", "", "all"),
+        assignment("member", "ann@Default", "", "shop@Default", ""),
+        assignment("reader", "", "audit@Default", "shop@Default", ""),
+        assignment("backup_operator", "bob@Default", "", "shop@Default", ""),
+    ]);
+    let rules = "\"volume:create_snapshot\": \"rule:admin_or_owner and not role:reader\"
+\"backup:create\": \"rule:backup\"
+backup: role:Backup_Operator or user_id:%(user_id)s
+\"volume:get_all_snapshots\": \"rule:get_all\"
+get_all: \"rule:get_all\"
+\"volume:create_transfer\": \"role:admin or (\"
+";
+    let mut inventory = Inventory::new();
+    inventory
+        .add(Path::new("roles.json"), assignments.to_string().as_bytes())
+        .unwrap();
+    let defaults = review(&inventory, "2026-11-01T00:00:00Z".parse().unwrap());
+    assert_eq!(
+        told(&defaults, "snapshot-create"),
+        ["ann@default allowed", "root@default allowed"]
+    );
+    assert_eq!(
+        told(&defaults, "snapshot-list"),
+        [
+            "ann@default allowed",
+            "audit@default allowed",
+            "root@default allowed"
+        ]
+    );
+    assert_eq!(told(&defaults, "entitlement-change"), ["root@default allowed"]);
+    inventory
+        .add(Path::new("cinder/policy.yaml"), rules.as_bytes())
+        .unwrap();
+    assert!(
+        inventory.problems().0[0]
+            .what
+            .starts_with("rule `volume:create_transfer`: the rule ends too early")
+    );
+    let found = review(&inventory, "2026-11-01T00:00:00Z".parse().unwrap());
+    // The rule of snapshots keeps readers away, and members imply readers; bob is in the project and no reader.
+    assert_eq!(
+        told(&found, "snapshot-create"),
+        [
+            "ann@default depends",
+            "audit@default depends",
+            "bob@default allowed",
+            "root@default depends"
+        ]
+    );
+    assert_eq!(
+        of(&found, "ann@Default", "snapshot-create").unwrap().ways[0].provisos[0].to_string(),
+        "if user_id:%(user_id)s"
+    );
+    assert!(
+        told(&found, "snapshot-list").is_empty(),
+        "a rule that refers to itself lets nobody pass"
+    );
+    assert!(told(&found, "snapshot-share").is_empty());
+    let unknown = inventory.add(Path::new("policy.yaml"), b"a: b");
+    assert_eq!(unknown, Err(ReadError::Service));
+    assert!(matches!(
+        inventory.add(Path::new("cinder.yaml"), b"- a"),
+        Err(ReadError::Yaml(_))
+    ));
+}
+
+#[test]
 fn files_that_no_collector_writes_are_refused() {
     let mut inventory = Inventory::new();
     for text in ["", "{", "[1, 2]", "{}", "\"x\"", "{\"a\": 1}"] {
@@ -568,7 +638,7 @@ broken =
             "expected-key-unknown: an expected entitlement has no key `principle` @ principle",
             "expected-capability-unknown: there is no capability `snapshot-creat` @ \"snapshot-creat\"",
             "expected-value: `capabilities` holds what is no string @ 7",
-            "expected-value: `amazon` is none of `aws`, `azure`, `gcp` and `kubernetes` @ \"amazon\"",
+            "expected-value: `amazon` is none of `aws`, `azure`, `gcp`, `kubernetes` and `openstack` @ \"amazon\"",
             "expected-value: `capabilities` is no list @ \"all\"",
             "expected-dates: `2030-01-01` is still to come @ 2030-01-01",
             "expected-dates: `2026-04-01` is before the review of `2026-05-01` @ 2026-04-01",
