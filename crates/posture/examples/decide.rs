@@ -1,30 +1,56 @@
-//! Decides requests to AWS that stand on standard input, one JSON object a line, and prints an answer a line:
+//! Decides requests to AWS and OpenStack that stand on standard input, one JSON object a line, and prints an answer a line:
 //! `.ci/policy-peers.py` compares the answers with those of other evaluators.
 //!
 //! ```json
 //! {"principal": "arn:aws:iam::111122223333:user/ann", "action": "ec2:CreateSnapshot", "resource": "arn:aws:ec2:eu-west-1:111122223333:volume/vol-1",
 //!  "resource_account": "111122223333", "context": {"aws:username": ["ann"]}, "identity": [POLICY], "boundary": POLICY, "session": [POLICY],
 //!  "resource_policy": POLICY, "scps": [[POLICY]], "rcps": [[POLICY]]}
+//! {"openstack": {"assignments": [ASSIGNMENT], "rules": {"volume:create_snapshot": "role:member"}}}
 //! ```
 
 use std::io::{BufRead, Write};
+use std::path::Path;
 
+use neph_posture::entitlement::review;
 use neph_posture::glob::{Case, Pattern};
 use neph_posture::policy::aws::{
     Context, Document, DocumentError, Policies, Policy, Principal, PrincipalKind, Request, evaluate,
 };
+use neph_posture::{Inventory, Verdict};
 use serde_json::{Value, json};
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
-        let answer = match serde_json::from_str(&line?) {
+        let answer = match serde_json::from_str::<Value>(&line?) {
+            Ok(case) if case.get("openstack").is_some() => snapshot_in_openstack(&case),
             Ok(case) => decide(&case).unwrap_or_else(|error| json!({"error": error.to_string()})),
             Err(error) => json!({"error": error.to_string()}),
         };
         writeln!(out, "{answer}")?;
     }
     Ok(())
+}
+
+/// Whether the one user of the assignments may make a snapshot of a volume.
+fn snapshot_in_openstack(case: &Value) -> Value {
+    let text = |pointer: &str| case.pointer(pointer).map(Value::to_string).unwrap_or_default();
+    let mut inventory = Inventory::new();
+    // JSON is YAML as well.
+    for (name, content) in [
+        ("roles.json", text("/openstack/assignments")),
+        ("cinder.yaml", text("/openstack/rules")),
+    ] {
+        if let Err(error) = inventory.add(Path::new(name), content.as_bytes()) {
+            return json!({"error": error.to_string()});
+        }
+    }
+    let found = review(&inventory, jiff::Timestamp::UNIX_EPOCH);
+    let ways = found.iter().flat_map(|one| &one.ways);
+    let verdicts = ways
+        .filter(|way| way.action == "volume:create_snapshot")
+        .map(|way| way.verdict);
+    json!({"verdict": verdicts.min().unwrap_or(Verdict::Denied)})
 }
 
 fn policies(value: Option<&Value>) -> Result<Vec<Policy>, DocumentError> {

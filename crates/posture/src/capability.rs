@@ -187,10 +187,8 @@ pub static CAPABILITIES: &[Capability] = &[
                 "rds:RestoreDBInstanceFromDBSnapshot",
                 &[DB, DB_SNAPSHOT, OPTIONS, PARAMETERS, SUBNETS],
             ),
-            AwsAction(
-                "backup:StartRestoreJob",
-                &["arn:{p}:backup:*:{a}:recovery-point:*"],
-            ),
+            // Recovery points have the ARNs of many services.
+            AwsAction("backup:StartRestoreJob", &["arn:{p}:*:*:*:*:*"]),
             AwsAction("ebs:GetSnapshotBlock", &["arn:{p}:ec2:*::snapshot/*"]),
         ],
         azure: &[AzureAction("Microsoft.Compute/disks/write", false)],

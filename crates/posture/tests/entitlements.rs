@@ -511,6 +511,40 @@ get_all: \"rule:get_all\"
     ));
 }
 
+/// Each refers to the next twice, so that going through all ways would take for ever.
+#[test]
+fn references_are_followed_once() {
+    let mut rules = serde_json::Map::new();
+    let mut roles = Vec::new();
+    for at in 0..200 {
+        let name = if at == 0 {
+            "volume:create_snapshot".to_owned()
+        } else {
+            format!("r{at}")
+        };
+        rules.insert(name, json!(format!("rule:r{0} or rule:r{0} or role:x", at + 1)));
+        roles.push(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": format!("c{at}"), "labels": {"a": "1"}},
+            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "1"}}]}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": [format!("r{at}")]}]}));
+    }
+    roles.push(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "b"},
+        "roleRef": {"kind": "ClusterRole", "name": "c7"}, "subjects": [{"kind": "User", "name": "ann"}]}));
+    let mut inventory = inventory(&[
+        (
+            "roles.json",
+            json!([{"Role": "X", "User": "ann@Default", "Group": "", "Project": "p", "Domain": "", "System": ""}]),
+        ),
+        ("prod/rbac.json", json!({"items": roles})),
+    ]);
+    inventory
+        .add(
+            Path::new("cinder.yml"),
+            Value::Object(rules).to_string().as_bytes(),
+        )
+        .unwrap();
+    let found = review(&inventory, "2026-11-01T00:00:00Z".parse().unwrap());
+    assert_eq!(told(&found, "snapshot-create"), ["ann@default allowed"]);
+}
+
 #[test]
 fn files_that_no_collector_writes_are_refused() {
     let mut inventory = Inventory::new();

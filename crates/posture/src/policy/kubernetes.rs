@@ -5,7 +5,7 @@
 //! RBAC only allows; there is no denial and no condition, so every answer is sure. Reads what
 //! `kubectl get clusterroles,roles,clusterrolebindings,rolebindings -A -o json` prints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,11 +15,9 @@ use crate::inventory::Problems;
 /// The group that the API server lets do everything, whatever roles say.
 /// <https://kubernetes.io/docs/concepts/security/rbac-good-practices/#least-privilege>
 pub const MASTERS: &str = "system:masters";
-/// Cluster roles that aggregate others which aggregate others end here; the controller resolves such chains as well.
-const MAX_AGGREGATION: usize = 8;
 
 /// A rule of a role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// `get`, `create`, or `*`.
     pub verbs: Vec<String>,
@@ -257,10 +255,8 @@ pub(crate) fn read(name: &str, values: &[Value], problems: &mut Problems) -> Clu
             roles.insert(role_name(item, &kind(item)), role(item));
         }
     }
-    let resolved: BTreeMap<String, Arc<Vec<Rule>>> = roles
-        .iter()
-        .map(|(name, role)| (name.clone(), Arc::new(all_rules(role, &roles, 0))))
-        .collect();
+    // Only roles that somebody holds matter, each once.
+    let mut resolved: BTreeMap<String, Arc<Vec<Rule>>> = BTreeMap::new();
     let mut cluster = Cluster {
         name: name.to_owned(),
         bindings: Vec::new(),
@@ -269,7 +265,9 @@ pub(crate) fn read(name: &str, values: &[Value], problems: &mut Problems) -> Clu
         .into_iter()
         .filter(|item| matches!(kind(item).as_str(), "ClusterRoleBinding" | "RoleBinding"))
     {
-        cluster.bindings.extend(binding(item, &resolved, problems));
+        cluster
+            .bindings
+            .extend(binding(item, &roles, &mut resolved, problems));
     }
     cluster
 }
@@ -324,22 +322,25 @@ fn role(item: &Value) -> Role {
 
 /// The rules of a role and of those that it aggregates. The controller writes the latter into the former, but manifests that
 /// were never applied lack them. <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#aggregated-clusterroles>
-fn all_rules(role: &Role, roles: &BTreeMap<String, Role>, depth: usize) -> Vec<Rule> {
-    let mut rules = role.rules.clone();
-    if depth >= MAX_AGGREGATION {
-        return rules;
-    }
-    for selector in &role.aggregates {
-        let taken = roles.iter().filter(|(name, other)| {
-            name.starts_with("clusterrole ")
-                && !std::ptr::eq(*other, role)
-                && selects(selector, &other.labels)
-        });
-        for (_, other) in taken {
-            for rule in all_rules(other, roles, depth + 1) {
-                if !rules.contains(&rule) {
-                    rules.push(rule);
-                }
+fn all_rules(name: &str, roles: &BTreeMap<String, Role>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut known: HashSet<&Rule> = HashSet::new();
+    let mut seen = BTreeSet::from([name]);
+    let mut open = vec![name];
+    // Each role is gone through once, so circles end.
+    while let Some(role) = open.pop().and_then(|name| roles.get(name)) {
+        // The controller has written rules of others into the role as well.
+        rules.extend(role.rules.iter().filter(|rule| known.insert(*rule)).cloned());
+        if role.aggregates.is_empty() {
+            continue;
+        }
+        for (name, other) in roles.iter().filter(|(name, _)| name.starts_with("clusterrole ")) {
+            let is_taken = role
+                .aggregates
+                .iter()
+                .any(|selector| selects(selector, &other.labels));
+            if is_taken && seen.insert(name) {
+                open.push(name);
             }
         }
     }
@@ -371,7 +372,8 @@ fn selects(selector: &Value, labels: &BTreeMap<String, String>) -> bool {
 
 fn binding(
     item: &Value,
-    roles: &BTreeMap<String, Arc<Vec<Rule>>>,
+    roles: &BTreeMap<String, Role>,
+    resolved: &mut BTreeMap<String, Arc<Vec<Rule>>>,
     problems: &mut Problems,
 ) -> Option<Binding> {
     let is_cluster = at(item, "/kind") == "ClusterRoleBinding";
@@ -384,10 +386,14 @@ fn binding(
         "ClusterRole" => format!("clusterrole {}", at(item, "/roleRef/name")),
         _ => format!("role {namespace}/{}", at(item, "/roleRef/name")),
     };
-    let Some(rules) = roles.get(&role) else {
+    if !roles.contains_key(&role) {
         problems.add(format!("{name} refers to {role}, which is not in the file"));
         return None;
-    };
+    }
+    let rules = resolved
+        .entry(role.clone())
+        .or_insert_with(|| Arc::new(all_rules(&role, roles)));
+    let rules = Arc::clone(rules);
     let subjects = item.get("subjects").and_then(Value::as_array);
     let subjects = subjects.into_iter().flatten().filter_map(|subject| {
         let name = at(subject, "/name").to_owned();
@@ -407,6 +413,6 @@ fn binding(
         role,
         namespace: (!is_cluster).then(|| namespace.to_owned()),
         subjects: subjects.collect(),
-        rules: Arc::clone(rules),
+        rules,
     })
 }

@@ -18,8 +18,8 @@ mod rule;
 
 pub use rule::{Check, RuleError};
 
-/// Rules that refer to rules end here; a circle never holds.
-const MAX_REFERENCES: usize = 32;
+/// References from rule to rule go so deep, and no further one lets anybody pass.
+const MAX_DEPTH: usize = 32;
 /// What Keystone is set up with: a role, and the one that it implies.
 /// <https://docs.openstack.org/keystone/latest/admin/service-api-protection.html>
 const IMPLIED: &[(&str, &str)] = &[("admin", "manager"), ("manager", "member"), ("member", "reader")];
@@ -81,9 +81,16 @@ impl Clouds {
         }
         let mut ways = Vec::new();
         for ((principal, scope), roles) in held {
-            let caller = Caller { roles: &roles, scope };
-            let truth = self.rule(service, name, Some(default), &caller, 0);
-            if !truth.is_no() {
+            let mut asking = Asking {
+                clouds: self,
+                service,
+                caller: Caller { roles: &roles, scope },
+                known: BTreeMap::new(),
+                depth: 0,
+                is_circular: false,
+            };
+            let truth = asking.rule(name, Some(default));
+            if !truth.is_no() && !asking.is_circular {
                 ways.push(Way {
                     principal: principal.to_owned(),
                     scope: scope.to_owned(),
@@ -113,51 +120,92 @@ impl Clouds {
             roles.insert(role);
         }
     }
+}
 
-    fn rule(
-        &self,
-        service: &str,
-        name: &str,
-        default: Option<&str>,
-        caller: &Caller<'_>,
-        depth: usize,
-    ) -> Truth {
-        if depth >= MAX_REFERENCES {
-            return Truth::No;
+/// One question. A rule is decided once, however many others refer to it.
+struct Asking<'a> {
+    clouds: &'a Clouds,
+    service: &'a str,
+    caller: Caller<'a>,
+    /// What rules come to; nothing yet while one is being decided.
+    known: BTreeMap<String, Option<Truth>>,
+    /// How deep references go at this moment.
+    depth: usize,
+    /// Whether a rule referred to itself, which fails the request in the service.
+    is_circular: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn rule(&mut self, name: &str, default: Option<&str>) -> Truth {
+        match self.known.get(name) {
+            Some(Some(truth)) => return truth.clone(),
+            Some(None) => {
+                self.is_circular = true;
+                return Truth::No;
+            }
+            None if self.depth >= MAX_DEPTH => return Truth::No,
+            None => {}
         }
-        if let Some(check) = self.rules.get(&(service.to_owned(), name.to_owned())) {
-            return self.check(service, check, caller, depth);
-        }
-        match default.or_else(|| defaults::rule(name)).map(Check::read) {
-            Some(Ok(check)) => self.check(service, &check, caller, depth),
+        self.depth += 1;
+        self.known.insert(name.to_owned(), None);
+        let own: Option<&'a Check> = self.clouds.rules.get(&(self.service.to_owned(), name.to_owned()));
+        let truth = match (own, default.or_else(|| defaults::rule(name)).map(Check::read)) {
+            (Some(check), _) => self.check(check),
+            (None, Some(Ok(check))) => self.check(&check),
             // A rule that does not exist falls back to the one called `default`, and that to nobody.
-            _ if name != "default" => self.rule(service, "default", None, caller, depth + 1),
-            _ => Truth::No,
-        }
+            (None, _) if name != "default" => self.rule("default", None),
+            (None, _) => Truth::No,
+        };
+        self.depth -= 1;
+        self.known.insert(name.to_owned(), Some(truth.clone()));
+        truth
     }
 
-    fn check(&self, service: &str, check: &Check, caller: &Caller<'_>, depth: usize) -> Truth {
-        let inner = |check: &Check| self.check(service, check, caller, depth);
+    fn check(&mut self, check: &Check) -> Truth {
         match check {
             Check::Everybody => Truth::Yes,
             Check::Nobody => Truth::No,
-            Check::Not(check) => inner(check).negated(),
-            Check::All(checks) => checks.iter().map(inner).fold(Truth::Yes, Truth::and),
-            Check::Any(checks) => checks.iter().map(inner).fold(Truth::No, Truth::or),
-            Check::Role(role) => caller.roles.contains(&role.to_lowercase()).into(),
-            Check::Rule(name) => self.rule(service, name, None, caller, depth + 1),
-            Check::Attribute(left, right) => self.attribute(service, left, right, caller, depth),
+            Check::Not(check) => self.check(check).negated(),
+            Check::Unknown(_) => Truth::No,
+            // As in the services, what can no more matter is not asked: a rule that refers to itself there does no harm.
+            Check::All(checks) => {
+                let mut truth = Truth::Yes;
+                for check in checks {
+                    truth = truth.and(self.check(check));
+                    if truth.is_no() {
+                        break;
+                    }
+                }
+                truth
+            }
+            Check::Any(checks) => {
+                let mut truth = Truth::No;
+                for check in checks {
+                    truth = truth.or(self.check(check));
+                    if truth.is_yes() {
+                        break;
+                    }
+                }
+                truth
+            }
+            Check::Role(role) => self.caller.roles.contains(&role.to_lowercase()).into(),
+            Check::Rule(name) => self.rule(name, None),
+            Check::Attribute(left, right) => self.attribute(left, right),
         }
     }
 
     /// A comparison of what is known of the caller (left) with a value or an attribute of the target (right).
-    fn attribute(&self, service: &str, left: &str, right: &str, caller: &Caller<'_>, depth: usize) -> Truth {
+    fn attribute(&mut self, left: &str, right: &str) -> Truth {
         let of_target = right.strip_prefix("%(").and_then(|rest| rest.strip_suffix(")s"));
-        let (kind, name) = caller.scope.split_once(' ').unwrap_or((caller.scope, ""));
+        let (kind, name) = self
+            .caller
+            .scope
+            .split_once(' ')
+            .unwrap_or((self.caller.scope, ""));
         match (left, of_target) {
             // Whether a context is an administrator's is decided by a rule of its own.
             ("is_admin", None) => {
-                let is_admin = self.rule(service, "context_is_admin", None, caller, depth + 1);
+                let is_admin = self.rule("context_is_admin", None);
                 if right.eq_ignore_ascii_case("true") {
                     is_admin
                 } else {
@@ -243,6 +291,11 @@ impl Clouds {
                 ));
                 Check::Nobody
             });
+            if let Some(word) = check.unknown() {
+                problems.add(format!(
+                    "rule `{name}`: `{word}` is no check; it never holds, as in the service"
+                ));
+            }
             self.rules.insert((service.to_owned(), name.clone()), check);
         }
     }

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Parentheses and negations nest at most so deep.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;
 /// Longer rules are refused.
 const MAX_LENGTH: usize = 64 << 10;
 
@@ -26,6 +26,8 @@ pub enum Check {
     Role(String),
     /// `rule:admin_api`
     Rule(String),
+    /// A word that is no check, which never holds.
+    Unknown(String),
     /// `project_id:%(project_id)s`, `is_admin:True`; also checks that ask a server.
     Attribute(String, String),
 }
@@ -48,6 +50,16 @@ pub enum RuleError {
 }
 
 impl Check {
+    /// The first word that is no check.
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(word) => Some(word),
+            Self::Not(check) => check.unknown(),
+            Self::All(checks) | Self::Any(checks) => checks.iter().find_map(Self::unknown),
+            _ => None,
+        }
+    }
+
     /// Reads a rule.
     ///
     /// # Errors
@@ -141,7 +153,8 @@ impl Reader<'_> {
             (_, Some(("role", role))) => Ok(Check::Role(role.to_owned())),
             (_, Some(("rule", name))) => Ok(Check::Rule(name.to_owned())),
             (_, Some((left, right))) => Ok(Check::Attribute(left.to_owned(), right.to_owned())),
-            _ => Err(RuleError::NoCheck(word.clone())),
+            (")" | "and" | "or", _) => Err(RuleError::NoCheck(word.clone())),
+            _ => Ok(Check::Unknown(word.clone())),
         }
     }
 }
@@ -216,9 +229,10 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_told() {
-        for text in ["role:a or", "(role:a", "role:a role:b", "admin", "and", ")"] {
+        for text in ["role:a or", "(role:a", "role:a role:b", "and", ")"] {
             assert!(Check::read(text).is_err(), "{text}");
         }
+        assert_eq!(Check::read("role:a or admin").unwrap().unknown(), Some("admin"));
         assert_eq!(Check::read(&"not ".repeat(100)), Err(RuleError::TooLarge));
         assert_eq!(Check::read(&"(".repeat(100_000)), Err(RuleError::TooLarge));
     }
