@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Lets real clients write to the service and checks that every record arrived exactly once.
+"""Lets real clients write to `neph serve`: each record is stored once, and a rule meets the one that it looks for.
 
-    python3 .ci/ingest-clients.py [--only NAME,NAME…]
+    python3 .ci/ingest-clients.py [--only NAME,NAME…] [--also FLUENT-BIT]
 
-Clients are the official ones, unchanged: `elasticsearch` and `opensearch-py`, `@elastic/elasticsearch`, the exporters of
-OpenTelemetry, handlers for Splunk, rsyslog (`omelasticsearch` and syslog over TCP), `logger` (UDP and TCP), `curl`. What is missing is installed:
-Python's into an environment of its own below the target folder, those of npm likewise, rsyslog with apt where this is run by root.
+Two services run: one without a configuration, and one with TLS, certificates of clients, syslog, followed files. Clients are the
+official ones, unchanged. What is missing is installed: Python's into an environment of its own below the target folder, those of npm
+likewise; rsyslog and syslog-ng are unpacked from Debian's packages there, since the system takes only one of them. The API server
+of Kubernetes and Falco are not run: their requests are made by `curl`, in the form that their sources give them.
 """
 
 import argparse
 import collections
+import datetime
 import json
 import os
 import pathlib
@@ -22,12 +24,16 @@ import tempfile
 import textwrap
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+from service import NEPH, TARGET, Certificates, Service, build, run, wait_for
+import shippers
+
 WORK = TARGET / "ingest-clients"
 PYTHON = WORK / "venv" / "bin" / "python"
-TOKEN = "clienttest"
-COUNT = 500
+COUNT = 200
+# One of the records is what a rule looks for.
+PLANTED = 77
+RULE = "73740918-e705-4a94-a3f9-b65bf290aeae"
+INDEX = "logs-aws.cloudtrail-test"
 
 PIP = [
     "elasticsearch==9.5.1",
@@ -43,24 +49,31 @@ NPM = [
     "@opentelemetry/sdk-logs@3.1.1",
 ]
 
-# Each client sends records that hold `client=NAME n=NUMBER`, with numbers from 0 to COUNT - 1.
+# Code of each client; `text(n)` is the record with the number `n`, as text of JSON.
 PYTHON_CLIENTS = {
     "elasticsearch-py": """
         from elasticsearch import Elasticsearch, helpers
-        client = Elasticsearch(HTTP, api_key=("id", TOKEN))
+        client = Elasticsearch(HTTP, api_key=tuple(TOKEN.removeprefix("neph_").split("_")))
         assert client.info()["version"]["number"]
         taken, errors = helpers.bulk(client, (
-            {"_op_type": "create", "_index": "py-test", "message": text(n)} for n in range(COUNT - 1)))
+            {"_op_type": "create", "_index": INDEX, "message": text(n)} for n in range(COUNT - 1)))
         assert (taken, errors) == (COUNT - 1, []), (taken, errors)
-        assert client.index(index="py-test", document={"message": text(COUNT - 1)})["result"] == "created"
+        assert client.index(index=INDEX, document={"message": text(COUNT - 1)})["result"] == "created"
+    """,
+    "elasticsearch-py-tls": """
+        from elasticsearch import Elasticsearch, helpers
+        client = Elasticsearch(HTTP, basic_auth=("neph", TOKEN), ca_certs=AUTHORITY, client_cert=CLIENT[0], client_key=CLIENT[1], http_compress=True)
+        taken, errors = helpers.bulk(client, ({"_op_type": "create", "_index": INDEX, "_id": f"tls-{n}", "message": text(n)} for n in range(COUNT)))
+        assert (taken, errors) == (COUNT, []), (taken, errors)
     """,
     "opensearch-py": """
         from opensearchpy import OpenSearch, helpers
         client = OpenSearch(HTTP, http_auth=("anyone", TOKEN))
         assert client.info()["version"]["number"]
-        actions = ({"_index": "os-test", "_id": f"os-{n}", "_source": {"message": text(n)}} for n in range(COUNT))
-        taken, errors = helpers.bulk(client, actions, chunk_size=100)
-        assert (taken, errors) == (COUNT, []), (taken, errors)
+        actions = [{"_index": INDEX, "_id": f"os-{n}", "_source": {"message": text(n)}} for n in range(COUNT)]
+        for _ in range(2):  # What is sent again has its id, and counts once.
+            taken, errors = helpers.bulk(client, actions, chunk_size=60)
+            assert (taken, errors) == (COUNT, []), (taken, errors)
     """,
     "opentelemetry-python": """
         import logging
@@ -93,9 +106,10 @@ PYTHON_CLIENTS = {
 NODE_CLIENTS = {
     "elasticsearch-js": """
         const { Client } = require('@elastic/elasticsearch');
-        const client = new Client({ node: HTTP, auth: { apiKey: Buffer.from('id:' + TOKEN).toString('base64') }, compression: true });
+        const [, id, secret] = TOKEN.split('_');
+        const client = new Client({ node: HTTP, auth: { apiKey: { id, api_key: secret } }, compression: true });
         const datasource = Array.from({ length: COUNT }, (_, n) => ({ message: text(n) }));
-        const done = await client.helpers.bulk({ datasource, onDocument: () => ({ create: { _index: 'js-test' } }), flushBytes: 20000 });
+        const done = await client.helpers.bulk({ datasource, onDocument: () => ({ create: { _index: INDEX } }), flushBytes: 20000 });
         if (done.successful !== COUNT || done.failed) throw new Error(JSON.stringify(done));
     """,
     "splunk-logging-js": """
@@ -118,11 +132,29 @@ NODE_CLIENTS = {
 }
 
 
-def run(command, **options):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}")
-    return done.stdout
+def texts(name):
+    """The records of a client: calls of AWS, as CloudTrail writes them; one makes a snapshot public."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    everyone = {"createVolumePermission": {"add": {"items": [{"group": "all"}]}}}
+    out = []
+    for n in range(COUNT):
+        call, asked = ("ModifySnapshotAttribute", everyone) if n == PLANTED else ("DescribeTags", {})
+        record = {
+            "eventVersion": "1.09",
+            "userIdentity": {"type": "IAMUser", "arn": f"arn:aws:iam::111122223333:user/{name}", "accountId": "111122223333", "userName": name},
+            "eventTime": now,
+            "eventSource": "ec2.amazonaws.com",
+            "eventName": call,
+            "awsRegion": "eu-west-1",
+            "sourceIPAddress": "203.0.113.9",
+            "requestParameters": {"snapshotId": f"snap-{n}", **asked},
+            "responseElements": {"_return": True},
+            "eventID": f"{name}-{n}",
+            "eventType": "AwsApiCall",
+            "recipientAccountId": "111122223333",
+        }
+        out.append(json.dumps(record, separators=(",", ":")))
+    return out
 
 
 def install():
@@ -135,166 +167,297 @@ def install():
         (WORK / "package.json").write_text("{}")
         run(["npm", "install", "--loglevel=error", "--no-fund", "--no-audit", *NPM], cwd=WORK)
         stamp.write_text(wanted)
-    if not shutil.which("rsyslogd", path="/usr/sbin:/usr/bin") and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-        run(["apt-get", "update", "-qq"], env=environment)
-        run(["apt-get", "install", "-qq", "--no-install-recommends", "rsyslog", "rsyslog-elasticsearch"], env=environment)
 
 
-class Service:
-    """The example server of the crate, with its log in a folder of its own."""
+class Place:
+    """Where a client writes to."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        run(["cargo", "build", "--quiet", "-p", "neph-ingest", "--example", "ingest"], cwd=ROOT)
-        self.followed = folder / "followed.log"
-        command = [TARGET / "debug/examples/ingest", folder / "data", "127.0.0.1:0", "127.0.0.1:0", TOKEN, self.followed]
-        (folder / "data").mkdir()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        words = self.process.stdout.readline().split()
-        self.http, self.syslog_tcp, self.syslog_udp = "http://" + words[1], words[3], words[5]
-
-    def stop(self):
-        counts, _ = self.process.communicate(timeout=60)
-        if self.process.returncode:
-            raise RuntimeError(f"the service ended with {self.process.returncode}")
-        return counts, (self.folder / "data/records.txt").read_text(errors="replace")
+    def __init__(self, service, token, certificates, folder):
+        self.service, self.token, self.certificates, self.folder = service, token, certificates, folder
 
 
 def python_client(name, code):
-    def send(service):
-        head = f"HTTP, TOKEN, COUNT = {service.http!r}, {TOKEN!r}, {COUNT}\ntext = lambda n: f'client={name} n={{n}} end'\n"
-        run([PYTHON, "-c", head + textwrap.dedent(code)], timeout=120)
+    def send(place):
+        facts = {
+            "HTTP": place.service.base,
+            "TOKEN": place.token,
+            "COUNT": COUNT,
+            "INDEX": INDEX,
+            "AUTHORITY": str(place.certificates.authority),
+            "CLIENT": [str(path) for path in place.certificates.client],
+        }
+        head = "".join(f"{key} = {value!r}\n" for key, value in facts.items()) + "import sys\ntext = sys.stdin.read().splitlines().__getitem__\n"
+        run([PYTHON, "-c", head + textwrap.dedent(code)], input="\n".join(texts(name)), timeout=120)
 
     return send
 
 
 def node_client(name, code):
-    def send(service):
-        head = (
-            f"const HTTP = {json.dumps(service.http)}, TOKEN = {json.dumps(TOKEN)}, COUNT = {COUNT};\n"
-            f"const text = n => `client={name} n=${{n}} end`;\n"
-        )
-        run(["node", "-e", f"{head}(async () => {{{code}}})().catch(e => {{ console.error(e); process.exit(1); }})"], cwd=WORK, timeout=120)
+    def send(place):
+        facts = {"HTTP": place.service.base, "TOKEN": place.token, "COUNT": COUNT, "INDEX": INDEX}
+        head = "".join(f"const {key} = {json.dumps(value)};\n" for key, value in facts.items())
+        head += "const lines = require('fs').readFileSync(0, 'utf8').split('\\n'), text = n => lines[n];\n"
+        code_ = f"{head}(async () => {{{code}}})().catch(e => {{ console.error(e); process.exit(1); }})"
+        run(["node", "-e", code_], cwd=WORK, input="\n".join(texts(name)), timeout=120)
 
     return send
 
 
 def logger(name, transport):
-    def send(service):
-        host, port = getattr(service, f"syslog_{transport}").split(":")
-        text = "".join(f"client={name} n={n} end\n" for n in range(COUNT))
-        option = "--udp" if transport == "udp" else "--tcp"
-        command = ["logger", option, "--server", host, "--port", port, "--rfc5424", "--tag", "test"]
+    def send(place):
+        host, port = place.service.listeners()[transport].split(":")
+        command = ["logger", f"--{transport}", "--server", host, "--port", port, "--rfc5424", "--tag", "test", "--size", "8KiB"]
         if transport == "tcp":
             command.append("--octet-count")
-        run(command, input=text, timeout=60)
+        run(command, input="\n".join(texts(name)) + "\n", timeout=60)
 
     return send
 
 
-def curl(service):
-    text = "".join(json.dumps({"message": f"client=curl n={n} end"}) + "\n" for n in range(COUNT))
-    address = f"{service.http}/ingest"
-    answer = run(["curl", "-sS", "--fail", "-H", f"Authorization: Bearer {TOKEN}", "--data-binary", "@-", address], input=text, timeout=60)
-    assert json.loads(answer)["accepted"] == COUNT, answer
+def curl(place, path, body, headers=()):
+    command = ["curl", "-sS", "--fail-with-body", "--data-binary", "@-", place.service.base + path]
+    for header in (f"Authorization: Bearer {place.token}", *headers):
+        command += ["-H", header]
+    if place.service.context:
+        certificate, key = place.certificates.client
+        command += ["--cacert", place.certificates.authority, "--cert", certificate, "--key", key]
+    return run(command, input=body, timeout=60)
 
 
-def followed(service):
-    with open(service.followed, "a") as file:
-        for n in range(COUNT // 2):
-            print(f"client=followed n={n} end", file=file)
+def by_curl(name):
+    def send(place):
+        answer = curl(place, "/ingest", "\n".join(texts(name)))
+        assert json.loads(answer)["accepted"] == COUNT, answer
+
+    return send
+
+
+def followed(place):
+    """A file that is renamed while it is followed."""
+    lines, path = texts("followed"), place.folder / "followed.log"
+    half = COUNT // 2
+    with open(path, "a") as file:
+        print(*lines[:half], sep="\n", file=file)
     time.sleep(1.5)
-    os.rename(service.followed, service.folder / "followed.log.1")
-    with open(service.followed, "a") as file:
-        for n in range(COUNT // 2, COUNT):
-            print(f"client=followed n={n} end", file=file)
+    os.rename(path, place.folder / "followed.log.1")
+    with open(path, "a") as file:
+        print(*lines[half:], sep="\n", file=file)
 
 
-def rsyslog(service):
-    """One daemon that writes by `omelasticsearch` and forwards by syslog over TCP."""
-    folder = service.folder / "rsyslog"
-    folder.mkdir()
-    host, port = service.http.removeprefix("http://").split(":")
-    tcp_host, tcp_port = service.syslog_tcp.split(":")
-    source = folder / "in.log"
-    source.touch()
-    (folder / "rsyslog.conf").write_text(
-        textwrap.dedent(f"""
-        module(load="imfile")
-        module(load="omelasticsearch")
-        input(type="imfile" file="{source}" tag="test:")
-        template(name="document" type="list" option.json="on") {{
-            constant(value="{{\\"@timestamp\\":\\"") property(name="timereported" dateFormat="rfc3339")
-            constant(value="\\",\\"message\\":\\"client=rsyslog-elasticsearch ") property(name="msg") constant(value="\\"}}")
-        }}
-        template(name="forwarded" type="string" string="<%PRI%>1 %TIMESTAMP:::date-rfc3339% host test - - - client=rsyslog-tcp %msg%\\n")
-        action(type="omelasticsearch" server="{host}" serverport="{port}" uid="anyone" pwd="{TOKEN}" template="document"
-               searchIndex="rsyslog-test" searchType="" bulkmode="on" errorfile="{folder}/errors" action.resumeRetryCount="5")
-        action(type="omfwd" target="{tcp_host}" port="{tcp_port}" protocol="tcp" template="forwarded" action.resumeRetryCount="5")
+def kubernetes_audit(place):
+    """The request of `--audit-webhook-config-file`: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/#webhook-backend"""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    event = {
+        "level": "Metadata", "auditID": "0b0ee3a1-5a2c-4a2e-9a0e-000000000001", "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/shop/pods?limit=500",
+        "verb": "list", "user": {"username": "system:anonymous", "groups": ["system:unauthenticated"]}, "sourceIPs": ["203.0.113.9"],
+        "userAgent": "kubectl/v1.29.1 (linux/amd64) kubernetes/6eff1b5", "objectRef": {"resource": "pods", "namespace": "shop", "apiVersion": "v1"},
+        "responseStatus": {"metadata": {}, "code": 200}, "requestReceivedTimestamp": now, "stageTimestamp": now,
+        "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+    }  # fmt: skip
+    body = {"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": [event]}
+    curl(place, "/ingest/k8s_audit", json.dumps(body) + "\n", ["Content-Type: application/json", "User-Agent: kube-apiserver/v1.29.1"])
+
+
+def falco(place):
+    """The request of `http_output` with `json_output`: https://falco.org/docs/concepts/outputs/channels/#http-output"""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+    fields = {
+        "container.id": "3ad7b26ded6d", "container.image.repository": "docker.io/library/alpine", "container.name": "shop", "evt.time": time.time_ns(), "evt.type": "connect",
+        "fd.name": "10.1.2.3:41234->169.254.169.254:80", "fd.sip": "169.254.169.254", "fd.sport": 80, "k8s.ns.name": "shop", "k8s.pod.name": "falco-client",
+        "proc.cmdline": "curl http://169.254.169.254/latest/meta-data/", "proc.name": "curl", "proc.pid": 4711, "user.name": "root", "user.uid": 0,
+    }  # fmt: skip
+    body = {
+        "hostname": "node-1", "output": f"{now}: Notice Outbound connection to EC2 instance metadata service", "output_fields": fields, "priority": "Notice",
+        "rule": "Contact EC2 Instance Metadata Service From Container", "source": "syscall", "tags": ["container", "mitre_discovery", "network"], "time": now,
+    }  # fmt: skip
+    curl(place, "/ingest/falco", json.dumps(body), ["Content-Type: application/json", "User-Agent: falcosecurity/falco"])
+
+
+# Events of webhooks: the rule that meets them, and a word of its alert.
+WEBHOOKS = {
+    "kubernetes-audit": (kubernetes_audit, "7f301e29-3da0-4662-8bd9-324f82c28a36", "system:anonymous"),
+    "falco": (falco, "d8357279-01ae-48cd-b366-fc94faaf4e27", "falco-client"),
+}
+
+
+def configuration(folder, certificates, port):
+    """What is tried of it: TLS with certificates of clients, a token of its own, syslog, files."""
+    (folder / "token").write_text("a-secret-that-was-chosen\n")
+    (folder / "followed.log").touch()
+    certificate, key = certificates.server
+    tls = f'{{ certificate = "{certificate}", key = "{key}", client_ca = "{certificates.authority}" }}'
+    return textwrap.dedent(f"""
+        [api]
+        listen = ["127.0.0.1:{port}"]
+        tls = {tls}
+
+        [[tokens]]
+        name = "sender"
+        role = "ingest"
+        secret = {{ file = "token" }}
+
+        [[syslog]]
+        listen = "127.0.0.1:0"
+        transport = "udp"
+
+        [[syslog]]
+        listen = "127.0.0.1:0"
+        transport = "tcp"
+        allow = ["127.0.0.0/8"]
+
+        [[syslog]]
+        listen = "127.0.0.1:0"
+        transport = "tls"
+        tls = {tls}
+
+        [[files]]
+        paths = ["followed.log"]
         """)
-    )
-    daemon = shutil.which("rsyslogd", path="/usr/sbin:/usr/bin")
-    process = subprocess.Popen([daemon, "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def sends_while_down(name, shipper, place):
+    """A shipper that keeps what is not acknowledged; the service is killed, and comes back after the second half was written."""
+    source = place.folder / f"{name}.log"
+    source.touch()
+    daemon = shipper(name, place, source)
+    lines = texts(name)
     with open(source, "a") as file:
-        for n in range(COUNT):
-            print(f"n={n} end", file=file)
-    time.sleep(6)
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
-    errors = folder / "errors"
-    if errors.exists() and errors.stat().st_size:
-        raise RuntimeError(errors.read_text()[:2000])
+        print(*lines[: COUNT // 2], sep="\n", file=file)
+    time.sleep(3)
+    place.service.stop(signal.SIGKILL)
+    with open(source, "a") as file:
+        print(*lines[COUNT // 2 :], sep="\n", file=file)
+    time.sleep(2)
+    place.service.start()
+    return daemon
 
 
-def clients():
-    out = {name: python_client(name, code) for name, code in PYTHON_CLIENTS.items()}
-    out.update({name: node_client(name, code) for name, code in NODE_CLIENTS.items()})
-    out.update({"logger-udp": logger("logger-udp", "udp"), "logger-tcp": logger("logger-tcp", "tcp"), "curl": curl, "followed": followed})
-    if shutil.which("rsyslogd", path="/usr/sbin:/usr/bin"):
-        out["rsyslog-elasticsearch"] = rsyslog
-        out["rsyslog-tcp"] = lambda service: None
-    return out
+def stored(service):
+    """By name of the client the numbers of its records, and how often each is stored."""
+    found = collections.defaultdict(collections.Counter)
+    for event in service.events('any where event.provider == "ec2.amazonaws.com"'):
+        name, _, number = event["event"]["id"].rpartition("-")
+        found[name][int(number)] += 1
+    return found
+
+
+def alerts_of(service, names):
+    """How many alerts tell of each client."""
+    told = collections.Counter()
+    for alert in service.alerts(RULE):
+        told.update(name for name in names if f"`{name}`" in alert["reason"])
+    return told
+
+
+def check(service, names):
+    """Waits until everything is there; what is wrong, by client."""
+    wrong, found, told = {}, {}, {}
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found, told = stored(service), alerts_of(service, names)
+        wrong = {}
+        for name in names:
+            missing = [n for n in range(COUNT) if n not in found[name]]
+            if missing:
+                wrong[name] = f"missing {len(missing)} ({missing[:5]})"
+            elif told[name] != 1:
+                wrong[name] = f"{told[name]} alerts instead of one"
+        if not wrong:
+            break
+        time.sleep(1)
+    for name in names:
+        again = sum(found[name].values()) - len(found[name])
+        print(f"{name:24} {len(found[name]):4} records, {again:3} of them sent again, {told[name]} alert  {'FAILED' if name in wrong else 'ok'}")
+    return wrong
+
+
+def webhooks(place, names):
+    wrong = {}
+    for name in names:
+        send, rule, word = WEBHOOKS[name]
+        try:
+            send(place)
+            wait_for(f"an alert of {name}", 30, lambda: any(word in json.dumps(alert) for alert in place.service.alerts(rule)))
+        except Exception as error:
+            wrong[name] = str(error)
+        print(f"{name:24}    1 record, 1 alert  {'FAILED' if name in wrong else 'ok'}")
+    return wrong
+
+
+def attempt(clients, place, failures):
+    for name, send in clients.items():
+        try:
+            send(place)
+        except Exception as error:  # The other clients are tried as well.
+            failures[name] = str(error)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", help="names of clients, with commas between them")
-    wanted = parser.parse_args().only
+    parser.add_argument("--also", help="a program of Fluent Bit, to be tried as well", type=pathlib.Path)
+    arguments = parser.parse_args()
     install()
-    chosen = {name: send for name, send in clients().items() if not wanted or name in wanted.split(",")}
-    failures = {}
+    build()
+    programs = shippers.install(WORK / "shippers")
+    chosen = lambda clients: {name: send for name, send in clients.items() if not arguments.only or name in arguments.only.split(",")}
+    tls = "elasticsearch-py-tls"
+    plain = {name: python_client(name, code) for name, code in PYTHON_CLIENTS.items() if name != tls}
+    plain |= {name: node_client(name, code) for name, code in NODE_CLIENTS.items()}
+    plain |= {"curl": by_curl("curl")}
+    secured = {tls: python_client(tls, PYTHON_CLIENTS[tls]), "curl-tls": by_curl("curl-tls"), "followed": followed}
+    secured |= {"logger-udp": logger("logger-udp", "udp"), "logger-tcp": logger("logger-tcp", "tcp")}
+    syslog = shippers.syslog(programs)
+    buffering = shippers.buffering(programs, arguments.also)
+    plain, secured, syslog, buffering, hooks = map(chosen, (plain, secured, syslog, buffering, WEBHOOKS))
+    failures, daemons = {}, []
     with tempfile.TemporaryDirectory() as folder:
-        service = Service(pathlib.Path(folder))
+        folder = pathlib.Path(folder)
+        certificates = Certificates(folder / "certificates")
+        first = Service(folder / "first", listen="127.0.0.1:0")
+        services = [first]
         try:
-            for name, send in chosen.items():
+            place = Place(first, first.make_token("clients", "ingest")["token"], certificates, folder / "first")
+            attempt(plain, place, failures)
+            failures |= webhooks(place, hooks)
+            failures |= check(first, plain) | failures
+
+            home = folder / "second"
+            home.mkdir()
+            second = Service(home, configuration(home, certificates, 0), authority=certificates.authority)
+            services.append(second)
+            second.context.load_cert_chain(*certificates.client)
+            place = Place(second, "a-secret-that-was-chosen", certificates, home)
+            attempt(secured, place, failures)
+            for name, shipper in syslog.items():
+                source = home / f"{name}.log"
+                source.write_text("\n".join(texts(name)) + "\n")
+                daemons.append(shipper(name, place, source))
+            failures |= check(second, [*secured, *syslog]) | failures
+
+            # What is written while nobody takes it is kept by the shippers.
+            first.stop()
+            third = Service(folder / "third", listen=f"127.0.0.1:{shippers.free_port()}")
+            services.append(third)
+            place = Place(third, third.make_token("shippers", "ingest")["token"], certificates, folder / "third")
+            third.command[-1] = third.base.removeprefix("http://")
+            for name, shipper in buffering.items():
                 try:
-                    send(service)
-                except Exception as error:  # The other clients are tried as well.
+                    daemons.append(sends_while_down(name, shipper, place))
+                except Exception as error:
                     failures[name] = str(error)
-            time.sleep(3)
+            failures |= check(third, buffering) | failures
         finally:
-            counts, records = service.stop()
-    found = collections.defaultdict(collections.Counter)
-    streams = collections.defaultdict(set)
-    for line in records.splitlines():
-        stream, _, record = line.partition("\t")
-        for client, number in re.findall(r"client=(\S+)\s+n=(\d+) end", record):
-            found[client][int(number)] += 1
-            streams[client].add(stream)
-    for name in chosen:
-        numbers = found[name]
-        missing = [n for n in range(COUNT) if n not in numbers]
-        twice = [n for n, count in numbers.items() if count > 1]
-        if missing or twice:
-            failures.setdefault(name, f"missing {len(missing)} ({missing[:5]}), more than once {len(twice)} ({twice[:5]})")
-        state = "FAILED" if name in failures else "ok"
-        print(f"{name:24} {sum(numbers.values()):5} records  {', '.join(sorted(streams[name])):40} {state}")
+            for daemon in daemons:
+                daemon.terminate()
+            for daemon in daemons:
+                daemon.wait(timeout=30)
+            for service in services:
+                service.stop()
     for name, why in failures.items():
         print(f"\n{name}: {why}")
-    if failures:
-        print(counts)
-    print(f"{len(chosen) - len(failures)} passed, {len(failures)} failed")
+    tried = len(plain) + len(secured) + len(syslog) + len(buffering) + len(hooks)
+    print(f"{tried - len(failures)} passed, {len(failures)} failed")
     return 1 if failures else 0
 
 

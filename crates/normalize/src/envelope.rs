@@ -42,12 +42,7 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
         return records(list);
     }
     if let Some((body, around)) = otlp::unwrap(object) {
-        if let Some(outer) = record.agent {
-            outer
-                .iter()
-                .filter(|(key, _)| around.get(key).is_none())
-                .for_each(|(key, value)| around.add(key, value));
-        }
+        add_outer(around, record.agent);
         return Inside::Records {
             records: vec![body],
             agent: Some(around),
@@ -131,12 +126,7 @@ fn container_output<'a>(record: &Record<'a>, object: &'a Map<'a>) -> Option<Insi
     if let Some(time) = agent.remove("time") {
         agent.set("@timestamp", time);
     }
-    if let Some(outer) = record.agent {
-        outer
-            .iter()
-            .filter(|(key, _)| agent.get(key).is_none())
-            .for_each(|(key, value)| agent.add(key, value));
-    }
+    add_outer(agent, record.agent);
     Some(Inside::Records {
         records: vec![Value::Text(line.trim_end_matches(['\n', '\r']))],
         agent: Some(agent),
@@ -287,6 +277,34 @@ fn agent_message<'a>(object: &'a Map<'a>) -> Inside<'a> {
         records: vec![message],
         agent: (!agent.is_empty()).then_some(agent),
     }
+}
+
+/// Where shippers put the line that they read, when they say nothing else of themselves: Vector, Logstash, rsyslog, loggers
+/// that write to a collector; Fluent Bit's `tail`.
+/// <https://vector.dev/docs/reference/configuration/sources/file/#output-data>
+/// <https://docs.fluentbit.io/manual/data-pipeline/inputs/tail>
+const LINES: [&str; 2] = ["message", "log"];
+
+/// The line of an object that no source knows, with what stands around it as its agent.
+pub(crate) fn shipped_line<'a>(outer: &Record<'a>) -> Option<Record<'a>> {
+    let object = outer.object?;
+    let key = LINES
+        .into_iter()
+        .find(|key| object.get(key).is_some_and(|line| line.as_text().is_some()))?;
+    let line = object.get(key)?.as_text()?.trim_end_matches(['\n', '\r']);
+    let agent = object.shallow_copy();
+    agent.remove(key);
+    add_outer(agent, outer.agent);
+    record(outer, Value::Text(line), Some(agent))
+}
+
+/// Adds to what an inner wrapping says what only an outer one does.
+fn add_outer<'a>(inner: &'a Map<'a>, outer: Option<&'a Map<'a>>) {
+    let Some(outer) = outer else { return };
+    outer
+        .iter()
+        .filter(|(key, _)| inner.get(key).is_none())
+        .for_each(|(key, value)| inner.add(key, value));
 }
 
 /// How long the header before the JSON of a line may be.

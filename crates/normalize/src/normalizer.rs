@@ -445,7 +445,16 @@ impl<'n> Work<'_, 'n> {
         {
             return self.normalise(&inner, index);
         }
-        match self.forced.or_else(|| self.recognise(record, Confidence::Likely)) {
+        if let Some(index) = self.recognise(record, Confidence::Likely) {
+            return self.normalise(record, index);
+        }
+        // What nobody knows may be of a shipper that says nothing of itself.
+        if let Some(inner) = envelope::shipped_line(record)
+            && (inner.object.is_some() || self.recognise(&inner, Confidence::Certain).is_some())
+        {
+            return self.record(&inner, depth + 1);
+        }
+        match self.forced {
             Some(index) => self.normalise(record, index),
             None => self.outcome.refused.push(Refusal::Unrecognised),
         }

@@ -201,6 +201,56 @@ fn every_wrapping_comes_off() {
 }
 
 #[test]
+fn lines_are_found_in_objects_of_shippers_that_say_nothing_of_themselves() {
+    let trail = trail().to_string();
+    let sshd = "<38>1 2026-01-01T00:00:00Z h sshd 7 - - Accepted publickey for eve from 203.0.113.9 port 4711 ssh2";
+    let nested = json!({"message": trail, "severity": "info"}).to_string();
+    let cases = [
+        // Vector's file source; Fluent Bit's tail; rsyslog's template of its manual; Logstash without ECS.
+        (
+            json!({"file": "/l", "host": "h", "message": trail, "source_type": "file", "timestamp": "2026-01-01T00:00:00Z"}),
+            "aws_cloudtrail",
+        ),
+        (
+            json!({"@timestamp": "2026-01-01T00:00:00Z", "log": format!("{trail}\n")}),
+            "aws_cloudtrail",
+        ),
+        (
+            json!({"@timestamp": "2026-01-01T00:00:00Z", "host": "h", "severity": "info", "message": sshd}),
+            "linux_auth",
+        ),
+        (
+            json!({"@timestamp": "2026-01-01T00:00:00Z", "@version": "1", "host": "h", "message": FLOW}),
+            "aws_vpcflow",
+        ),
+        // Splunk's logger for JavaScript: an object of its own inside the event.
+        (
+            json!({"input": {"type": "hec"}, "splunk": {"sourcetype": "x"}, "message": nested}),
+            "aws_cloudtrail",
+        ),
+    ];
+    for (shipped, source) in cases {
+        for forced in [None, Some(source)] {
+            let (made, refused) = sources_of(shipped.to_string().as_bytes(), forced);
+            assert_eq!(made, [source], "{shipped} as {forced:?}: {refused:?}");
+        }
+    }
+    // What is of no source stays what it is, with all its fields.
+    for own in [
+        json!({"level": "info", "message": "connected to the database"}),
+        json!({"level": "info", "message": json!({"user": "eve"}).to_string()}),
+        json!({"log": "a", "message": 7}),
+    ] {
+        let (made, refused) = sources_of(own.to_string().as_bytes(), None);
+        assert_eq!(
+            (made.len(), refused.len()),
+            (0, 1),
+            "{own}: {made:?} {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn what_is_damaged_inside_is_counted() {
     for wrapped in [
         json!({"awslogs": {"data": "no base64"}}),
