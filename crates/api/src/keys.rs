@@ -138,8 +138,9 @@ impl Keys {
     }
 }
 
-/// Whoever has a token may send, in any of the ways in which clients show one. An API key of Elasticsearch is the token's id
-/// and its secret.
+/// Senders and administrators may send, in any of the ways in which clients show a token; who only looks may not put anything
+/// into what others look at, nor fill the store until what is old goes. An API key of Elasticsearch is the token's id and its
+/// secret.
 impl Gate for Keys {
     fn authenticate(&self, credentials: &Credentials) -> Option<Sender> {
         let secret = credentials.secret.reveal();
@@ -149,7 +150,7 @@ impl Gate for Keys {
             .filter(|_| !secret.starts_with("neph_"))
             .and_then(|id| self.verify(&format!("neph_{id}_{secret}")));
         let who = whole.or_else(|| self.verify(secret))?;
-        Some(Sender { name: who.name })
+        matches!(who.role, Role::Ingest | Role::Admin).then_some(Sender { name: who.name })
     }
 }
 

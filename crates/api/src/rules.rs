@@ -49,7 +49,8 @@ pub(crate) static ROUTES: &[Route] = &[
         schema_of::<Value>,
         coverage,
     )
-    .with_query(&[schema_of::<Platforms>]),
+    .with_query(&[schema_of::<Platforms>])
+    .heavy(),
     Route::get(
         "/api/v1/lists",
         Role::Viewer,

@@ -38,7 +38,7 @@ enum Command {
 struct CreateArgs {
     /// What people call it.
     name: String,
-    /// What it may: `ingest` only sends records; each of the others may do what stands before it.
+    /// What it may: `ingest` sends records and nothing else; each of the others may do what those between `ingest` and it may; `admin` all of it.
     #[arg(long, value_enum)]
     role: RoleWord,
     /// Until when it is good: a time or a day; without it for ever.

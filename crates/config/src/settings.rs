@@ -118,6 +118,8 @@ pub struct Api {
     pub listen: Vec<SocketAddr>,
     /// The certificate.
     pub tls: Option<Tls>,
+    /// Names by which clients ask.
+    pub hosts: Vec<String>,
     /// The largest body, in bytes.
     pub body: u64,
     /// The longest search.
@@ -331,6 +333,7 @@ impl Config {
             api: Api {
                 listen: api.get("listen"),
                 tls: api.find("tls").map(tls),
+                hosts: api.get("hosts"),
                 body: api.get("body"),
                 query_time: api.get("query_time"),
                 alerts_url: api.find("alerts_url"),

@@ -61,6 +61,12 @@ static API: Shape = shape(
             Table(&TLS),
             "The certificate; without it the listener speaks plain HTTP.",
         ),
+        Key::new(
+            "hosts",
+            List(&Text),
+            "Names by which clients ask, those of a proxy in front as well. Without any, a listener on loopback is asked by address and as `localhost`, others by any name.",
+        )
+        .or("[]"),
         Key::new("body", Size, "The largest body of a request to the API.").or("\"1MiB\""),
         Key::new(
             "alerts_url",
@@ -108,7 +114,7 @@ static TOKEN: Shape = shape(
         Key::new(
             "role",
             Choice(&["ingest", "viewer", "analyst", "engineer", "admin"]),
-            "What it may do: `ingest` only sends records; each of the others may do what stands before it.",
+            "What it may do: `ingest` sends records and nothing else; each of the others may do what those between `ingest` and it may; `admin` all of it.",
         )
         .required()
         .such_as("\"ingest\""),
@@ -203,8 +209,7 @@ static LIMITS: Shape = shape(
         .or("0"),
         Key::new("memory", Size, "What all rules together may remember.").or("\"256MiB\""),
         Key::new("rule_memory", Size, "What one rule may remember.").or("\"64MiB\""),
-        Key::new("body", Size, "The largest body of records, as it is sent.").or("\"64MiB\""),
-        Key::new("decompressed", Size, "The largest body of records, decompressed.").or("\"256MiB\""),
+        Key::new("body", Size, "The largest body of records, decompressed.").or("\"64MiB\""),
         Key::new("record", Size, "The largest record.").or("\"10MiB\""),
         Key::new(
             "pending",

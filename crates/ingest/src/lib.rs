@@ -21,6 +21,7 @@ mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod host;
 mod http;
 mod intake;
 mod json;

@@ -43,6 +43,8 @@ pub struct Limits {
     pub streams: usize,
     /// Most senders that are counted by name.
     pub senders: usize,
+    /// Names by which a listener on loopback is asked beside addresses and `localhost`; with any, every listener takes only them.
+    pub hosts: Arc<[String]>,
 }
 
 impl Default for Limits {
@@ -65,6 +67,7 @@ impl Default for Limits {
             line_bytes: 256 << 10,
             streams: 4096,
             senders: 4096,
+            hosts: Arc::new([]),
         }
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::host::Names;
 use crate::http::Peer;
 use crate::limits::Limits;
 
@@ -265,7 +266,7 @@ pub async fn serve(
     limits: Limits,
     mut shutdown: Shutdown,
 ) -> io::Result<()> {
-    listener.local_addr()?;
+    let names = Names::new(listener.local_addr()?.ip().is_loopback(), &limits.hosts);
     let tls = tls.map(TlsAcceptor::from);
     let connections = Connections::new(&limits);
     let limits = Arc::new(limits);
@@ -277,7 +278,7 @@ pub async fn serve(
             accepted = connections.accept(&listener) => accepted,
         };
         let (tls, router, limits) = (tls.clone(), router.clone(), Arc::clone(&limits));
-        let (shutdown, open) = (shutdown.clone(), open.clone());
+        let (shutdown, open, names) = (shutdown.clone(), open.clone(), names.clone());
         tokio::spawn(async move {
             match tls {
                 None => {
@@ -285,12 +286,12 @@ pub async fn serve(
                         address,
                         certificate: None,
                     };
-                    connection(TokioIo::new(stream), peer, router, &limits, shutdown).await;
+                    connection(TokioIo::new(stream), peer, router, names, &limits, shutdown).await;
                 }
                 Some(tls) => {
                     if let Some((stream, certificate)) = handshake(&tls, stream, &limits).await {
                         let peer = Peer { address, certificate };
-                        connection(TokioIo::new(stream), peer, router, &limits, shutdown).await;
+                        connection(TokioIo::new(stream), peer, router, names, &limits, shutdown).await;
                     }
                 }
             }
@@ -310,14 +311,19 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
     stream: TokioIo<S>,
     peer: Peer,
     router: Router,
+    names: Names,
     limits: &Limits,
     mut shutdown: Shutdown,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
+        let refused = names.refuse(&request);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         let mut router = router.clone();
         async move {
+            if let Some(refused) = refused {
+                return Ok(refused);
+            }
             let answered = tower_service::Service::call(&mut router, request).await;
             answered.map_err(|never: Infallible| never)
         }

@@ -203,7 +203,8 @@ fn every_wrapping_comes_off() {
 #[test]
 fn lines_are_found_in_objects_of_shippers_that_say_nothing_of_themselves() {
     let trail = trail().to_string();
-    let sshd = "<38>1 2026-01-01T00:00:00Z h sshd 7 - - Accepted publickey for eve from 203.0.113.9 port 4711 ssh2";
+    let sshd =
+        "<38>1 2026-01-01T00:00:00Z h sshd 7 - - Accepted publickey for eve from 203.0.113.9 port 4711 ssh2";
     let nested = json!({"message": trail, "severity": "info"}).to_string();
     let cases = [
         // Vector's file source; Fluent Bit's tail; rsyslog's template of its manual; Logstash without ECS.
@@ -242,11 +243,7 @@ fn lines_are_found_in_objects_of_shippers_that_say_nothing_of_themselves() {
         json!({"log": "a", "message": 7}),
     ] {
         let (made, refused) = sources_of(own.to_string().as_bytes(), None);
-        assert_eq!(
-            (made.len(), refused.len()),
-            (0, 1),
-            "{own}: {made:?} {refused:?}"
-        );
+        assert_eq!((made.len(), refused.len()), (0, 1), "{own}: {made:?} {refused:?}");
     }
 }
 

@@ -37,6 +37,22 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
 }
 
+/// Makes a new file for its owner alone, wherever it stands; the files that SQLite puts beside it take its mode over. One that
+/// is there already is not touched: to close it would let go of the locks that another connection of this process has on it
+/// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+fn keep_to_owner(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io("create", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What the pipeline made of a stretch of the log: kept in one transaction, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
@@ -70,6 +86,7 @@ pub struct Committed {
 impl Database {
     /// Opens the database, makes it where there is none, and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        keep_to_owner(path)?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "journal_mode", "wal")?;

@@ -189,5 +189,6 @@ fn limits(settings: &Config) -> Limits {
     limits.record_bytes = size(settings.limits.record);
     limits.in_flight_bytes = size(settings.limits.pending);
     limits.connections = settings.limits.connections;
+    limits.hosts = settings.api.hosts.as_slice().into();
     limits
 }
