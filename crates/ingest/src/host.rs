@@ -159,7 +159,8 @@ mod tests {
         let open = Names::new(false, &none);
         assert_eq!(ask(&open, "/", &["neph.example"]), None);
         assert_eq!(ask(&open, "/", &["a", "b"]), Some(400));
-        let named = Names::new(false, &Arc::new(["neph.example".to_owned()]));
+        let given: Arc<[String]> = Arc::new(["neph.example".to_owned()]);
+        let named = Names::new(false, &given);
         assert_eq!(ask(&named, "/", &["neph.example"]), None);
         assert_eq!(ask(&named, "/", &["other.example"]), Some(421));
     }
