@@ -524,7 +524,7 @@ fn live(service: &Running, last: Option<&str>, count: usize) -> (u16, Vec<(Strin
     let resume = last.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
     write!(
         stream,
-        "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{resume}\r\n",
+        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n{resume}\r\n",
         service.token
     )
     .expect("a request");

@@ -94,7 +94,7 @@ fn a_refused_sender_is_not_read() {
     let mut stream = service.connect();
     // A body is announced, and never comes.
     stream
-        .write_all(b"POST /_bulk HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n")
+        .write_all(b"POST /_bulk HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n")
         .unwrap();
     let began = Instant::now();
     let answer = read_answer(&mut stream);
@@ -215,7 +215,7 @@ fn bodies_and_headers_have_limits() {
     assert_eq!(service.send("POST", "/ingest", &[b'x'; 100_001]).0, 413);
     // Without a length that is stated before.
     let mut stream = service.connect();
-    stream.write_all(b"POST /ingest HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer s3cr3t\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+    stream.write_all(b"POST /ingest HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer s3cr3t\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
     for _ in 0..11 {
         stream
             .write_all(format!("2710\r\n{}\r\n", "x".repeat(10_000)).as_bytes())
@@ -285,7 +285,7 @@ fn slow_clients_are_cut_off() {
     let _ = silent.read(&mut [0]);
     assert!(began.elapsed() < Duration::from_secs(8));
     // A body that stops, and one that never ends.
-    let head = b"POST /_bulk HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer s3cr3t\r\ncontent-length: 100000\r\n\r\n{";
+    let head = b"POST /_bulk HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer s3cr3t\r\ncontent-length: 100000\r\n\r\n{";
     let mut stopped = service.connect();
     stopped.write_all(head).unwrap();
     assert_eq!(read_answer(&mut stopped).status, 408);
@@ -403,7 +403,7 @@ fn requests_behind_one_another_are_not_confused() {
     ] {
         let mut stream = service.connect();
         let text = format!(
-            "POST /ingest HTTP/1.1\r\nhost: x\r\nauthorization: Bearer s3cr3t\r\n{head}\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n"
+            "POST /ingest HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer s3cr3t\r\n{head}\r\n0\r\n\r\nGET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
         );
         stream.write_all(text.as_bytes()).unwrap();
         let _ = stream.shutdown(std::net::Shutdown::Write);
