@@ -109,7 +109,7 @@ static int synced(int fd, int (*real)(int)) {
     if (fails_fd(fd)) return -1;
     int known = list && path_of(fd, path, sizeof path) && fstat64(fd, &before) == 0 && S_ISREG(before.st_mode);
     /* Disks are slow, so that a kill meets what is written and not synced. */
-    if (known && strstr(path, "/events/")) usleep(30000);
+    if (known && strstr(path, "/events/")) usleep(60000);
     int result = real(fd);
     if (result == 0 && known) {
         int length = snprintf(line, sizeof line, "%lld %s\n", (long long)before.st_size, path);

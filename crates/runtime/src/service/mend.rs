@@ -122,10 +122,10 @@ impl Mender {
             };
             let (mut from, mut to) = (gap.from, gap.to);
             // What was received while it was broken may have happened before.
-            if gap.kind == GapKind::RuleBroken {
-                if let Some((first, last)) = self.store.db.event_times(from..to)? {
-                    (from, to) = (from.min(first), to.max(last));
-                }
+            if gap.kind == GapKind::RuleBroken
+                && let Some((first, last)) = self.store.db.event_times(from..to)?
+            {
+                (from, to) = (from.min(first), to.max(last));
             }
             note(&mut missed, rule, Missed { from, to, why });
         }
