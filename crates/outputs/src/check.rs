@@ -9,7 +9,9 @@ use neph_event::Instant;
 use crate::codes;
 use crate::filter::Filter;
 use crate::http::{header_name, header_value, parse_url};
+use crate::mail::is_mailbox;
 use crate::template::Template;
+use crate::text::visible;
 
 /// What is wrong with outputs.
 #[derive(Debug, Default)]
@@ -121,6 +123,17 @@ fn addresses(output: &Output) -> Vec<Diagnostic> {
             });
             if !has_port {
                 refuse(places.address, format!("`{address}` is not `HOST:PORT`"));
+            }
+            if let OutputKind::Mail { from, to, .. } = &output.kind {
+                for address in std::iter::once(from)
+                    .chain(to)
+                    .filter(|address| !is_mailbox(address))
+                {
+                    refuse(
+                        places.address,
+                        format!("`{}` is no address of mail", visible(address)),
+                    );
+                }
             }
         }
         OutputKind::Stdout | OutputKind::File { .. } => {}

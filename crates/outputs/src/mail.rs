@@ -80,6 +80,11 @@ pub(crate) fn open(output: &Output) -> Result<Box<dyn Transport>, OpenError> {
     }))
 }
 
+/// Whether a text is an address of mail, with a name or without.
+pub(crate) fn is_mailbox(text: &str) -> bool {
+    text.parse::<Mailbox>().is_ok()
+}
+
 /// What TLS trusts: the system's authorities, or those of a file.
 fn parameters(host: &str, ca: Option<&Path>) -> Result<TlsParameters, OpenError> {
     let failed = |error: lettre::transport::smtp::Error| OpenError::Tls(error.to_string());

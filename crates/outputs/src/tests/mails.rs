@@ -190,5 +190,11 @@ fn addresses_that_are_none_are_told() {
         to[0] = "soc@example.com\r\nBcc: eve@example.com".to_owned();
     }
     assert!(mail::open(&wrong).is_err());
+    let found = crate::check::check(&[wrong, output("127.0.0.1:25", None)], "", super::instant(0));
+    let messages: Vec<&str> = found.diagnostics.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["`soc@example.com  Bcc: eve@example.com` is no address of mail"]
+    );
     assert!(mail::open(&output("127.0.0.1", None)).is_err());
 }
