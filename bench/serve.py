@@ -167,7 +167,6 @@ def client(service, options, corpora):
     own = Process(child.pid)
     samples, begin = [], time.monotonic()
     base = service.process.cpu(), service.process.threads()
-    end = None
     while True:
         time.sleep(1)
         try:
@@ -176,7 +175,14 @@ def client(service, options, corpora):
             own_cpu = samples[-1]["client"] if samples else 0
         if child.poll() is not None:
             break
-        status = service.status()
+        try:
+            status = service.status()
+        except (OSError, ValueError) as problem:
+            print(f"  no status: {problem}", flush=True)
+            if service.child.poll() is not None:
+                child.kill()
+                sys.exit((service.folder / "serve.log").read_text()[-2000:])
+            continue
         samples.append(
             {
                 "at": time.monotonic() - begin,
@@ -194,8 +200,6 @@ def client(service, options, corpora):
         )
         if len(samples) % 60 == 0:
             show(samples, service)
-        if end is None and said and options.seconds and said[-1]["after"] >= options.seconds:
-            end = len(samples)
     reader.join(10)
     if child.returncode != 0 or not said:
         sys.exit(f"the client failed: {child.returncode}")
