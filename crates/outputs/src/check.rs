@@ -59,7 +59,7 @@ pub fn check(outputs: &[Output], text: &str, now: Instant) -> Checked {
 }
 
 /// The template of an output, if it has one.
-pub(crate) fn template_of(output: &Output) -> Option<&PathBuf> {
+pub fn template_of(output: &Output) -> Option<&PathBuf> {
     match &output.kind {
         OutputKind::Webhook { template, .. } | OutputKind::Mail { template, .. } => template.as_ref(),
         _ => None,

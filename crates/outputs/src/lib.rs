@@ -34,7 +34,7 @@ mod told;
 mod transport;
 mod webhook;
 
-pub use check::{Checked, TemplateFile, check};
+pub use check::{Checked, TemplateFile, check, template_of};
 pub use codes::CODES;
 pub use deliver::Hear;
 pub use form::Form;

@@ -10,6 +10,7 @@ use neph_event::Instant;
 use neph_store::{AlertRecord, AlertState, Database, DeliveryKind, OutboxCounts, StoreError, StoredAlert};
 use serde_json::json;
 
+use crate::check::template_of;
 use crate::deliver::{Desk, Hear, Surroundings, Worker};
 use crate::filter::Filter;
 use crate::transport::open;
@@ -160,7 +161,7 @@ impl Outputs {
         };
         let mut running = self.running();
         let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut *running).into_iter().partition(|one| {
-            outputs.iter().any(|output| same(output, &one.output)) && !has_template(&one.output)
+            outputs.iter().any(|output| same(output, &one.output)) && template_of(&one.output).is_none()
         });
         for one in &ended {
             one.desk.stop();
@@ -343,17 +344,6 @@ impl Running {
             "a transport takes longer than its timeout"
         );
     }
-}
-
-/// Whether what the output sends depends on a file that may have changed.
-fn has_template(output: &Output) -> bool {
-    matches!(
-        &output.kind,
-        neph_config::OutputKind::Webhook {
-            template: Some(_),
-            ..
-        }
-    )
 }
 
 fn test_alert(output: &Output, who: &str, now: Instant) -> AlertRecord {

@@ -3,10 +3,11 @@
 mod receiving;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use neph_event::Instant;
 use neph_outputs::{Outcome, Work};
 use neph_store::{AlertChange, Commit};
 use receiving::{Receiver, Reply, alert, configured, now, open, raise, settled, start, state, wait_for};
@@ -186,6 +187,73 @@ fn a_slow_output_holds_no_other_and_ends_within_its_timeout() {
     assert_eq!(slow.waiting, 50, "nothing of it is lost");
 }
 
+/// Milliseconds that the clock of the flood is ahead.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+fn clock() -> Instant {
+    now().saturating_add_nanos(i128::from(AHEAD.load(Ordering::Relaxed)) * 1_000_000)
+}
+
+/// So many alerts are one flood: 5,000, or as many as the environment says.
+fn flood() -> usize {
+    std::env::var("NEPH_FLOOD").map_or(5_000, |number| number.parse().unwrap())
+}
+
+#[test]
+fn a_flood_is_told_in_groups_and_the_counts_add_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let receiver = Receiver::start(|number, _| match number % 7 {
+        3 => Reply::Status(502, "", String::new()),
+        _ => Reply::ok(),
+    });
+    let text = format!(
+        "[[outputs]]\nname = \"hook\"\ntype = \"webhook\"\nurl = \"{}\"\nrate = 60",
+        receiver.url
+    );
+    let rule = |number: usize| match number % 1000 {
+        0 => "rare",
+        _ => "loud",
+    };
+    let flood = flood();
+    for begin in (0..flood).step_by(5000) {
+        raise(
+            &store,
+            (begin..begin + 5000).map(|number| alert(number, rule(number))),
+            &["hook"],
+        );
+    }
+    let outputs = start(&store, folder.path(), &configured(&text), clock);
+    // The process dies in the middle of it.
+    wait_for("some", || (receiver.keys().len() > 5).then_some(()));
+    outputs.stop();
+    let outputs = start(&store, folder.path(), &configured(&text), clock);
+    let done = wait_for("the flood to pass", || {
+        AHEAD.fetch_add(2_000, Ordering::Relaxed);
+        Some(state(&outputs, "hook")).filter(|state| state.counts.waiting == 0)
+    });
+    outputs.stop();
+    assert_eq!((done.counts.delivered, done.counts.dead), (flood as u64, 0));
+    let mut by_key: BTreeMap<String, Value> = BTreeMap::new();
+    for request in receiver.taken.lock().unwrap().iter() {
+        let again = by_key.insert(request.key().to_owned(), request.json());
+        assert!(again.is_none_or(
+            |before| before["neph"]["group"]["alerts"] == request.json()["neph"]["group"]["alerts"]
+        ));
+    }
+    let count = |body: &Value| body["neph"]["group"]["alerts"].as_u64().unwrap_or(1);
+    let told: u64 = by_key.values().map(count).sum();
+    assert_eq!(told, flood as u64);
+    // Whole minutes went by: the first two of the workers, and those in which groups were told.
+    assert!(by_key.len() < 250, "{} messages", by_key.len());
+    let loud: u64 = by_key
+        .values()
+        .filter(|body| body["rule"]["id"] == "loud")
+        .map(count)
+        .sum();
+    assert_eq!(loud, (flood - flood / 1000) as u64);
+}
+
 #[test]
 fn filters_leave_alerts_out_and_count_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -334,6 +402,7 @@ fn a_search_cluster_takes_documents_and_changes_by_their_ids() {
     );
     // What comes to stand for more replaces what was there.
     let mut more = alert(1, "a");
+    more.reason = "more".to_owned();
     more.document = String::from_utf8(more.document)
         .unwrap()
         .replace("alert 1", "more")

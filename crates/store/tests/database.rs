@@ -62,6 +62,7 @@ fn commit(number: u64) -> Commit {
         ledger: vec![row],
         processed: number + 1,
         outputs: vec!["out".into()],
+        ..Commit::default()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neph_api::{App, Keys};
-use neph_config::{Config, OutputKind};
+use neph_config::Config;
 use neph_rules::Snapshot;
 
 use super::log::Log;
@@ -177,10 +177,11 @@ impl Change {
 
 /// The configuration, and the templates that it names.
 fn beside(args: &Args, settings: &Config) -> Vec<PathBuf> {
-    let templates = settings.outputs.iter().filter_map(|output| match &output.kind {
-        OutputKind::Webhook { template, .. } => template.clone(),
-        _ => None,
-    });
+    let templates = settings
+        .outputs
+        .iter()
+        .filter_map(neph_outputs::template_of)
+        .cloned();
     let configuration = args.config.clone().or_else(config::usual);
     configuration.into_iter().chain(templates).collect()
 }
