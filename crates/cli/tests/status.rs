@@ -302,12 +302,7 @@ fn everything_that_was_not_seen_is_told_with_its_reason() {
             "records could not be read",
             " 7 ",
         ],
-        [
-            "records not taken",
-            "everything",
-            "no room for more events",
-            " 5000 ",
-        ],
+        ["records not taken", "everything", "no room for more", " 5000 "],
         ["history missing", "added", "history was read", ""],
     ] {
         let line = rest
