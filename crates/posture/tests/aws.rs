@@ -237,6 +237,14 @@ fn policies_of_resources_count_by_whom_they_name() {
         ),
         Verdict::Allowed
     );
+    assert_eq!(
+        check(&work, granting(json!("*")), Some(allow("s3:*")), vec![]),
+        Verdict::Allowed
+    );
+    assert_eq!(
+        check(&ann, granting(json!("*")), Some(allow("s3:*")), vec![]),
+        Verdict::Allowed
+    );
     // A denial of the boundary counts whoever grants.
     assert_eq!(
         check(

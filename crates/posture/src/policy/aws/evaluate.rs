@@ -112,7 +112,9 @@ enum Named {
     ByAccount,
     /// As the role of the session.
     ByRole,
-    /// As itself, or as one of everybody.
+    /// As one of everybody.
+    AsAnyone,
+    /// As itself.
     Itself,
 }
 
@@ -181,10 +183,10 @@ pub fn evaluate(policies: &Policies, request: &Request<'_>) -> Decision {
         request.principal.kind,
         PrincipalKind::Service | PrincipalKind::Anonymous
     );
-    let limits = boundary.and(session);
+    let limits = boundary.and(session.clone());
     let (mut truth, mut by) = if has_no_identity {
-        let itself = by_resource(Named::Itself);
-        (itself.truth, itself.by)
+        let anyone = by_resource(Named::AsAnyone);
+        (anyone.truth, anyone.by)
     } else if !is_own || needs_resource_policy(request.action) {
         // Both sides have to say yes: the resource's account, and the principal's. Trust policies and key policies of the
         // same account do not need the second yes where they name the principal itself.
@@ -200,12 +202,14 @@ pub fn evaluate(policies: &Policies, request: &Request<'_>) -> Decision {
         (truth, by)
     } else {
         // Implicit denials of boundaries and session policies do not touch what the resource's policy grants to a user or
-        // a session by its own ARN, but they limit what it grants to the role.
+        // a session by its own ARN, but they limit what it grants to the role. What it grants to everybody is not granted to
+        // the session by its ARN, so session policies limit it; of boundaries nothing of the kind is documented.
         let to_role = by_resource(Named::ByRole);
+        let to_anyone = by_resource(Named::AsAnyone);
         let to_itself = by_resource(Named::Itself);
-        let by = [identity.by, to_role.by, to_itself.by].concat();
+        let by = [identity.by, to_role.by].concat();
         let limited = identity.truth.or(to_role.truth).and(limits);
-        (limited.or(to_itself.truth), by)
+        (limited.or(to_anyone.truth.and(session)).or(to_itself.truth), by)
     };
     truth = truth.and(guarded).and(denied.truth.clone().negated());
     by.dedup();
@@ -359,7 +363,7 @@ fn named(statement: &Statement, principal: &Principal) -> Named {
 
 fn names(principals: &Principals, principal: &Principal) -> Named {
     if principals.everyone {
-        return Named::Itself;
+        return Named::AsAnyone;
     }
     if principal.kind == PrincipalKind::Service {
         return match principals.services.contains(&principal.arn) {
