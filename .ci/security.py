@@ -219,6 +219,31 @@ def roles(tried):
     return f"{count} requests"
 
 
+def sessions(tried):
+    """What a page gets for a token: a cookie that no script reads, that changes nothing alone, and that ends."""
+    login = lambda token: asks(tried, "POST", "/api/v1/session", [JSON], json.dumps({"token": token}).encode())
+    expect(login("neph_0000000000000000_" + "0" * 64)[0] in (401, 403), "a session for a wrong token")
+    code, answer = login(tried.tokens["analyst"])
+    tried.answers.pop()  # It tells the session's secret, to whom it belongs.
+    expect(code == 200, f"no session: {code}")
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    set_cookie = re.search(r"(?im)^set-cookie: (.*?)\r?$", head).group(1)
+    for word in ("HttpOnly", "SameSite=Strict"):
+        expect(word in set_cookie, f"the cookie lacks {word}")
+    cookie, csrf = f"Cookie: {set_cookie.partition(';')[0]}", json.loads(body)["csrf"]
+    hunt = json.dumps({"query": "any where true"}).encode()
+    hunts = lambda *headers: asks(tried, "POST", "/api/v1/hunt", [JSON, *headers], hunt)[0]
+    expect(asks(tried, "GET", "/api/v1/alerts", [cookie])[0] == 200, "the cookie is not taken")
+    expect(asks(tried, "GET", "/api/v1/tokens", [cookie])[0] == 403, "the cookie may more than its token")
+    expect(hunts(cookie) == 403, "the cookie alone is enough")
+    expect(hunts(cookie, "X-CSRF-Token: " + "0" * len(csrf)) == 403, "any word will do")
+    expect(hunts(cookie, f"X-CSRF-Token: {csrf}") not in (401, 403), "the word is not taken")
+    expect(asks(tried, "POST", "/ingest", [cookie, f"X-CSRF-Token: {csrf}"], b"{}")[0] == 401, "a session sends records")
+    expect(asks(tried, "GET", "/api/v1/alerts", [cookie[:-1] + ("0" if cookie[-1] != "0" else "1")])[0] == 401, "another cookie is taken")
+    asks(tried, "DELETE", "/api/v1/session", [cookie, f"X-CSRF-Token: {csrf}"])
+    expect(asks(tried, "GET", "/api/v1/alerts", [cookie])[0] == 401, "the session has not ended")
+
+
 def methods(tried):
     """Methods that no route has."""
     for method in ("PATCH", "TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"):
@@ -482,7 +507,7 @@ def origins(tried):
     for host in ("localhost", "localhost:9470", "127.0.0.1", "127.0.0.1:1", "[::1]:9470", "LOCALHOST", "app.localhost", "192.0.2.1"):
         code, _ = asks(tried, "GET", "/healthz", host=host)
         expect(code == 200, f"asked for as {host}: {code}")
-    answer, _ = talk(tried.address, b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer, _ = talk(tried.address, b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", end=False)
     expect(status(answer) in (400, 421), f"an address with another name: {answer[:30]!r}")
 
 
@@ -636,7 +661,7 @@ def secrets(tried):
 
 
 # In this order; the last two look at what the others left.
-CHECKS = [roles, methods, sizes, bombs, traversal, timing, injection, smuggling, origins, slow, tls, log_is_whole, secrets]
+CHECKS = [roles, sessions, methods, sizes, bombs, traversal, timing, injection, smuggling, origins, slow, tls, log_is_whole, secrets]
 
 
 def main():
