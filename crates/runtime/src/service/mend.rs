@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant as Clock};
 
 use neph_event::Instant;
-use neph_store::{GapKind, SilenceLimits, Store, StoreError};
+use neph_store::{GapKind, Store, StoreError};
 
 use super::book::{Book, reach};
 use super::commit::said;
@@ -105,11 +105,10 @@ impl Mender {
         };
         let now = self.shared.now();
         // What is in the log may have happened long before it was received.
-        let gaps = self.store.db.gaps(
-            oldest.saturating_sub_nanos(YEAR)..now,
-            now,
-            &SilenceLimits::default(),
-        )?;
+        let gaps = self
+            .store
+            .db
+            .rule_gaps(oldest.saturating_sub_nanos(YEAR)..now, now)?;
         for gap in gaps.iter().filter(|gap| gap.closed_by.is_empty() && !gap.open) {
             let why = match gap.kind {
                 GapKind::RuleBroken => "the rule was broken",

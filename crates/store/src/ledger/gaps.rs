@@ -37,34 +37,50 @@ impl Database {
         now: Instant,
         limits: &SilenceLimits,
     ) -> Result<Vec<Gap>, StoreError> {
-        let now = to_nanos(now);
-        let asked = to_nanos(range.start)..to_nanos(range.end).min(now);
         self.read(|db| {
+            let (now, asked) = (to_nanos(now), to_nanos(range.start)..to_nanos(range.end.min(now)));
             let down = downtimes(db, now)?;
             let mut gaps: Vec<Gap> = down.iter().map(|down| down.gap(GapKind::ServiceDown)).collect();
             // Up to now, because what comes after the range tells whether a silence lasts.
             silences(db, &(asked.start..now), &down, limits, &mut gaps)?;
-            rule_gaps(db, now, &mut gaps)?;
             losses(db, &asked, &mut gaps)?;
             refused(db, &asked, &mut gaps)?;
-            let mut noted: Vec<Noted> = gaps.into_iter().map(|gap| (gap, None)).collect();
-            unseen(db, &asked, now, &mut noted)?;
-            let done: Vec<Backfill> = backfills(db, u32::MAX)?
-                .into_iter()
-                .filter(|backfill| backfill.state == BackfillState::Done)
-                .collect();
-            let mut found: Vec<Gap> = noted
-                .into_iter()
-                .filter_map(|(gap, noted)| Some((clipped(gap, &asked)?, noted)))
-                .flat_map(|(gap, noted)| closed(gap, noted.map(from_nanos), &done))
-                .collect();
-            found.sort_by(|left, right| {
-                let key = |gap: &Gap| (gap.from, gap.kind, gap.stream.clone(), gap.rule.clone(), gap.to);
-                key(left).cmp(&key(right))
-            });
-            Ok(found)
+            with_rules(db, gaps, &asked, now)
         })
     }
+
+    /// Of [`Database::gaps`] those of single rules, and when nothing was taken: quickly found.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn rule_gaps(&self, range: Range<Instant>, now: Instant) -> Result<Vec<Gap>, StoreError> {
+        self.read(|db| {
+            let asked = to_nanos(range.start)..to_nanos(range.end.min(now));
+            with_rules(db, Vec::new(), &asked, to_nanos(now))
+        })
+    }
+}
+
+/// Adds the gaps of rules, cuts all to what was asked for, and tells which are closed.
+fn with_rules(db: &Connection, mut gaps: Vec<Gap>, asked: &Span, now: i64) -> Result<Vec<Gap>, StoreError> {
+    rule_gaps(db, now, &mut gaps)?;
+    let mut noted: Vec<Noted> = gaps.into_iter().map(|gap| (gap, None)).collect();
+    unseen(db, asked, now, &mut noted)?;
+    let done: Vec<Backfill> = backfills(db, u32::MAX)?
+        .into_iter()
+        .filter(|backfill| backfill.state == BackfillState::Done)
+        .collect();
+    let mut found: Vec<Gap> = noted
+        .into_iter()
+        .filter_map(|(gap, noted)| Some((clipped(gap, asked)?, noted)))
+        .flat_map(|(gap, noted)| closed(gap, noted.map(from_nanos), &done))
+        .collect();
+    found.sort_by(|left, right| {
+        let key = |gap: &Gap| (gap.from, gap.kind, gap.stream.clone(), gap.rule.clone(), gap.to);
+        key(left).cmp(&key(right))
+    });
+    Ok(found)
 }
 
 /// A stretch without a running service.
