@@ -1,5 +1,11 @@
 //! Alerts leave the outbox once they are delivered, and not before; by file and by HTTP.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 mod receiving;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -372,7 +378,7 @@ fn a_search_cluster_takes_documents_and_changes_by_their_ids() {
             let number: usize = id.rsplit('-').next().unwrap().parse().unwrap();
             let (status, error) = if number == 7 {
                 (400, "mapper_parsing_exception")
-            } else if number % 3 == 0 && refused.lock().unwrap().insert(id.clone()) {
+            } else if number.is_multiple_of(3) && refused.lock().unwrap().insert(id.clone()) {
                 (429, "es_rejected_execution_exception")
             } else {
                 kept.lock().unwrap().insert(id, pair[1].clone());

@@ -81,7 +81,7 @@ pub(crate) fn start(store: &Store, folder: &Path, outputs: &[Output], clock: fn(
             dead_letters: folder.join("dead-letters"),
             link: None,
             now: clock,
-            hear: Arc::new(|notice| eprintln!("{notice:?}")),
+            hear: Arc::new(|_| {}),
         },
     );
     started.change(outputs);
