@@ -311,6 +311,9 @@ fn a_rule_that_is_given_history_when_the_service_ends_misses_nothing() {
     drop(store);
     let store = world.store();
     let service = world.start(&store, options(2));
+    // Which rules wait is known when something has been evaluated.
+    store.log.append(tick(20 * 3600)).unwrap();
+    assert!(service.wait_until_processed(LONG));
     let began = std::time::Instant::now();
     while !service.status().seeding.is_empty() && began.elapsed() < LONG {
         store.log.append(tick(20 * 3600)).unwrap();
