@@ -1,6 +1,7 @@
 //! Alerts: search, one, actions, undo, history, export.
 
 use axum::body::Bytes;
+use axum::http::StatusCode;
 use neph_store::{AlertAction, AlertSort, Cursor, HistoryEntry, Role, Selection, Verdict};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,15 @@ pub(crate) static ROUTES: &[Route] = &[
         schema_of::<Whole>,
         get,
     ),
+    Route::get(
+        "/api/v1/alerts/{id}/report",
+        Role::Viewer,
+        "alerts.report",
+        "An alert as a page of HTML that stands alone, to print or hand on.",
+        schema_of::<Value>,
+        report,
+    )
+    .giving(Gives::Text("text/html; charset=utf-8")),
     Route::get(
         "/api/v1/alerts/{id}/history",
         Role::Viewer,
@@ -378,13 +388,27 @@ struct Whole {
     document: Value,
 }
 
-fn get(call: &Call<'_>) -> Result<Answer, Problem> {
-    let id = call.part("id");
-    let record = call.app.store.db.alert(id)?;
-    Answer::json(&Whole {
+fn whole(call: &Call<'_>) -> Result<Whole, Problem> {
+    let record = call.app.store.db.alert(call.part("id"))?;
+    Ok(Whole {
         alert: Alert::from(&record),
         document: serde_json::from_slice(&record.alert.document).unwrap_or_default(),
     })
+}
+
+fn get(call: &Call<'_>) -> Result<Answer, Problem> {
+    Answer::json(&whole(call)?)
+}
+
+fn report(call: &Call<'_>) -> Result<Answer, Problem> {
+    let alert = serde_json::to_value(whole(call)?).unwrap_or_default();
+    let history = serde_json::to_value(history_of(call)?).unwrap_or_default();
+    let made = neph_console::report(&alert, &history, &now().to_string());
+    Ok(Answer::Body(
+        StatusCode::OK,
+        "text/html; charset=utf-8",
+        made.into_bytes(),
+    ))
 }
 
 /// Who did what to an alert.
@@ -437,7 +461,7 @@ fn own(at: neph_event::Instant, what: &str, details: Value) -> (neph_event::Inst
     (at, entry)
 }
 
-fn history(call: &Call<'_>) -> Result<Answer, Problem> {
+fn history_of(call: &Call<'_>) -> Result<History, Problem> {
     let id = call.part("id");
     let db = &call.app.store.db;
     let record = db.alert(id)?;
@@ -456,7 +480,11 @@ fn history(call: &Call<'_>) -> Result<Answer, Problem> {
     let actions = db.alert_history(id)?.into_iter();
     entries.extend(actions.map(|entry| (entry.at, Entry::from(entry))));
     entries.sort_by_key(|(at, entry)| (*at, entry.action));
-    Answer::json(&History {
+    Ok(History {
         entries: entries.into_iter().map(|(_, entry)| entry).collect(),
     })
+}
+
+fn history(call: &Call<'_>) -> Result<Answer, Problem> {
+    Answer::json(&history_of(call)?)
 }

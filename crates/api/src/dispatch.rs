@@ -330,6 +330,12 @@ fn respond(answer: Answer) -> Response<Body> {
     if let Some(cookie) = cookie {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
+    if kind.starts_with("text/html") {
+        let policy = HeaderValue::from_static(neph_console::report_policy());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 

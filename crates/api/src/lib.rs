@@ -28,6 +28,7 @@ mod routes;
 mod rules;
 mod session;
 mod status;
+mod views;
 mod when;
 mod wire;
 mod work;

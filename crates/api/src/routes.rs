@@ -1,7 +1,9 @@
 //! All routes.
 
 use crate::route::Route;
-use crate::{admin, alerts, counts, hunt, live, metrics, outputs, overlays, rules, session, status, work};
+use crate::{
+    admin, alerts, counts, hunt, live, metrics, outputs, overlays, rules, session, status, views, work,
+};
 
 /// All routes of the API, by subject.
 pub static ROUTES: &[&[Route]] = &[
@@ -11,6 +13,7 @@ pub static ROUTES: &[&[Route]] = &[
     overlays::ROUTES,
     hunt::ROUTES,
     work::ROUTES,
+    views::ROUTES,
     live::ROUTES,
     status::ROUTES,
     outputs::ROUTES,

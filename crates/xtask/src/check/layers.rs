@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "outputs",
         &["config", "store", "kql", "engine", "plan", "event", "diag"],
     ),
+    ("console", &[]),
     ("api", ALL),
     ("cli", ALL),
     ("testkit", ALL),

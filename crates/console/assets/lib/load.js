@@ -1,0 +1,21 @@
+// Something of the API that a component shows: asked for when it appears and when the question changes.
+
+import { useEffect, useState } from './ui.js';
+import { get } from './api.js';
+
+/** `{ value, problem, again }`; the value of the question before stays until the new one is there. */
+export function useGet(path, query) {
+  const question = path && JSON.stringify([path, query]);
+  const [state, setState] = useState({});
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (!question) return undefined;
+    const abort = new AbortController();
+    get(path, query, abort.signal).then(
+      (value) => setState({ value, of: question }),
+      (error) => { if (error.name !== 'AbortError') setState({ problem: error.message, status: error.status, of: question }); },
+    );
+    return () => abort.abort();
+  }, [question, turn]);
+  return { ...state, fresh: state.of === question, again: () => setTurn((count) => count + 1) };
+}

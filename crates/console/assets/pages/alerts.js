@@ -1,0 +1,172 @@
+// The list of alerts: what happened, to what, how bad, who is on it.
+
+import { html, useEffect, useState } from '../lib/ui.js';
+import { get } from '../lib/api.js';
+import * as store from '../lib/alerts.js';
+import { all, change, first, go, here, toggle } from '../lib/route.js';
+import { useKeys } from '../lib/keys.js';
+import { List, listKeys } from '../lib/list.js';
+import { Bars, barsOf } from '../lib/chart.js';
+import { openDialog, say } from '../lib/dialog.js';
+import { SEVERITIES, Severity, Status, Time, page } from '../lib/parts.js';
+import { Short } from '../lib/safe.js';
+import { useGet } from '../lib/load.js';
+import { number, t } from '../lib/text.js';
+import { RANGES } from '../lib/time.js';
+import { AssignForm, CloseForm, NoteForm, TagForm } from '../lib/triage.js';
+import { ExceptionForm } from '../lib/exception.js';
+import { ViewsForm } from '../lib/views.js';
+
+const FACETS = ['status', 'severity', 'verdict', 'assignee', 'rule', 'technique', 'tactic', 'tag'];
+const GROUPS = ['rule', 'technique', 'tactic', 'assignee', 'severity', 'tag'];
+
+/** The value of a facet as people read it. */
+function told(facet, value, names) {
+  if (facet === 'status' || facet === 'severity' || facet === 'verdict') return t(`${facet}.${value}`);
+  if (facet === 'assignee' && !value) return t('nobody');
+  if (facet === 'rule') return names?.get(value) || value;
+  return value;
+}
+
+let ruleNames = null;
+/** Names of rules by id; asked for once. */
+function useRuleNames() {
+  const [names, setNames] = useState(ruleNames);
+  useEffect(() => {
+    if (!ruleNames) get('/api/v1/rules').then(({ rules }) => { ruleNames = new Map(rules.map((rule) => [rule.id, rule.name])); setNames(ruleNames); }, () => {});
+  }, []);
+  return names;
+}
+
+function Filters({ names }) {
+  const chips = store.FILTERS.filter((key) => !['from', 'to', 'q'].includes(key)).flatMap((key) => all(key).map((value) => [key, value]));
+  return html`<div class="filters">
+    <input type="search" id="search" placeholder=${t('search')} aria-label=${t('search')} value=${first('q')}
+      onInput=${(event) => { const text = event.currentTarget.value; clearTimeout(Filters.timer); Filters.timer = setTimeout(() => change({ q: text }, { replace: true }), 200); }}
+      onKeyDown=${(event) => { if (event.key === 'Enter' || event.key === 'Escape') document.getElementById('list')?.focus(); }} />
+    <label class="hidden-label"><span>${t('range')}</span><select id="range" value=${first('to') ? 'own' : first('from')} onChange=${(event) => change({ from: event.currentTarget.value, to: '' })}>
+      ${RANGES.map((range) => html`<option value=${range}>${t(`range.${range || 'all'}`)}</option>`)}
+      ${(first('to') || !RANGES.includes(first('from'))) && html`<option value=${first('to') ? 'own' : first('from')}>${t('range.own')}</option>`}
+    </select></label>
+    ${chips.map(([key, value]) => html`<button type="button" class="filter" onClick=${() => toggle(key, value)} title=${t('filter.remove')}>${t(`facet.${key}`)}: <${Short} text=${told(key, value, names)} most=${60} /> ×</button>`)}
+    ${chips.length > 0 && html`<button type="button" class="quiet" onClick=${() => go(page('alerts'))}>${t('filter.none')}</button>`}
+    <span class="fill"></span>
+    <label>${t('group')} <select value=${first('group')} onChange=${(event) => change({ group: event.currentTarget.value })}><option value="">${t('group.none')}</option>
+      ${GROUPS.map((facet) => html`<option value=${facet}>${t(`facet.${facet}`)}</option>`)}</select></label>
+    <button type="button" onClick=${() => openDialog(ViewsForm)}>${t('views')}</button>
+  </div>`;
+}
+
+function FacetPanel({ names, stamp }) {
+  const state = useGet('/api/v1/alerts/facets', { ...store.filterHere(), facet: FACETS, values: 8 });
+  useEffect(() => { const timer = setTimeout(state.again, 800); return () => clearTimeout(timer); }, [stamp]);
+  const facets = state.value?.facets || {};
+  return html`<aside class="facets" aria-label=${t('facets')}>${FACETS.filter((facet) => facets[facet]?.length).map((facet) => html`<section><h3>${t(`facet.${facet}`)}</h3><ul>
+    ${facets[facet].map(({ value, count }) => html`<li><button type="button" aria-pressed=${all(facet).includes(value)} onClick=${() => toggle(facet, value)}><${Short} text=${told(facet, value, names)} most=${48} /><span class="count">${number(count)}</span></button></li>`)}
+  </ul></section>`)}</aside>`;
+}
+
+function Groups({ facet, names }) {
+  const state = useGet('/api/v1/alerts/facets', { ...store.filterHere(), facet, values: 500 });
+  const [at, setAt] = useState(0);
+  const list = state.value?.facets?.[facet] || [];
+  const open = (index) => list[index] && change({ group: '', [facet]: [list[index].value] });
+  useKeys(listKeys({ t, count: () => list.length, cursor: () => at, onCursor: setAt, onOpen: open }));
+  return html`<${List} count=${list.length} cursor=${at} onCursor=${setAt} onOpen=${open} label=${t('group')} empty=${t(state.value ? 'alerts.none' : 'loading')}
+    header=${html`<span role="columnheader" class="grow">${t(`facet.${facet}`)}</span><span role="columnheader" class="n">${t('alerts')}</span>`}
+    row=${(index) => html`<span role="gridcell" class="grow"><${Short} text=${told(facet, list[index].value, names)} most=${200} /></span><span role="gridcell" class="n">${number(list[index].count)}</span>`} />`;
+}
+
+/** What an alert is about, in a few words. */
+const ENTITIES = ['host.name', 'user.name', 'container.name', 'orchestrator.resource.name', 'cloud.instance.id', 'source.ip', 'user.id', 'process.name'];
+function mainEntity(alert) {
+  for (const field of ENTITIES) {
+    const found = alert.entities.find((entity) => entity.field === field);
+    if (found) return found.value;
+  }
+  return alert.entities[0]?.value || '';
+}
+
+function Row({ alert }) {
+  const isMarked = store.marked.value === 'all' || store.marked.value.has(alert.id);
+  return html`<span role="gridcell" class="mark"><input type="checkbox" tabindex="-1" checked=${isMarked} aria-label=${t('mark')} onClick=${(event) => { event.stopPropagation(); mark(alert.id); }} /></span>
+    <span role="gridcell" class="time"><${Time} at=${alert.time} short /></span><span role="gridcell" class="sev"><${Severity} of=${alert.severity} /></span>
+    <span role="gridcell" class="grow"><a href=${page(`alert/${alert.id}`)} tabindex="-1"><${Short} text=${alert.reason} most=${300} /></a></span>
+    <span role="gridcell" class="entity"><${Short} text=${mainEntity(alert)} most=${80} /></span><span role="gridcell" class="rule"><${Short} text=${alert.rule_name} most=${120} /></span>
+    <span role="gridcell" class="tech">${alert.techniques.at(-1) || ''}</span><span role="gridcell" class="n">${alert.count > 1 ? `×${number(alert.count)}` : ''}</span>
+    <span role="gridcell" class="stat"><${Status} of=${alert} /></span><span role="gridcell" class="who"><${Short} text=${alert.assignee || ''} most=${40} /></span>`;
+}
+
+const HEAD = ['mark', 'time', 'sev', 'grow', 'entity', 'rule', 'tech', 'n', 'stat', 'who'];
+
+function mark(id) {
+  const set = new Set(store.marked.value === 'all' ? [] : store.marked.value);
+  if (!set.delete(id)) set.add(id);
+  store.marked.value = set;
+}
+
+const under = () => store.rows.value[store.cursor.value];
+const openAlert = (alert) => alert && go(page(`alert/${alert.id}`));
+
+/** The keys of working on alerts; the page of one alert has them, too. */
+export function triageKeys({ me, alert }) {
+  const target = () => store.chosen(alert?.());
+  const some = () => Boolean(target());
+  return [
+    { key: 'a', text: t('do.acknowledge'), when: some, run: () => store.act([{ type: 'acknowledge' }, { type: 'assign', assignee: me.name }], target()) },
+    { key: 'c', text: t('do.close'), when: some, run: () => openDialog(() => html`<${CloseForm} target=${target()} />`) },
+    { key: 'o', text: t('do.open'), when: some, run: () => store.act({ type: 'open' }, target()) },
+    { key: 'n', text: t('do.note'), when: some, run: () => openDialog(() => html`<${NoteForm} target=${target()} />`) },
+    { key: 'A', text: t('do.assign'), when: some, run: () => openDialog(() => html`<${AssignForm} target=${target()} me=${me} />`) },
+    { key: 'l', text: t('do.tag'), when: some, run: () => openDialog(() => html`<${TagForm} target=${target()} />`) },
+    { key: 'e', text: t('do.except'), when: some, run: () => { const one = alert?.() || under(); openDialog(() => html`<${ExceptionForm} id=${one.id} me=${me} />`); } },
+    { key: 's', text: t('do.snooze'), when: some, run: () => { const one = alert?.() || under(); openDialog(() => html`<${ExceptionForm} id=${one.id} me=${me} days=${7} />`); } },
+  ];
+}
+
+function Histogram() {
+  const filter = store.filterHere();
+  const state = useGet('/api/v1/alerts/histogram', { ...filter, by: 'severity' });
+  useEffect(() => { const timer = setTimeout(state.again, 1500); return () => clearTimeout(timer); }, [store.total.value]);
+  const bars = barsOf(state.value);
+  return html`<${Bars} bars=${bars} parts=${[...SEVERITIES].reverse()} label=${t('alerts')} onRange=${(from, to) => change({ from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`;
+}
+
+export default function Alerts({ me }) {
+  const names = useRuleNames();
+  const group = first('group');
+  useEffect(() => { store.load(); }, [here.value]);
+  useEffect(() => { document.getElementById('list')?.focus({ preventScroll: true }); }, [group]);
+  const rows = store.rows.value;
+  const toRow = async (index) => {
+    if (index >= rows.length - 1) await store.loadUntil(index);
+    store.cursor.value = index;
+  };
+  const move = listKeys({ t, count: () => store.rows.value.length, cursor: () => store.cursor.value, onCursor: (index) => { store.cursor.value = index; }, onOpen: () => openAlert(under()) });
+  useKeys(group ? [] : [
+    ...move.map((action) => ([].concat(action.key).includes('End') ? { ...action, run: () => toRow((store.total.value ?? rows.length) - 1).then(() => { store.cursor.value = store.rows.value.length - 1; }) } : action)),
+    { key: 'x', text: t('mark'), when: () => Boolean(under()), run: () => { mark(under().id); } },
+    { key: 'X', text: t('mark.all'), run: () => { store.marked.value = store.marked.value === 'all' ? new Set() : 'all'; } },
+    { key: 'Escape', text: t('mark.none'), run: () => { store.marked.value = new Set(); } },
+    ...triageKeys({ me }),
+    { key: 'f', text: t('filter.in'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) toggle('entity', `${entity.field}:${entity.value}`); } },
+    { key: 'F', text: t('filter.rule'), when: () => Boolean(under()), run: () => toggle('rule', under().rule_id) },
+    { key: '/', text: t('search'), run: () => document.getElementById('search').focus() },
+    { key: 't', text: t('range'), run: () => document.getElementById('range').focus() },
+    { key: 'v', text: t('views'), run: () => openDialog(ViewsForm) },
+    { key: 'E', text: t('do.export'), run: () => { location.href = `/api/v1/alerts/export${location.search}`; say(t('export.begun')); } },
+  ]);
+  const count = store.marked.value === 'all' ? store.total.value : store.marked.value.size;
+  return html`<div class="alerts">
+    <${Filters} names=${names} /><${Histogram} />
+    <div class="columns"><${FacetPanel} names=${names} stamp=${store.total.value} />
+    <section class="main" aria-label=${t('alerts')}>
+      <p class="summary" role="status">${store.problem.value ? html`<span class="problem">${store.problem.value}</span>` : store.total.value === null ? t('loading') : t('alerts.count', { count: store.total.value })}
+        ${count ? html` · <strong>${t('mark.count', { count })}</strong>` : ''} ${store.waiting.value ? html`<button type="button" onClick=${store.resume}>${t('live.waiting', { count: store.waiting.value })}</button>` : ''}</p>
+      ${group ? html`<${Groups} facet=${group} names=${names} />` : html`<${List} count=${rows.length} total=${store.total.value} cursor=${store.cursor.value} onCursor=${(index) => { store.cursor.value = index; }}
+        onOpen=${(index) => openAlert(rows[index])} onEnd=${store.loadMore} label=${t('alerts')} empty=${store.loading.value ? t('loading') : html`${t('alerts.none')} ${Object.keys(store.filterHere()).length ? html`<a href=${page('alerts')}>${t('filter.none')}</a>` : html`<a href=${page('sources')}>${t('alerts.none.send')}</a>`}`}
+        header=${HEAD.map((column) => html`<span role="columnheader" class=${column}>${t(`column.${column}`)}</span>`)} row=${(index) => html`<${Row} alert=${rows[index]} />`} />`}
+    </section></div></div>`;
+}
+
+
