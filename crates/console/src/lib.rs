@@ -4,7 +4,7 @@
 //! library (`assets/vendor/README.md`). A release binary carries them; a debug build reads them from the checkout, so that a change shows after
 //! a reload of the page.
 //!
-//! - [`router`]: everything under `/console`.
+//! - [`attach`]: puts the console into the service's router.
 //! - [`report`]: one alert as a page of HTML that stands alone.
 //!
 //! **Architecture invariant:** pages use nothing but the API of the service, so whatever they do, commands can do. **Architecture
@@ -18,15 +18,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
 pub use report::{report, report_policy};
-
-/// Where the console begins.
-pub const HOME: &str = "/console/alerts?status=open&status=acknowledged";
 
 /// The page that all addresses of the console begin with; its script decides what it shows.
 const PAGE: &str = "index.html";
@@ -34,6 +32,28 @@ const PAGE: &str = "index.html";
 #[derive(RustEmbed)]
 #[folder = "assets"]
 struct Assets;
+
+/// The service's router with the console in it. Browsers that ask for `/` are led to the console; shippers, which ask for JSON there, get
+/// what they ask for.
+pub fn attach(service: Router) -> Router {
+    service.merge(router()).layer(from_fn(home))
+}
+
+async fn home(request: Request, next: Next) -> Response<Body> {
+    let accepts = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accepts| accepts.to_str().ok());
+    let is_browser = accepts.is_some_and(|accepts| accepts.starts_with("text/html"));
+    if request.uri().path() == "/" && request.method() == Method::GET && is_browser {
+        let mut response = answer(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", Body::empty());
+        response
+            .headers_mut()
+            .insert(header::LOCATION, HeaderValue::from_static("/console/"));
+        return response;
+    }
+    next.run(request).await
+}
 
 /// What scripts of a page may do: run from this service and talk to it, nothing else; inline scripts and styles never
 /// (<https://www.w3.org/TR/CSP3/>).

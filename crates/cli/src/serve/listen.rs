@@ -52,9 +52,7 @@ impl Listening {
         };
         let intake = Intake::new(Arc::new(sink), gate, limits.clone(), Arc::clone(&counts));
         app.set_intake(counts);
-        let router = neph_api::router(app)
-            .merge(neph_console::router())
-            .merge(neph_ingest::router(&intake));
+        let router = neph_console::attach(neph_api::router(app).merge(neph_ingest::router(&intake)));
         let (stopper, stop) = shutdown();
         let tls = tls(settings.api.tls.as_ref())?;
         let mut bound: Vec<SocketAddr> = Vec::new();

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 
 use super::{Refusal, quoted};
@@ -100,11 +100,6 @@ pub(super) fn refused(headers: &HeaderMap, refusal: &Refusal) -> Response {
 }
 
 async fn root(headers: HeaderMap) -> Response {
-    // Browsers ask for pages; shippers ask for JSON.
-    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
-    if accepts.is_some_and(|accepts| accepts.starts_with("text/html")) {
-        return Redirect::to("/console/").into_response();
-    }
     let text = format!(
         "{{\"name\":\"{CLUSTER}\",\"cluster_name\":\"{CLUSTER}\",\"cluster_uuid\":\"{CLUSTER_ID}\",\"version\":{{\"number\":\"{VERSION}\",\
          \"build_flavor\":\"default\",\"build_type\":\"docker\",\"build_hash\":\"0000000000000000000000000000000000000000\",\
