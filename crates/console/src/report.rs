@@ -15,9 +15,9 @@ const EVENTS: usize = 50;
 /// Deepest tree of conditions that is drawn.
 const DEEPEST: usize = 64;
 
-const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#17202a;background:#fff}\
+const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#17202a;background:#fff;overflow-wrap:anywhere}\
 h1{font-size:1.4em;overflow-wrap:anywhere}h2{font-size:1.1em;border-bottom:1px solid #ccd;margin-top:1.6em}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:2px 8px 2px 0;border-bottom:1px solid #dde;\
+table{border-collapse:collapse;width:100%;table-layout:fixed}th,td{text-align:left;vertical-align:top;padding:2px 8px 2px 0;border-bottom:1px solid #dde;\
 overflow-wrap:anywhere;font-weight:normal}th{width:16em;color:#56626e}code,pre{font:12px/1.5 monospace;white-space:pre-wrap;\
 overflow-wrap:anywhere}pre{background:#f4f6f8;padding:6px}.step{border-left:3px solid #0b5cad;padding-left:1em;margin:1em 0;break-inside:avoid}\
 ul.why{list-style:none;padding-left:1.2em}.holds{color:#18703a}.fails{color:#56626e}.dim{color:#56626e}@media print{body{margin:0;max-width:none}}";

@@ -99,9 +99,9 @@ impl IndexScope {
             };
             if !out {
                 match speaks(local) {
-                    Speaks::OfContents => {}
-                    Speaks::OfShippers => scope.of_shippers = true,
-                    Speaks::OfOthers => scope.of_others = true,
+                    Speaks::Contents => {}
+                    Speaks::Shippers => scope.of_shippers = true,
+                    Speaks::Others => scope.of_others = true,
                 }
             }
             let names = [

@@ -62,7 +62,6 @@ fn commit(number: u64) -> Commit {
         ledger: vec![row],
         processed: number + 1,
         outputs: vec!["out".into()],
-        ..Commit::default()
     }
 }
 

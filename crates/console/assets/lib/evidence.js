@@ -44,6 +44,6 @@ export function Event({ event, open }) {
     <dl class="matched">${Object.entries(event.matched_fields || {}).map(([field, values]) => html`<dt>${field}</dt><dd>${[].concat(values).map((value) => html`<${Chip} field=${field} value=${value} />`)}</dd>`)}</dl>
     ${event.why && html`<details open=${open}><summary>${t('why')}</summary><${Why} node=${event.why} /></details>`}
     ${event.document && html`<details><summary>${t('fields')}</summary><${Fields} document=${event.document} matched=${event.matched_fields} /></details>`}
-    ${event.document?.event?.original && html`<details><summary>${t('original')}</summary><pre><${Safe} text=${event.document.event.original} most=${4000} /></pre></details>`}
+    ${event.document?.event?.original && html`<details><summary>${t('original')}</summary><pre tabindex="0" role="region" aria-label=${t('original')}><${Safe} text=${event.document.event.original} most=${4000} /></pre></details>`}
   </article>`;
 }

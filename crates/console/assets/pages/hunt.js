@@ -22,7 +22,7 @@ const summary = (document) => document?.process?.command_line || document?.messa
 
 function RuleDialog({ language, query }) {
   const made = ruleOf(language, query);
-  return html`<${Dialog} wide title=${t('hunt.rule')} onSubmit=${() => copy(made.text)} submit=${t('chip.copy')}><p>${t('hunt.rule.hint')} <code>neph rules check ${made.file}</code></p><pre class="source"><${Safe} text=${made.text} most=${20000} /></pre><//>`;
+  return html`<${Dialog} wide title=${t('hunt.rule')} onSubmit=${() => copy(made.text)} submit=${t('chip.copy')}><p>${t('hunt.rule.hint')} <code>neph rules check ${made.file}</code></p><pre class="source" tabindex="0"><${Safe} text=${made.text} most=${20000} /></pre><//>`;
 }
 
 export default function Hunt() {

@@ -92,7 +92,7 @@ export default function Rule({ me }) {
       <h1><${Safe} text=${rule.name || rule.id} /></h1><p class="file"><code><${Safe} text=${rule.file} /></code></p>
       ${rule.reasons.map((reason) => html`<p class="problem"><${Safe} text=${reason} /></p>`)}</header>
     <div class="two"><div>
-      <section><h2>${t('rule.source')}</h2><pre class="source"><${Safe} text=${rule.source || rule.query || ''} most=${30000} /></pre><${Diagnostics} list=${rule.diagnostics} text=${rule.source || ''} /></section>
+      <section><h2>${t('rule.source')}</h2><pre class="source" tabindex="0" role="region" aria-label=${t('rule.source')}><${Safe} text=${rule.source || rule.query || ''} most=${30000} /></pre><${Diagnostics} list=${rule.diagnostics} text=${rule.source || ''} /></section>
       <section><h2>${t('rule.plan')}</h2><ul>${rule.plan.map((line) => html`<li><code><${Safe} text=${line} most=${2000} /></code></li>`)}</ul></section>
       <${Overlay} rule=${rule} me=${me} />
     </div><div>

@@ -98,11 +98,11 @@ pub(super) static DATASETS: LazyLock<Names> =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Speaks {
     /// Of what is in indices, by the names of integrations, or of any.
-    OfContents,
+    Contents,
     /// Of shippers.
-    OfShippers,
+    Shippers,
     /// Of names that the author of the rule knows.
-    OfOthers,
+    Others,
 }
 
 /// What a pattern, without the name of a remote cluster, speaks of.
@@ -116,17 +116,17 @@ pub(super) fn speaks(pattern: &str) -> Speaks {
         })
     };
     if is_of(&SHIPPERS) {
-        return Speaks::OfShippers;
+        return Speaks::Shippers;
     }
     let is_any_type = STREAM_TYPES.iter().any(|kind| kind.starts_with(fixed));
     if fixed.is_empty() || is_of(&OWN) || (is_any_type && fixed.len() < pattern.len()) {
-        return Speaks::OfContents;
+        return Speaks::Contents;
     }
     let Some((_, rest)) = pattern
         .split_once('-')
         .filter(|(kind, _)| STREAM_TYPES.contains(kind))
     else {
-        return Speaks::OfOthers;
+        return Speaks::Others;
     };
     let integration = rest.split(['.', '-']).next().unwrap_or("");
     let is_known = match integration.split_once('*') {
@@ -135,8 +135,8 @@ pub(super) fn speaks(pattern: &str) -> Speaks {
         None => INTEGRATIONS.contains(&integration) || integration.starts_with(FEEDS),
     };
     match is_known {
-        true => Speaks::OfContents,
-        false => Speaks::OfOthers,
+        true => Speaks::Contents,
+        false => Speaks::Others,
     }
 }
 
@@ -179,22 +179,22 @@ mod tests {
     #[test]
     fn what_patterns_speak_of() {
         for (pattern, speaks_of) in [
-            ("*", Speaks::OfContents),
-            ("logs-*", Speaks::OfContents),
-            ("logs*", Speaks::OfContents),
-            ("logs-endpoint.events.*", Speaks::OfContents),
-            ("logs-okta*", Speaks::OfContents),
-            ("logs-ti_*", Speaks::OfContents),
-            ("traces-apm*", Speaks::OfContents),
-            ("apm-*-transaction*", Speaks::OfContents),
-            (".alerts-security.*", Speaks::OfContents),
-            ("winlogbeat-*", Speaks::OfShippers),
-            ("filebeat*", Speaks::OfShippers),
-            ("endgame-*", Speaks::OfShippers),
-            ("logs-mine*", Speaks::OfOthers),
-            ("team-a-*", Speaks::OfOthers),
-            ("logs", Speaks::OfOthers),
-            ("mine", Speaks::OfOthers),
+            ("*", Speaks::Contents),
+            ("logs-*", Speaks::Contents),
+            ("logs*", Speaks::Contents),
+            ("logs-endpoint.events.*", Speaks::Contents),
+            ("logs-okta*", Speaks::Contents),
+            ("logs-ti_*", Speaks::Contents),
+            ("traces-apm*", Speaks::Contents),
+            ("apm-*-transaction*", Speaks::Contents),
+            (".alerts-security.*", Speaks::Contents),
+            ("winlogbeat-*", Speaks::Shippers),
+            ("filebeat*", Speaks::Shippers),
+            ("endgame-*", Speaks::Shippers),
+            ("logs-mine*", Speaks::Others),
+            ("team-a-*", Speaks::Others),
+            ("logs", Speaks::Others),
+            ("mine", Speaks::Others),
         ] {
             assert_eq!(speaks(pattern), speaks_of, "{pattern}");
         }
