@@ -658,7 +658,7 @@ mod stores {
         fn expect_alerts(&self, count: usize) {
             let alerts = || {
                 let page = json_of(self.get("/api/v1/alerts?limit=100").as_bytes());
-                page["alerts"].as_array().map_or(0, Vec::len)
+                page.get("alerts").and_then(Value::as_array).map_or(0, Vec::len)
             };
             self.wait(&format!("{count} alerts"), || (alerts() >= count).then_some(()));
             std::thread::sleep(Duration::from_millis(1500));

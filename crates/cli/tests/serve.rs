@@ -370,7 +370,7 @@ fn browsers_work_with_a_session_that_other_sites_cannot_use() {
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
         serde_json::from_str(body).expect("JSON")
     };
-    for wrong in ["neph_0123_4567", "", &token[1..]] {
+    for wrong in ["neph_0123_4567", "", token.trim_start_matches('n')] {
         let login = json!({"token": wrong}).to_string();
         let answer = raw(&service, "POST", "/api/v1/session", &[json_body], &login);
         assert_eq!(status(&answer), Some(401), "{answer}");
@@ -390,7 +390,7 @@ fn browsers_work_with_a_session_that_other_sites_cannot_use() {
         .find_map(|line| {
             line.to_ascii_lowercase()
                 .starts_with("set-cookie: ")
-                .then(|| &line[12..])
+                .then(|| line.get(12..).unwrap_or_default())
         })
         .expect("a cookie");
     assert!(
@@ -443,7 +443,7 @@ fn browsers_work_with_a_session_that_other_sites_cannot_use() {
         .find_map(|line| {
             line.to_ascii_lowercase()
                 .starts_with("set-cookie: ")
-                .then(|| &line[12..])
+                .then(|| line.get(12..).unwrap_or_default())
         })
         .expect("a cookie");
     let own = [("Cookie", cookie.split(';').next().expect("a cookie"))];

@@ -1,5 +1,7 @@
 //! The files of the console hold together: every import is there, every file is used, every text stands in each language, nothing is asked of another host.
 
+#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -149,11 +151,12 @@ fn every_text_stands_in_each_language() {
     }) {
         for word in ["t('", "title('"] {
             for (at, _) in text.match_indices(word) {
-                let begins = text[..at]
+                let (before, behind) = text.split_at(at);
+                let begins = before
                     .chars()
                     .next_back()
                     .is_none_or(|before| !before.is_alphanumeric() && before != '_' && before != '.');
-                let key = text[at + word.len()..].split('\'').next().unwrap_or("");
+                let key = behind.split('\'').nth(1).unwrap_or("");
                 assert!(
                     !begins || english.contains(key),
                     "{name}: the text `{key}` is nowhere"

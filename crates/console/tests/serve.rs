@@ -1,5 +1,7 @@
 //! What browsers are given.
 
+#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
+
 use std::io::Read as _;
 
 use axum::body::{Body, to_bytes};
@@ -15,7 +17,7 @@ async fn ask(path: &str, headers: &[(header::HeaderName, &str)]) -> Response<Bod
     neph_console::router().oneshot(request).await.expect("it answers")
 }
 
-fn of<'r>(response: &'r Response<Body>, name: header::HeaderName) -> &'r str {
+fn of(response: &Response<Body>, name: header::HeaderName) -> &str {
     response
         .headers()
         .get(name)

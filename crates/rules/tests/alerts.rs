@@ -324,7 +324,7 @@ fn what_is_explained_is_the_query_wherever_the_event_belongs() {
     );
     // The index stands beside the document, which by itself would be left out.
     let found = support::matches(&set.rules, &[text], Some("logs-endpoint.events.process-default"));
-    let mut builder = neph_rules::AlertBuilder::new(&set.rules[0]);
+    let mut builder = AlertBuilder::new(&set.rules[0]);
     let alert = builder.build(&found[0]);
     let step = &alert.document["neph"]["alert"]["steps"][0]["events"][0];
     assert!(step["why"].to_string().contains("process.name"), "{step}");

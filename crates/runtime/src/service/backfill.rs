@@ -152,11 +152,14 @@ pub(super) fn run(
     })
 }
 
+/// Is given the steps that an event satisfies.
+type SeesSteps<'w> = &'w mut dyn FnMut(&[StepMatch]);
+
 /// What is to be seen of a run over history, beside its alerts.
 #[derive(Default)]
 pub(super) struct Watch<'w> {
     /// Is given what events satisfy.
-    pub(super) steps: Option<&'w mut dyn FnMut(&[StepMatch])>,
+    pub(super) steps: Option<SeesSteps<'w>>,
     /// Is given all matches.
     pub(super) matches: Option<&'w mut dyn FnMut(&Match)>,
 }

@@ -556,7 +556,7 @@ fn a_preview_counts_what_would_be_told_and_what_would_quieten_it() {
         .find(|one| one.value == chosen.value && one.field == chosen.field)
         .unwrap();
     assert!(!proposal.is_safe);
-    assert_eq!(proposal.proof.lost_alerts, [id.clone()]);
+    assert_eq!(proposal.proof.lost_alerts, std::slice::from_ref(&id));
     assert!(proposal.overlay.is_empty(), "it is named, and not given");
     assert!(
         seen.exceptions
