@@ -532,7 +532,9 @@ fn old_rows_become_one_a_day_and_say_the_same() {
     assert_eq!(
         told(&silent),
         [
+            format!("Refused a 0..{}", 2 * day),
             format!("SourceSilent a {}..{}", 2 * day, 3 * day),
+            format!("Refused a {}..{}", 3 * day, 4 * day),
             format!("SourceSilent a {}..{}", 4 * day, 10 * day)
         ]
     );

@@ -104,8 +104,15 @@ fn detect(record: &Record<'_>) -> Confidence {
             object.text_at("message").unwrap_or(""),
         ),
         (None, Some(syslog)) => ours(syslog.text_at("appname").unwrap_or(""), record.text),
-        (None, None) => header::parse(record.text)
-            .is_some_and(|header| ours(header.program.unwrap_or(""), header.message)),
+        (None, None) => {
+            let header = header::parse(record.text)
+                .filter(|header| ours(header.program.unwrap_or(""), header.message));
+            // With its priority before it, it is a line of syslog whatever it was found in.
+            if header.is_some_and(|header| header.priority.is_some()) {
+                return Confidence::Certain;
+            }
+            header.is_some()
+        }
         (Some(_), None) => false,
     };
     if found { Confidence::Likely } else { Confidence::No }
