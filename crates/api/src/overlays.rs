@@ -227,7 +227,7 @@ fn write(call: &Call<'_>) -> Result<Answer, Problem> {
         return Err(problem);
     }
     call.about(format!("{name} {}", proposal.diff));
-    replace(&path, &new.text)
+    replace(&path, new.text.as_bytes())
         .map_err(|error| Problem::failed(format!("the overlay cannot be written: {error}")))?;
     Answer::json(&Text {
         name: name.to_owned(),
@@ -238,10 +238,12 @@ fn write(call: &Call<'_>) -> Result<Answer, Problem> {
 }
 
 /// Writes beside the file, and puts it in its place at once: whoever reads it reads all or nothing.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("yml.new");
+pub(crate) fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     let mut file = std::fs::File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)
 }

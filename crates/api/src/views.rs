@@ -2,7 +2,6 @@
 //! and can copy them.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use neph_store::Role;
@@ -10,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::overlays::replace;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 
@@ -166,14 +166,7 @@ fn save(call: &Call<'_>) -> Result<Answer, Problem> {
             "there are {MOST} views; remove one first"
         )));
     }
-    let beside = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&beside)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &path)
-    };
-    write().map_err(|error| failed(&error))?;
+    replace(&path, &text).map_err(|error| failed(&error))?;
     Answer::json(&View {
         name: name.to_owned(),
         shown,

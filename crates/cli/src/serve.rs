@@ -35,7 +35,7 @@ pub(crate) use rules::Rules;
 /// Run the service: take records in, run rules over them without end, keep events and alerts, answer on the API
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  neph serve                                   # on 127.0.0.1:9470, with the built-in rules\n  neph serve --config /etc/neph/neph.toml\n  neph serve --data ./data --listen 127.0.0.1:9500\n\nThe first start makes a token for you, prints it, and keeps it in the file `token` of the data folder.\nSIGHUP reads configuration and rules again; SIGTERM and SIGINT end the service in order."
+    after_help = "Examples:\n  neph serve                                   # on 127.0.0.1:9470, with the built-in rules\n  neph serve --config /etc/neph/neph.toml\n  neph serve --data ./data --listen 127.0.0.1:9500\n\nThe first start makes a token for you, prints it, and keeps it in the file `token` of the data folder. With it you log in to the\nconsole, which a browser shows at the address that the service listens on.\nSIGHUP reads configuration and rules again; SIGTERM and SIGINT end the service in order."
 )]
 pub(crate) struct Args {
     /// The configuration. [default: neph.toml here, else /etc/neph/neph.toml, if there]
@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     write_address(&address_file, &listening)?;
     let manager = Manager::of_environment();
     manager.ready();
-    log.info("the service is ready", &[("address", &listening.base())]);
+    log.info("the service is ready; a browser shows the console there", &[("address", &listening.base())]);
 
     let mut watch = watch::Watch::new(args, settings, &rules);
     let mut troubles = trouble::Troubles::default();

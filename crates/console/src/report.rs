@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use neph_diag::is_invisible;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -213,23 +214,7 @@ fn harmless(text: &str) -> String {
     for character in text.get(..end).unwrap_or(text).chars() {
         match character {
             '\n' | '\t' => shown.push(character),
-            '\u{0}'..='\u{1f}'
-            | '\u{7f}'..='\u{9f}'
-            | '\u{ad}'
-            | '\u{61c}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{17b4}'
-            | '\u{17b5}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}' => shown.extend(character.escape_unicode()),
+            _ if is_invisible(character) => shown.extend(character.escape_unicode()),
             _ => shown.push(character),
         }
     }

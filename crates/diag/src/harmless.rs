@@ -2,6 +2,34 @@
 
 use std::borrow::Cow;
 
+/// Whether a character makes a text look other than it is: control characters, those that turn the direction of writing, those that are
+/// not seen, and those that are none (<https://trojansource.codes>, <https://www.unicode.org/reports/tr36/>). Tabs and line ends are such, too;
+/// who keeps them looks for them first.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{17b4}'
+                | '\u{17b5}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fdd0}'..='\u{fdef}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'
+                | '\u{ffff}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
 /// What is shown for a character that must not reach a terminal, `None` where it is shown as it is: control characters
 /// become their pictures, tabs four spaces, and what turns the writing direction or is invisible becomes `�`, so that a
 /// text cannot look other than it is (<https://trojansource.codes>).
@@ -13,15 +41,7 @@ fn substitute(character: char) -> Option<Cow<'static, str>> {
             let picture = char::from_u32(u32::from(character) + 0x2400).unwrap_or('\u{fffd}');
             Some(picture.to_string().into())
         }
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => Some("\u{fffd}".into()),
+        _ if is_invisible(character) => Some("\u{fffd}".into()),
         _ => None,
     }
 }

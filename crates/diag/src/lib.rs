@@ -20,6 +20,7 @@ mod registry;
 pub mod render;
 mod source;
 
+pub use harmless::is_invisible;
 pub use registry::Registry;
 pub use source::{LineIndex, Position, SourceFile};
 

@@ -32,9 +32,9 @@ pub struct Group {
     pub updated: u64,
     /// How many of them were withdrawn.
     pub retracted: u64,
-    /// Time of the first and of the last alert.
+    /// Time of the first alert.
     pub first: Instant,
-    /// Time of the last.
+    /// Time of the last alert.
     pub last: Instant,
     /// Ids of alerts, at most [`Group::MAX_IDS`]; `count` says how many there are.
     pub ids: Vec<String>,

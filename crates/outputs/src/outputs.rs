@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use neph_config::{Output, Places};
 use neph_event::Instant;
-use neph_store::{AlertRecord, AlertState, Database, DeliveryKind, OutboxCounts, StoreError, StoredAlert};
+use neph_store::{AlertRecord, Database, DeliveryKind, OutboxCounts, StoreError, StoredAlert};
 use serde_json::json;
 
 use crate::check::template_of;
@@ -368,8 +368,8 @@ fn test_alert(output: &Output, who: &str, now: Instant) -> AlertRecord {
         "rule": {"id": rule, "name": "Test of an output"},
         "tags": ["test"],
     });
-    AlertRecord {
-        alert: StoredAlert {
+    AlertRecord::new(
+        StoredAlert {
             id,
             rule_id: rule.to_owned(),
             rule_name: "Test of an output".to_owned(),
@@ -387,15 +387,6 @@ fn test_alert(output: &Output, who: &str, now: Instant) -> AlertRecord {
             entities: Vec::new(),
             document: document.to_string().into_bytes(),
         },
-        state: AlertState::Open,
-        verdict: None,
-        close_reason: None,
-        assignee: None,
-        labels: Vec::new(),
-        retracted: None,
-        created: now,
-        updated: now,
-        closed: None,
-        updates: 0,
-    }
+        now,
+    )
 }

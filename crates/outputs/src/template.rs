@@ -15,12 +15,12 @@ use std::path::Path;
 
 use minijinja::value::{Serde, Value as Printed};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
-use neph_diag::Diagnostic;
+use neph_diag::{Diagnostic, is_invisible};
 use serde_json::{Map, Value, json};
 
 use crate::fields::{find, nested, put};
 use crate::form::{sentence, severity_word};
-use crate::text::{defanged, is_invisible, visible};
+use crate::text::{defanged, visible};
 use crate::told::Told;
 use crate::{Form, Message, OpenError};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use neph_config::{Output, OutputKind, Places};
 use neph_event::Instant;
-use neph_store::{AlertRecord, AlertState, DeliveryKind, Severity, StoredAlert};
+use neph_store::{AlertRecord, DeliveryKind, Severity, StoredAlert};
 use serde_json::{Value, json};
 
 use crate::{Group, Message};
@@ -74,8 +74,8 @@ pub(crate) fn record(value: &str) -> AlertRecord {
     if let (Value::Object(document), Value::Object(own)) = (&mut document, own) {
         document.extend(own);
     }
-    AlertRecord {
-        alert: StoredAlert {
+    AlertRecord::new(
+        StoredAlert {
             id: "a1".to_owned(),
             rule_id: "r1".to_owned(),
             rule_name: "Metadata Asked".to_owned(),
@@ -93,17 +93,8 @@ pub(crate) fn record(value: &str) -> AlertRecord {
             entities: vec![("host.name".to_owned(), "web-1".to_owned())],
             document: document.to_string().into_bytes(),
         },
-        state: AlertState::Open,
-        verdict: None,
-        close_reason: None,
-        assignee: None,
-        labels: Vec::new(),
-        retracted: None,
-        created: instant(800),
-        updated: instant(800),
-        closed: None,
-        updates: 0,
-    }
+        instant(800),
+    )
 }
 
 pub(crate) fn message(record: &AlertRecord) -> Message<'_> {

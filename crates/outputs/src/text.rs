@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use neph_diag::is_invisible;
+
 /// The text with everything visible that is not: control characters, and those that turn the direction of writing or hide.
 /// Line ends and tabs become spaces.
 pub(crate) fn visible(text: &str) -> String {
@@ -17,15 +19,6 @@ pub(crate) fn visible(text: &str) -> String {
         }
     }
     out
-}
-
-/// Control and format characters that change what the rest looks like, and those that are no characters.
-pub(crate) fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The text with at most so many characters; what is cut ends with `…`.

@@ -127,6 +127,25 @@ pub struct AlertRecord {
     pub updates: u64,
 }
 
+impl AlertRecord {
+    /// An alert that was stored at that time, and that nobody has done anything with.
+    pub fn new(alert: StoredAlert, created: Instant) -> Self {
+        Self {
+            alert,
+            state: AlertState::Open,
+            verdict: None,
+            close_reason: None,
+            assignee: None,
+            labels: Vec::new(),
+            retracted: None,
+            created,
+            updated: created,
+            closed: None,
+            updates: 0,
+        }
+    }
+}
+
 /// Which alerts. Everything that is given must hold; of a list with several values one must; an empty list asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertQuery {

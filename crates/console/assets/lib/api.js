@@ -1,5 +1,6 @@
 // The API of the service: requests, what went wrong with them, and the live stream.
 
+import { address } from './route.js';
 import { signal } from './ui.js';
 
 /** Whether nobody is logged in; the app shows the log-in page then. */
@@ -26,25 +27,13 @@ export class Problem extends Error {
   }
 }
 
-/** The text of a query: lists repeat their key, what is empty is left out. */
-export function queryText(parameters) {
-  const search = new URLSearchParams();
-  for (const [key, value] of Object.entries(parameters || {})) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== undefined && one !== null && one !== '') search.append(key, one);
-    }
-  }
-  const text = search.toString();
-  return text ? `?${text}` : '';
-}
-
 async function send(method, path, { query, body, signal: abort } = {}) {
   const headers = { Accept: 'application/json' };
   if (method !== 'GET') headers['X-CSRF-Token'] = word;
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   let response;
   try {
-    response = await fetch(path + queryText(query), {
+    response = await fetch(address(path, query), {
       method, headers, signal: abort, credentials: 'same-origin', body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {

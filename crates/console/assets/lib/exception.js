@@ -1,8 +1,9 @@
 // An exception made of an alert: values are chosen, the overlay's difference is shown, and writing it takes effect at once.
 
 import { html, useEffect, useState } from './ui.js';
-import { get, post, put } from './api.js';
+import { get, post } from './api.js';
 import { Dialog, closeDialog, say } from './dialog.js';
+import { withDocument, writeOverlay } from './overlays.js';
 import { Diagnostics, Diff } from './parts.js';
 import { Safe } from './safe.js';
 import { t } from './text.js';
@@ -25,11 +26,6 @@ export function fieldsOf(whole) {
 }
 
 const day = (days) => new Date(Date.now() + days * 86400e3).toISOString().slice(0, 10);
-
-/** A file of overlays with one more document. */
-function withDocument(text, document) {
-  return text ? `${text.trimEnd()}\n---\n${document}` : document;
-}
 
 function overlay({ rule, name, owner, reason, expires, values }) {
   const fields = new Map();
@@ -58,9 +54,8 @@ export function ExceptionForm({ id, me, days }) {
   const change = (next) => { setSaid({ ...said, ...next }); setProposal(null); };
   const rule = { id: whole?.rule_id, name: whole?.rule_name };
   const textOf = async () => {
-    const before = await get(`/api/v1/overlays/${encodeURIComponent(said.file)}`).catch((error) => { if (error.status === 404) return null; throw error; });
     const name = `${said.reason || t('do.except')} ${new Date().toISOString().slice(0, 19)}`;
-    return { text: withDocument(before?.text, overlay({ rule, name, owner: me.name, ...said, values })), base: before?.hash ?? null };
+    return withDocument(said.file, overlay({ rule, name, owner: me.name, ...said, values }));
   };
   const propose = async () => {
     const made = await textOf();
@@ -78,7 +73,7 @@ export function ExceptionForm({ id, me, days }) {
       setProblem('');
       if (!proposal) { await propose(); return; }
       if (!proposal.answer.valid) return;
-      await put(`/api/v1/overlays/${encodeURIComponent(said.file)}`, { text: proposal.text, base: proposal.base });
+      await writeOverlay(said.file, proposal);
       closeDialog();
       say(t('except.done', { file: said.file }));
     } catch (error) {

@@ -15,7 +15,7 @@ export const here = signal(read());
 
 addEventListener('popstate', () => { here.value = read(); });
 
-/** The address of a page. */
+/** An address with a query: lists repeat their key, what is empty is left out. */
 export function address(path, query) {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query || {})) {

@@ -3,7 +3,7 @@
 import { html, useState } from './ui.js';
 import { del, put } from './api.js';
 import { Dialog, closeDialog, say, sayProblem } from './dialog.js';
-import { go, here } from './route.js';
+import { address, go, here } from './route.js';
 import { useGet } from './load.js';
 import { Loaded } from './parts.js';
 import { t } from './text.js';
@@ -23,9 +23,8 @@ export function ViewsForm({ me }) {
     }
   };
   const open = (view) => {
-    const search = new URLSearchParams(Object.entries(view.query).flatMap(([key, values]) => values.map((value) => [key, value])));
     closeDialog();
-    go(`${view.path}${search.size ? `?${search}` : ''}`);
+    go(address(view.path, view.query));
   };
   return html`<${Dialog} title=${t('views')} onSubmit=${mayWrite && save} submit=${t('views.save')} problem=${problem}>
     <${Loaded} state=${state}>${({ views }) => (views.length ? html`<ul class="views">${views.map((view, index) => html`<li><button type="button" autofocus=${index === 0} onClick=${() => open(view)}>${view.name}</button>

@@ -15,11 +15,11 @@ const MARKS = ['source', 'rule', 'tested', 'fired'];
 
 const parentOf = (id) => id.split('.')[0];
 
-/** Which of the four marks a technique has. */
+/** Which of the four marks a technique has; `live` are the sources whose records came in the last week. */
 function marksOf(technique, fired, live) {
   const rules = technique.rules.filter((rule) => rule.state !== 'rejected');
   return {
-    source: technique.sources.some((source) => live.has(source)) || technique.sources.length > 0,
+    source: technique.sources.some((source) => live.has(source)),
     rule: rules.length > 0,
     tested: rules.some((rule) => rule.tests?.[0] > 0),
     fired: (fired?.[technique.id] || 0) > 0,
@@ -61,12 +61,13 @@ function download(name, value) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-function Matrix({ matrix, fired: counts }) {
-  const fired = useMemo(() => (Array.isArray(counts) ? Object.fromEntries(counts.map((one) => [one.value ?? one.technique, one.count])) : counts), [counts]);
+function Matrix({ matrix, fired }) {
+  const status = useGet('/api/v1/status', { since: '7d' });
+  // A dataset is of the source that its name begins with: `aws.cloudtrail`.
+  const live = useMemo(() => new Set((status.value?.names || []).filter((name) => name.dataset).flatMap((name) => [name.dataset, name.dataset.split('.')[0]])), [status.value]);
   const chosen = first('technique');
   const gapsOnly = first('show') === 'gaps';
   const wanted = first('q').toLowerCase();
-  const live = new Set();
   const columns = useMemo(() => TACTICS.map((tactic) => {
     const inside = matrix.techniques.filter((technique) => technique.tactics.includes(tactic) && (!gapsOnly || technique.gap)
       && (!wanted || `${technique.id} ${technique.name}`.toLowerCase().includes(wanted)));
@@ -76,7 +77,7 @@ function Matrix({ matrix, fired: counts }) {
     const cells = parents.map((technique) => ({ ...of(technique), subs: inside.filter((sub) => sub.id.includes('.') && parentOf(sub.id) === technique.id).map(of) }));
     cells.push(...inside.filter((sub) => sub.id.includes('.') && !known.has(parentOf(sub.id))).map((sub) => ({ ...of(sub), subs: [] })));
     return { tactic, cells };
-  }).filter((column) => column.cells.length), [matrix, fired, gapsOnly, wanted, chosen]);
+  }).filter((column) => column.cells.length), [matrix, fired, live, gapsOnly, wanted, chosen]);
   useKeys([{ key: '/', text: t('search'), run: () => document.getElementById('search').focus() }, { key: 'E', text: t('coverage.export'), run: () => download('nephoscope-layer.json', layer(matrix, fired)) }]);
   const gaps = matrix.techniques.filter((technique) => technique.gap);
   return html`<div class="filters"><input type="search" id="search" placeholder=${t('search')} aria-label=${t('search')} value=${first('q')} onInput=${(event) => change({ q: event.currentTarget.value }, { replace: true })} />

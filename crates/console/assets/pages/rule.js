@@ -1,7 +1,8 @@
 // One rule: its text, what it means, what it found, what it would find, and how it is tuned.
 
 import { html, useEffect, useState } from '../lib/ui.js';
-import { get, post, put } from '../lib/api.js';
+import { get, post } from '../lib/api.js';
+import { withDocument, writeOverlay } from '../lib/overlays.js';
 import { go, here } from '../lib/route.js';
 import { useKeys } from '../lib/keys.js';
 import { useGet } from '../lib/load.js';
@@ -29,9 +30,7 @@ function Preview({ id, me }) {
   const found = state.value;
   const take = async (exception) => {
     try {
-      const before = await get('/api/v1/overlays/console').catch((error) => { if (error.status === 404) return null; throw error; });
-      const text = before ? `${before.text.trimEnd()}\n---\n${exception.overlay}` : exception.overlay;
-      await put('/api/v1/overlays/console', { text: text.replace('owner: preview', `owner: ${JSON.stringify(me.name)}`), base: before?.hash ?? null });
+      await writeOverlay('console', await withDocument('console', exception.overlay.replace('owner: preview', `owner: ${JSON.stringify(me.name)}`)));
       say(t('except.done', { file: 'console' }));
       run();
     } catch (error) {
@@ -62,7 +61,7 @@ function Overlay({ rule, me }) {
     setProposal(answer);
     return answer.diagnostics;
   };
-  const write = () => put(path, { text: state.text, base: state.base }).then(({ hash } = {}) => { setState({ ...state, base: hash ?? state.base }); say(t('except.done', { file: name })); }, sayProblem);
+  const write = () => writeOverlay(name, state).then(({ hash } = {}) => { setState({ ...state, base: hash ?? state.base }); say(t('except.done', { file: name })); }, sayProblem);
   return html`<section><h2>${t('overlay')}</h2><label>${t('except.file')} <input value=${name} pattern="[a-z0-9][a-z0-9\\-]{0,63}" onChange=${(event) => setName(event.currentTarget.value)} /></label>
     <${Editor} text=${state.text} onText=${(text) => setState({ ...state, text })} check=${check} label=${t('overlay')} rows=${8} />
     ${proposal?.diff && html`<h3>${t('except.difference')}</h3><${Diff} text=${proposal.diff} />`}

@@ -4,7 +4,7 @@
 use minijinja::{Error, ErrorKind};
 use neph_diag::{Diagnostic, Span};
 use neph_event::Instant;
-use neph_store::{AlertRecord, AlertState, DeliveryKind, Severity, StoredAlert};
+use neph_store::{AlertRecord, DeliveryKind, Severity, StoredAlert};
 use serde_json::json;
 
 use super::{NAME, Template, context, why};
@@ -146,8 +146,8 @@ fn with_message<T>(with_group: bool, look: impl FnOnce(&Message<'_>) -> T) -> T 
         "event": {"kind": "alert", "id": "0"},
         "rule": {"name": "r"},
     });
-    let record = AlertRecord {
-        alert: StoredAlert {
+    let record = AlertRecord::new(
+        StoredAlert {
             id: "0".to_owned(),
             rule_id: "r".to_owned(),
             rule_name: "r".to_owned(),
@@ -165,17 +165,8 @@ fn with_message<T>(with_group: bool, look: impl FnOnce(&Message<'_>) -> T) -> T 
             entities: Vec::new(),
             document: document.to_string().into_bytes(),
         },
-        state: AlertState::Open,
-        verdict: None,
-        close_reason: None,
-        assignee: None,
-        labels: Vec::new(),
-        retracted: None,
-        created: time,
-        updated: time,
-        closed: None,
-        updates: 0,
-    };
+        time,
+    );
     let group = Group {
         count: 2,
         ids: vec!["0".to_owned(), "1".to_owned()],

@@ -37,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "outputs",
         &["config", "store", "kql", "engine", "plan", "event", "diag"],
     ),
-    ("console", &[]),
+    ("console", &["diag"]),
     ("api", ALL),
     ("cli", ALL),
     ("testkit", ALL),
