@@ -52,4 +52,4 @@ pub use nodes::ConditionError;
 pub use operators::{Emit, OperatorConfig, Operators, Outcome, RuleStatistics};
 pub use profile::{Clock, Cost, Profile, TestDescription, describe_tests};
 pub use program::{CompileError, Exception, Program};
-pub use state::{BadState, StateReader, StateWriter, VERSION as STATE_VERSION};
+pub use state::{BadState, StateEvents, StateReader, StateWriter, VERSION as STATE_VERSION};

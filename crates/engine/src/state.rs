@@ -11,6 +11,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::hash::Hash;
+use std::io::Write;
 use std::sync::Arc;
 
 use ahash::{AHashMap, RandomState};
@@ -89,11 +90,34 @@ impl StateWriter {
         Ok(written?)
     }
 
+    /// The events of all sections, which another thread may write.
+    pub fn into_events(self) -> StateEvents {
+        StateEvents { events: self.events }
+    }
+
     /// Writes the events of all sections.
     ///
     /// # Errors
     /// There are more than can be numbered.
     pub fn finish(self) -> Result<Vec<u8>, BadState> {
+        let mut bytes = Vec::new();
+        self.into_events().write(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Events that sections of state name by number.
+#[derive(Debug)]
+pub struct StateEvents {
+    events: Vec<Arc<Event>>,
+}
+
+impl StateEvents {
+    /// Writes them, piece by piece.
+    ///
+    /// # Errors
+    /// There are more than can be numbered, or `out` takes no more.
+    pub fn write(&self, out: impl Write) -> Result<(), BadState> {
         let mut sources: Vec<&str> = Vec::new();
         let mut numbers: AHashMap<&str, u32> = AHashMap::new();
         let mut events = Vec::with_capacity(self.events.len());
@@ -107,7 +131,8 @@ impl StateWriter {
             let id = event.given_id().map(EventId::as_str);
             events.push((Bytes(event.document()), id, number, event.origin().line));
         }
-        Ok(postcard::to_stdvec(&(sources, events))?)
+        postcard::to_io(&(sources, events), out)?;
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, bounded};
 use neph_event::Instant;
 use neph_store::{AlertChange, Commit, LedgerRow, LossRow, RuleSet, Snapshot, Store, StoreError, Unseen};
 
-use super::{OutputNames, Shared};
+use super::{OutputNames, Shared, image};
 
 /// The pause after a job failed; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ pub(crate) enum Job {
     /// Rules that evaluate what follows.
     Rules(RuleSet),
     /// The state at an offset.
-    Snapshot(Snapshot),
+    Snapshot(u64, image::Written),
 }
 
 /// The offsets of a block, and the times of its events.
@@ -72,9 +72,9 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &OutputNames, jobs: &
                     // What was broken until now can be mended.
                     shared.has_missed.store(true, Ordering::Relaxed);
                 }
-                Job::Snapshot(snapshot) => {
+                Job::Snapshot(offset, written) => {
                     // Nobody takes it only where the thread could not be started, which is told.
-                    let _ = to_keep.send(snapshot);
+                    let _ = to_keep.send((offset, written));
                 }
             }
         }
@@ -82,10 +82,17 @@ pub(crate) fn run(store: &Store, shared: &Shared, outputs: &OutputNames, jobs: &
 }
 
 /// Writes state down, and lets the log forget what is not needed any more.
-fn keep(store: &Store, shared: &Shared, snapshots: &Receiver<Snapshot>) {
+fn keep(store: &Store, shared: &Shared, snapshots: &Receiver<(u64, image::Written)>) {
     let mut kept: Option<u64> = None;
-    for snapshot in snapshots {
+    for (offset, written) in snapshots {
         let began = Clock::now();
+        let snapshot = match written.into_blob() {
+            Ok(blob) => Snapshot { offset, blob },
+            Err(error) => {
+                shared.status(|status| status.snapshot_problem = Some(said(&error)));
+                continue;
+            }
+        };
         match store.snapshots.save(&snapshot) {
             Ok(()) => {
                 shared.status(|status| {

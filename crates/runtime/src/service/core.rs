@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use neph_engine::{Outcome as EngineOutcome, RuleIndex, StepMatch};
 use neph_event::Instant;
 use neph_rules::{AlertFlow, Told};
-use neph_store::{AlertChange, LedgerRow, LossRow, Snapshot, Unseen, UnseenKind};
+use neph_store::{AlertChange, LedgerRow, LossRow, Unseen, UnseenKind};
 
 use crate::events::Found;
 use crate::input::{Chunk, HeldLines, Mark};
@@ -402,10 +402,7 @@ impl Core<'_> {
             status.streams = self.streams.iter().map(super::StreamStatus::of).collect();
         });
         let sent = match written {
-            Ok(blob) => self.jobs.send(Job::Snapshot(Snapshot {
-                offset: self.reached,
-                blob,
-            })),
+            Ok(written) => self.jobs.send(Job::Snapshot(self.reached, written)),
             Err(error) => {
                 self.shared
                     .status(|status| status.snapshot_problem = Some(error.to_string()));

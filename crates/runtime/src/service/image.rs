@@ -1,11 +1,12 @@
-//! The state of everything that the service keeps in memory, as one blob.
+//! The state of everything that the service keeps in memory, as one blob: what rules remember, and behind it, compressed, the
+//! events that it names. These are most of it, and are shared, so that they can be written while the rules go on.
 //!
 //! It belongs to an offset of the log. State of rules goes by a key that says what they ask for: what became of a rule that
 //! changed meanwhile is left aside, and the others go on.
 
 use std::collections::HashMap;
 
-use neph_engine::{BadState, Operators, STATE_VERSION, StateReader, StateWriter};
+use neph_engine::{BadState, Operators, STATE_VERSION, StateEvents, StateReader, StateWriter};
 use neph_event::Instant;
 use neph_rules::AlertFlow;
 use serde::{Deserialize, Serialize};
@@ -16,13 +17,12 @@ use super::book::{Book, index};
 use super::streams::Streams;
 
 /// The form of the blob; the form of what is in it has a version of its own.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// What is written.
 #[derive(Debug, Deserialize, Serialize)]
 struct Image {
     forms: (u8, u8),
-    events: Vec<u8>,
     /// By key: the operator's section, and that of the alerts.
     rules: Vec<(String, Vec<u8>, Vec<u8>)>,
     /// Rules that waited for their history: by key the offset where each was switched on.
@@ -31,6 +31,26 @@ struct Image {
     streams: Streams,
     joiners: Vec<(String, Instant, Vec<u8>)>,
 }
+
+/// What is written, before it is one blob.
+#[derive(Debug)]
+pub(crate) struct Written {
+    image: Vec<u8>,
+    events: StateEvents,
+}
+
+impl Written {
+    /// The blob.
+    pub(crate) fn into_blob(self) -> Result<Vec<u8>, BadState> {
+        let failed = |_| BadState::of("it cannot be compressed");
+        let mut encoder = zstd::stream::write::Encoder::new(self.image, LEVEL).map_err(failed)?;
+        self.events.write(&mut encoder)?;
+        encoder.finish().map_err(failed)
+    }
+}
+
+/// How much events are compressed: they are much alike, and it has to be quick.
+const LEVEL: i32 = 1;
 
 /// What was read, beside the state of rules.
 #[derive(Debug)]
@@ -54,7 +74,7 @@ pub(crate) fn write(
     streams: &Streams,
     joiners: Vec<HeldLines>,
     waiting: &[(usize, u64)],
-) -> Result<Vec<u8>, BadState> {
+) -> Result<Written, BadState> {
     let mut writer = StateWriter::default();
     let mut rules = Vec::with_capacity(book.keys.len());
     let waits = |place: usize| waiting.iter().any(|(waiting, _)| *waiting == place);
@@ -65,7 +85,6 @@ pub(crate) fn write(
     let alerts = flow.save_rest(&mut writer)?;
     let image = Image {
         forms: (FORM, STATE_VERSION),
-        events: writer.finish()?,
         rules,
         waiting: waiting
             .iter()
@@ -78,7 +97,10 @@ pub(crate) fn write(
             .map(|(stream, received, saved)| (stream.to_string(), received, saved))
             .collect(),
     };
-    StateWriter::default().write(&image)
+    Ok(Written {
+        image: StateWriter::default().write(&image)?,
+        events: writer.into_events(),
+    })
 }
 
 /// Gives rules the state that the blob has of them.
@@ -96,8 +118,10 @@ pub(crate) fn read(
     if forms != (FORM, STATE_VERSION) {
         return Err(BadState::of("it was written by another version"));
     }
-    let (image, _): (Image, _) = postcard::take_from_bytes(blob)?;
-    let mut reader = StateReader::new(&image.events)?;
+    let (image, packed): (Image, _) = postcard::take_from_bytes(blob)?;
+    let events = zstd::stream::decode_all(packed).map_err(|_| BadState::of("its events are damaged"))?;
+    let mut reader = StateReader::new(&events)?;
+    drop(events);
     let known: HashMap<&str, usize> = book.keys.iter().map(String::as_str).zip(0..).collect();
     let mut has_state = vec![false; book.keys.len()];
     let mut problems = Vec::new();
