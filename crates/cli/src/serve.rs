@@ -157,7 +157,10 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     write_address(&address_file, &listening)?;
     let manager = Manager::of_environment();
     manager.ready();
-    log.info("the service is ready; a browser shows the console there", &[("address", &listening.base())]);
+    log.info(
+        "the service is ready; a browser shows the console there",
+        &[("address", &listening.base())],
+    );
 
     let mut watch = watch::Watch::new(args, settings, &rules);
     let mut troubles = trouble::Troubles::default();
