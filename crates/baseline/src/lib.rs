@@ -1,0 +1,1 @@
+//! What snapshots and images there are, and how that differs from what there was.

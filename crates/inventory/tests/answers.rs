@@ -1,0 +1,84 @@
+//! Answers part by part, and what is wrong with those that are broken.
+
+use neph_inventory::{AnswerError, Part, Shape, answers};
+
+/// What is handed out, in words.
+fn parts(text: &[u8]) -> (Vec<String>, Result<(), AnswerError>) {
+    let mut told = Vec::new();
+    let outcome = answers(text, &mut |part| {
+        told.push(match part {
+            Part::Item { list, value } => format!("{list}: {value}"),
+            Part::End { shape, lists, rest } => {
+                let shape = if shape == Shape::List { "list" } else { "object" };
+                format!("{shape} {lists:?} {}", serde_json::Value::Object(rest))
+            }
+        });
+    });
+    (told, outcome)
+}
+
+#[test]
+fn lists_are_handed_out_item_by_item() {
+    let (told, outcome) =
+        parts(br#"{"OwnerId": "1", "Snapshots": [{"a": [1]}, 2], "Empty": [], "More": {"b": null}}"#);
+    assert_eq!(outcome, Ok(()));
+    let rest = r#"{"OwnerId":"1","More":{"b":null}}"#;
+    assert_eq!(
+        told,
+        [
+            r#"Snapshots: {"a":[1]}"#.to_owned(),
+            "Snapshots: 2".to_owned(),
+            format!(r#"object ["Snapshots", "Empty"] {rest}"#),
+        ]
+    );
+}
+
+#[test]
+fn answers_may_follow_one_another_and_begin_with_a_mark_of_order() {
+    let (told, outcome) = parts(b"\xef\xbb\xbf[1]\n[]\n\n{\"a\": true}\n");
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(
+        told,
+        [": 1", "list [] {}", "list [] {}", r#"object [] {"a":true}"#]
+    );
+}
+
+#[test]
+fn broken_answers_are_told_by_what_is_wrong() {
+    for (text, expected) in [
+        (&b""[..], AnswerError::Empty),
+        (b" \n", AnswerError::Empty),
+        (b"\xff\xfe[\0", AnswerError::Utf16),
+        (b"[{\"a\": 1},\n{\"b\"", AnswerError::Truncated { line: 2 }),
+        (b"{\"Snapshots\": [", AnswerError::Truncated { line: 1 }),
+        (b"{\"NextToken\": \"x", AnswerError::Truncated { line: 1 }),
+        (b"\"text\"", AnswerError::Scalar),
+        (b"[] 12", AnswerError::Scalar),
+    ] {
+        assert_eq!(parts(text).1, Err(expected), "{}", String::from_utf8_lossy(text));
+    }
+    for text in [
+        &b"{]"[..],
+        b"[1,]",
+        b"Unable to locate credentials",
+        b"\x1f\x8b\x08",
+    ] {
+        assert!(
+            matches!(parts(text).1, Err(AnswerError::Json(_))),
+            "{}",
+            String::from_utf8_lossy(text)
+        );
+    }
+    let deep = "[".repeat(100_000);
+    assert!(matches!(parts(deep.as_bytes()).1, Err(AnswerError::Json(_))));
+}
+
+#[test]
+fn an_item_is_bounded_and_a_list_is_not() {
+    let large = format!("[\"{}\"]", "x".repeat(17 << 20));
+    assert_eq!(parts(large.as_bytes()).1, Err(AnswerError::ItemTooLarge));
+    let item = format!("\"{}\"", "x".repeat(1 << 20));
+    let long = format!("{{\"a\": [{}]}}", [item.as_str(); 40].join(","));
+    let (told, outcome) = parts(long.as_bytes());
+    assert_eq!((told.len(), outcome), (41, Ok(())));
+}
