@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::app::App;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Gives, Route, schema_of};
 use crate::when::now;
@@ -388,8 +389,8 @@ struct Whole {
     document: Value,
 }
 
-fn whole(call: &Call<'_>) -> Result<Whole, Problem> {
-    let record = call.app.store.db.alert(call.part("id"))?;
+fn whole(app: &App, id: &str) -> Result<Whole, Problem> {
+    let record = app.store.db.alert(id)?;
     Ok(Whole {
         alert: Alert::from(&record),
         document: serde_json::from_slice(&record.alert.document).unwrap_or_default(),
@@ -397,12 +398,18 @@ fn whole(call: &Call<'_>) -> Result<Whole, Problem> {
 }
 
 fn get(call: &Call<'_>) -> Result<Answer, Problem> {
-    Answer::json(&whole(call)?)
+    Answer::json(&whole(call.app, call.part("id"))?)
+}
+
+/// What a report tells of an alert: the alert whole, and its history.
+pub(crate) fn reported(app: &App, id: &str) -> Result<(Value, Value), Problem> {
+    let alert = serde_json::to_value(whole(app, id)?).unwrap_or_default();
+    let history = serde_json::to_value(history_of(app, id)?).unwrap_or_default();
+    Ok((alert, history))
 }
 
 fn report(call: &Call<'_>) -> Result<Answer, Problem> {
-    let alert = serde_json::to_value(whole(call)?).unwrap_or_default();
-    let history = serde_json::to_value(history_of(call)?).unwrap_or_default();
+    let (alert, history) = reported(call.app, call.part("id"))?;
     let made = neph_console::report(&alert, &history, &now().to_string());
     Ok(Answer::Body(
         StatusCode::OK,
@@ -461,9 +468,8 @@ fn own(at: neph_event::Instant, what: &str, details: Value) -> (neph_event::Inst
     (at, entry)
 }
 
-fn history_of(call: &Call<'_>) -> Result<History, Problem> {
-    let id = call.part("id");
-    let db = &call.app.store.db;
+fn history_of(app: &App, id: &str) -> Result<History, Problem> {
+    let db = &app.store.db;
     let record = db.alert(id)?;
     let mut entries = vec![own(
         record.created,
@@ -486,5 +492,5 @@ fn history_of(call: &Call<'_>) -> Result<History, Problem> {
 }
 
 fn history(call: &Call<'_>) -> Result<Answer, Problem> {
-    Answer::json(&history_of(call)?)
+    Answer::json(&history_of(call.app, call.part("id"))?)
 }

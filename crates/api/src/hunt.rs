@@ -1,6 +1,8 @@
 //! Hunts: a query over what the event log holds, with the mistakes of its text as diagnostics.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Clock};
@@ -166,7 +168,10 @@ struct Checked {
 }
 
 /// A query as a plan, if it is one, and what is to be said of it.
-fn compile(query: &str, language: Option<&str>) -> Result<(Option<Plan>, Vec<Diagnostic>), Problem> {
+pub(crate) fn compile(
+    query: &str,
+    language: Option<&str>,
+) -> Result<(Option<Plan>, Vec<Diagnostic>), Problem> {
     if query.len() > LONGEST {
         return Err(Problem::invalid(format!(
             "the query is longer than {LONGEST} bytes"
@@ -310,7 +315,7 @@ impl Rows {
 }
 
 /// The values of a field in a document, whether its keys are nested or dotted.
-fn lookup(document: &Value, field: &str) -> Vec<String> {
+pub(crate) fn lookup(document: &Value, field: &str) -> Vec<String> {
     fn walk(value: &Value, path: &str, depth: usize, out: &mut Vec<String>) {
         match value {
             _ if depth > 64 => {}
@@ -346,20 +351,6 @@ fn search(
     fields: &[String],
 ) -> Result<Found, Problem> {
     let began = Clock::now();
-    let deadline = began + call.app.limits.query_time;
-    let (program, errors) = Program::compile([plan]);
-    if let Some(error) = errors.first() {
-        return Err(Problem::invalid(error.to_string()));
-    }
-    let config = OperatorConfig {
-        rule_bytes: MEMORY,
-        total_bytes: MEMORY,
-        ..OperatorConfig::default()
-    };
-    let mut operators = Operators::new(&[plan], &config);
-    let streams: Option<Vec<&str>> = streams.map(|streams| streams.iter().map(String::as_str).collect());
-    let mut reader = history(&call.app.store, from..to, streams.as_deref(), None);
-    let cancel = reader.cancel_flag();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut rows = Rows {
         found: Vec::new(),
@@ -372,34 +363,12 @@ fn search(
         bound: limit,
         is_events: matches!(plan.query, Query::Events(_)) && plan.limits.is_empty(),
     };
-    let options = RunOptions {
-        enrichment: call.app.enrichment(),
-        ..RunOptions::default()
-    };
-    let mut stopped: Option<&str> = None;
-    let mut look = || {
-        let why = match () {
-            () if call.cancel.load(Ordering::Relaxed) => "nobody waited any more",
-            () if Clock::now() > deadline => "its time was over",
-            () => return,
-        };
-        stopped.get_or_insert(why);
-        cancel.store(true, Ordering::Relaxed);
-    };
-    let mut watch = |_| look();
-    let detection = detect(
-        &mut reader,
-        &prepare(program),
-        &mut operators,
-        &options,
-        &mut watch,
-        &mut |told| {
-            if let Outcome::Found(found) = told {
-                rows.take(found);
-            }
-        },
-    )
-    .map_err(|error| Problem::failed(error.to_string()))?;
+    let deadline = began + call.app.limits.query_time;
+    let scanned = scan(call, plan, from..to, streams, deadline, &mut |found| {
+        rows.take(found);
+        true
+    })?;
+    let mut stopped = scanned.stopped;
     let size = u64::try_from(limit).unwrap_or(u64::MAX);
     if !matches!(plan.query, Query::Sample(_)) {
         sort_matches(&mut rows.found);
@@ -414,10 +383,75 @@ fn search(
         total: rows.total,
         complete: stopped.is_none(),
         stopped: stopped.map(str::to_owned),
-        records: detection.summary.records,
+        records: scanned.records,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         values: rows.counts.into_iter().map(top).collect(),
         diagnostics: Vec::new(),
+    })
+}
+
+/// What a search looked at.
+pub(crate) struct Scanned {
+    /// Records.
+    pub(crate) records: u64,
+    /// Why it did not look at everything, if it did not.
+    pub(crate) stopped: Option<&'static str>,
+}
+
+/// Runs a plan over the stored events of these times; `take` gets what is found, as it is found, and says whether it wants more.
+pub(crate) fn scan(
+    call: &Call<'_>,
+    plan: &Plan,
+    times: Range<Instant>,
+    streams: Option<&[String]>,
+    deadline: Clock,
+    take: &mut dyn FnMut(Match) -> bool,
+) -> Result<Scanned, Problem> {
+    let (program, errors) = Program::compile([plan]);
+    if let Some(error) = errors.first() {
+        return Err(Problem::invalid(error.to_string()));
+    }
+    let config = OperatorConfig {
+        rule_bytes: MEMORY,
+        total_bytes: MEMORY,
+        ..OperatorConfig::default()
+    };
+    let mut operators = Operators::new(&[plan], &config);
+    let streams: Option<Vec<&str>> = streams.map(|streams| streams.iter().map(String::as_str).collect());
+    let mut reader = history(&call.app.store, times, streams.as_deref(), None);
+    let cancel = reader.cancel_flag();
+    let options = RunOptions {
+        enrichment: call.app.enrichment(),
+        ..RunOptions::default()
+    };
+    let stopped: Cell<Option<&str>> = Cell::new(None);
+    let stop = |why| {
+        stopped.set(stopped.get().or(Some(why)));
+        cancel.store(true, Ordering::Relaxed);
+    };
+    let mut watch = |_| match () {
+        () if call.cancel.load(Ordering::Relaxed) => stop("nobody waited any more"),
+        () if Clock::now() > deadline => stop("its time was over"),
+        () => {}
+    };
+    let detection = detect(
+        &mut reader,
+        &prepare(program),
+        &mut operators,
+        &options,
+        &mut watch,
+        &mut |told| {
+            if let Outcome::Found(found) = told
+                && !take(found)
+            {
+                stop("it found more than is counted");
+            }
+        },
+    )
+    .map_err(|error| Problem::failed(error.to_string()))?;
+    Ok(Scanned {
+        records: detection.summary.records,
+        stopped: stopped.get(),
     })
 }
 

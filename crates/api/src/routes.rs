@@ -2,14 +2,21 @@
 
 use crate::route::Route;
 use crate::{
-    admin, alerts, counts, hunt, live, metrics, outputs, overlays, rules, session, status, views, work,
+    admin, alerts, cases, completeness, counts, hidden, hunt, incidents, live, metrics, outputs, overlays,
+    prevalence, rules, session, status, techniques, views, work,
 };
 
 /// All routes of the API, by subject.
 pub static ROUTES: &[&[Route]] = &[
     alerts::ROUTES,
     counts::ROUTES,
+    completeness::ROUTES,
+    prevalence::ROUTES,
+    cases::ROUTES,
+    incidents::ROUTES,
     rules::ROUTES,
+    hidden::ROUTES,
+    techniques::ROUTES,
     overlays::ROUTES,
     hunt::ROUTES,
     work::ROUTES,

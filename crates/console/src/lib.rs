@@ -5,7 +5,7 @@
 //! a reload of the page.
 //!
 //! - [`attach`]: puts the console into the service's router.
-//! - [`report`]: one alert as a page of HTML that stands alone.
+//! - [`report`], [`incident_report`]: an alert, and an incident, as a page of HTML that stands alone.
 //!
 //! **Architecture invariant:** pages use nothing but the API of the service, so whatever they do, commands can do. **Architecture
 //! invariant:** nothing is asked of another host, and no text of an alert ever becomes markup or script.
@@ -24,7 +24,7 @@ use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
-pub use report::{report, report_policy};
+pub use report::{incident_report, report, report_policy};
 
 /// The page that all addresses of the console begin with; its script decides what it shows.
 const PAGE: &str = "index.html";

@@ -1,4 +1,4 @@
-//! One alert as a page of HTML that stands alone: nothing is loaded, nothing runs, and it prints well.
+//! One alert, or the alerts of an incident, as a page of HTML that stands alone: nothing is loaded, nothing runs, and it prints well.
 
 use std::sync::OnceLock;
 
@@ -13,12 +13,16 @@ use sha2::{Digest as _, Sha256};
 const LONGEST: usize = 20_000;
 /// Events of one step at most; how many more there are is said.
 const EVENTS: usize = 50;
+/// The same where an alert is one of many.
+const EVENTS_OF_INCIDENT: usize = 10;
+/// Values of one event, or entities of an alert, at most.
+const VALUES: usize = 300;
 /// Deepest tree of conditions that is drawn.
 const DEEPEST: usize = 64;
 
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#17202a;background:#fff;overflow-wrap:anywhere}\
-h1{font-size:1.4em;overflow-wrap:anywhere}h2{font-size:1.1em;border-bottom:1px solid #ccd;margin-top:1.6em}\
-table{border-collapse:collapse;width:100%;table-layout:fixed}th,td{text-align:left;vertical-align:top;padding:2px 8px 2px 0;border-bottom:1px solid #dde;\
+h1{font-size:1.4em;overflow-wrap:anywhere}h2{font-size:1.15em;border-bottom:1px solid #ccd;margin-top:1.6em;overflow-wrap:anywhere}h3{font-size:1em;margin:1.2em 0 .3em}\
+table{border-collapse:collapse;width:100%;table-layout:fixed}.story td:nth-child(1){width:15em}.story td:nth-child(2),.story td:nth-child(4){width:7em}section{break-before:page}th,td{text-align:left;vertical-align:top;padding:2px 8px 2px 0;border-bottom:1px solid #dde;\
 overflow-wrap:anywhere;font-weight:normal}th{width:16em;color:#56626e}code,pre{font:12px/1.5 monospace;white-space:pre-wrap;\
 overflow-wrap:anywhere}pre{background:#f4f6f8;padding:6px}.step{border-left:3px solid #0b5cad;padding-left:1em;margin:1em 0;break-inside:avoid}\
 ul.why{list-style:none;padding-left:1.2em}.holds{color:#18703a}.fails{color:#56626e}.dim{color:#56626e}@media print{body{margin:0;max-width:none}}";
@@ -37,8 +41,68 @@ pub fn report_policy() -> &'static str {
 /// The report of an alert: `alert` as `GET /api/v1/alerts/{id}` gives it, with its document; `history` as `…/history`; `made` is the
 /// time of now, in words.
 pub fn report(alert: &Value, history: &Value, made: &str) -> String {
-    let document = alert.get("document").unwrap_or(&Value::Null);
-    let inner = document.pointer("/neph/alert").unwrap_or(&Value::Null);
+    page(
+        &text(alert, "rule_name"),
+        &html! {
+            p.dim { "Nephoscope · alert " (text(alert, "id")) " · " (made) }
+            h1 { (text(alert, "reason")) }
+            (alert_of(alert, history, EVENTS))
+        },
+    )
+}
+
+/// The report of an incident: `incident` as `GET /api/v1/incidents/{id}` gives it, `alerts` the first of its alerts with their histories, as
+/// for [`report`].
+pub fn incident_report(incident: &Value, alerts: &[(Value, Value)], made: &str) -> String {
+    let members = list(incident, "members");
+    let count = incident.get("alerts").and_then(Value::as_u64).unwrap_or(0);
+    let rules: Vec<String> = list(incident, "rules")
+        .iter()
+        .map(|rule| format!("{} ({})", text(rule, "name"), text(rule, "alerts")))
+        .collect();
+    let about: Vec<String> = list(incident, "about")
+        .iter()
+        .map(|entity| format!("{} {}", text(entity, "field"), text(entity, "value")))
+        .collect();
+    page(
+        &text(incident, "reason"),
+        &html! {
+            p.dim { "Nephoscope · incident " (text(incident, "id")) " · " (made) }
+            h1 { (text(incident, "reason")) }
+            table {
+                (row("Alerts", &format!("{count}, {} of them not closed", text(incident, "open"))))
+                (row("Severity", &format!("{} ({})", text(incident, "severity"), text(incident, "risk_score"))))
+                (row("From", &text(incident, "first")))
+                (row("Until", &text(incident, "last")))
+                (row("About", &about.join(", ")))
+                (row("Rules", &rules.join(", ")))
+                (row("Techniques", &texts(incident, "techniques")))
+                (row("Tactics", &texts(incident, "tactics")))
+            }
+            h2 { "What happened" }
+            table.story {
+                @for member in members {
+                    tr {
+                        td { (text(member, "time")) }
+                        td { (text(member, "severity")) }
+                        td { (text(member, "reason")) br; span.dim { (text(member, "rule_name")) } }
+                        td { (text(member, "status")) " " (text(member, "verdict")) }
+                    }
+                }
+            }
+            @if count > members.len() as u64 { p.dim { "and " (count - members.len() as u64) " more alerts" } }
+            @for (alert, history) in alerts {
+                section {
+                    h2 { (text(alert, "time")) " · " (text(alert, "reason")) }
+                    (alert_of(alert, history, EVENTS_OF_INCIDENT))
+                }
+            }
+            @if count > alerts.len() as u64 { p.dim { "The first " (alerts.len()) " of " (count) " alerts are told whole." } }
+        },
+    )
+}
+
+fn page(title: &str, body: &Markup) -> String {
     // Frames are forbidden by the header alone: a policy of the page itself cannot say it.
     let policy = report_policy().replace(" frame-ancestors 'none';", "");
     html! {
@@ -47,64 +111,70 @@ pub fn report(alert: &Value, history: &Value, made: &str) -> String {
             head {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(policy);
-                title { (text(alert, "rule_name")) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                p.dim { "Nephoscope · alert " (text(alert, "id")) " · " (made) }
-                h1 { (text(alert, "reason")) }
-                table {
-                    (row("Rule", &format!("{} {}", text(alert, "rule_name"), text(alert, "rule_version"))))
-                    (row("Rule id", &text(alert, "rule_id")))
-                    (row("Severity", &format!("{} ({})", text(alert, "severity"), text(alert, "risk_score"))))
-                    (row("Time", &text(alert, "time")))
-                    (row("Events from", &text(alert, "first")))
-                    (row("Events until", &text(alert, "last")))
-                    (row("Stands for", &text(alert, "count")))
-                    (row("Techniques", &texts(alert, "techniques")))
-                    (row("Tactics", &texts(alert, "tactics")))
-                    (row("Status", &[text(alert, "status"), text(alert, "verdict"), text(alert, "close_reason")].join(" ")))
-                    (row("Assignee", &text(alert, "assignee")))
-                    (row("Withdrawn", &text(alert, "retracted")))
-                }
-                (entities(alert))
-                h2 { "Evidence" }
-                @for (number, step) in list(inner, "steps").iter().enumerate() { (step_of(number, step)) }
-                (steps_of_history(history))
-                @if let Some(description) = document.pointer("/rule/description").and_then(Value::as_str) {
-                    h2 { "What the rule finds" }
-                    pre { (harmless(description)) }
-                }
-                @if let Some(note) = document.get("kibana.alert.rule.note").and_then(Value::as_str) {
-                    h2 { "Guide" }
-                    pre { (harmless(note)) }
-                }
-            }
+            body { (body) }
         }
     }
     .into_string()
 }
 
-fn entities(alert: &Value) -> Markup {
+/// Everything of an alert but its reason.
+fn alert_of(alert: &Value, history: &Value, events: usize) -> Markup {
+    let document = alert.get("document").unwrap_or(&Value::Null);
+    let inner = document.pointer("/neph/alert").unwrap_or(&Value::Null);
     html! {
-        @if !list(alert, "entities").is_empty() {
-            h2 { "What it is about" }
-            table { @for entity in list(alert, "entities") { (row(&text(entity, "field"), &text(entity, "value"))) } }
+        table {
+            (row("Rule", &format!("{} {}", text(alert, "rule_name"), text(alert, "rule_version"))))
+            (row("Rule id", &text(alert, "rule_id")))
+            (row("Severity", &format!("{} ({})", text(alert, "severity"), text(alert, "risk_score"))))
+            (row("Time", &text(alert, "time")))
+            (row("Events from", &text(alert, "first")))
+            (row("Events until", &text(alert, "last")))
+            (row("Stands for", &text(alert, "count")))
+            (row("Techniques", &texts(alert, "techniques")))
+            (row("Tactics", &texts(alert, "tactics")))
+            (row("Status", &[text(alert, "status"), text(alert, "verdict"), text(alert, "close_reason")].join(" ")))
+            (row("Assignee", &text(alert, "assignee")))
+            (row("Withdrawn", &text(alert, "retracted")))
+        }
+        (entities(alert))
+        h3 { "Evidence" }
+        @for (number, step) in list(inner, "steps").iter().enumerate() { (step_of(number, step, events)) }
+        (steps_of_history(history))
+        @if let Some(description) = document.pointer("/rule/description").and_then(Value::as_str) {
+            h3 { "What the rule finds" }
+            pre { (harmless(description)) }
+        }
+        @if let Some(note) = document.get("kibana.alert.rule.note").and_then(Value::as_str) {
+            h3 { "Guide" }
+            pre { (harmless(note)) }
         }
     }
 }
 
-fn step_of(number: usize, step: &Value) -> Markup {
+fn entities(alert: &Value) -> Markup {
+    html! {
+        @if !list(alert, "entities").is_empty() {
+            h3 { "What it is about" }
+            table { @for entity in list(alert, "entities").iter().take(VALUES) { (row(&text(entity, "field"), &text(entity, "value"))) } }
+        }
+    }
+}
+
+fn step_of(number: usize, step: &Value, most: usize) -> Markup {
     let events = list(step, "events");
     html! {
         div.step {
             p { strong { "Step " (number + 1) } " " code { (text(step, "query")) } }
-            @for event in events.iter().take(EVENTS) {
+            @for event in events.iter().take(most) {
                 table {
                     (row("Time", &text(event, "time")))
                     @if let Some(origin) = event.get("origin") { (row("From", &format!("{} {}", text(origin, "source"), text(origin, "line")))) }
                     @if let Some(matched) = event.get("matched_fields").and_then(Value::as_object) {
-                        @for (field, value) in matched { (row(field, &plain(value))) }
+                        @for (field, value) in matched.iter().take(VALUES) { (row(field, &plain(value))) }
+                        @if matched.len() > VALUES { (row("…", &format!("{} more fields", matched.len() - VALUES))) }
                     }
                 }
                 @if let Some(why) = event.get("why") { ul.why { (why_of(why, 0)) } }
@@ -112,7 +182,7 @@ fn step_of(number: usize, step: &Value) -> Markup {
                     pre { (harmless(original)) }
                 }
             }
-            @if events.len() > EVENTS { p.dim { "and " (events.len() - EVENTS) " more events" } }
+            @if events.len() > most { p.dim { "and " (events.len() - most) " more events" } }
         }
     }
 }
@@ -148,7 +218,7 @@ fn why_of(node: &Value, depth: usize) -> Markup {
 fn steps_of_history(history: &Value) -> Markup {
     html! {
         @if !list(history, "entries").is_empty() {
-            h2 { "History" }
+            h3 { "History" }
             table {
                 @for entry in list(history, "entries") {
                     (row(&text(entry, "at"), &format!("{} {} {}", text(entry, "who"), text(entry, "what"), details(entry))))
@@ -251,6 +321,22 @@ mod tests {
             page.matches("&lt;script&gt;").count() >= 12,
             "every place shows it: {page}"
         );
+    }
+
+    #[test]
+    fn an_incident_tells_its_story_and_hostile_values_stay_text() {
+        let hostile = "<script>alert(1)</script>\u{202e}";
+        let member = json!({"id": "1", "time": "t1", "severity": "high", "reason": hostile, "rule_name": hostile, "status": "open"});
+        let incident = json!({"id": "1", "reason": hostile, "alerts": 1003, "open": 2, "members": [member], "rules": [{"id": "r", "name": hostile, "alerts": 3}],
+            "about": [{"field": hostile, "value": hostile}], "techniques": [hostile], "tactics": [hostile]});
+        let alert = json!({"reason": hostile, "time": "t1", "document": {"neph": {"alert": {"steps": [{"events": vec![json!({"time": "e"}); 30]}]}}}});
+        let page = incident_report(&incident, &[(alert, Value::Null)], "now");
+        assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
+        assert!(
+            page.contains("and 1002 more alerts") && page.contains("and 20 more events"),
+            "{page}"
+        );
+        assert!(page.matches("&lt;script&gt;").count() >= 9, "{page}");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 mod actions;
 mod commit;
+mod linked;
 mod read;
 mod search;
 
 use neph_event::Instant;
 
 pub(crate) use commit::apply;
+pub use linked::AlertBrief;
 pub(crate) use read::by_row;
 
 /// How bad it is.

@@ -25,8 +25,8 @@ mod store;
 mod tokens;
 
 pub use alerts::{
-    ActionDone, AlertAction, AlertChange, AlertPage, AlertQuery, AlertRecord, AlertSort, AlertState, Cursor,
-    Facet, HistoryEntry, Selection, Severity, StoredAlert, Undone, Verdict,
+    ActionDone, AlertAction, AlertBrief, AlertChange, AlertPage, AlertQuery, AlertRecord, AlertSort,
+    AlertState, Cursor, Facet, HistoryEntry, Selection, Severity, StoredAlert, Undone, Verdict,
 };
 pub use audit::{AuditEntry, AuditQuery};
 pub use database::{Commit, Committed, Database};

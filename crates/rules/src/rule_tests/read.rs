@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::times::distance;
 use super::{Count, Expected, Form, Given, Phase, Scenario, ScenarioText, Setting, TestCase};
+use crate::builtin::is_builtin;
 use crate::check::Findings;
 use crate::codes;
 use crate::files;
@@ -232,7 +233,10 @@ impl Reader<'_> {
     }
 
     fn beside(&self, name: &str) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new("")).join(name)
+        match is_builtin(Path::new(name)) {
+            true => PathBuf::from(name),
+            false => self.path.parent().unwrap_or(Path::new("")).join(name),
+        }
     }
 
     /// The rule file that the test file is named after.

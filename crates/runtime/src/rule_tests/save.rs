@@ -7,7 +7,7 @@ use neph_event::{Instant, parse_date};
 use neph_normalize::{Clock, Normalizer};
 use neph_rules::alert::Alert;
 use neph_rules::rule_tests::{Setting, parse_test_file};
-use neph_rules::{Condition, Rule};
+use neph_rules::{Condition, Rule, is_builtin};
 use serde_json::Value;
 
 use super::TestRunner;
@@ -202,6 +202,10 @@ fn raw_of(document: &Value) -> Option<&str> {
 
 /// The way from a folder to a file.
 fn relative(folder: &Path, to: &Path) -> String {
+    // What the binary carries has no place on disk that a way could lead to.
+    if is_builtin(to) {
+        return to.display().to_string();
+    }
     let whole = |path: &Path| {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
