@@ -3,6 +3,7 @@
 
 mod audit;
 mod backfill;
+mod collect;
 mod completions;
 mod config;
 mod coverage;
@@ -59,6 +60,7 @@ enum Command {
     Rules(rules::Args),
     Sources(sources::Args),
     Coverage(coverage::Args),
+    Collect(collect::Args),
     Audit(audit::Args),
     Demo(demo::Args),
     Serve(serve::Args),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Rules(args) => rules::run(&args, &terminal),
         Command::Sources(args) => sources::run(&args, &terminal),
         Command::Coverage(args) => coverage::run(&args, &terminal),
+        Command::Collect(args) => collect::run(&args, &terminal),
         Command::Audit(args) => audit::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
