@@ -16,6 +16,7 @@ use neph_store::{SilenceLimits, Store};
 use tokio::sync::Semaphore;
 
 use crate::keys::Keys;
+use crate::known::Known;
 use crate::live::Live;
 use crate::session::Sessions;
 use crate::when::now;
@@ -122,8 +123,8 @@ pub struct AppParts {
     pub rules: Arc<RuleSet>,
     /// From where.
     pub files: RuleFiles,
-    /// The folder of overlays that are written through the API.
-    pub overlay_folder: PathBuf,
+    /// The data folder; what is written through the API lies in folders of it.
+    pub data: PathBuf,
     /// Bounds of what clients may ask.
     pub limits: AppLimits,
     /// When sources count as silent.
@@ -137,7 +138,9 @@ pub struct App {
     pub(crate) store: Arc<Store>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) options: ServiceOptions,
+    data: PathBuf,
     pub(crate) overlay_folder: PathBuf,
+    pub(crate) known: Known,
     pub(crate) limits: AppLimits,
     pub(crate) counts: Counts,
     pub(crate) searches: Arc<Semaphore>,
@@ -164,7 +167,9 @@ impl App {
             store: parts.store,
             keys: parts.keys,
             options: parts.options,
-            overlay_folder: parts.overlay_folder,
+            overlay_folder: overlay_folder(&parts.data),
+            data: parts.data,
+            known: Known::default(),
             limits: parts.limits,
             counts: Counts::default(),
             searches: Arc::new(Semaphore::new(parts.limits.searches)),
@@ -184,6 +189,7 @@ impl App {
 
     /// Lets other rules take the place of those that are shown.
     pub fn change_rules(&self, rules: Arc<RuleSet>, files: RuleFiles) {
+        self.known.note_changes(&self.rules().set, &rules, now());
         *unpoisoned(&self.rules) = Arc::new(Shown::new(rules, files));
     }
 
@@ -197,9 +203,9 @@ impl App {
         unpoisoned(&self.service).take()
     }
 
-    /// The folder of overlays that are written through the API.
-    pub fn overlay_folder(&self) -> &Path {
-        &self.overlay_folder
+    /// The data folder.
+    pub fn data_folder(&self) -> &Path {
+        &self.data
     }
 
     pub(crate) fn rules(&self) -> Arc<Shown> {
@@ -230,7 +236,17 @@ impl App {
     }
 }
 
+/// The folder of overlays that are written through the API, in a data folder.
+pub fn overlay_folder(data: &Path) -> PathBuf {
+    data.join("overlays")
+}
+
+/// The folder of rules that are written through the API, in a data folder.
+pub fn rule_folder(data: &Path) -> PathBuf {
+    data.join("rules")
+}
+
 /// What a thread that ended badly left is whole: nothing is changed in steps.
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

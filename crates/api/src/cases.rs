@@ -82,8 +82,7 @@ fn place(call: &Call<'_>, alert: &Alert, rule: &Rule) -> PathBuf {
     let path = &rule.origin.path;
     match is_builtin(path) {
         true => {
-            let overlays = call.app.overlay_folder();
-            let data = overlays.parent().unwrap_or(overlays);
+            let data = call.app.data_folder();
             data.join("tests").join(file_name(alert))
         }
         false => {
@@ -115,7 +114,7 @@ fn made(call: &Call<'_>) -> Result<(SavedTest, PathBuf), Problem> {
     let options = &shown.files.options;
     // What is made an exception of here later is none of the test's concern.
     let mut overlays = options.overlays.clone();
-    overlays.retain(|overlay| overlay != call.app.overlay_folder());
+    overlays.retain(|overlay| *overlay != call.app.overlay_folder);
     let setting = Setting {
         rules: shown.files.paths.clone(),
         overlays,

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::hunt::lookup;
 use crate::prevalence::{events_of, wanted_fields};
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
+use crate::search::lookup;
 use crate::status::StatusGap;
 use crate::when::{self, now};
 

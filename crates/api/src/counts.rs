@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::alerts::bounded;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
+use crate::stretches::{length, number, start};
 use crate::wire::AlertFilter;
 
 pub(crate) static ROUTES: &[Route] = &[
@@ -134,12 +135,6 @@ struct Bucket {
     by: BTreeMap<String, u64>,
 }
 
-/// Lengths that people count in, in seconds: from a second to four weeks.
-const LENGTHS: [i64; 17] = [
-    1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600,
-    2_419_200,
-];
-
 fn histogram(call: &Call<'_>) -> Result<Answer, Problem> {
     let mut query = call.filter()?.store()?;
     let stretches: Stretches = call.query()?;
@@ -172,15 +167,7 @@ fn histogram(call: &Call<'_>) -> Result<Answer, Problem> {
             });
         }
     };
-    let start = |length: i64| first - first.rem_euclid(length);
-    let number = |length: i64| last.saturating_sub(start(length)) / length + 1;
-    let usual = LENGTHS.into_iter().find(|length| number(*length) <= most);
-    // Beyond four weeks by as many of them as it takes.
-    let length = usual.unwrap_or_else(|| {
-        let weeks = LENGTHS.last().copied().unwrap_or(1);
-        let times = last.saturating_sub(first) / weeks / most + 1;
-        weeks.saturating_mul(times.saturating_add(1))
-    });
+    let length = length(first, last, most);
     query.from.get_or_insert(Instant {
         seconds: first,
         nanos: 0,
@@ -190,8 +177,8 @@ fn histogram(call: &Call<'_>) -> Result<Answer, Problem> {
     for (from, value, count) in counts {
         found.entry(from.seconds).or_default().insert(value, count);
     }
-    let buckets = (0..number(length)).map(|place| {
-        let seconds = start(length).saturating_add(place.saturating_mul(length));
+    let buckets = (0..number(first, last, length)).map(|place| {
+        let seconds = start(first, length).saturating_add(place.saturating_mul(length));
         let by = found.remove(&seconds).unwrap_or_default();
         Bucket {
             from: Instant { seconds, nanos: 0 }.to_string(),

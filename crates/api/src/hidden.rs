@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::hunt::lookup;
 use crate::prevalence::events_of;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
+use crate::search::lookup;
 use crate::wire::Alert;
 
 pub(crate) static ROUTES: &[Route] = &[Route::post(

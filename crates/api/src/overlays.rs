@@ -17,6 +17,7 @@ use similar::TextDiff;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
+use crate::scratch::Scratch;
 
 pub(crate) static ROUTES: &[Route] = &[
     Route::get(
@@ -119,7 +120,7 @@ fn file(app: &App, name: &str) -> Result<PathBuf, Problem> {
     Ok(app.overlay_folder.join(format!("{name}.yml")))
 }
 
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -153,9 +154,9 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
     }
     let failed = |error: std::io::Error| Problem::failed(format!("the overlay cannot be checked: {error}"));
     let before = read(path)?;
-    let folder = Scratch::new(&app.overlay_folder).map_err(failed)?;
+    let folder = Scratch::new(app).map_err(failed)?;
     let name = path.file_name().map(PathBuf::from).unwrap_or_default();
-    let trial = folder.0.join(&name);
+    let trial = folder.path().join(&name);
     std::fs::write(&trial, &new.text).map_err(failed)?;
     let shown = app.rules();
     let files = &shown.files;
@@ -258,26 +259,5 @@ fn remove(call: &Call<'_>) -> Result<Answer, Problem> {
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Problem::missing("overlay", name)),
         Err(error) => Err(Problem::failed(format!("the overlay cannot be removed: {error}"))),
-    }
-}
-
-/// A folder for a trial, which goes when it is over.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(beside: &Path) -> std::io::Result<Self> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let own = format!("overlay-trial-{}-{number}", std::process::id());
-        let folder = beside.parent().unwrap_or(beside).join(own);
-        std::fs::create_dir_all(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

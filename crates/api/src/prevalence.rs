@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::alerts::bounded;
-use crate::hunt::{compile, lookup, scan};
+use crate::hunt::compile;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
+use crate::search::{lookup, scan};
 use crate::when::now;
 
 pub(crate) static ROUTES: &[Route] = &[Route::get(

@@ -2,8 +2,8 @@
 
 use crate::route::Route;
 use crate::{
-    admin, alerts, cases, completeness, counts, hidden, hunt, incidents, live, metrics, outputs, overlays,
-    prevalence, rules, session, status, techniques, views, work,
+    admin, alerts, cases, completeness, counts, execution, hidden, hunt, incidents, live, metrics, outputs,
+    overlays, prevalence, proof, rule_files, rules, session, sources, status, techniques, views, work,
 };
 
 /// All routes of the API, by subject.
@@ -17,12 +17,16 @@ pub static ROUTES: &[&[Route]] = &[
     rules::ROUTES,
     hidden::ROUTES,
     techniques::ROUTES,
+    execution::ROUTES,
+    proof::ROUTES,
+    rule_files::ROUTES,
     overlays::ROUTES,
     hunt::ROUTES,
     work::ROUTES,
     views::ROUTES,
     live::ROUTES,
     status::ROUTES,
+    sources::ROUTES,
     outputs::ROUTES,
     admin::ROUTES,
     session::ROUTES,

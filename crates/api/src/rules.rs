@@ -1,8 +1,10 @@
 //! Rules: the list, one of them, the coverage of ATT&CK.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use neph_diag::{SourceFile, render};
+use neph_event::Instant;
 use neph_rules::catalogue::{Entry, related};
 use neph_rules::describe;
 use neph_rules::matrix::PLATFORMS;
@@ -11,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::{App, Listed};
+use crate::app::{App, Listed, Shown};
+use crate::execution::last_evaluated;
+use crate::known::{Cost, Costs, Tested};
+use crate::overlays::hash;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
 use crate::when::now;
@@ -111,6 +116,12 @@ struct RuleRow {
     file: String,
     /// Cases of its tests that want an alert, and that want none; null where it has no tests.
     tests: Option<TestCounts>,
+    /// How its tests went when they were run last; null where they were not, or its file changed since.
+    tested: Option<Tested>,
+    /// What it costs; null where that was not measured.
+    cost: Option<Cost>,
+    /// When it was held against a record last, to the minute, of the last day; null where it was not.
+    last_evaluated: Option<String>,
     /// Its alerts of the last seven days.
     alerts: u64,
     /// What analysts found its alerts to be.
@@ -141,6 +152,8 @@ struct Verdicts {
 
 /// What is counted of rules' alerts.
 struct Counted {
+    evaluated: BTreeMap<String, Instant>,
+    costs: Arc<Costs>,
     recent: BTreeMap<String, u64>,
     verdicts: BTreeMap<String, Verdicts>,
 }
@@ -176,12 +189,14 @@ fn counted(app: &App) -> Result<Counted, StoreError> {
         own.precision = (all > 0).then_some(share);
     }
     Ok(Counted {
+        evaluated: last_evaluated(&app.store, now())?,
+        costs: app.known.costs(),
         recent: recent.into_iter().collect(),
         verdicts,
     })
 }
 
-fn row(Listed { entry, tests }: &Listed, counted: &Counted) -> RuleRow {
+fn row(app: &App, shown: &Shown, Listed { entry, tests }: &Listed, counted: &Counted) -> RuleRow {
     let id = entry.rule_id.clone().unwrap_or_default();
     let tests = tests.map(|(attacks, benign)| TestCounts { attacks, benign });
     RuleRow {
@@ -200,6 +215,11 @@ fn row(Listed { entry, tests }: &Listed, counted: &Counted) -> RuleRow {
         enabled: entry.enabled,
         file: entry.file.clone(),
         tests,
+        tested: app
+            .known
+            .tested(&id, || shown.file_of(&id).map(|file| hash(&file.text))),
+        cost: counted.costs.rules.get(&id).cloned(),
+        last_evaluated: counted.evaluated.get(&id).map(ToString::to_string),
         alerts: counted.recent.get(&id).copied().unwrap_or(0),
         verdicts: counted.verdicts.get(&id).copied().unwrap_or_default(),
         id: entry.rule_id.clone(),
@@ -213,7 +233,7 @@ fn list(call: &Call<'_>) -> Result<Answer, Problem> {
         rules: shown
             .entries()
             .iter()
-            .map(|listed| row(listed, &counted))
+            .map(|listed| row(call.app, &shown, listed, &counted))
             .collect(),
     })
 }
@@ -230,7 +250,7 @@ fn get(call: &Call<'_>) -> Result<Answer, Problem> {
     let Some((listed, (report, rule))) = found else {
         return Err(Problem::missing("rule", id));
     };
-    let mut value = json!(row(listed, &counted(call.app)?));
+    let mut value = json!(row(call.app, &shown, listed, &counted(call.app)?));
     let Value::Object(object) = &mut value else {
         return Answer::json(&value);
     };
@@ -333,6 +353,19 @@ struct ListRow {
     file: String,
     /// How many entries it has.
     entries: usize,
+    /// `exact`, `wildcard`, `cidr` or `regex`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// What it is for.
+    description: Option<String>,
+    /// Who answers for it.
+    owner: Option<String>,
+    /// When its entries end to count.
+    expires: Option<String>,
+    /// Whether that is over.
+    is_expired: bool,
+    /// Entries whose own time is over.
+    expired_entries: usize,
 }
 
 fn lists(call: &Call<'_>) -> Result<Answer, Problem> {
@@ -341,6 +374,12 @@ fn lists(call: &Call<'_>) -> Result<Answer, Problem> {
         name: list.name.clone(),
         file: list.path.display().to_string(),
         entries: list.entries.len(),
+        kind: list.kind.word().to_owned(),
+        description: list.description.clone(),
+        owner: list.owner.clone(),
+        expires: list.expires.clone(),
+        is_expired: list.is_expired,
+        expired_entries: list.expired_entries,
     });
     Answer::json(&Lists {
         lists: rows.collect(),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Gives, Route, schema_of};
+use crate::stretches::{length, number, start};
 use crate::when::now;
 use crate::wire::{instant, time, word};
 
@@ -93,6 +94,9 @@ pub struct StatusReport {
     pub stored_bytes: u64,
     /// When the oldest event that can be searched was received.
     pub oldest: Option<String>,
+    /// How long a stretch of time of the sources' `series` is, in seconds; the first begins with a multiple of it.
+    #[serde(default)]
+    pub series_seconds: i64,
     /// The sources that sent something in this time.
     pub sources: Vec<StatusSource>,
     /// Where records say that they belong that came in this time, and how many rules look at such.
@@ -144,6 +148,9 @@ pub struct StatusSource {
     /// Records without a time of their own, whose time is that of their receipt.
     #[serde(default)]
     pub untimed: u64,
+    /// Records received in each stretch of time from `since` on; how long these are says `series_seconds`.
+    #[serde(default)]
+    pub series: Vec<u64>,
 }
 
 /// An index or a dataset that records of a source say they belong to. Names that say what is in them decide which rules look at
@@ -300,7 +307,8 @@ pub fn report(
         pending_bytes: pending,
         stored_bytes: store.log.stored_bytes(),
         oldest: time(store.log.oldest()),
-        sources: sources(&intervals, store, now)?,
+        series_seconds: series_length(since, now),
+        sources: with_series(sources(&intervals, store, now)?, store, since, now)?,
         names: store.db.names(since)?.into_iter().map(StatusName::from).collect(),
         gaps: gaps.iter().map(StatusGap::from).collect(),
         balance: store
@@ -368,6 +376,41 @@ fn sources(intervals: &[Interval], store: &Store, now: Instant) -> Result<Vec<St
         source
     });
     Ok(sources.collect())
+}
+
+/// Stretches of time that a source's records are counted in, at most.
+const SERIES: i64 = 60;
+
+/// The ledger counts by the minute, so no stretch is shorter.
+fn series_length(since: Instant, now: Instant) -> i64 {
+    length(since.seconds, now.seconds, SERIES).max(60)
+}
+
+/// Adds how many records came when.
+fn with_series(
+    mut sources: Vec<StatusSource>,
+    store: &Store,
+    since: Instant,
+    now: Instant,
+) -> Result<Vec<StatusSource>, StoreError> {
+    let length = series_length(since, now);
+    let count = usize::try_from(number(since.seconds, now.seconds, length)).unwrap_or(0);
+    let begin = start(since.seconds, length);
+    for source in &mut sources {
+        source.series = vec![0; count];
+    }
+    let rates = store.db.rates(since..now, length.saturating_mul(1_000_000_000))?;
+    for (stream, from, records) in rates {
+        let place = usize::try_from((from.seconds - begin) / length).ok();
+        let source = sources.iter_mut().find(|source| source.stream == stream);
+        if let Some(own) = source
+            .zip(place)
+            .and_then(|(source, place)| source.series.get_mut(place))
+        {
+            *own += records;
+        }
+    }
+    Ok(sources)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds to be shown")]

@@ -79,8 +79,7 @@ struct Views {
 }
 
 fn folder(app: &App) -> PathBuf {
-    let data = app.overlay_folder.parent().unwrap_or(&app.overlay_folder);
-    data.join("views")
+    app.data_folder().join("views")
 }
 
 /// The file of a name. A name is of letters and digits of any script, spaces, `-` and `_`, so that it leads nowhere else.

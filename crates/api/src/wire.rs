@@ -163,7 +163,14 @@ pub(crate) struct AlertFilter {
     to: Option<String>,
     /// Withdrawn alerts, too.
     retracted: Option<bool>,
+    /// What must not hold: `KEY:VALUE`, the key being `status`, `severity`, `verdict`, `rule`, `technique`, `tactic`, `tag`,
+    /// `assignee`, or a field of entities: `severity:low`, `host.name:web-1`; `:VALUE` is the value in any field.
+    #[schemars(inner(regex(pattern = NOT)))]
+    not: Vec<String>,
 }
+
+/// What [`AlertFilter::not`] takes.
+const NOT: &str = "^(status:(open|acknowledged|closed)|severity:(low|medium|high|critical)|verdict:(true_positive|benign|false_positive)|(rule|technique|tactic|tag|assignee):.*|[a-z_]+(\\.[a-z_]+)+:.*|:.*)$";
 
 /// Words that the store knows.
 fn words<T: DeserializeOwned>(given: &[String], what: &str) -> Result<Vec<T>, Problem> {
@@ -215,7 +222,37 @@ impl AlertFilter {
             from: instant(self.from.as_ref(), now)?,
             to: instant(self.to.as_ref(), now)?,
             retracted: self.retracted.unwrap_or(false),
+            excluded: self
+                .not
+                .iter()
+                .map(|text| Self::excluded(text)?.store())
+                .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The filter that finds what an entry of `not` speaks of.
+    fn excluded(text: &str) -> Result<Self, Problem> {
+        let wrong = || {
+            Problem::invalid(format!(
+                "`{text}` excludes nothing; write `KEY:VALUE`, for example `severity:low` or `host.name:web-1`"
+            ))
+        };
+        let (key, value) = text.split_once(':').ok_or_else(wrong)?;
+        let mut filter = Self::default();
+        let (values, value) = match key {
+            "status" => (&mut filter.status, value),
+            "severity" => (&mut filter.severity, value),
+            "verdict" => (&mut filter.verdict, value),
+            "rule" => (&mut filter.rule, value),
+            "technique" => (&mut filter.technique, value),
+            "tactic" => (&mut filter.tactic, value),
+            "tag" => (&mut filter.tag, value),
+            "assignee" => (&mut filter.assignee, value),
+            field if field.is_empty() || field.contains('.') => (&mut filter.entity, text),
+            _ => return Err(wrong()),
+        };
+        values.push(value.to_owned());
+        Ok(filter)
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         Err(error) => return Err(Failure::Message(error.to_string())),
     };
     let settings = args.service.settings(terminal)?;
-    let (_, rules) = Rules::load(&settings, &data.join("overlays"));
+    let (_, rules) = Rules::load(&settings, &data);
     let told = backfill(&store, rules, &args.rule, from..to, &ServiceOptions::default())
         .map_err(|error| Failure::Message(error.to_string()))?;
     let mut out = std::io::stdout().lock();

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_api::{App, AppLimits, AppParts, FixedToken, Keys};
+use neph_api::{App, AppLimits, AppParts, FixedToken, Keys, overlay_folder, rule_folder};
 use neph_config::{Config, LogFormat};
 use neph_enrich::Enrichment;
 use neph_runtime::RunOptions;
@@ -120,9 +120,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     first::token(&store, &data, has_admin, terminal)?;
     let keys = Arc::new(Keys::new(store.db.clone(), fixed));
 
-    let overlay_folder = data.join("overlays");
-    first::make_folder(&overlay_folder)?;
-    let (mut rules, running) = Rules::load(&settings, &overlay_folder);
+    first::make_folder(&overlay_folder(&data))?;
+    first::make_folder(&rule_folder(&data))?;
+    let (mut rules, running) = Rules::load(&settings, &data);
     rules.tell(&log);
     let options = service_options(&settings, &log);
     let outputs = outputs::outputs(&store, &data, &settings, log);
@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         options,
         rules: rules.set(),
         files: rules.files(),
-        overlay_folder,
+        data: data.clone(),
         limits: limits(&settings),
         silences: SilenceLimits {
             streams: silence_streams(&settings.silences),

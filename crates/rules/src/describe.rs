@@ -106,10 +106,18 @@ fn own_conditions<'a>(rule: &Rule, plan: &'a Plan) -> Vec<&'a Condition> {
 
 /// The plan in words, a line each.
 pub fn plan(rule: &Rule) -> Vec<String> {
-    let Some(plan) = &rule.plan else {
-        return Vec::new();
-    };
-    let conditions = own_conditions(rule, plan);
+    match &rule.plan {
+        Some(plan) => words(plan, &own_conditions(rule, plan)),
+        None => Vec::new(),
+    }
+}
+
+/// A plan that is of no rule, in words, a line each.
+pub fn plan_words(plan: &Plan) -> Vec<String> {
+    words(plan, &plan.query.conditions())
+}
+
+fn words(plan: &Plan, conditions: &[&Condition]) -> Vec<String> {
     let writer = Writer::lenient(plan);
     // The writer for people refuses nothing.
     let text = |condition: &Condition| writer.condition(condition).unwrap_or_default();
@@ -119,18 +127,18 @@ pub fn plan(rule: &Rule) -> Vec<String> {
         .unwrap_or_default();
     match &plan.query {
         Query::Events(_) => vec![format!("each event where {only}")],
-        Query::Sequence(sequence) => sequence_lines(sequence, &conditions, &text),
+        Query::Sequence(sequence) => sequence_lines(sequence, conditions, &text),
         Query::Sample(sample) => {
             let mut lines = vec![format!(
                 "events in any order that share {}",
                 names_of(&sample.stages)
             )];
-            lines.extend(numbered(&sample.stages, &conditions, &text));
+            lines.extend(numbered(&sample.stages, conditions, &text));
             lines
         }
         Query::FirstSeen(first_seen) => first_seen_lines(first_seen, &only),
         Query::Aggregate(aggregate) => aggregate_lines(aggregate, &only),
-        Query::Correlation(correlation) => correlation_lines(correlation, &conditions, &text),
+        Query::Correlation(correlation) => correlation_lines(correlation, conditions, &text),
     }
 }
 

@@ -74,6 +74,8 @@ pub struct List {
     pub owner: Option<String>,
     /// Whether its time is over: then its entries do not count.
     pub is_expired: bool,
+    /// When its entries end to count, in RFC 3339.
+    pub expires: Option<String>,
     /// The entries that count, in the order of the file, each once.
     pub entries: Vec<Box<str>>,
     /// Entries whose own time is over.

@@ -35,6 +35,10 @@ pub struct Row {
     pub tactics: Vec<&'static str>,
     /// Detection strategies of ATT&CK for it, by id.
     pub strategies: Vec<&'static str>,
+    /// The platforms that it is known on.
+    pub platforms: Vec<&'static str>,
+    /// Mitigations of ATT&CK against it: id and name.
+    pub mitigations: Vec<(&'static str, &'static str)>,
     /// The rules that name it.
     pub rules: Vec<CoveringRule>,
     /// The sources that these rules look at.
@@ -160,6 +164,12 @@ impl Matrix {
                 strategies: attack()
                     .strategies_of(technique.id)
                     .map(|strategy| strategy.id)
+                    .collect(),
+                platforms: technique.platforms.clone(),
+                mitigations: technique
+                    .mitigations
+                    .iter()
+                    .map(|id| (*id, attack().mitigation(id).unwrap_or_default()))
                     .collect(),
                 rules,
                 sources,

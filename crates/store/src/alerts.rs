@@ -178,6 +178,8 @@ pub struct AlertQuery {
     pub to: Option<Instant>,
     /// Withdrawn alerts too.
     pub retracted: bool,
+    /// None of these may find the alert. Theirs count withdrawn alerts whatever they say of them.
+    pub excluded: Vec<AlertQuery>,
 }
 
 /// What a page is sorted by; equal ones by id.

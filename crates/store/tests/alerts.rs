@@ -260,6 +260,73 @@ fn query(change: impl FnOnce(&mut AlertQuery)) -> AlertQuery {
 }
 
 #[test]
+fn what_is_excluded_is_left_out_and_what_has_no_value_is_not_excluded_by_one() {
+    let (_folder, store) = with_alerts(12);
+    let db = &store.db;
+    let close = AlertAction::Close {
+        verdict: Verdict::FalsePositive,
+        reason: "known".into(),
+    };
+    db.act(
+        Selection::Ids(vec!["a0002".into(), "a0003".into()]),
+        close,
+        "ann",
+        at(6000),
+    )
+    .unwrap();
+    let find = |excluded: &[fn(&mut AlertQuery)]| {
+        let excluded = excluded.iter().map(query).collect();
+        ids(db, &query(|query| query.excluded = excluded))
+    };
+    // Most have no verdict at all, and stay.
+    assert_eq!(
+        find(&[|query| query.verdicts = vec![Verdict::FalsePositive]]),
+        " 1 4 5 6 7 8 9 10 11"
+    );
+    assert_eq!(
+        find(&[|query| query.rules = vec!["rule-0".into()]]),
+        "1 2 4 5 7 8 10 11"
+    );
+    assert_eq!(
+        find(&[|query| query.techniques = vec!["T1059.001".into()]]),
+        " 2 3 4 6 7 8 10 11"
+    );
+    assert_eq!(find(&[|query| query.techniques = vec!["T1059".into()]]), "");
+    assert_eq!(
+        find(&[
+            |query| query.rules = vec!["rule-0".into()],
+            |query| query.severities = vec![Severity::Critical],
+            |query| query.entities = vec![("host.name".into(), "web-1".into())],
+        ]),
+        "2 4 5 8 10"
+    );
+    // Together with what must hold, in counts and in actions as in the list.
+    let both = query(|query| {
+        query.tags = vec!["Set: 1".into()];
+        query.excluded = vec![AlertQuery {
+            rules: vec!["rule-0".into()],
+            ..AlertQuery::default()
+        }];
+    });
+    assert_eq!(ids(db, &both), "1 5 7 11");
+    assert_eq!(db.count_alerts(&both).unwrap(), 4);
+    let by_rule = db.count_by(&both, &Facet::Rule, 10).unwrap();
+    assert!(by_rule.iter().all(|(rule, _)| rule != "rule-0"), "{by_rule:?}");
+    let day = 86_400_000_000_000;
+    let counted = db.histogram(&both, &Facet::Severity, day).unwrap();
+    assert_eq!(counted.iter().map(|(_, _, count)| count).sum::<u64>(), 4);
+    let done = db
+        .act(
+            Selection::Query(Box::new(both)),
+            AlertAction::Acknowledge,
+            "ann",
+            at(6001),
+        )
+        .unwrap();
+    assert_eq!(done.changed, 4);
+}
+
+#[test]
 fn every_filter_finds_its_own() {
     let (_folder, store) = with_alerts(12);
     let db = &store.db;

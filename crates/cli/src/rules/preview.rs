@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         ),
         true => {
             let settings = args.service.settings(terminal)?;
-            let files = Rules::load(&settings, &data.join("overlays")).0.files();
+            let files = Rules::load(&settings, &data).0.files();
             (files.paths, files.options)
         }
     };

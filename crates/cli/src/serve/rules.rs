@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use neph_api::RuleFiles;
+use neph_api::{RuleFiles, overlay_folder, rule_folder};
 use neph_config::Config;
 use neph_diag::has_errors;
 use neph_rules::{BUILTIN_LISTS, Lang, Library, LoadOptions, RuleSet, is_builtin};
@@ -23,20 +23,24 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Loads the rules; overlays that are written through the API stand in `folder`. Gives those that are to run, too.
-    pub(crate) fn load(settings: &Config, folder: &Path) -> (Self, RuleSet) {
-        Self::load_into(Arc::default(), settings, folder)
+    /// Loads the rules, those and the overlays included that were written through the API into folders of `data`. Gives those that
+    /// are to run, too.
+    pub(crate) fn load(settings: &Config, data: &Path) -> (Self, RuleSet) {
+        Self::load_into(Arc::default(), settings, data)
     }
 
     /// Loads them again, and compiles what changed.
-    pub(crate) fn again(&self, settings: &Config, folder: &Path) -> (Self, RuleSet) {
-        Self::load_into(Arc::clone(&self.library), settings, folder)
+    pub(crate) fn again(&self, settings: &Config, data: &Path) -> (Self, RuleSet) {
+        Self::load_into(Arc::clone(&self.library), settings, data)
     }
 
-    fn load_into(library: Arc<Mutex<Library>>, settings: &Config, folder: &Path) -> (Self, RuleSet) {
+    fn load_into(library: Arc<Mutex<Library>>, settings: &Config, data: &Path) -> (Self, RuleSet) {
         let rules = &settings.rules;
         let path = |path: &PathBuf| rule_path(&path.to_string_lossy()).unwrap_or_else(|_| path.clone());
-        let paths: Vec<PathBuf> = rules.paths.iter().map(path).collect();
+        let written = rule_folder(data);
+        // Whoever looks at a store beside the service may find none.
+        let written = written.is_dir().then_some(written);
+        let paths: Vec<PathBuf> = rules.paths.iter().map(path).chain(written).collect();
         // The built-in lists go with the built-in rules; the user's of the same names go before.
         let builtin = paths.iter().any(|path| is_builtin(path));
         let lists = rules.lists.iter().cloned();
@@ -45,7 +49,7 @@ impl Rules {
                 .overlays
                 .iter()
                 .cloned()
-                .chain([folder.to_owned()])
+                .chain([overlay_folder(data)])
                 .collect(),
             lists: lists.chain(builtin.then(|| BUILTIN_LISTS.into())).collect(),
             mappings: rules.mappings.clone(),

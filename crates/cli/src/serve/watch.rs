@@ -152,7 +152,7 @@ impl Change {
             Ok(tokens) => keys.change_fixed(tokens),
             Err(error) => log.error("tokens cannot be read; those before count", &[("error", &error)]),
         }
-        let (new, running) = rules.again(&self.settings, app.overlay_folder());
+        let (new, running) = rules.again(&self.settings, app.data_folder());
         let Some(service) = app.service() else {
             return rules.paths();
         };

@@ -171,6 +171,7 @@ impl<'a> Reader<'a> {
         }
         if let Some((time, place)) = upkeep::expiry(table, self.text, &mut self.out.diagnostics) {
             list.is_expired = time < self.now;
+            list.expires = Some(time.to_string());
             if list.is_expired {
                 let message = format!(
                     "the list `{}` expired at {time}: its entries do not count",

@@ -306,6 +306,14 @@ impl Filter {
         if !query.retracted {
             filter.add("a.retracted IS NULL", []);
         }
+        for other in &query.excluded {
+            let other = Self::of(&AlertQuery {
+                retracted: true,
+                ..other.clone()
+            });
+            // What an alert lacks it cannot have: a comparison with nothing is neither true nor false in SQL.
+            filter.add(&format!("NOT coalesce({}, 0)", other.sql()), other.parameters);
+        }
         filter
     }
 
@@ -331,7 +339,7 @@ impl Filter {
     pub(super) fn sql(&self) -> String {
         match self.conditions.is_empty() {
             true => "1".to_owned(),
-            false => self.conditions.join(" AND "),
+            false => format!("({})", self.conditions.join(" AND ")),
         }
     }
 }

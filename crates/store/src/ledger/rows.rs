@@ -135,6 +135,36 @@ impl Database {
         })
     }
 
+    /// How many records came by each stream in each stretch of time of a length in nanoseconds, counted from 1970 on, by time of
+    /// receipt: stream, start and records, in this order; stretches without records are left out. What is older than 30 days is
+    /// kept by the day.
+    ///
+    /// # Errors
+    ///
+    /// The database failed; no length is [`StoreError::Invalid`].
+    pub fn rates(
+        &self,
+        received: Range<Instant>,
+        length: i64,
+    ) -> Result<Vec<(String, Instant, u64)>, StoreError> {
+        if length <= 0 {
+            return Err(StoreError::Invalid {
+                why: "rates need stretches of some length".to_owned(),
+            });
+        }
+        self.read(|db| {
+            let mut statement = db.prepare_cached(
+                "SELECT stream, minute - minute % ?3, sum(evaluated + refused + dropped) FROM ledger
+                 WHERE minute >= ?1 AND minute < ?2 GROUP BY 1, 2 ORDER BY 1, 2",
+            )?;
+            let range = (nanos_of_minute(received.start), to_nanos(received.end), length);
+            let rows = statement.query_map(range, |row| {
+                Ok((row.get(0)?, from_nanos(row.get(1)?), count_from_sql(row, 2)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Least and greatest time of the events that were received in a stretch of time, to the minute.
     ///
     /// # Errors
