@@ -7,7 +7,7 @@ import { say, sayProblem } from './dialog.js';
 import { t } from './text.js';
 
 /** Keys of the URL that are filters; they are those of the API. */
-export const FILTERS = ['status', 'severity', 'verdict', 'rule', 'technique', 'tactic', 'tag', 'assignee', 'entity', 'q', 'from', 'to', 'retracted'];
+export const FILTERS = ['status', 'severity', 'verdict', 'rule', 'technique', 'tactic', 'tag', 'assignee', 'entity', 'not', 'q', 'from', 'to', 'retracted'];
 const PAGE = 500;
 /** Rows that are held at most; beyond it a filter says more than scrolling. */
 const MOST = 200_000;

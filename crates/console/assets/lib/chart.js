@@ -14,9 +14,9 @@ export const barsOf = (histogram) => (histogram?.buckets || []).map((bucket) => 
 
 /**
  * `bars`: `[{ from, to, parts: { name: count } }]`, times in milliseconds; `parts` names them from bottom to top, and the style sheet colours
- * `.part-NAME`.
+ * `.part-NAME`; `told` is the text of a part and its number.
  */
-export function Bars({ bars, parts, onRange, label }) {
+export function Bars({ bars, parts, onRange, label, told: part = (name, count) => `${t(`severity.${name}`)} ${number(count)}` }) {
   const [drag, setDrag] = useState(null);
   const [at, setAt] = useState(0);
   const svg = useRef(null);
@@ -51,7 +51,7 @@ export function Bars({ bars, parts, onRange, label }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const shown = bars[at];
+  const shown = bars[Math.min(at, bars.length - 1)];
   const marked = drag || null;
   return html`<figure class="bars"><svg ref=${svg} viewBox=${`0 0 1000 ${HEIGHT}`} preserveAspectRatio="none" role="img" tabindex="0" aria-label=${`${label}: ${told(shown)}`}
       onPointerDown=${down} onPointerMove=${(event) => { setAt(indexAt(event)); if (drag) setDrag([drag[0], indexAt(event)]); }} onPointerUp=${up} onKeyDown=${key}>
@@ -67,8 +67,16 @@ export function Bars({ bars, parts, onRange, label }) {
   </svg><figcaption>${told(shown)}</figcaption></figure>`;
 
   function told(bar) {
-    return `${stamp(bar.from)} – ${stamp(bar.to)}: ${parts.filter((name) => bar.parts[name]).map((name) => `${t(`severity.${name}`)} ${number(bar.parts[name])}`).join(', ') || 0}`;
+    return `${stamp(bar.from)} – ${stamp(bar.to)}: ${parts.filter((name) => bar.parts[name]).map((name) => part(name, bar.parts[name])).join(', ') || 0}`;
   }
 }
 
 const sum = (parts) => Object.values(parts).reduce((total, count) => total + count, 0);
+
+/** A line of numbers without axes, for a row of a table; the text says what it shows. */
+export function Sparkline({ values, label }) {
+  const most = Math.max(1, ...values);
+  const width = 100 / Math.max(1, values.length);
+  return html`<svg class="sparkline" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label=${label}><title>${label}</title>
+    ${values.map((value, index) => value > 0 && html`<rect x=${index * width} y=${20 - Math.max(1, value / most * 20)} width=${Math.max(0.4, width * 0.9)} height=${Math.max(1, value / most * 20)} />`)}</svg>`;
+}

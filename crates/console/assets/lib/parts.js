@@ -1,10 +1,11 @@
 // Small parts that several pages draw.
 
-import { html, useState } from './ui.js';
+import { html, signal, useState } from './ui.js';
 import { Safe, Short, plain } from './safe.js';
 import { address, go, here } from './route.js';
 import { fullStamp, shortStamp, stamp } from './time.js';
 import { say } from './dialog.js';
+import { withFilter } from './filters.js';
 import { t } from './text.js';
 
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'];
@@ -32,15 +33,30 @@ export const eqlText = (value) => `"${String(value).replace(/\\/g, '\\\\').repla
 
 const literal = (value) => (typeof value === 'number' || typeof value === 'boolean' ? String(value) : eqlText(value));
 
-/** A value with what can be done with it. The menu is a list of buttons, which the keyboard reaches as it does any other. */
+/** What a page does with a value in its own query: `(field, value, exclude) => void`; null on pages without one. */
+export const refine = signal(null);
+
+/**
+ * A value with what can be done with it. The menu is a list of buttons, which the keyboard reaches as it does any other. `Shift` excludes the value
+ * at once.
+ */
 export function Chip({ field, value, entity = true }) {
   const [open, setOpen] = useState(false);
   const whole = String(value);
   const act = (run) => () => { setOpen(false); run(); };
+  const filter = (exclude) => go(page('alerts', withFilter(kept(), field, whole, exclude)));
+  const own = refine.value;
+  const click = (event) => {
+    if (!event.shiftKey) setOpen(!open);
+    else if (own) own(field, value, true);
+    else filter(true);
+  };
   return html`<span class="chip" onKeyDown=${(event) => { if (event.key === 'Escape' && open) { event.stopPropagation(); setOpen(false); } }}>
-    <button type="button" aria-expanded=${open} aria-haspopup="true" title=${`${field}: ${plain(whole).slice(0, 300)}`} data-field=${field} onClick=${() => setOpen(!open)}><${Short} text=${whole} most=${300} /></button>
+    <button type="button" aria-expanded=${open} aria-haspopup="true" title=${`${field}: ${plain(whole).slice(0, 300)}`} data-field=${field} onClick=${click}><${Short} text=${whole} most=${300} /></button>
     ${open && html`<span class="menu" role="group" aria-label=${field}>
-      <button type="button" onClick=${act(() => go(page('alerts', { ...kept(), entity: [...(kept().entity || []), `${field}:${whole}`] })))}>${t('chip.filter')}</button>
+      ${own && html`<button type="button" onClick=${act(() => own(field, value, false))}>${t('chip.include')}</button><button type="button" onClick=${act(() => own(field, value, true))}>${t('chip.exclude')}</button>`}
+      <button type="button" onClick=${act(() => filter(false))}>${t('chip.filter')}</button>
+      <button type="button" onClick=${act(() => filter(true))}>${t('chip.filter.out')}</button>
       <button type="button" onClick=${act(() => go(page('hunt', { language: 'eql', query: `any where ${field} == ${literal(value)}`, from: '7d' })))}>${t('chip.hunt')}</button>
       ${entity && html`<button type="button" onClick=${act(() => go(page('entity', { field, value: whole })))}>${t('chip.entity')}</button>`}
       <button type="button" onClick=${act(() => copy(whole))}>${t('chip.copy')}</button>

@@ -3,7 +3,8 @@
 import { html, useEffect, useState } from '../lib/ui.js';
 import { get } from '../lib/api.js';
 import * as store from '../lib/alerts.js';
-import { all, change, first, go, here, toggle } from '../lib/route.js';
+import { all, change, first, go, here } from '../lib/route.js';
+import { RangeSelect, chooseSpan, ofNot, takeTyped, turn } from '../lib/filters.js';
 import { useKeys } from '../lib/keys.js';
 import { List, listKeys } from '../lib/list.js';
 import { Bars, barsOf } from '../lib/chart.js';
@@ -12,7 +13,6 @@ import { SEVERITIES, Severity, Status, Time, page } from '../lib/parts.js';
 import { Short } from '../lib/safe.js';
 import { useGet } from '../lib/load.js';
 import { number, t } from '../lib/text.js';
-import { RANGES } from '../lib/time.js';
 import { AssignForm, CloseForm, NoteForm, TagForm } from '../lib/triage.js';
 import { ExceptionForm } from '../lib/exception.js';
 import { ViewsForm } from '../lib/views.js';
@@ -39,16 +39,16 @@ function useRuleNames() {
 }
 
 function Filters({ names }) {
-  const chips = store.FILTERS.filter((key) => !['from', 'to', 'q'].includes(key)).flatMap((key) => all(key).map((value) => [key, value]));
+  const chips = [
+    ...store.FILTERS.filter((key) => !['from', 'to', 'q', 'not'].includes(key)).flatMap((key) => all(key).map((value) => [key, value, false])),
+    ...all('not').map((text) => [...ofNot(text), true]),
+  ];
   return html`<div class="filters">
     <input type="search" id="search" placeholder=${t('search')} aria-label=${t('search')} value=${first('q')}
       onInput=${(event) => { const text = event.currentTarget.value; clearTimeout(Filters.timer); Filters.timer = setTimeout(() => change({ q: text }, { replace: true }), 200); }}
-      onKeyDown=${(event) => { if (event.key === 'Enter' || event.key === 'Escape') document.getElementById('list')?.focus(); }} />
-    <label class="hidden-label"><span>${t('range')}</span><select id="range" value=${first('to') ? 'own' : first('from')} onChange=${(event) => change({ from: event.currentTarget.value, to: '' })}>
-      ${RANGES.map((range) => html`<option value=${range}>${t(`range.${range || 'all'}`)}</option>`)}
-      ${(first('to') || !RANGES.includes(first('from'))) && html`<option value=${first('to') ? 'own' : first('from')}>${t('range.own')}</option>`}
-    </select></label>
-    ${chips.map(([key, value]) => html`<button type="button" class="filter" onClick=${() => toggle(key, value)} title=${t('filter.remove')}>${t(`facet.${key}`)}: <${Short} text=${told(key, value, names)} most=${60} /> ×</button>`)}
+      title=${t('search.hint')} onKeyDown=${(event) => { if (event.key === 'Enter') { clearTimeout(Filters.timer); takeTyped(event.currentTarget.value); } if (event.key === 'Enter' || event.key === 'Escape') document.getElementById('list')?.focus(); }} />
+    <${RangeSelect} />
+    ${chips.map(([key, value, exclude]) => html`<button type="button" class=${`filter${exclude ? ' not' : ''}`} onClick=${(event) => turn(key, value, { exclude: event.shiftKey !== exclude })} title=${t(exclude ? 'filter.remove' : 'filter.remove.hint')}>${t(`facet.${key}`)}${exclude ? html` <span role="img" aria-label=${t('filter.not')}>≠</span>` : ':'} <${Short} text=${told(key, value, names)} most=${60} /> ×</button>`)}
     ${chips.length > 0 && html`<button type="button" class="quiet" onClick=${() => go(page('alerts'))}>${t('filter.none')}</button>`}
     <span class="fill"></span>
     <label>${t('group')} <select value=${first('group')} onChange=${(event) => change({ group: event.currentTarget.value })}><option value="">${t('group.none')}</option>
@@ -62,7 +62,7 @@ function FacetPanel({ names, stamp }) {
   useEffect(() => { const timer = setTimeout(state.again, 800); return () => clearTimeout(timer); }, [stamp]);
   const facets = state.value?.facets || {};
   return html`<aside class="facets" aria-label=${t('facets')}>${FACETS.filter((facet) => facets[facet]?.length).map((facet) => html`<section><h3>${t(`facet.${facet}`)}</h3><ul>
-    ${facets[facet].map(({ value, count }) => html`<li><button type="button" aria-pressed=${all(facet).includes(value)} onClick=${() => toggle(facet, value)}><${Short} text=${told(facet, value, names)} most=${48} /><span class="count">${number(count)}</span></button></li>`)}
+    ${facets[facet].map(({ value, count }) => html`<li><button type="button" aria-pressed=${all(facet).includes(value)} title=${t('filter.shift')} onClick=${(event) => turn(facet, value, { exclude: event.shiftKey })}><${Short} text=${told(facet, value, names)} most=${48} /><span class="count">${number(count)}</span></button></li>`)}
   </ul></section>`)}</aside>`;
 }
 
@@ -129,7 +129,7 @@ function Histogram() {
   const state = useGet('/api/v1/alerts/histogram', { ...filter, by: 'severity' });
   useEffect(() => { const timer = setTimeout(state.again, 1500); return () => clearTimeout(timer); }, [store.total.value]);
   const bars = barsOf(state.value);
-  return html`<${Bars} bars=${bars} parts=${[...SEVERITIES].reverse()} label=${t('alerts')} onRange=${(from, to) => change({ from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`;
+  return html`<${Bars} bars=${bars} parts=${[...SEVERITIES].reverse()} label=${t('alerts')} onRange=${chooseSpan} />`;
 }
 
 export default function Alerts({ me }) {
@@ -149,8 +149,10 @@ export default function Alerts({ me }) {
     { key: 'X', text: t('mark.all'), run: () => { store.marked.value = store.marked.value === 'all' ? new Set() : 'all'; } },
     { key: 'Escape', text: t('mark.none'), run: () => { store.marked.value = new Set(); } },
     ...triageKeys({ me }),
-    { key: 'f', text: t('filter.in'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) toggle('entity', `${entity.field}:${entity.value}`); } },
-    { key: 'F', text: t('filter.rule'), when: () => Boolean(under()), run: () => toggle('rule', under().rule_id) },
+    { key: 'f', text: t('filter.in'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) turn('entity', `${entity.field}:${entity.value}`); } },
+    { key: 'd', text: t('filter.out'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) turn('entity', `${entity.field}:${entity.value}`, { exclude: true }); } },
+    { key: 'F', text: t('filter.rule'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id) },
+    { key: 'D', text: t('filter.rule.out'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id, { exclude: true }) },
     { key: '/', text: t('search'), run: () => document.getElementById('search').focus() },
     { key: 't', text: t('range'), run: () => document.getElementById('range').focus() },
     { key: 'v', text: t('views'), run: () => openDialog(ViewsForm) },
