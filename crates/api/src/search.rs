@@ -158,8 +158,15 @@ impl Rows {
 struct Values {
     /// Fields that were named.
     named: Vec<(String, HashMap<String, u64>)>,
-    /// All fields, if they are counted: in how many results each is, and its values.
-    all: Option<BTreeMap<String, (u64, HashMap<String, u64>)>>,
+    /// All fields, if they are counted.
+    all: Option<BTreeMap<String, Counted>>,
+}
+
+/// In how many results a field is, and its values.
+#[derive(Default)]
+struct Counted {
+    results: u64,
+    values: HashMap<String, u64>,
 }
 
 impl Values {
@@ -203,23 +210,23 @@ impl Values {
             if all.len() >= FIELDS && !all.contains_key(field) {
                 continue;
             }
-            let (results, counts) = all.entry(field.clone()).or_default();
+            let counted = all.entry(field.clone()).or_default();
             if field != last {
-                *results += 1;
+                counted.results += 1;
                 last = field;
             }
-            count_up(counts, value.clone(), COUNTED_OF_ALL);
+            count_up(&mut counted.values, value.clone(), COUNTED_OF_ALL);
         }
     }
 
     fn finish(self, found: &mut Found) {
         found.values = self.named.into_iter().map(top).collect();
-        for (field, (results, counts)) in self.all.into_iter().flatten() {
-            found.fields.insert(field.clone(), results);
+        for (field, counted) in self.all.into_iter().flatten() {
+            found.fields.insert(field.clone(), counted.results);
             found
                 .values
                 .entry(field.clone())
-                .or_insert_with(|| top((field, counts)).1);
+                .or_insert_with(|| top((field, counted.values)).1);
         }
     }
 }
