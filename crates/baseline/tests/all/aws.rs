@@ -1,8 +1,6 @@
 //! What changes in an account of AWS, and what only looks so.
 
-mod collected;
-
-use collected::{
+use crate::collected::{
     AMI, EBS, EBS_SHARES, baseline, compared, image, images, read, snapshot, snapshots, told, with,
 };
 use neph_baseline::{Accounts, Baseline, compare};
