@@ -26,6 +26,7 @@ const PAGES = [
 /** Pages that others lead to. */
 const FURTHER = [
   { name: 'alert', load: () => import('./pages/alert.js') },
+  { name: 'incident', load: () => import('./pages/incident.js') },
   { name: 'rule', load: () => import('./pages/rule.js') },
   { name: 'entity', load: () => import('./pages/entity.js') },
 ];
@@ -63,7 +64,7 @@ function Bar() {
   return html`<header class="bar">
     <button type="button" onClick=${() => openDialog(Palette)} class="omnibox">${t('palette.open')} <kbd>Ctrl K</kbd></button>
     <span class="fill"></span>
-    ${nameHere().startsWith('alert') && html`<button type="button" aria-pressed=${!alerts.paused.value} onClick=${toggleLive} class=${`live ${alerts.paused.value ? 'paused' : liveState.value}`}>
+    ${['alert', 'alerts', 'incident'].includes(nameHere()) && html`<button type="button" aria-pressed=${!alerts.paused.value} onClick=${toggleLive} class=${`live ${alerts.paused.value ? 'paused' : liveState.value}`}>
       ${t(`live.${alerts.paused.value ? 'paused' : liveState.value}`)}${alerts.waiting.value ? ` (${t('live.waiting', { count: alerts.waiting.value })})` : ''}</button>`}
     <a class=${`health ${state ? (sick ? 'sick' : 'well') : 'unknown'}`} href=${page('sources')} title=${t('page.sources')}>${t(state ? (sick ? 'health.sick' : 'health.well') : 'health.unknown')}</a>
     <label class="hidden-label"><span>${t('language')}</span><select value=${language.value} onChange=${(event) => setLanguage(event.currentTarget.value)}>

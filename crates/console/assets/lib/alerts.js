@@ -8,7 +8,7 @@ import { t } from './text.js';
 
 /** Keys of the URL that are filters; they are those of the API. */
 export const FILTERS = ['status', 'severity', 'verdict', 'rule', 'technique', 'tactic', 'tag', 'assignee', 'entity', 'not', 'q', 'from', 'to', 'retracted'];
-const PAGE = 500;
+const PAGE = 1000;
 /** Rows that are held at most; beyond it a filter says more than scrolling. */
 const MOST = 200_000;
 
@@ -24,6 +24,8 @@ export const marked = signal(new Set());
 /** Alerts that came while the list was paused. */
 export const waiting = signal(0);
 export const paused = signal(false);
+/** Counts what changed: whatever counts alerts asks again. */
+export const changes = signal(0);
 
 let next = null;
 let asked = '';
@@ -46,6 +48,13 @@ const order = () => ({ sort: here.value.query.sort?.[0], ascending: here.value.q
 function setRows(list) {
   places = new Map(list.map((alert, index) => [alert.id, index]));
   rows.value = list;
+}
+
+/** Adds rows at the end; what is there is not looked at again, however long it is. */
+function addRows(list) {
+  const fresh = list.filter((alert) => !places.has(alert.id));
+  fresh.forEach((alert, index) => places.set(alert.id, rows.value.length + index));
+  rows.value = rows.value.concat(fresh);
 }
 
 /** Loads the first page of what the URL asks for, unless it is there. */
@@ -86,7 +95,7 @@ export function loadMore() {
     .then((page) => {
       if (of !== asked) return;
       next = page.next;
-      setRows([...rows.value, ...page.alerts.filter((alert) => !places.has(alert.id))]);
+      addRows(page.alerts);
     })
     .catch(sayProblem)
     .finally(() => { more = null; });
@@ -130,6 +139,7 @@ async function refreshNow() {
 
 /** An alert changed: a row that is there is replaced, another may belong to the list. */
 export function changed(alert) {
+  changes.value += 1;
   const place = places.get(alert.id);
   if (place !== undefined) {
     const list = rows.value.slice();
@@ -161,17 +171,25 @@ export function chosen(single) {
   return alert ? { ids: [alert.id], count: 1 } : null;
 }
 
+/** What one part of a target is for, as the API takes it: ids, a query, or all of an incident. */
+async function whomOf({ incident, ids, query }) {
+  return incident ? { ids: (await get(`/api/v1/incidents/${encodeURIComponent(incident)}`)).ids } : ids ? { ids } : { query };
+}
+
 let lastActions = [];
-/** Does one thing or several with alerts; the message has the way back for all of it. Rows show the new state at once. */
+/**
+ * Does one thing or several with alerts; the message has the way back for all of it. Rows show the new state at once. A target is
+ * `{ count }` with `ids`, a `query`, or `parts` of these.
+ */
 export async function act(doing, target = chosen()) {
   const actions = [].concat(doing);
   if (!target) return false;
-  const { count, ...whom } = target;
+  const parts = target.parts || [target];
   const before = new Map();
   const shown = Object.assign({}, ...actions.map(shownAs));
-  if (whom.ids) {
+  if (target.ids) {
     const list = rows.value.slice();
-    for (const id of whom.ids) {
+    for (const id of target.ids) {
       const place = places.get(id);
       if (place === undefined) continue;
       before.set(id, list[place]);
@@ -182,14 +200,20 @@ export async function act(doing, target = chosen()) {
   try {
     const numbers = [];
     let most = 0;
-    for (const action of actions) {
-      const done = await post('/api/v1/alerts/actions', { ...whom, action });
-      if (done.action) numbers.unshift(done.action);
-      most = Math.max(most, done.changed);
+    for (const part of parts) {
+      const whom = await whomOf(part);
+      let changed = 0;
+      for (const action of actions) {
+        const done = await post('/api/v1/alerts/actions', { ...whom, action });
+        if (done.action) numbers.unshift(done.action);
+        changed = Math.max(changed, done.changed);
+      }
+      most += changed;
     }
     marked.value = new Set();
     lastActions = numbers;
-    if (whom.query) load({ anew: true });
+    changes.value += 1;
+    if (!target.ids) load({ anew: true });
     say(t(`done.${actions[0].type}`, { count: most }), numbers.length ? { action: { text: t('undo'), run: undo } } : {});
     return true;
   } catch (error) {
@@ -224,6 +248,7 @@ export async function undo() {
       most = Math.max(most, undone.restored);
     }
     say(t('undo.done', { count: most }));
+    changes.value += 1;
     load({ anew: true });
   } catch (error) {
     sayProblem(error);

@@ -4,9 +4,9 @@ import { html, useEffect, useState } from './ui.js';
 import { get, post } from './api.js';
 import { Dialog, closeDialog, say } from './dialog.js';
 import { withDocument, writeOverlay } from './overlays.js';
-import { Diagnostics, Diff } from './parts.js';
-import { Safe } from './safe.js';
-import { t } from './text.js';
+import { Diagnostics, Diff, Status, Time } from './parts.js';
+import { Safe, Short } from './safe.js';
+import { number, t } from './text.js';
 
 /** Text in YAML that is a string whatever it holds: JSON's strings are YAML's (YAML 1.2, 1.3). */
 export const yamlText = (text) => JSON.stringify(String(text)).replace(/[\u007f-\u009f\u2028\u2029\ufeff]/g, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`);
@@ -44,7 +44,7 @@ export function ExceptionForm({ id, me, days }) {
   const [chosen, setChosen] = useState(new Set());
   const [said, setSaid] = useState({ file: 'console', reason: '', expires: day(days || 90) });
   const [proposal, setProposal] = useState(null);
-  const [others, setOthers] = useState(null);
+  const [hidden, setHidden] = useState(null);
   const [problem, setProblem] = useState('');
   useEffect(() => {
     get(`/api/v1/alerts/${id}`).then(setWhole, (error) => setProblem(error.message));
@@ -62,11 +62,17 @@ export function ExceptionForm({ id, me, days }) {
     const answer = await post(`/api/v1/overlays/${encodeURIComponent(said.file)}/proposal`, { text: made.text });
     setProposal({ ...made, answer });
   };
-  // What else it would have hidden, of the alerts that are stored: the count before and with each chosen entity.
+  // What it would have hidden of the alerts that are stored.
   useEffect(() => {
-    const entity = values.filter(({ field, value }) => whole?.entities.some((one) => one.field === field && String(one.value) === String(value))).map(({ field, value }) => `${field}:${value}`);
-    if (!entity.length) { setOthers(null); return; }
-    Promise.all(entity.map((one) => get('/api/v1/alerts', { rule: rule.id, entity: one, total: true, limit: 1 }))).then((pages) => setOthers(Math.min(...pages.map((page) => page.total))), () => setOthers(null));
+    setHidden(null);
+    if (!values.length) return undefined;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      const of = {};
+      for (const { field, value } of values) (of[field] ||= []).push(value);
+      post(`/api/v1/rules/${encodeURIComponent(rule.id)}/hidden`, { fields: of }, abort.signal).then(setHidden, (error) => { if (error.name !== 'AbortError') setProblem(error.message); });
+    }, 200);
+    return () => { clearTimeout(timer); abort.abort(); };
   }, [chosen]);
   const submit = async () => {
     try {
@@ -85,8 +91,9 @@ export function ExceptionForm({ id, me, days }) {
   if (!whole) return html`<${Dialog} key="wait" title=${t('do.except')} problem=${problem}><p>${t('loading')}</p><//>`;
   return html`<${Dialog} key="form" wide title=${`${t(days ? 'do.snooze' : 'do.except')}: ${rule.name}`} submit=${t(proposal ? 'except.write' : 'except.show')} onSubmit=${submit} problem=${problem}>
     <fieldset class="values"><legend>${t('except.values')}</legend>${fields.map(({ field, value }, index) => html`<label class="choice"><input type="checkbox" autofocus=${index === 0} checked=${chosen.has(index)}
-      onChange=${() => { const next = new Set(chosen); if (!next.delete(index)) next.add(index); setChosen(next); setProposal(null); }} /> <code>${field}</code> <${Safe} text=${String(value)} most=${200} /></label>`)}</fieldset>
-    ${others !== null && html`<p>${t('except.others', { count: others })}</p>`}
+      onChange=${() => { const next = new Set(chosen); if (!next.delete(index)) next.add(index); setChosen(next); setProposal(null); }} /> <code><${Short} text=${field} most=${120} /></code> <${Safe} text=${String(value)} most=${200} /></label>`)}</fieldset>
+    ${values.length > 0 && html`<div role="status" class="hides">${!hidden ? t('loading') : html`<p>${t('except.hides', { count: hidden.hidden, of: number(hidden.looked_at) })} ${hidden.true_positives > 0 && html`<strong class="problem">${t('except.hides.true', { count: hidden.true_positives })}</strong>`}</p>
+      ${hidden.examples.length > 0 && html`<details><summary>${t('except.hides.which')}</summary><ul class="plain">${hidden.examples.map((one) => html`<li><${Time} at=${one.time} short /> <${Status} of=${one} /> <${Short} text=${one.reason} most=${160} /></li>`)}</ul></details>`}`}</div>`}
     <div class="fields"><label>${t('reason')}<input required value=${said.reason} onInput=${(event) => change({ reason: event.currentTarget.value })} /></label>
     <label>${t('except.expires')}<input type="date" value=${said.expires} required=${Boolean(days)} min=${day(1)} onInput=${(event) => change({ expires: event.currentTarget.value })} /></label>
     <label>${t('except.file')}<input required pattern="[a-z0-9][a-z0-9\\-]{0,63}" value=${said.file} onInput=${(event) => change({ file: event.currentTarget.value })} /></label></div>

@@ -3,8 +3,8 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from './ui.js';
 
-/** Height of a row in pixels; the style sheet has the same. */
-export const ROW = 28;
+/** Heights of a row in pixels; the style sheet has the same. */
+export const HEIGHTS = { compact: 22, normal: 28, roomy: 38 };
 /** Rows drawn beyond what is seen, on either side. */
 const BEYOND = 12;
 /** Browsers draw no element that is higher, so longer lists are scaled into it. */
@@ -14,7 +14,8 @@ const TALLEST = 15_000_000;
  * `count` rows, `row(index, isCursor)` draws one, `cursor` is the row under the cursor and `onCursor` moves it. `onEnd` is called when the end comes
  * near; `label` tells screen readers what it is.
  */
-export function List({ count, row, cursor, onCursor, onEnd, onOpen, label, header, id = 'list', empty, total }) {
+export function List({ count, row, cursor, onCursor, onEnd, onOpen, label, header, id = 'list', empty, total, density = 'normal' }) {
+  const ROW = HEIGHTS[density] ?? HEIGHTS.normal;
   const box = useRef(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
@@ -33,7 +34,7 @@ export function List({ count, row, cursor, onCursor, onEnd, onOpen, label, heade
     const bar = header ? ROW : 0;
     if (at < element.scrollTop) element.scrollTop = at;
     else if (at + ROW > element.scrollTop + element.clientHeight - bar) element.scrollTop = at + ROW - element.clientHeight + bar;
-  }, [cursor, count === 0]);
+  }, [cursor, count === 0, ROW]);
   const first = Math.max(0, Math.floor(top * scale / ROW) - BEYOND);
   const last = Math.min(count, first + Math.ceil(height / ROW) + 2 * BEYOND);
   useEffect(() => {
@@ -45,7 +46,7 @@ export function List({ count, row, cursor, onCursor, onEnd, onOpen, label, heade
     rows.push(html`<div key=${index} id=${`${id}-${index}`} role="row" aria-rowindex=${index + (header ? 2 : 1)} aria-selected=${index === cursor}
       class=${`row${index === cursor ? ' cursor' : ''}`} onMouseDown=${() => onCursor(index)} onDblClick=${() => onOpen?.(index)}>${row(index, index === cursor)}</div>`);
   }
-  return html`<div class="list" ref=${box} id=${id} role="grid" tabindex="0" aria-label=${label} aria-rowcount=${total ?? count}
+  return html`<div class=${`list ${density}`} ref=${box} id=${id} role="grid" tabindex="0" aria-label=${label} aria-rowcount=${total ?? count}
       aria-activedescendant=${count ? `${id}-${cursor}` : undefined} onScroll=${(event) => setTop(event.currentTarget.scrollTop)}>
     ${header && html`<div class="row head" role="row" aria-rowindex="1">${header}</div>`}
     ${count ? html`<div class="rows" role="rowgroup" style=${{ height: `${most}px` }}><div style=${{ transform: `translateY(${first * ROW / scale}px)` }}>${rows}</div></div>`

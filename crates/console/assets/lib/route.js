@@ -20,7 +20,8 @@ export function address(path, query) {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(query || {})) {
     for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== undefined && one !== null && one !== '') search.append(key, one);
+      // Nobody is an assignee, too.
+      if (one !== undefined && one !== null && (one !== '' || key === 'assignee')) search.append(key, one);
     }
   }
   const text = search.toString();

@@ -1,24 +1,25 @@
 // The list of alerts: what happened, to what, how bad, who is on it.
 
-import { html, useEffect, useState } from '../lib/ui.js';
+import { html, useEffect, useMemo, useState } from '../lib/ui.js';
 import { get } from '../lib/api.js';
 import * as store from '../lib/alerts.js';
-import { all, change, first, go, here } from '../lib/route.js';
+import { address, all, change, first, go, here } from '../lib/route.js';
 import { RangeSelect, chooseSpan, ofNot, takeTyped, turn } from '../lib/filters.js';
 import { useKeys } from '../lib/keys.js';
 import { List, listKeys } from '../lib/list.js';
 import { Bars, barsOf } from '../lib/chart.js';
 import { openDialog, say } from '../lib/dialog.js';
-import { SEVERITIES, Severity, Status, Time, page } from '../lib/parts.js';
+import { SEVERITIES, page } from '../lib/parts.js';
+import { ColumnsForm, Head, cells, columnsHere, densityHere, mainEntity } from '../lib/columns.js';
+import { GROUPS, Groups } from '../lib/groups.js';
 import { Short } from '../lib/safe.js';
 import { useGet } from '../lib/load.js';
-import { number, t } from '../lib/text.js';
+import { language, number, t } from '../lib/text.js';
 import { AssignForm, CloseForm, NoteForm, TagForm } from '../lib/triage.js';
 import { ExceptionForm } from '../lib/exception.js';
 import { ViewsForm } from '../lib/views.js';
 
 const FACETS = ['status', 'severity', 'verdict', 'assignee', 'rule', 'technique', 'tactic', 'tag'];
-const GROUPS = ['rule', 'technique', 'tactic', 'assignee', 'severity', 'tag'];
 
 /** The value of a facet as people read it. */
 function told(facet, value, names) {
@@ -53,51 +54,33 @@ function Filters({ names }) {
     <span class="fill"></span>
     <label>${t('group')} <select value=${first('group')} onChange=${(event) => change({ group: event.currentTarget.value })}><option value="">${t('group.none')}</option>
       ${GROUPS.map((facet) => html`<option value=${facet}>${t(`facet.${facet}`)}</option>`)}</select></label>
+    <button type="button" onClick=${() => openDialog(ColumnsForm)}>${t('columns')}</button>
     <button type="button" onClick=${() => openDialog(ViewsForm)}>${t('views')}</button>
   </div>`;
 }
 
-function FacetPanel({ names, stamp }) {
+/** Asks again a little after something changed. */
+function useAgain(again, millis) {
+  useEffect(() => {
+    if (!store.changes.value) return undefined;
+    const timer = setTimeout(again, millis);
+    return () => clearTimeout(timer);
+  }, [store.changes.value]);
+}
+
+function FacetPanel({ names }) {
   const state = useGet('/api/v1/alerts/facets', { ...store.filterHere(), facet: FACETS, values: 8 });
-  useEffect(() => { const timer = setTimeout(state.again, 800); return () => clearTimeout(timer); }, [stamp]);
+  useAgain(state.again, 800);
   const facets = state.value?.facets || {};
   return html`<aside class="facets" aria-label=${t('facets')}>${FACETS.filter((facet) => facets[facet]?.length).map((facet) => html`<section><h3>${t(`facet.${facet}`)}</h3><ul>
     ${facets[facet].map(({ value, count }) => html`<li><button type="button" aria-pressed=${all(facet).includes(value)} title=${t('filter.shift')} onClick=${(event) => turn(facet, value, { exclude: event.shiftKey })}><${Short} text=${told(facet, value, names)} most=${48} /><span class="count">${number(count)}</span></button></li>`)}
   </ul></section>`)}</aside>`;
 }
 
-function Groups({ facet, names }) {
-  const state = useGet('/api/v1/alerts/facets', { ...store.filterHere(), facet, values: 500 });
-  const [at, setAt] = useState(0);
-  const list = state.value?.facets?.[facet] || [];
-  const open = (index) => list[index] && change({ group: '', [facet]: [list[index].value] });
-  useKeys(listKeys({ t, count: () => list.length, cursor: () => at, onCursor: setAt, onOpen: open }));
-  return html`<${List} count=${list.length} cursor=${at} onCursor=${setAt} onOpen=${open} label=${t('group')} empty=${t(state.value ? 'alerts.none' : 'loading')}
-    header=${html`<span role="columnheader" class="grow">${t(`facet.${facet}`)}</span><span role="columnheader" class="n">${t('alerts')}</span>`}
-    row=${(index) => html`<span role="gridcell" class="grow"><${Short} text=${told(facet, list[index].value, names)} most=${200} /></span><span role="gridcell" class="n">${number(list[index].count)}</span>`} />`;
-}
-
-/** What an alert is about, in a few words. */
-const ENTITIES = ['host.name', 'user.name', 'container.name', 'orchestrator.resource.name', 'cloud.instance.id', 'source.ip', 'user.id', 'process.name'];
-function mainEntity(alert) {
-  for (const field of ENTITIES) {
-    const found = alert.entities.find((entity) => entity.field === field);
-    if (found) return found.value;
-  }
-  return alert.entities[0]?.value || '';
-}
-
-function Row({ alert }) {
+function Row({ alert, columns }) {
   const isMarked = store.marked.value === 'all' || store.marked.value.has(alert.id);
-  return html`<span role="gridcell" class="mark"><input type="checkbox" tabindex="-1" checked=${isMarked} aria-label=${t('mark')} onClick=${(event) => { event.stopPropagation(); mark(alert.id); }} /></span>
-    <span role="gridcell" class="time"><${Time} at=${alert.time} short /></span><span role="gridcell" class="sev"><${Severity} of=${alert.severity} /></span>
-    <span role="gridcell" class="grow"><a href=${page(`alert/${alert.id}`)} tabindex="-1"><${Short} text=${alert.reason} most=${300} /></a></span>
-    <span role="gridcell" class="entity"><${Short} text=${mainEntity(alert)} most=${80} /></span><span role="gridcell" class="rule"><${Short} text=${alert.rule_name} most=${120} /></span>
-    <span role="gridcell" class="tech">${alert.techniques.at(-1) || ''}</span><span role="gridcell" class="n">${alert.count > 1 ? `×${number(alert.count)}` : ''}</span>
-    <span role="gridcell" class="stat"><${Status} of=${alert} /></span><span role="gridcell" class="who"><${Short} text=${alert.assignee || ''} most=${40} /></span>`;
+  return html`<span role="gridcell" class="mark"><input type="checkbox" tabindex="-1" checked=${isMarked} aria-label=${t('mark')} onClick=${(event) => { event.stopPropagation(); mark(alert.id); }} /></span>${cells(alert, columns)}`;
 }
-
-const HEAD = ['mark', 'time', 'sev', 'grow', 'entity', 'rule', 'tech', 'n', 'stat', 'who'];
 
 function mark(id) {
   const set = new Set(store.marked.value === 'all' ? [] : store.marked.value);
@@ -108,10 +91,15 @@ function mark(id) {
 const under = () => store.rows.value[store.cursor.value];
 const openAlert = (alert) => alert && go(page(`alert/${alert.id}`));
 
-/** The keys of working on alerts; the page of one alert has them, too. */
-export function triageKeys({ me, alert }) {
-  const target = () => store.chosen(alert?.());
+/**
+ * The keys of working on alerts. `alert` gives the one that a page is about, without it that under the cursor of the list; `target` what is
+ * worked on, where that is another.
+ */
+export function triageKeys({ me, alert, target: given }) {
+  const single = () => (alert ? alert() : under());
+  const target = () => (given ? given() : store.chosen(alert?.()));
   const some = () => Boolean(target());
+  const one = () => Boolean(single());
   return [
     { key: 'a', text: t('do.acknowledge'), when: some, run: () => store.act([{ type: 'acknowledge' }, { type: 'assign', assignee: me.name }], target()) },
     { key: 'c', text: t('do.close'), when: some, run: () => openDialog(() => html`<${CloseForm} target=${target()} />`) },
@@ -119,56 +107,66 @@ export function triageKeys({ me, alert }) {
     { key: 'n', text: t('do.note'), when: some, run: () => openDialog(() => html`<${NoteForm} target=${target()} />`) },
     { key: 'A', text: t('do.assign'), when: some, run: () => openDialog(() => html`<${AssignForm} target=${target()} me=${me} />`) },
     { key: 'l', text: t('do.tag'), when: some, run: () => openDialog(() => html`<${TagForm} target=${target()} />`) },
-    { key: 'e', text: t('do.except'), when: some, run: () => { const one = alert?.() || under(); openDialog(() => html`<${ExceptionForm} id=${one.id} me=${me} />`); } },
-    { key: 's', text: t('do.snooze'), when: some, run: () => { const one = alert?.() || under(); openDialog(() => html`<${ExceptionForm} id=${one.id} me=${me} days=${7} />`); } },
+    { key: 'e', text: t('do.except'), when: one, run: () => { const { id } = single(); openDialog(() => html`<${ExceptionForm} id=${id} me=${me} />`); } },
+    { key: 's', text: t('do.snooze'), when: one, run: () => { const { id } = single(); openDialog(() => html`<${ExceptionForm} id=${id} me=${me} days=${7} />`); } },
   ];
 }
 
 function Histogram() {
   const filter = store.filterHere();
   const state = useGet('/api/v1/alerts/histogram', { ...filter, by: 'severity' });
-  useEffect(() => { const timer = setTimeout(state.again, 1500); return () => clearTimeout(timer); }, [store.total.value]);
-  const bars = barsOf(state.value);
+  useAgain(state.again, 1500);
+  const bars = useMemo(() => barsOf(state.value), [state.value]);
   return html`<${Bars} bars=${bars} parts=${[...SEVERITIES].reverse()} label=${t('alerts')} onRange=${chooseSpan} />`;
+}
+
+/** How many there are, how many are marked, and what waits. */
+function Summary() {
+  const count = store.marked.value === 'all' ? store.total.value : store.marked.value.size;
+  return html`<p class="summary" role="status">${store.problem.value ? html`<span class="problem">${store.problem.value}</span>` : store.total.value === null ? t('loading') : t('alerts.count', { count: store.total.value })}
+    ${count ? html` · <strong>${t('mark.count', { count })}</strong>` : ''} ${store.waiting.value ? html`<button type="button" onClick=${store.resume}>${t('live.waiting', { count: store.waiting.value })}</button>` : ''}</p>`;
+}
+
+/** The alerts one by one. */
+function Rows({ me }) {
+  const rows = store.rows.value;
+  const columns = columnsHere();
+  const toEnd = async () => { await store.loadUntil((store.total.value ?? rows.length) - 1); store.cursor.value = Math.max(0, store.rows.value.length - 1); };
+  const move = listKeys({ t, count: () => store.rows.value.length, cursor: () => store.cursor.value, onCursor: (index) => { store.cursor.value = index; }, onOpen: () => openAlert(under()) });
+  useKeys([
+    ...move.map((action) => ([].concat(action.key).includes('End') ? { ...action, run: toEnd } : action)),
+    { key: 'x', text: t('mark'), when: () => Boolean(under()), run: () => { mark(under().id); } },
+    { key: 'X', text: t('mark.all'), run: () => { store.marked.value = store.marked.value === 'all' ? new Set() : 'all'; } },
+    { key: 'Escape', text: t('mark.none'), run: () => { store.marked.value = new Set(); } },
+    ...triageKeys({ me }),
+    { key: 'f', text: t('filter.in'), when: () => Boolean(under()), run: () => { const entity = mainEntity(under()); if (entity) turn('entity', `${entity.field}:${entity.value}`); } },
+    { key: 'd', text: t('filter.out'), when: () => Boolean(under()), run: () => { const entity = mainEntity(under()); if (entity) turn('entity', `${entity.field}:${entity.value}`, { exclude: true }); } },
+    { key: 'F', text: t('filter.rule'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id) },
+    { key: 'D', text: t('filter.rule.out'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id, { exclude: true }) },
+  ]);
+  return html`<${Summary} /><${List} count=${rows.length} total=${store.total.value} cursor=${store.cursor.value} onCursor=${(index) => { store.cursor.value = index; }} density=${densityHere()}
+    onOpen=${(index) => openAlert(rows[index])} onEnd=${store.loadMore} label=${t('alerts')} empty=${store.loading.value ? t('loading') : html`${t('alerts.none')} ${Object.keys(store.filterHere()).length ? html`<a href=${page('alerts')}>${t('filter.none')}</a>` : html`<a href=${page('sources')}>${t('alerts.none.send')}</a>`}`}
+    header=${html`<${Head} columns=${columns} />`} row=${(index) => html`<${Row} alert=${rows[index]} columns=${columns} />`} />`;
 }
 
 export default function Alerts({ me }) {
   const names = useRuleNames();
   const group = first('group');
+  const by = GROUPS.includes(group) ? group : '';
   useEffect(() => { store.load(); }, [here.value]);
-  useEffect(() => { document.getElementById('list')?.focus({ preventScroll: true }); }, [group]);
-  const rows = store.rows.value;
-  const toRow = async (index) => {
-    if (index >= rows.length - 1) await store.loadUntil(index);
-    store.cursor.value = index;
-  };
-  const move = listKeys({ t, count: () => store.rows.value.length, cursor: () => store.cursor.value, onCursor: (index) => { store.cursor.value = index; }, onOpen: () => openAlert(under()) });
-  useKeys(group ? [] : [
-    ...move.map((action) => ([].concat(action.key).includes('End') ? { ...action, run: () => toRow((store.total.value ?? rows.length) - 1).then(() => { store.cursor.value = store.rows.value.length - 1; }) } : action)),
-    { key: 'x', text: t('mark'), when: () => Boolean(under()), run: () => { mark(under().id); } },
-    { key: 'X', text: t('mark.all'), run: () => { store.marked.value = store.marked.value === 'all' ? new Set() : 'all'; } },
-    { key: 'Escape', text: t('mark.none'), run: () => { store.marked.value = new Set(); } },
-    ...triageKeys({ me }),
-    { key: 'f', text: t('filter.in'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) turn('entity', `${entity.field}:${entity.value}`); } },
-    { key: 'd', text: t('filter.out'), when: () => Boolean(under()), run: () => { const entity = under().entities.find((one) => one.value === mainEntity(under())); if (entity) turn('entity', `${entity.field}:${entity.value}`, { exclude: true }); } },
-    { key: 'F', text: t('filter.rule'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id) },
-    { key: 'D', text: t('filter.rule.out'), when: () => Boolean(under()), run: () => turn('rule', under().rule_id, { exclude: true }) },
+  useEffect(() => { document.getElementById('list')?.focus({ preventScroll: true }); }, [by]);
+  useKeys([
     { key: '/', text: t('search'), run: () => document.getElementById('search').focus() },
     { key: 't', text: t('range'), run: () => document.getElementById('range').focus() },
     { key: 'v', text: t('views'), run: () => openDialog(ViewsForm) },
-    { key: 'E', text: t('do.export'), run: () => { location.href = `/api/v1/alerts/export${location.search}`; say(t('export.begun')); } },
+    { key: 'C', text: t('columns'), run: () => openDialog(ColumnsForm) },
+    { key: 'E', text: t('do.export'), run: () => { location.href = address('/api/v1/alerts/export', store.filterHere()); say(t('export.begun')); } },
+    ...GROUPS.map((name) => ({ key: name === 'incident' ? 'I' : [], text: `${t('group')}: ${t(`facet.${name}`)}`, run: () => change({ group: by === name ? '' : name }) })),
   ]);
-  const count = store.marked.value === 'all' ? store.total.value : store.marked.value.size;
+  const told_ = useMemo(() => (facet, value) => told(facet, value, names), [names, language.value]);
+  const keys = (target) => triageKeys({ me, target, alert: () => null });
   return html`<div class="alerts">
     <${Filters} names=${names} /><${Histogram} />
-    <div class="columns"><${FacetPanel} names=${names} stamp=${store.total.value} />
-    <section class="main" aria-label=${t('alerts')}>
-      <p class="summary" role="status">${store.problem.value ? html`<span class="problem">${store.problem.value}</span>` : store.total.value === null ? t('loading') : t('alerts.count', { count: store.total.value })}
-        ${count ? html` · <strong>${t('mark.count', { count })}</strong>` : ''} ${store.waiting.value ? html`<button type="button" onClick=${store.resume}>${t('live.waiting', { count: store.waiting.value })}</button>` : ''}</p>
-      ${group ? html`<${Groups} facet=${group} names=${names} />` : html`<${List} count=${rows.length} total=${store.total.value} cursor=${store.cursor.value} onCursor=${(index) => { store.cursor.value = index; }}
-        onOpen=${(index) => openAlert(rows[index])} onEnd=${store.loadMore} label=${t('alerts')} empty=${store.loading.value ? t('loading') : html`${t('alerts.none')} ${Object.keys(store.filterHere()).length ? html`<a href=${page('alerts')}>${t('filter.none')}</a>` : html`<a href=${page('sources')}>${t('alerts.none.send')}</a>`}`}
-        header=${HEAD.map((column) => html`<span role="columnheader" class=${column}>${t(`column.${column}`)}</span>`)} row=${(index) => html`<${Row} alert=${rows[index]} />`} />`}
-    </section></div></div>`;
+    <div class="columns"><${FacetPanel} names=${names} />
+    <section class="main" aria-label=${t('alerts')}>${by ? html`<${Groups} by=${by} told=${told_} keys=${keys} density=${densityHere()} />` : html`<${Rows} me=${me} />`}</section></div></div>`;
 }
-
-
