@@ -44,6 +44,12 @@ export const first = (key) => here.value.query[key]?.[0] ?? '';
 /** All values of a key of the query. */
 export const all = (key) => here.value.query[key] ?? [];
 
+/** Adds a value to a key of the query, or takes it away if it is there. */
+export function toggle(key, value) {
+  const values = all(key);
+  change({ [key]: values.includes(value) ? values.filter((other) => other !== value) : [...values, value] });
+}
+
 /** A click on a link within the console stays in the page; others (new tab, other sites) are the browser's. */
 export function follow(event) {
   const link = event.target.closest?.('a[href]');
