@@ -38,6 +38,7 @@ pub(crate) fn registry() -> Registry {
         neph_config::CODES,
         neph_outputs::CODES,
         neph_posture::CODES,
+        neph_images::CODES,
     ])
 }
 

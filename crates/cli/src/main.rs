@@ -12,6 +12,7 @@ mod detect;
 mod exit;
 mod explain;
 mod format;
+mod image;
 mod input;
 mod normalize;
 mod outputs;
@@ -62,6 +63,7 @@ enum Command {
     Coverage(coverage::Args),
     Collect(collect::Args),
     Audit(audit::Args),
+    Image(image::Args),
     Demo(demo::Args),
     Serve(serve::Args),
     Status(status::Args),
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Coverage(args) => coverage::run(&args, &terminal),
         Command::Collect(args) => collect::run(&args, &terminal),
         Command::Audit(args) => audit::run(&args, &terminal),
+        Command::Image(args) => image::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),

@@ -30,18 +30,61 @@ pub enum Sameness {
 
 /// Variables that decide which code programs run.
 const CODE_VARIABLES: &[&str] = &[
-    "BASH_ENV", "CLASSPATH", "DOTNET_STARTUP_HOOKS", "ENV", "GCONV_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
-    "LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "NODE_OPTIONS", "NODE_PATH", "PATH", "PERL5LIB", "PERL5OPT", "PHPRC", "PHP_INI_SCAN_DIR", "PROMPT_COMMAND",
-    "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "RUBYLIB", "RUBYOPT", "_JAVA_OPTIONS",
+    "BASH_ENV",
+    "CLASSPATH",
+    "DOTNET_STARTUP_HOOKS",
+    "ENV",
+    "GCONV_PATH",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "IFS",
+    "JAVA_OPTS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "LD_AUDIT",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "NODE_OPTIONS",
+    "NODE_PATH",
+    "PATH",
+    "PERL5LIB",
+    "PERL5OPT",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "PROMPT_COMMAND",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "RUBYLIB",
+    "RUBYOPT",
+    "_JAVA_OPTIONS",
 ];
 /// Variables that say where requests go and whom to trust.
 const WAY_VARIABLES: &[&str] = &[
-    "ALL_PROXY", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NODE_TLS_REJECT_UNAUTHORIZED", "PIP_INDEX_URL", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE",
+    "ALL_PROXY",
+    "CURL_CA_BUNDLE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "PIP_INDEX_URL",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
 ];
 /// Labels that every build writes anew (<https://github.com/opencontainers/image-spec/blob/main/annotations.md>).
 const BUILD_LABELS: &[&str] = &[
-    "org.opencontainers.image.created", "org.opencontainers.image.revision", "org.opencontainers.image.version", "org.opencontainers.image.ref.name",
-    "org.opencontainers.image.base.digest", "io.buildah.version", "org.label-schema.build-date", "org.label-schema.vcs-ref", "org.label-schema.version", "build-date", "vcs-ref",
+    "org.opencontainers.image.created",
+    "org.opencontainers.image.revision",
+    "org.opencontainers.image.version",
+    "org.opencontainers.image.ref.name",
+    "org.opencontainers.image.base.digest",
+    "io.buildah.version",
+    "org.label-schema.build-date",
+    "org.label-schema.vcs-ref",
+    "org.label-schema.version",
+    "build-date",
+    "vcs-ref",
 ];
 
 /// How alike they are, and what is different.
@@ -58,7 +101,12 @@ pub fn compare(golden: &Image, image: &Image) -> (Sameness, Vec<Difference>) {
         layers(golden, image, &mut found);
     }
     problems(golden, image, &mut found);
-    found.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.path.cmp(&other.path)));
+    found.sort_by(|one, other| {
+        other
+            .severity
+            .cmp(&one.severity)
+            .then_with(|| one.path.cmp(&other.path))
+    });
     let sameness = match (golden.digest(), image.digest()) {
         _ if !found.is_empty() => Sameness::Different,
         (Some(one), Some(other)) if one == other => Sameness::SameDigest,
@@ -69,7 +117,11 @@ pub fn compare(golden: &Image, image: &Image) -> (Sameness, Vec<Difference>) {
         found.push(Difference {
             golden: shown(golden),
             found: shown(image),
-            ..plain("same-content", Severity::Info, "the image was built or packed anew; containers get the same")
+            ..plain(
+                "same-content",
+                Severity::Info,
+                "the image was built or packed anew; containers get the same",
+            )
         });
     }
     (sameness, found)
@@ -85,7 +137,11 @@ pub(crate) fn plain(kind: &'static str, severity: Severity, what: impl Into<Stri
         golden: None,
         found: None,
         layer: None,
-        techniques: if severity > Severity::Info { vec![IMPLANT] } else { Vec::new() },
+        techniques: if severity > Severity::Info {
+            vec![IMPLANT]
+        } else {
+            Vec::new()
+        },
         signs: Vec::new(),
         sha256: None,
         approved: None,
@@ -108,7 +164,9 @@ fn files(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
         let own = if order.is_le() { ours.next() } else { None };
         let other = if order.is_ge() { theirs.next() } else { None };
         match (own, other) {
-            (Some((path, file)), None) if file.kind == Kind::Directory => added_directories.push((path, file)),
+            (Some((path, file)), None) if file.kind == Kind::Directory => {
+                added_directories.push((path, file))
+            }
             (Some((path, file)), None) => found.push(of_content(path, None, file, first)),
             (None, Some((path, old))) if old.kind == Kind::Directory => removed_directories.push((path, old)),
             (None, Some((path, old))) => found.push(of_removal(path, old)),
@@ -129,14 +187,20 @@ fn files(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
     let told: BTreeSet<String> = found.iter().map(|one| one.path.clone()).collect();
     let is_told = |path: &[u8]| {
         let inside = format!("/{}/", crate::shown(path));
-        told.range(inside.clone()..).next().is_some_and(|next| next.starts_with(&inside))
+        told.range(inside.clone()..)
+            .next()
+            .is_some_and(|next| next.starts_with(&inside))
     };
     let empty = |directories: &[(&[u8], &File)], index: usize| {
         // Directories within it stand right behind it.
         let Some((path, _)) = directories.get(index) else {
             return false;
         };
-        let holds = |next: &&(&[u8], &File)| next.0.strip_prefix(*path).is_some_and(|rest| rest.starts_with(b"/"));
+        let holds = |next: &&(&[u8], &File)| {
+            next.0
+                .strip_prefix(*path)
+                .is_some_and(|rest| rest.starts_with(b"/"))
+        };
         !is_told(path) && directories.get(index + 1).filter(holds).is_none()
     };
     for (index, (path, file)) in added_directories.iter().enumerate() {
@@ -158,12 +222,20 @@ fn is_root(user: &str) -> bool {
 }
 
 fn variables(settings: &Settings) -> BTreeMap<&str, &str> {
-    settings.env.iter().map(|pair| pair.split_once('=').unwrap_or((pair, ""))).collect()
+    settings
+        .env
+        .iter()
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .collect()
 }
 
 fn settings(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
     let (old, new) = (&golden.config.config, &image.config.config);
-    let mut say = |path: String, severity: Severity, what: &str, values: (String, String), techniques: &[&'static str]| {
+    let mut say = |path: String,
+                   severity: Severity,
+                   what: &str,
+                   values: (String, String),
+                   techniques: &[&'static str]| {
         if values.0 == values.1 {
             return;
         }
@@ -179,38 +251,141 @@ fn settings(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
     };
     let list = |words: &[String]| serde_json::Value::from(words.to_vec()).to_string();
     let keys = |map: &BTreeMap<String, serde_json::Value>| map.keys().cloned().collect::<Vec<_>>().join(" ");
-    say("entrypoint".into(), Severity::High, "another program is run", (list(&old.entrypoint), list(&new.entrypoint)), &["T1204.003"]);
-    say("cmd".into(), Severity::High, "another command is run", (list(&old.cmd), list(&new.cmd)), &["T1204.003"]);
+    say(
+        "entrypoint".into(),
+        Severity::High,
+        "another program is run",
+        (list(&old.entrypoint), list(&new.entrypoint)),
+        &["T1204.003"],
+    );
+    say(
+        "cmd".into(),
+        Severity::High,
+        "another command is run",
+        (list(&old.cmd), list(&new.cmd)),
+        &["T1204.003"],
+    );
     if !(is_root(&old.user) && is_root(&new.user)) {
-        let severity = if is_root(&new.user) { Severity::High } else { Severity::Medium };
-        say("user".into(), severity, "it runs as another user", (old.user.clone(), new.user.clone()), &["T1548"]);
+        let severity = if is_root(&new.user) {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        say(
+            "user".into(),
+            severity,
+            "it runs as another user",
+            (old.user.clone(), new.user.clone()),
+            &["T1548"],
+        );
     }
     let (before, after) = (variables(old), variables(new));
     let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     for name in names {
-        let shown = |map: &BTreeMap<&str, &str>| map.get(name).map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
+        let shown = |map: &BTreeMap<&str, &str>| {
+            map.get(name)
+                .map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"))
+        };
         let upper = name.to_ascii_uppercase();
         let (severity, what, techniques): (_, _, &[&'static str]) = match () {
-            () if CODE_VARIABLES.contains(&upper.as_str()) => (Severity::High, "it decides which code programs run", &["T1574.007"]),
-            () if WAY_VARIABLES.contains(&upper.as_str()) => (Severity::High, "it decides where requests go, or whom to trust", &["T1557"]),
+            () if CODE_VARIABLES.contains(&upper.as_str()) => (
+                Severity::High,
+                "it decides which code programs run",
+                &["T1574.007"],
+            ),
+            () if WAY_VARIABLES.contains(&upper.as_str()) => (
+                Severity::High,
+                "it decides where requests go, or whom to trust",
+                &["T1557"],
+            ),
             () => (Severity::Low, "a variable has another value", &[]),
         };
-        say(format!("env {name}"), severity, what, (shown(&before), shown(&after)), techniques);
+        say(
+            format!("env {name}"),
+            severity,
+            what,
+            (shown(&before), shown(&after)),
+            techniques,
+        );
     }
-    say("exposed_ports".into(), Severity::Medium, "it listens elsewhere", (keys(&old.exposed_ports), keys(&new.exposed_ports)), &["T1571"]);
-    say("volumes".into(), Severity::Low, "other directories are kept outside", (keys(&old.volumes), keys(&new.volumes)), &[]);
-    say("working_dir".into(), Severity::Low, "it runs in another directory", (dir(&old.working_dir), dir(&new.working_dir)), &[]);
-    say("shell".into(), Severity::Medium, "another shell runs commands", (list(&old.shell), list(&new.shell)), &["T1059.004"]);
-    let check = |settings: &Settings| settings.healthcheck.as_ref().map_or_else(String::new, ToString::to_string);
-    say("healthcheck".into(), Severity::Medium, "another command is run again and again", (check(old), check(new)), &["T1204.003"]);
-    say("on_build".into(), Severity::High, "images that are built upon it run other commands", (list(&old.on_build), list(&new.on_build)), &["T1195.002"]);
-    say("stop_signal".into(), Severity::Low, "it is stopped otherwise", (old.stop_signal.clone(), new.stop_signal.clone()), &[]);
+    say(
+        "exposed_ports".into(),
+        Severity::Medium,
+        "it listens elsewhere",
+        (keys(&old.exposed_ports), keys(&new.exposed_ports)),
+        &["T1571"],
+    );
+    say(
+        "volumes".into(),
+        Severity::Low,
+        "other directories are kept outside",
+        (keys(&old.volumes), keys(&new.volumes)),
+        &[],
+    );
+    say(
+        "working_dir".into(),
+        Severity::Low,
+        "it runs in another directory",
+        (dir(&old.working_dir), dir(&new.working_dir)),
+        &[],
+    );
+    say(
+        "shell".into(),
+        Severity::Medium,
+        "another shell runs commands",
+        (list(&old.shell), list(&new.shell)),
+        &["T1059.004"],
+    );
+    let check = |settings: &Settings| {
+        settings
+            .healthcheck
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string)
+    };
+    say(
+        "healthcheck".into(),
+        Severity::Medium,
+        "another command is run again and again",
+        (check(old), check(new)),
+        &["T1204.003"],
+    );
+    say(
+        "on_build".into(),
+        Severity::High,
+        "images that are built upon it run other commands",
+        (list(&old.on_build), list(&new.on_build)),
+        &["T1195.002"],
+    );
+    say(
+        "stop_signal".into(),
+        Severity::Low,
+        "it is stopped otherwise",
+        (old.stop_signal.clone(), new.stop_signal.clone()),
+        &[],
+    );
     let names: BTreeSet<&String> = old.labels.keys().chain(new.labels.keys()).collect();
-    for name in names.into_iter().filter(|name| !BUILD_LABELS.contains(&name.as_str())) {
-        let shown = |settings: &Settings| settings.labels.get(name).map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
-        say(format!("label {name}"), Severity::Low, "a label has another value", (shown(old), shown(new)), &[]);
+    for name in names
+        .into_iter()
+        .filter(|name| !BUILD_LABELS.contains(&name.as_str()))
+    {
+        let shown = |settings: &Settings| {
+            settings
+                .labels
+                .get(name)
+                .map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"))
+        };
+        say(
+            format!("label {name}"),
+            Severity::Low,
+            "a label has another value",
+            (shown(old), shown(new)),
+            &[],
+        );
     }
-    let (old, new) = (golden.config.platform.to_string(), image.config.platform.to_string());
+    let (old, new) = (
+        golden.config.platform.to_string(),
+        image.config.platform.to_string(),
+    );
     if old != new {
         found.push(Difference {
             golden: Some(old),
@@ -242,7 +417,11 @@ fn tag(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
             golden: Some(old.to_string()),
             found: Some(new.to_string()),
             techniques: vec![IMPLANT, "T1195.002"],
-            ..plain("tag-moved", Severity::High, "the tag stands for another image than it did, with other content")
+            ..plain(
+                "tag-moved",
+                Severity::High,
+                "the tag stands for another image than it did, with other content",
+            )
         });
     }
 }
@@ -266,7 +445,11 @@ fn layers(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
             continue;
         };
         let severity = worst.severity.max(Severity::Medium);
-        let named: Vec<String> = brought.iter().take(NAMED).map(|one| format!("`{}`", one.path)).collect();
+        let named: Vec<String> = brought
+            .iter()
+            .take(NAMED)
+            .map(|one| format!("`{}`", one.path))
+            .collect();
         let more = match brought.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -282,7 +465,9 @@ fn layers(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
                 severity,
                 format!(
                     "it claims to come from the same command{} and has other content: {}{more}",
-                    is.created_by.as_ref().map_or_else(String::new, |command| format!(" (`{command}`)")),
+                    is.created_by
+                        .as_ref()
+                        .map_or_else(String::new, |command| format!(" (`{command}`)")),
                     named.join(", ")
                 ),
             )
@@ -293,7 +478,10 @@ fn layers(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
 
 fn problems(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
     for problem in &image.problems {
-        let is_known = golden.problems.iter().any(|own| (&own.path, &own.what) == (&problem.path, &problem.what));
+        let is_known = golden
+            .problems
+            .iter()
+            .any(|own| (&own.path, &own.what) == (&problem.path, &problem.what));
         if !is_known {
             found.push(hostile(problem));
         }
@@ -305,7 +493,11 @@ pub fn hostile(problem: &crate::Problem) -> Difference {
     Difference {
         path: problem.path.clone(),
         layer: Some(problem.layer),
-        techniques: if problem.severity >= Severity::High { vec![IMPLANT, "T1611"] } else { vec![IMPLANT] },
+        techniques: if problem.severity >= Severity::High {
+            vec![IMPLANT, "T1611"]
+        } else {
+            vec![IMPLANT]
+        },
         ..plain("hostile-entry", problem.severity, problem.what.clone())
     }
 }

@@ -82,7 +82,9 @@ impl<R: Read> Read for Bounded<R> {
         let took = self
             .budget
             .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(more)
+            });
         if took.is_err() {
             return Err(Stop::error(format!(
                 "it has more than {} bytes when it is decompressed, the limit for an image (`--max-size` lifts it)",

@@ -63,7 +63,8 @@ impl Record {
 
     /// Whether the entry is about a signature, and not about some other one.
     pub(crate) fn is_about(&self, signed: &Signed, key: &[u8]) -> bool {
-        let Some(entry) = decode(&self.body).and_then(|body| serde_json::from_slice::<Value>(&body).ok()) else {
+        let Some(entry) = decode(&self.body).and_then(|body| serde_json::from_slice::<Value>(&body).ok())
+        else {
             return false;
         };
         let Some(spec) = entry.get("spec") else {
@@ -76,9 +77,10 @@ impl Record {
         };
         let is_key = |value: Option<&Value>| {
             let pem = value.and_then(Value::as_str).and_then(decode).unwrap_or_default();
-            Pem::iter_from_buffer(&pem).flatten().next().is_some_and(|pem| {
-                Some(&pem.contents) == signed.certificate.as_ref() || pem.contents == key
-            })
+            Pem::iter_from_buffer(&pem)
+                .flatten()
+                .next()
+                .is_some_and(|pem| Some(&pem.contents) == signed.certificate.as_ref() || pem.contents == key)
         };
         match entry.get("kind").and_then(Value::as_str) {
             Some("hashedrekord") => {
@@ -111,7 +113,10 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// Certificates in PEM, as annotations hold them; damaged ones are left out, and then the chain leads nowhere.
 fn pems(text: Option<&String>) -> Vec<Vec<u8>> {
     let text = text.map_or(&[][..], |text| text.as_bytes());
-    Pem::iter_from_buffer(text).flatten().map(|pem| pem.contents).collect()
+    Pem::iter_from_buffer(text)
+        .flatten()
+        .map(|pem| pem.contents)
+        .collect()
 }
 
 /// A signature beside an image: the payload, and the annotations of its layer.
@@ -119,13 +124,26 @@ pub(crate) fn simple(payload: Vec<u8>, annotations: &BTreeMap<String, String>) -
     let signature = annotations.get("dev.cosignproject.cosign/signature");
     let signature = signature.ok_or("it has no signature in its annotations")?;
     let signature = decode(signature).ok_or("the signature is no base64")?;
-    let document: Value = serde_json::from_slice(&payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
-    let kind = document.pointer("/critical/type").and_then(Value::as_str).unwrap_or_default();
-    if !matches!(kind, "cosign container image signature" | "atomic container signature") {
-        return Err(format!("the payload is of the type `{kind}`, which is no signature of an image"));
+    let document: Value =
+        serde_json::from_slice(&payload).map_err(|error| format!("the payload is no JSON: {error}"))?;
+    let kind = document
+        .pointer("/critical/type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if !matches!(
+        kind,
+        "cosign container image signature" | "atomic container signature"
+    ) {
+        return Err(format!(
+            "the payload is of the type `{kind}`, which is no signature of an image"
+        ));
     }
-    let image = document.pointer("/critical/image/docker-manifest-digest").and_then(Value::as_str);
-    let image = image.and_then(Digest::parse).ok_or("the payload names no image")?;
+    let image = document
+        .pointer("/critical/image/docker-manifest-digest")
+        .and_then(Value::as_str);
+    let image = image
+        .and_then(Digest::parse)
+        .ok_or("the payload names no image")?;
     let record = annotations.get("dev.sigstore.cosign/bundle").and_then(|text| {
         let bundle: Value = serde_json::from_str(text).ok()?;
         let payload = bundle.get("Payload")?;
@@ -139,7 +157,9 @@ pub(crate) fn simple(payload: Vec<u8>, annotations: &BTreeMap<String, String>) -
     });
     Ok(Signed {
         signature,
-        certificate: pems(annotations.get("dev.sigstore.cosign/certificate")).into_iter().next(),
+        certificate: pems(annotations.get("dev.sigstore.cosign/certificate"))
+            .into_iter()
+            .next(),
         others: pems(annotations.get("dev.sigstore.cosign/chain")),
         record,
         images: vec![image],
@@ -150,13 +170,20 @@ pub(crate) fn simple(payload: Vec<u8>, annotations: &BTreeMap<String, String>) -
 
 /// A signature in a bundle. `Ok(None)` says that it is about something else than being the image's signature, such as its list of parts.
 pub(crate) fn bundle(bytes: &[u8]) -> Result<Option<Signed>, String> {
-    let bundle: Value = serde_json::from_slice(bytes).map_err(|error| format!("the bundle is no JSON: {error}"))?;
+    let bundle: Value =
+        serde_json::from_slice(bytes).map_err(|error| format!("the bundle is no JSON: {error}"))?;
     let text = |at: &str| bundle.pointer(at).and_then(Value::as_str);
     let envelope = "/dsseEnvelope";
-    let kind = text(&format!("{envelope}/payloadType")).ok_or("the bundle holds no statement about an image")?;
-    let payload = text(&format!("{envelope}/payload")).and_then(decode).ok_or("the statement is no base64")?;
-    let signature = text(&format!("{envelope}/signatures/0/sig")).and_then(decode).ok_or("the bundle holds no signature")?;
-    let statement: Value = serde_json::from_slice(&payload).map_err(|error| format!("the statement is no JSON: {error}"))?;
+    let kind =
+        text(&format!("{envelope}/payloadType")).ok_or("the bundle holds no statement about an image")?;
+    let payload = text(&format!("{envelope}/payload"))
+        .and_then(decode)
+        .ok_or("the statement is no base64")?;
+    let signature = text(&format!("{envelope}/signatures/0/sig"))
+        .and_then(decode)
+        .ok_or("the bundle holds no signature")?;
+    let statement: Value =
+        serde_json::from_slice(&payload).map_err(|error| format!("the statement is no JSON: {error}"))?;
     if statement.get("predicateType").and_then(Value::as_str) != Some(SIGN) {
         return Ok(None);
     }
@@ -174,7 +201,8 @@ pub(crate) fn bundle(bytes: &[u8]) -> Result<Option<Signed>, String> {
         .flatten()
         .filter_map(|one| one.get("rawBytes").and_then(Value::as_str).and_then(decode))
         .collect();
-    let certificate = raw(&format!("{material}/certificate/rawBytes")).or_else(|| (!chain.is_empty()).then(|| chain.remove(0)));
+    let certificate = raw(&format!("{material}/certificate/rawBytes"))
+        .or_else(|| (!chain.is_empty()).then(|| chain.remove(0)));
     let entry = |at: &str| bundle.pointer(&format!("{material}/tlogEntries/0/{at}"));
     // Numbers of 64 bits are texts in the JSON of protocol buffers.
     let number = |at: &str| {

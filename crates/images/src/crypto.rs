@@ -92,17 +92,21 @@ impl PublicKey {
         match pem.label.as_str() {
             "PUBLIC KEY" => Self::of_spki(&pem.contents),
             "CERTIFICATE" => {
-                let (_, certificate) = X509Certificate::from_der(&pem.contents).map_err(|_| "the certificate is damaged".to_owned())?;
+                let (_, certificate) = X509Certificate::from_der(&pem.contents)
+                    .map_err(|_| "the certificate is damaged".to_owned())?;
                 Self::of_spki(certificate.public_key().raw)
             }
-            label if label.contains("PRIVATE") => Err("it is a private key; keep it away from here, and name the public one".to_owned()),
+            label if label.contains("PRIVATE") => {
+                Err("it is a private key; keep it away from here, and name the public one".to_owned())
+            }
             label => Err(format!("`{label}` is no public key")),
         }
     }
 
     /// Reads a key in DER, as certificates hold it.
     pub(crate) fn of_spki(der: &[u8]) -> Result<Self, String> {
-        let (rest, info) = SubjectPublicKeyInfo::from_der(der).map_err(|_| "the key is damaged".to_owned())?;
+        let (rest, info) =
+            SubjectPublicKeyInfo::from_der(der).map_err(|_| "the key is damaged".to_owned())?;
         if !rest.is_empty() {
             return Err("the key is damaged".to_owned());
         }
@@ -115,7 +119,11 @@ impl PublicKey {
         let kind = match (info.algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
             (EC, Some(P256)) => Type::P256,
             (EC, Some(P384)) => Type::P384,
-            (EC, Some(curve)) => return Err(format!("keys on the curve {curve} are not known; P-256 and P-384 are")),
+            (EC, Some(curve)) => {
+                return Err(format!(
+                    "keys on the curve {curve} are not known; P-256 and P-384 are"
+                ));
+            }
             (RSA, _) => Type::Rsa,
             (ED25519, _) => Type::Ed25519,
             (other, _) => return Err(format!("keys of the type {other} are not known")),
@@ -138,7 +146,10 @@ impl PublicKey {
         let algorithms: &[&'static dyn VerificationAlgorithm] = match (self.kind, scheme) {
             (Type::P256, Scheme::Cosign) => &[&signature::ECDSA_P256_SHA256_ASN1],
             // Cosign hashed with SHA-256 whatever the curve, and follows the curve since its third version.
-            (Type::P384, Scheme::Cosign) => &[&signature::ECDSA_P384_SHA384_ASN1, &signature::ECDSA_P384_SHA256_ASN1],
+            (Type::P384, Scheme::Cosign) => &[
+                &signature::ECDSA_P384_SHA384_ASN1,
+                &signature::ECDSA_P384_SHA256_ASN1,
+            ],
             (Type::Ed25519, Scheme::Cosign) => &[&signature::ED25519],
             (Type::Rsa, Scheme::Cosign) => &[
                 &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -152,9 +163,11 @@ impl PublicKey {
             (Type::Rsa, Scheme::Jws(Jws::Ps512)) => &[&signature::RSA_PSS_2048_8192_SHA512],
             _ => &[],
         };
-        algorithms
-            .iter()
-            .any(|algorithm| UnparsedPublicKey::new(*algorithm, &self.bytes).verify(message, signed).is_ok())
+        algorithms.iter().any(|algorithm| {
+            UnparsedPublicKey::new(*algorithm, &self.bytes)
+                .verify(message, signed)
+                .is_ok()
+        })
     }
 }
 
@@ -186,7 +199,8 @@ pub(crate) struct Holder {
 
 /// Reads a certificate.
 pub(crate) fn holder(der: &[u8]) -> Result<Holder, String> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| "the certificate is damaged".to_owned())?;
+    let (_, certificate) =
+        X509Certificate::from_der(der).map_err(|_| "the certificate is damaged".to_owned())?;
     let mut identities = Vec::new();
     let mut issuer = None;
     for extension in certificate.extensions() {
@@ -240,8 +254,14 @@ pub(crate) enum Chain {
 /// Whether a certificate leads to one of some roots at a time, for signing code.
 pub(crate) fn chain(leaf: &[u8], others: &[Vec<u8>], roots: &[Vec<u8>], at: Timestamp) -> Chain {
     let bad = |error: &dyn std::fmt::Display| Chain::Bad(error.to_string());
-    let roots: Vec<CertificateDer<'_>> = roots.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
-    let others: Vec<CertificateDer<'_>> = others.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let roots: Vec<CertificateDer<'_>> = roots
+        .iter()
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
+    let others: Vec<CertificateDer<'_>> = others
+        .iter()
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
     let anchors: Result<Vec<_>, _> = roots.iter().map(anchor_from_trusted_cert).collect();
     let anchors = match anchors {
         Ok(anchors) => anchors,
@@ -264,8 +284,12 @@ pub(crate) fn chain(leaf: &[u8], others: &[Vec<u8>], roots: &[Vec<u8>], at: Time
     );
     match checked {
         Ok(_) => Chain::Good,
-        Err(webpki::Error::CertExpired { not_after, .. }) => Chain::Expired(format!("it was valid until {}", day(not_after))),
-        Err(webpki::Error::CertNotValidYet { not_before, .. }) => Chain::Expired(format!("it is valid from {}", day(not_before))),
+        Err(webpki::Error::CertExpired { not_after, .. }) => {
+            Chain::Expired(format!("it was valid until {}", day(not_after)))
+        }
+        Err(webpki::Error::CertNotValidYet { not_before, .. }) => {
+            Chain::Expired(format!("it is valid from {}", day(not_before)))
+        }
         Err(error) => bad(&error),
     }
 }

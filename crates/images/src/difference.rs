@@ -44,12 +44,24 @@ pub struct Difference {
 
 /// Every kind of difference with what it says.
 pub const KINDS: &[(&str, &str)] = &[
-    ("same-content", "the image is another one, but containers get the same"),
-    ("not-golden", "none of the digests of the golden list is the image's"),
+    (
+        "same-content",
+        "the image is another one, but containers get the same",
+    ),
+    (
+        "not-golden",
+        "none of the digests of the golden list is the image's",
+    ),
     ("no-golden", "the golden list says nothing about the repository"),
     ("entry-over", "the entry of the golden list has expired"),
-    ("tag-moved", "the tag stands for another image than it did, with other content"),
-    ("layer-swapped", "a layer has other content, though it claims to come from the same command"),
+    (
+        "tag-moved",
+        "the tag stands for another image than it did, with other content",
+    ),
+    (
+        "layer-swapped",
+        "a layer has other content, though it claims to come from the same command",
+    ),
     ("platform-changed", "the image is for another system"),
     ("config-changed", "containers are started otherwise"),
     ("file-added", "a file that the golden image does not have"),
@@ -61,11 +73,23 @@ pub const KINDS: &[(&str, &str)] = &[
     ("owner-changed", "the owner is another"),
     ("became-executable", "a file can be executed that could not"),
     ("became-set-id", "executing the file changes who one is"),
-    ("capabilities-changed", "executing the file gives other capabilities"),
+    (
+        "capabilities-changed",
+        "executing the file gives other capabilities",
+    ),
     ("attributes-changed", "the extended attributes are others"),
-    ("foreign-executed", "a program ran in a container that its image does not hold"),
-    ("changed-executed", "a program ran in a container with other content than in its image"),
-    ("hostile-entry", "an archive of the image is built to mislead whoever reads it"),
+    (
+        "foreign-executed",
+        "a program ran in a container that its image does not hold",
+    ),
+    (
+        "changed-executed",
+        "a program ran in a container with other content than in its image",
+    ),
+    (
+        "hostile-entry",
+        "an archive of the image is built to mislead whoever reads it",
+    ),
 ];
 
 /// What a change of content means, while it is found out.
@@ -97,14 +121,24 @@ pub(crate) fn told(file: &File) -> String {
         }
         Kind::Symlink => format!("link to `{}`", shown(&file.target)),
         Kind::CharacterDevice | Kind::BlockDevice => {
-            format!("{} ({}, {}), {mode}", file.kind.name(), file.device.0, file.device.1)
+            format!(
+                "{} ({}, {}), {mode}",
+                file.kind.name(),
+                file.device.0,
+                file.device.1
+            )
         }
         other => format!("{}, {mode}", other.name()),
     }
 }
 
 /// A file that is there and was not, or whose content is another. `first` is the program that containers run first.
-pub(crate) fn of_content(path: &[u8], golden: Option<&File>, file: &File, first: Option<&[u8]>) -> Difference {
+pub(crate) fn of_content(
+    path: &[u8],
+    golden: Option<&File>,
+    file: &File,
+    first: Option<&[u8]>,
+) -> Difference {
     let mut meaning = Meaning {
         severity: Severity::Low,
         words: Vec::new(),
@@ -121,7 +155,11 @@ pub(crate) fn of_content(path: &[u8], golden: Option<&File>, file: &File, first:
     } else if roles::is_program_place(path) && runs && !is_new {
         meaning.at_least(Severity::High, "a program that is found by its name", &["T1554"]);
     } else if roles::is_library(path) && !is_new {
-        meaning.at_least(Severity::High, "a library that programs load", &["T1554", "T1574.006"]);
+        meaning.at_least(
+            Severity::High,
+            "a library that programs load",
+            &["T1554", "T1574.006"],
+        );
     } else if runs {
         meaning.at_least(Severity::Medium, "it can be run", &[]);
     } else if roles::is_library(path) && file.signs.is_program() {
@@ -132,17 +170,27 @@ pub(crate) fn of_content(path: &[u8], golden: Option<&File>, file: &File, first:
     }
     web(path, golden, file, &mut meaning);
     if file.signs.is_like_dropper() && (runs || roles::role(path).is_some()) {
-        meaning.at_least(Severity::High, "it does what droppers and remote shells do", &["T1059.004", "T1105"]);
+        meaning.at_least(
+            Severity::High,
+            "it does what droppers and remote shells do",
+            &["T1059.004", "T1105"],
+        );
     }
     if is_new {
         elevation(file, &mut meaning);
     }
     if matches!(file.kind, Kind::CharacterDevice | Kind::BlockDevice) {
-        meaning.at_least(Severity::High, "a device file, by which hardware of the host is reached", &["T1611"]);
+        meaning.at_least(
+            Severity::High,
+            "a device file, by which hardware of the host is reached",
+            &["T1611"],
+        );
     }
     if meaning.severity == Severity::Low && roles::is_volatile(path) {
         meaning.severity = Severity::Info;
-        meaning.words.push("every build leaves another one there".to_owned());
+        meaning
+            .words
+            .push("every build leaves another one there".to_owned());
     }
     let signs = file.signs.told();
     Difference {
@@ -185,7 +233,11 @@ fn web(path: &[u8], golden: Option<&File>, file: &File, meaning: &mut Meaning) {
             meaning.words.push("it does what web shells do".to_owned());
         }
     } else if roles::is_served(path) && file.signs.holds_php() && shell {
-        meaning.at_least(Severity::Critical, "a web shell's code under a harmless name", technique);
+        meaning.at_least(
+            Severity::Critical,
+            "a web shell's code under a harmless name",
+            technique,
+        );
     } else if (roles::is_server_script(path) || roles::is_served(path)) && shell {
         meaning.at_least(Severity::High, "a script that does what web shells do", technique);
     }
@@ -199,7 +251,11 @@ fn elevation(file: &File, meaning: &mut Meaning) {
         } else {
             format!("group {}", file.gid)
         };
-        meaning.at_least(Severity::High, format!("it runs as {who}, whoever starts it"), &["T1548.001"]);
+        meaning.at_least(
+            Severity::High,
+            format!("it runs as {who}, whoever starts it"),
+            &["T1548.001"],
+        );
     }
     let capabilities = file.capabilities();
     if !capabilities.is_empty() {
@@ -211,7 +267,11 @@ fn elevation(file: &File, meaning: &mut Meaning) {
 /// What is another of a file whose content is the same. A change of both is told with the content, and here as well.
 pub(crate) fn of_attributes(path: &[u8], golden: &File, file: &File) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut say = |kind: &'static str, severity: Severity, what: String, values: (String, String), techniques: &[&'static str]| {
+    let mut say = |kind: &'static str,
+                   severity: Severity,
+                   what: String,
+                   values: (String, String),
+                   techniques: &[&'static str]| {
         let mut all = vec![IMPLANT];
         all.extend(techniques);
         found.push(Difference {
@@ -230,12 +290,27 @@ pub(crate) fn of_attributes(path: &[u8], golden: &File, file: &File) -> Vec<Diff
     };
     let is_known = golden.kind == file.kind;
     let modes = (format!("{:04o}", golden.mode), format!("{:04o}", file.mode));
-    let matters = roles::role(path).map(|role| role.severity).unwrap_or(Severity::Low);
+    let matters = roles::role(path)
+        .map(|role| role.severity)
+        .unwrap_or(Severity::Low);
     if file.is_set_id() && (golden.mode & 0o6000) != (file.mode & 0o6000) {
-        let what = format!("it runs as {}, whoever starts it", if file.mode & 0o4000 != 0 { format!("user {}", file.uid) } else { format!("group {}", file.gid) });
+        let what = format!(
+            "it runs as {}, whoever starts it",
+            if file.mode & 0o4000 != 0 {
+                format!("user {}", file.uid)
+            } else {
+                format!("group {}", file.gid)
+            }
+        );
         say("became-set-id", Severity::High, what, modes, &["T1548.001"]);
     } else if is_known && file.is_executable() && !golden.is_executable() {
-        say("became-executable", Severity::Medium, "it can be run, and could not".to_owned(), modes, &["T1222.002"]);
+        say(
+            "became-executable",
+            Severity::Medium,
+            "it can be run, and could not".to_owned(),
+            modes,
+            &["T1222.002"],
+        );
     } else if is_known && golden.mode != file.mode {
         let opened = file.mode & 0o002 != 0 && golden.mode & 0o002 == 0 && file.mode & 0o1000 == 0;
         let revealed = file.mode & 0o004 != 0 && golden.mode & 0o004 == 0 && matters > Severity::Low;
@@ -249,23 +324,53 @@ pub(crate) fn of_attributes(path: &[u8], golden: &File, file: &File) -> Vec<Diff
         say("mode-changed", severity, what.to_owned(), modes, &["T1222.002"]);
     }
     if is_known && (golden.uid, golden.gid) != (file.uid, file.gid) {
-        let gives_away = golden.uid == 0 && file.uid != 0 && (file.is_executable() || matters > Severity::Low);
-        let severity = if gives_away { Severity::Medium } else { Severity::Low };
-        let values = (format!("{}:{}", golden.uid, golden.gid), format!("{}:{}", file.uid, file.gid));
-        say("owner-changed", severity, "it belongs to another".to_owned(), values, &["T1222.002"]);
+        let gives_away =
+            golden.uid == 0 && file.uid != 0 && (file.is_executable() || matters > Severity::Low);
+        let severity = if gives_away {
+            Severity::Medium
+        } else {
+            Severity::Low
+        };
+        let values = (
+            format!("{}:{}", golden.uid, golden.gid),
+            format!("{}:{}", file.uid, file.gid),
+        );
+        say(
+            "owner-changed",
+            severity,
+            "it belongs to another".to_owned(),
+            values,
+            &["T1222.002"],
+        );
     }
     let capabilities = (golden.capabilities(), file.capabilities());
     if capabilities.0 != capabilities.1 {
-        let severity = if capabilities.1.is_empty() { Severity::Low } else { Severity::High };
+        let severity = if capabilities.1.is_empty() {
+            Severity::Low
+        } else {
+            Severity::High
+        };
         let values = (capabilities.0.join(", "), capabilities.1.join(", "));
-        say("capabilities-changed", severity, "executing it gives other capabilities".to_owned(), values, &["T1548.001"]);
+        say(
+            "capabilities-changed",
+            severity,
+            "executing it gives other capabilities".to_owned(),
+            values,
+            &["T1548.001"],
+        );
     } else if golden.xattrs != file.xattrs && is_known {
         let names = |file: &File| {
             let names: Vec<&str> = file.xattrs.iter().map(|(name, _)| name.as_str()).collect();
             names.join(", ")
         };
         let values = (names(golden), names(file));
-        say("attributes-changed", Severity::Low, "the extended attributes are others".to_owned(), values, &[]);
+        say(
+            "attributes-changed",
+            Severity::Low,
+            "the extended attributes are others".to_owned(),
+            values,
+            &[],
+        );
     }
     found
 }
@@ -303,13 +408,26 @@ mod tests {
 
     #[test]
     fn every_technique_is_one() {
-        let sources = concat!(include_str!("difference.rs"), include_str!("compare.rs"), include_str!("drift.rs"), include_str!("verify.rs"));
-        let ids = sources.split('"').filter(|word| word.starts_with('T') && word.get(1..).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit())));
+        let sources = concat!(
+            include_str!("difference.rs"),
+            include_str!("compare.rs"),
+            include_str!("drift.rs"),
+            include_str!("verify.rs")
+        );
+        let ids = sources.split('"').filter(|word| {
+            word.starts_with('T')
+                && word
+                    .get(1..)
+                    .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        });
         let mut count = 0;
         for id in ids {
             count += 1;
             let technique = neph_attack::attack().technique(id);
-            assert!(technique.is_some_and(|technique| technique.state == neph_attack::State::Current), "{id}");
+            assert!(
+                technique.is_some_and(|technique| technique.state == neph_attack::State::Current),
+                "{id}"
+            );
         }
         assert!(count > 20);
     }

@@ -149,7 +149,11 @@ pub(crate) struct Hashing<R> {
 
 impl<R: Read> Hashing<R> {
     pub(crate) fn new(inner: R, hasher: Hasher) -> Self {
-        Self { inner, hasher, read: 0 }
+        Self {
+            inner,
+            hasher,
+            read: 0,
+        }
     }
 
     /// The digest of everything, and its length in bytes.

@@ -186,7 +186,9 @@ impl Image {
         for file in document.files {
             let told = file.path.clone();
             let Some((path, file)) = file.read() else {
-                return Err(ImageError::Refused(format!("{what}: what it says of `{told}` is damaged")));
+                return Err(ImageError::Refused(format!(
+                    "{what}: what it says of `{told}` is damaged"
+                )));
             };
             files.by_path.insert(path, file);
         }

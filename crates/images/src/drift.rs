@@ -18,7 +18,16 @@ use crate::signs::Signs;
 
 /// What runtimes put into every container.
 const RUNTIME: &[&str] = &[
-    ".dockerenv", "dev", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "proc", "run/.containerenv", "run/secrets", "sys",
+    ".dockerenv",
+    "dev",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "proc",
+    "run/.containerenv",
+    "run/secrets",
+    "sys",
 ];
 /// The longest line of events that is read, in bytes.
 const LINE: u64 = 4 << 20;
@@ -73,7 +82,8 @@ impl Changes {
     pub fn read(bytes: &[u8]) -> Result<Self, ImageError> {
         let refused = |why: &str| ImageError::Refused(format!("the changes of the container: {why}"));
         let mut changes = BTreeMap::new();
-        let mut put = |path: &str, change: Change| changes.insert(path.trim_start_matches('/').to_owned(), change);
+        let mut put =
+            |path: &str, change: Change| changes.insert(path.trim_start_matches('/').to_owned(), change);
         let text = std::str::from_utf8(bytes).map_err(|_| refused("they are no text"))?;
         match serde_json::from_str::<Value>(text) {
             Ok(Value::Array(items)) => {
@@ -92,7 +102,11 @@ impl Changes {
                 }
             }
             Ok(Value::Object(object)) => {
-                let kinds = [("added", Change::Added), ("changed", Change::Changed), ("deleted", Change::Deleted)];
+                let kinds = [
+                    ("added", Change::Added),
+                    ("changed", Change::Changed),
+                    ("deleted", Change::Deleted),
+                ];
                 if !kinds.iter().any(|(key, _)| object.contains_key(*key)) {
                     return Err(refused("the object has none of `added`, `changed` and `deleted`"));
                 }
@@ -165,7 +179,11 @@ impl Executed {
 
     fn take(&mut self, event: &Value, container: Option<&str>) {
         let is_of_it = text(event, "container.id").is_some_and(|id| {
-            container.is_none_or(|wanted| wanted.len() >= 12 && id.starts_with(wanted) || id == wanted || wanted.starts_with(id) && id.len() >= 12)
+            container.is_none_or(|wanted| {
+                wanted.len() >= 12 && id.starts_with(wanted)
+                    || id == wanted
+                    || wanted.starts_with(id) && id.len() >= 12
+            })
         });
         let types = field(event, "event.type");
         let has = |word: &str| match types {
@@ -195,9 +213,10 @@ impl Executed {
 }
 
 fn is_of_runtime(path: &str) -> bool {
-    RUNTIME
-        .iter()
-        .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    RUNTIME.iter().any(|own| {
+        path.strip_prefix(own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// What a container has become.
@@ -215,11 +234,17 @@ pub fn drift(image: &Image, root: Option<&Image>, changes: &Changes, executed: &
         found.extend(of_change(image, path, *change, changes));
     }
     // Which differences there are in content, by path, for the programs that ran.
-    let altered: BTreeMap<String, Severity> = found.iter().map(|one| (one.path.clone(), one.severity)).collect();
+    let altered: BTreeMap<String, Severity> =
+        found.iter().map(|one| (one.path.clone(), one.severity)).collect();
     for (path, ran) in &executed.programs {
         found.extend(of_run(image, path, ran, &altered));
     }
-    found.sort_by(|one, other| other.severity.cmp(&one.severity).then_with(|| one.path.cmp(&other.path)));
+    found.sort_by(|one, other| {
+        other
+            .severity
+            .cmp(&one.severity)
+            .then_with(|| one.path.cmp(&other.path))
+    });
     found
 }
 
@@ -228,7 +253,11 @@ fn of_change(image: &Image, path: &str, change: Change, changes: &Changes) -> Op
     let own = image.files.get(path.as_bytes());
     let inside = format!("{path}/");
     let is_directory = own.is_some_and(|own| own.kind == Kind::Directory)
-        || changes.0.range(inside.clone()..).next().is_some_and(|(next, _)| next.starts_with(&inside));
+        || changes
+            .0
+            .range(inside.clone()..)
+            .next()
+            .is_some_and(|(next, _)| next.starts_with(&inside));
     let unknown = File {
         kind: if is_directory { Kind::Directory } else { Kind::File },
         mode: 0,
@@ -253,7 +282,12 @@ fn of_change(image: &Image, path: &str, change: Change, changes: &Changes) -> Op
                 sha256: None,
                 ..own.clone()
             };
-            of_content(path.as_bytes(), Some(own), &changed, image.entry_point().as_deref())
+            of_content(
+                path.as_bytes(),
+                Some(own),
+                &changed,
+                image.entry_point().as_deref(),
+            )
         }
         (Change::Changed | Change::Added, _) => of_content(path.as_bytes(), None, &unknown, None),
     };
@@ -273,11 +307,19 @@ fn of_run(image: &Image, path: &str, ran: &Ran, altered: &BTreeMap<String, Sever
         1 => "once".to_owned(),
         count => format!("{count} times"),
     };
-    let when = if ran.first.is_empty() { String::new() } else { format!(", first at {}", ran.first) };
-    let how = if ran.command_line.is_empty() { String::new() } else { format!(": `{}`", ran.command_line) };
+    let when = if ran.first.is_empty() {
+        String::new()
+    } else {
+        format!(", first at {}", ran.first)
+    };
+    let how = if ran.command_line.is_empty() {
+        String::new()
+    } else {
+        format!(": `{}`", ran.command_line)
+    };
     let told = format!("it ran {times}{when}{how}");
     let held = image.files.follow(plain_path.as_bytes());
-    let (kind, severity, what, techniques) = match held {
+    let (kind, severity, what, techniques) = match &held {
         _ if in_memory => (
             "foreign-executed",
             Severity::Critical,
@@ -290,15 +332,21 @@ fn of_run(image: &Image, path: &str, ran: &Ran, altered: &BTreeMap<String, Sever
             } else {
                 "a program ran that the image does not hold"
             };
-            let severity = if is_deleted { Severity::Critical } else { Severity::High };
+            let severity = if is_deleted {
+                Severity::Critical
+            } else {
+                Severity::High
+            };
             ("foreign-executed", severity, what, vec![IMPLANT, "T1105"])
         }
         Some((real, file)) => {
             let differs = match (&ran.sha256, file.sha256) {
                 (Some(ran), Some(own)) => *ran != crate::hex(&own),
                 _ => {
-                    let name = format!("/{}", shown(&real));
-                    altered.get(&name).is_some_and(|severity| *severity > Severity::Info)
+                    let name = format!("/{}", shown(real));
+                    altered
+                        .get(&name)
+                        .is_some_and(|severity| *severity > Severity::Info)
                 }
             };
             if !differs {
@@ -314,7 +362,7 @@ fn of_run(image: &Image, path: &str, ran: &Ran, altered: &BTreeMap<String, Sever
     };
     Some(Difference {
         path: path.to_owned(),
-        golden: held.map(|(_, file)| crate::difference::told(file)),
+        golden: held.as_ref().map(|(_, file)| crate::difference::told(file)),
         found: Some(told),
         techniques,
         sha256: ran.sha256.clone(),

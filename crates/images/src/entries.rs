@@ -162,7 +162,9 @@ impl<'r, R: Read> Walk<'r, R> {
             return Err(refused(self.name, &why));
         }
         let kind = match kind {
-            EntryType::Regular | EntryType::Continuous if path.ends_with(b"/") && header.as_bytes().get(156) == Some(&0) => {
+            EntryType::Regular | EntryType::Continuous
+                if path.ends_with(b"/") && header.as_bytes().get(156) == Some(&0) =>
+            {
                 Type::Directory
             }
             EntryType::Regular => Type::File,
@@ -173,10 +175,16 @@ impl<'r, R: Read> Walk<'r, R> {
             EntryType::Directory => Type::Directory,
             EntryType::Fifo => Type::Fifo,
             EntryType::GNUSparse => {
-                return Err(refused(self.name, "it holds a sparse file, which runtimes read in different ways"));
+                return Err(refused(
+                    self.name,
+                    "it holds a sparse file, which runtimes read in different ways",
+                ));
             }
             other => {
-                let what = format!("an entry of the unknown type {:#04x} was left out", other.as_byte());
+                let what = format!(
+                    "an entry of the unknown type {:#04x} was left out",
+                    other.as_byte()
+                );
                 self.oddities.push(Oddity {
                     path,
                     what,
@@ -199,7 +207,10 @@ impl<'r, R: Read> Walk<'r, R> {
         let entry = Entry {
             path,
             kind,
-            mode: header.mode().map_err(|_| refused(self.name, "a field is no number"))? & 0o7777,
+            mode: header
+                .mode()
+                .map_err(|_| refused(self.name, "a field is no number"))?
+                & 0o7777,
             uid: match extended.uid {
                 Some(uid) => uid,
                 None => number(header.uid())?,
@@ -229,7 +240,10 @@ impl<'r, R: Read> Walk<'r, R> {
         }
         match header.cksum() {
             Ok(said) if i64::from(said) == sum || i64::from(said) == signed => Ok(()),
-            _ => Err(refused(self.name, "it is no tar archive, or it is damaged: the checksum of a header is wrong")),
+            _ => Err(refused(
+                self.name,
+                "it is no tar archive, or it is damaged: the checksum of a header is wrong",
+            )),
         }
     }
 
@@ -268,7 +282,9 @@ impl<'r, R: Read> Walk<'r, R> {
         }
         let mut bytes = Vec::new();
         let mut taken = (&mut *self.reader).take(size);
-        taken.read_to_end(&mut bytes).map_err(ImageError::read(self.name))?;
+        taken
+            .read_to_end(&mut bytes)
+            .map_err(ImageError::read(self.name))?;
         let missing = size.saturating_sub(bytes.len() as u64);
         self.skip(missing + padded(size) - size)?;
         Ok(bytes)
@@ -292,10 +308,15 @@ impl<'r, R: Read> Walk<'r, R> {
             let record = record.strip_suffix(b"\n").ok_or_else(damaged)?;
             rest = rest.get(length..).ok_or_else(damaged)?;
             let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(damaged)?;
-            let (key, value) = (record.get(..equals).unwrap_or_default(), record.get(equals + 1..).unwrap_or_default());
+            let (key, value) = (
+                record.get(..equals).unwrap_or_default(),
+                record.get(equals + 1..).unwrap_or_default(),
+            );
             let number = || {
                 let digits = std::str::from_utf8(value).ok();
-                digits.and_then(|digits| digits.parse::<u64>().ok()).ok_or_else(damaged)
+                digits
+                    .and_then(|digits| digits.parse::<u64>().ok())
+                    .ok_or_else(damaged)
             };
             let text = || match value.contains(&0) {
                 true => Err(damaged()),
@@ -309,7 +330,10 @@ impl<'r, R: Read> Walk<'r, R> {
                 b"uid" => extended.uid = Some(number()?),
                 b"gid" => extended.gid = Some(number()?),
                 key if key.starts_with(b"GNU.sparse.") => {
-                    return Err(refused(self.name, "it holds a sparse file, which runtimes read in different ways"));
+                    return Err(refused(
+                        self.name,
+                        "it holds a sparse file, which runtimes read in different ways",
+                    ));
                 }
                 key => {
                     if let Some(name) = key.strip_prefix(XATTR) {
@@ -421,7 +445,10 @@ mod tests {
         let (entries, oddities) = read(&bytes).unwrap();
         assert_eq!(entries[0].0.path, b"long/name");
         assert_eq!(entries[0].1, b"content");
-        assert_eq!(entries[0].0.xattrs, [("security.capability".to_owned(), capability.to_vec())]);
+        assert_eq!(
+            entries[0].0.xattrs,
+            [("security.capability".to_owned(), capability.to_vec())]
+        );
         assert_eq!(entries[1].0.path, b"gnu/name");
         assert!(oddities.is_empty());
     }
@@ -429,7 +456,10 @@ mod tests {
     #[test]
     fn hostile_archives_are_refused_in_words() {
         let sparse = archive(&[("f", EntryType::GNUSparse, b"")]);
-        let bomb = archive(&[("x", EntryType::XHeader, &vec![b'1'; (1 << 20) + 1]), ("f", EntryType::Regular, b"")]);
+        let bomb = archive(&[
+            ("x", EntryType::XHeader, &vec![b'1'; (1 << 20) + 1]),
+            ("f", EntryType::Regular, b""),
+        ]);
         let whole = archive(&[("f", EntryType::Regular, &[7; 2000])]);
         let mut damaged = whole.clone();
         damaged[0] = b'g';
@@ -439,7 +469,13 @@ mod tests {
             (&whole[..1500], "cut off"),
             (&whole[..100], "cut off"),
             (&damaged, "checksum"),
-            (&archive(&[("x", EntryType::XHeader, b"99999999999 path=a\n"), ("f", EntryType::Regular, b"")]), "damaged"),
+            (
+                &archive(&[
+                    ("x", EntryType::XHeader, b"99999999999 path=a\n"),
+                    ("f", EntryType::Regular, b""),
+                ]),
+                "damaged",
+            ),
         ] {
             let error = read(bytes).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");

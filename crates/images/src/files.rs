@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::digest::hex;
-use crate::roles::Severity;
 use crate::entries::{Entry, Oddity, Type};
+use crate::roles::Severity;
 use crate::signs::Signs;
 
 /// Links followed on the way to one entry, as in Linux.
@@ -58,7 +58,10 @@ impl Kind {
 
     /// The kind of a name.
     pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, own)| *own == name).map(|(kind, _)| *kind)
+        Self::ALL
+            .iter()
+            .find(|(_, own)| *own == name)
+            .map(|(kind, _)| *kind)
     }
 }
 
@@ -193,9 +196,14 @@ impl Files {
                         return Err("its way goes through links that go round in circles");
                     }
                     way.through_link = true;
-                    way.path.truncate(if found.target.first() == Some(&b'/') { 0 } else { before });
-                    let mut target: Vec<Cow<'_, [u8]>> =
-                        parts(&found.target).map(|part| Cow::Owned(part.to_vec())).collect();
+                    way.path.truncate(if found.target.first() == Some(&b'/') {
+                        0
+                    } else {
+                        before
+                    });
+                    let mut target: Vec<Cow<'_, [u8]>> = parts(&found.target)
+                        .map(|part| Cow::Owned(part.to_vec()))
+                        .collect();
                     target.reverse();
                     rest.append(&mut target);
                 }
@@ -240,7 +248,10 @@ impl Files {
     /// Directories on the way that no entry brought, as the runtimes make them.
     fn make_way(&mut self, path: &[u8], layer: usize) {
         for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            let Some(parent) = path.get(..end).filter(|parent| !self.by_path.contains_key(*parent)) else {
+            let Some(parent) = path
+                .get(..end)
+                .filter(|parent| !self.by_path.contains_key(*parent))
+            else {
                 continue;
             };
             self.by_path.insert(
@@ -350,20 +361,40 @@ impl Pile {
     fn place(&mut self, layer: usize, path: &[u8]) -> Option<Vec<u8>> {
         let (cleaned, leaves) = clean(path);
         if leaves {
-            self.odd(layer, path, Severity::High, "the entry was left out: its path leads out of the image");
+            self.odd(
+                layer,
+                path,
+                Severity::High,
+                "the entry was left out: its path leads out of the image",
+            );
             return None;
         }
         if path.split(|byte| *byte == b'/').any(|part| part == b"..") {
-            self.odd(layer, path, Severity::Low, "the path of the entry goes up and down again");
+            self.odd(
+                layer,
+                path,
+                Severity::Low,
+                "the path of the entry goes up and down again",
+            );
         }
         match self.files.resolve(&cleaned, false) {
             Err(why) => {
-                self.odd(layer, path, Severity::High, format!("the entry was left out: {why}"));
+                self.odd(
+                    layer,
+                    path,
+                    Severity::High,
+                    format!("the entry was left out: {why}"),
+                );
                 None
             }
             Ok(way) => {
                 if way.climbs {
-                    self.odd(layer, path, Severity::High, "the way of the entry goes through a link that leads out of the image");
+                    self.odd(
+                        layer,
+                        path,
+                        Severity::High,
+                        "the way of the entry goes through a link that leads out of the image",
+                    );
                 } else if way.through_link {
                     let what = format!(
                         "the entry lies behind a link of the image; runtimes differ on where it goes, and containerd puts it to `{}`",
@@ -382,7 +413,12 @@ impl Pile {
         if name == OPAQUE {
             // Resolved as if something lay in it, so that a link at its end is followed.
             if let Some(inside) = self.place(layer, &[folder, b"x"].concat()) {
-                self.files.remove(inside.strip_suffix(b"x").map_or(&[][..], |path| path.strip_suffix(b"/").unwrap_or(path)), false);
+                self.files.remove(
+                    inside
+                        .strip_suffix(b"x")
+                        .map_or(&[][..], |path| path.strip_suffix(b"/").unwrap_or(path)),
+                    false,
+                );
             }
             return;
         }
@@ -391,7 +427,12 @@ impl Pile {
         }
         let hidden = name.strip_prefix(WHITEOUT).unwrap_or_default();
         if matches!(hidden, b"" | b"." | b"..") {
-            self.odd(layer, path, Severity::Medium, "the whiteout was left out: it hides no name");
+            self.odd(
+                layer,
+                path,
+                Severity::Medium,
+                "the whiteout was left out: it hides no name",
+            );
             return;
         }
         if let Some(place) = self.place(layer, &[folder, hidden].concat()) {
@@ -434,7 +475,12 @@ impl Pile {
         if let Some(before) = own.get(&place).filter(|_| !is_directory)
             && *before != file.sha256
         {
-            self.odd(layer, &entry.path, Severity::Medium, "the layer holds it twice with different content; the last one counts");
+            self.odd(
+                layer,
+                &entry.path,
+                Severity::Medium,
+                "the layer holds it twice with different content; the last one counts",
+            );
         }
         let was_directory = match self.files.by_path.get(&place) {
             Some(before) => before.kind == Kind::Directory,
@@ -475,7 +521,10 @@ impl Pile {
                         .and_then(|way| self.files.by_path.get(&way.path)),
                 };
                 let Some(found) = found.filter(|found| found.kind != Kind::Directory) else {
-                    let what = format!("the hard link was left out: `{}` is no file of the image", shown(&entry.link));
+                    let what = format!(
+                        "the hard link was left out: `{}` is no file of the image",
+                        shown(&entry.link)
+                    );
                     self.odd(layer, &entry.path, Severity::Medium, what);
                     return None;
                 };
@@ -487,7 +536,10 @@ impl Pile {
         };
         let is_device = matches!(kind, Kind::CharacterDevice | Kind::BlockDevice);
         if is_device {
-            let what = format!("the image holds a device file ({}, {})", entry.device.0, entry.device.1);
+            let what = format!(
+                "the image holds a device file ({}, {})",
+                entry.device.0, entry.device.1
+            );
             self.odd(layer, &entry.path, Severity::Low, what);
         }
         Some(File {
@@ -498,7 +550,11 @@ impl Pile {
             gid: entry.gid,
             size: entry.size,
             sha256,
-            target: if kind == Kind::Symlink { entry.link.clone() } else { Vec::new() },
+            target: if kind == Kind::Symlink {
+                entry.link.clone()
+            } else {
+                Vec::new()
+            },
             xattrs: entry.xattrs.clone(),
             device: if is_device { entry.device } else { (0, 0) },
             layer,

@@ -81,7 +81,9 @@ impl Golden {
                 continue;
             };
             let tag = |entry: &Entry| entry.tag.as_ref().map(|tag| tag.text().to_owned());
-            let is_twin = |other: &&Entry| other.repository.text() == entry.repository.text() && tag(other) == tag(&entry);
+            let is_twin = |other: &&Entry| {
+                other.repository.text() == entry.repository.text() && tag(other) == tag(&entry)
+            };
             if let Some(twin) = golden.images.iter().find(is_twin) {
                 let message = format!("`{}` is said twice", entry.repository.text());
                 let diagnostic = Diagnostic::new(&codes::SHADOWED, entry.span, message);
@@ -92,7 +94,9 @@ impl Golden {
             golden.images.push(entry);
         }
         for (table, place) in reader.tables(&root, "approved") {
-            golden.approved.extend(approval(&mut reader, table, place, owner.as_ref()));
+            golden
+                .approved
+                .extend(approval(&mut reader, table, place, owner.as_ref()));
         }
         reader.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         (golden, reader.diagnostics)
@@ -137,7 +141,11 @@ impl Golden {
             let until = last.map_or_else(String::new, |last| last.to_string());
             found.push(Difference {
                 path: name.to_string(),
-                ..plain("entry-over", Severity::Medium, format!("the entry of the golden list counted until {until}"))
+                ..plain(
+                    "entry-over",
+                    Severity::Medium,
+                    format!("the entry of the golden list counted until {until}"),
+                )
             });
             entries = all;
         }
@@ -154,11 +162,17 @@ impl Golden {
             let (sameness, mut differences) = compare(&golden, image);
             if entry.moves {
                 differences.retain(|one| one.kind != "tag-moved");
-            } else if sameness == Sameness::Different && !entry.digests.is_empty() && !differences.iter().any(|one| one.kind == "tag-moved") {
+            } else if sameness == Sameness::Different
+                && !entry.digests.is_empty()
+                && !differences.iter().any(|one| one.kind == "tag-moved")
+            {
                 differences.insert(0, self.unlisted(name, entry, image));
             }
             let worst = |found: &[Difference]| (found.iter().map(|one| one.severity).max(), found.len());
-            if best.as_ref().is_none_or(|(_, best)| worst(&differences) < worst(best)) {
+            if best
+                .as_ref()
+                .is_none_or(|(_, best)| worst(&differences) < worst(best))
+            {
                 best = Some((sameness, differences));
             }
         }
@@ -177,7 +191,10 @@ impl Golden {
     fn unlisted(&self, name: &Name, entry: &Entry, image: &Image) -> Difference {
         let moved = name.tag.is_some() && !entry.moves;
         let (kind, what) = match moved {
-            true => ("tag-moved", "the tag stands for an image that is none of the golden ones"),
+            true => (
+                "tag-moved",
+                "the tag stands for an image that is none of the golden ones",
+            ),
             false => ("not-golden", "the image is none of the golden ones"),
         };
         let digests: Vec<String> = entry.digests.iter().map(Digest::to_string).collect();
@@ -194,9 +211,15 @@ impl Golden {
     fn approval_of(&self, one: &Difference, repository: &str, today: Date) -> Option<String> {
         let fits = |approval: &&Approval| {
             approval.paths.iter().any(|path| path.matches(&one.path))
-                && approval.repository.as_ref().is_none_or(|own| own.matches(repository))
+                && approval
+                    .repository
+                    .as_ref()
+                    .is_none_or(|own| own.matches(repository))
                 && (approval.kinds.is_empty() || approval.kinds.iter().any(|kind| kind == one.kind))
-                && approval.sha256.as_ref().is_none_or(|own| one.sha256.as_ref() == Some(own))
+                && approval
+                    .sha256
+                    .as_ref()
+                    .is_none_or(|own| one.sha256.as_ref() == Some(own))
                 && approval.expires.is_none_or(|last| today <= last)
         };
         let approval = self.approved.iter().find(fits)?;
@@ -210,12 +233,23 @@ impl Golden {
 
 fn entry(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&String>) -> Option<Entry> {
     let whose = "a golden image";
-    let known = ["digests", "expires", "manifest", "moves", "note", "owner", "repository", "tag"];
+    let known = [
+        "digests",
+        "expires",
+        "manifest",
+        "moves",
+        "note",
+        "owner",
+        "repository",
+        "tag",
+    ];
     reader.keys(table, &known, whose);
     let repository = reader
         .needed(table, "repository", place, whose)
         .and_then(|(text, at)| reader.pattern(&text, at));
-    let tag = reader.text(table, "tag").and_then(|(text, at)| reader.pattern(&text, at));
+    let tag = reader
+        .text(table, "tag")
+        .and_then(|(text, at)| reader.pattern(&text, at));
     let mut digests = Vec::new();
     for (text, at) in reader.texts(table, "digests") {
         match Digest::parse(&text) {
@@ -230,14 +264,21 @@ fn entry(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&Str
     }
     let manifest = reader.text(table, "manifest").map(|(text, _)| text);
     if manifest.is_none() && table.get("digests").is_none() {
-        reader.say(&codes::KEY_MISSING, place, "a golden image says neither `digests` nor `manifest`");
+        reader.say(
+            &codes::KEY_MISSING,
+            place,
+            "a golden image says neither `digests` nor `manifest`",
+        );
     }
     Some(Entry {
         tag,
         digests,
         manifest,
         moves: reader.flag(table, "moves"),
-        owner: reader.text(table, "owner").map(|(text, _)| text).or_else(|| owner.cloned()),
+        owner: reader
+            .text(table, "owner")
+            .map(|(text, _)| text)
+            .or_else(|| owner.cloned()),
         note: reader.text(table, "note").map(|(text, _)| text),
         expires: reader.day(table, "expires").map(|(day, _)| day),
         span: place,
@@ -247,7 +288,19 @@ fn entry(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&Str
 
 fn approval(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&String>) -> Option<Approval> {
     let whose = "an approval";
-    reader.keys(table, &["expires", "kinds", "note", "owner", "paths", "repository", "sha256"], whose);
+    reader.keys(
+        table,
+        &[
+            "expires",
+            "kinds",
+            "note",
+            "owner",
+            "paths",
+            "repository",
+            "sha256",
+        ],
+        whose,
+    );
     let paths = reader.patterns(table, "paths");
     if table.get("paths").is_none_or(neph_document::Node::is_blank) {
         reader.say(&codes::KEY_MISSING, place, "an approval says no `paths`");
@@ -258,7 +311,11 @@ fn approval(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&
             kinds.push(kind);
         } else {
             let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-            let diagnostic = Diagnostic::new(&codes::VALUE, at, format!("there is no kind of difference `{kind}`"));
+            let diagnostic = Diagnostic::new(
+                &codes::VALUE,
+                at,
+                format!("there is no kind of difference `{kind}`"),
+            );
             reader
                 .diagnostics
                 .push(diagnostic.with_help(format!("the kinds are `{}`", names.join("`, `"))));
@@ -272,12 +329,17 @@ fn approval(reader: &mut Reader<'_>, table: &Table, place: Span, owner: Option<&
         }
         is_one.then_some(hex)
     });
-    let repository = reader.text(table, "repository").and_then(|(text, at)| reader.pattern(&text, at));
+    let repository = reader
+        .text(table, "repository")
+        .and_then(|(text, at)| reader.pattern(&text, at));
     Some(Approval {
         kinds,
         sha256,
         repository,
-        owner: reader.text(table, "owner").map(|(text, _)| text).or_else(|| owner.cloned()),
+        owner: reader
+            .text(table, "owner")
+            .map(|(text, _)| text)
+            .or_else(|| owner.cloned()),
         note: reader.text(table, "note").map(|(text, _)| text),
         expires: reader.day(table, "expires").map(|(day, _)| day),
         span: place,

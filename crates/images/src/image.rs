@@ -79,7 +79,11 @@ impl Image {
     ///
     /// # Errors
     /// When it cannot be read, is beyond a limit, or does not have the content that its manifest says.
-    pub fn read(source: &Source, options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<Self, ImageError> {
+    pub fn read(
+        source: &Source,
+        options: &Options,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, ImageError> {
         let found = source.find(options.platform.as_ref(), &options.limits)?;
         let mut id = found.config.as_ref().and_then(|blob| blob.digest);
         let config = match &found.config {
@@ -147,8 +151,15 @@ impl Image {
         let settings = &self.config.config;
         let first = settings.entrypoint.first().or(settings.cmd.first())?;
         if first.contains('/') {
-            let base = if first.starts_with('/') { "" } else { settings.working_dir.as_str() };
-            return self.files.follow(format!("{base}/{first}").as_bytes()).map(|(path, _)| path);
+            let base = if first.starts_with('/') {
+                ""
+            } else {
+                settings.working_dir.as_str()
+            };
+            return self
+                .files
+                .follow(format!("{base}/{first}").as_bytes())
+                .map(|(path, _)| path);
         }
         let path = settings.env.iter().find_map(|pair| pair.strip_prefix("PATH="));
         path.unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -202,11 +213,16 @@ fn read_layers(
                 // The others need not be begun.
                 next.store(found.layers.len(), Ordering::Relaxed);
             }
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+            results
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((index, result));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, found.layers.len());
         }
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(found.layers.len());
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(found.layers.len());
     std::thread::scope(|scope| {
         for _ in 1..threads {
             scope.spawn(work);
@@ -251,7 +267,11 @@ fn one_layer(
         return Err(altered(&name, said.to_string(), read.blob.to_string()));
     }
     if let Some(said) = blob.size.filter(|said| *said != read.size) {
-        return Err(altered(&name, format!("{said} bytes"), format!("{} bytes", read.size)));
+        return Err(altered(
+            &name,
+            format!("{said} bytes"),
+            format!("{} bytes", read.size),
+        ));
     }
     if let Some(said) = said_diff.filter(|said| **said != read.diff_id) {
         return Err(altered(

@@ -63,11 +63,18 @@ impl Keys {
             keys.keys.extend(key(&mut reader, table, place, load));
         }
         for (table, place) in reader.tables(&root, "authority") {
-            keys.authorities.extend(authority(&mut reader, table, place, load));
+            keys.authorities
+                .extend(authority(&mut reader, table, place, load));
         }
         if keys.keys.is_empty() && keys.authorities.is_empty() && reader.diagnostics.is_empty() {
-            let diagnostic = Diagnostic::new(&codes::KEY_MISSING, Span::default(), "the set holds neither a `key` nor an `authority`");
-            reader.diagnostics.push(diagnostic.with_help("begin one with `[[key]]` or `[[authority]]`"));
+            let diagnostic = Diagnostic::new(
+                &codes::KEY_MISSING,
+                Span::default(),
+                "the set holds neither a `key` nor an `authority`",
+            );
+            reader
+                .diagnostics
+                .push(diagnostic.with_help("begin one with `[[key]]` or `[[authority]]`"));
         }
         reader.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         (keys, reader.diagnostics)
@@ -113,7 +120,15 @@ fn terms(reader: &mut Reader<'_>, table: &Table, place: Span, whose: &str, load:
 }
 
 fn key(reader: &mut Reader<'_>, table: &Table, place: Span, load: Load<'_>) -> Option<Key> {
-    let known = ["file", "name", "pem", "repositories", "transparency_key", "valid_from", "valid_until"];
+    let known = [
+        "file",
+        "name",
+        "pem",
+        "repositories",
+        "transparency_key",
+        "valid_from",
+        "valid_until",
+    ];
     reader.keys(table, &known, "a signing key");
     let terms = terms(reader, table, place, "a signing key", load);
     let (pem, at) = written(reader, table, place, "file", "pem", "a signing key", load)?;
@@ -126,7 +141,16 @@ fn key(reader: &mut Reader<'_>, table: &Table, place: Span, load: Load<'_>) -> O
 
 fn authority(reader: &mut Reader<'_>, table: &Table, place: Span, load: Load<'_>) -> Option<Authority> {
     let known = [
-        "identities", "intermediates", "issuer", "name", "pem", "repositories", "roots", "transparency_key", "valid_from", "valid_until",
+        "identities",
+        "intermediates",
+        "issuer",
+        "name",
+        "pem",
+        "repositories",
+        "roots",
+        "transparency_key",
+        "valid_from",
+        "valid_until",
     ];
     reader.keys(table, &known, "an authority");
     let terms = terms(reader, table, place, "an authority", load);
@@ -168,11 +192,19 @@ fn written(
         (Some((path, at)), None) => Some((material(reader, &path, at, load)?, at)),
         (None, Some((pem, at))) => Some((pem.into_bytes(), at)),
         (None, None) => {
-            reader.say(&codes::KEY_MISSING, place, format!("{whose} says neither `{file}` nor `{inline}`"));
+            reader.say(
+                &codes::KEY_MISSING,
+                place,
+                format!("{whose} says neither `{file}` nor `{inline}`"),
+            );
             None
         }
         (Some(_), Some((_, at))) => {
-            reader.say(&codes::VALUE, at, format!("{whose} says both `{file}` and `{inline}`"));
+            reader.say(
+                &codes::VALUE,
+                at,
+                format!("{whose} says both `{file}` and `{inline}`"),
+            );
             None
         }
     }
@@ -182,7 +214,11 @@ fn material(reader: &mut Reader<'_>, path: &str, at: Span, load: Load<'_>) -> Op
     match load(path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            reader.say(&codes::KEY_MATERIAL, at, format!("`{path}` cannot be read: {error}"));
+            reader.say(
+                &codes::KEY_MATERIAL,
+                at,
+                format!("`{path}` cannot be read: {error}"),
+            );
             None
         }
     }

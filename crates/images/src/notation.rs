@@ -15,7 +15,11 @@ pub(crate) const ARTIFACT: &str = "application/vnd.cncf.notary.signature";
 pub(crate) const JOSE: &str = "application/jose+json";
 const PAYLOAD: &str = "application/vnd.cncf.notary.payload.v1+json";
 /// Headers that are understood, so that they may be critical.
-const UNDERSTOOD: &[&str] = &["io.cncf.notary.signingScheme", "io.cncf.notary.expiry", "io.cncf.notary.authenticSigningTime"];
+const UNDERSTOOD: &[&str] = &[
+    "io.cncf.notary.signingScheme",
+    "io.cncf.notary.expiry",
+    "io.cncf.notary.authenticSigningTime",
+];
 
 /// An envelope, taken apart.
 #[derive(Clone, Debug)]
@@ -40,7 +44,11 @@ pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope, String> {
         text.ok_or_else(|| format!("the envelope has no `{name}`"))
     };
     let (payload, protected) = (part("payload")?, part("protected")?);
-    let decode = |text: &str| BASE64URL.decode(text).map_err(|_| "a part of the envelope is no base64".to_owned());
+    let decode = |text: &str| {
+        BASE64URL
+            .decode(text)
+            .map_err(|_| "a part of the envelope is no base64".to_owned())
+    };
     let header: Value = serde_json::from_slice(&decode(protected)?).map_err(json)?;
     let word = |name: &str| header.get(name).and_then(Value::as_str);
     let name = word("alg").unwrap_or_default();
@@ -51,25 +59,39 @@ pub(crate) fn envelope(bytes: &[u8]) -> Result<Envelope, String> {
     let critical = header.get("crit").and_then(Value::as_array);
     for name in critical.into_iter().flatten().filter_map(Value::as_str) {
         if !UNDERSTOOD.contains(&name) {
-            return Err(format!("the envelope demands that `{name}` be understood, which it is not"));
+            return Err(format!(
+                "the envelope demands that `{name}` be understood, which it is not"
+            ));
         }
     }
     let time = |name: &str| match word(name) {
         None => Ok(None),
-        Some(text) => text.parse::<Timestamp>().map(Some).map_err(|_| format!("`{name}` is no time")),
+        Some(text) => text
+            .parse::<Timestamp>()
+            .map(Some)
+            .map_err(|_| format!("`{name}` is no time")),
     };
     let content: Value = serde_json::from_slice(&decode(payload)?).map_err(json)?;
     let image = content.pointer("/targetArtifact/digest").and_then(Value::as_str);
-    let certificates: Option<Vec<Vec<u8>>> = outer
-        .pointer("/header/x5c")
-        .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(|one| BASE64.decode(one.as_str()?).ok()).collect());
+    let certificates: Option<Vec<Vec<u8>>> =
+        outer
+            .pointer("/header/x5c")
+            .and_then(Value::as_array)
+            .map(|list| {
+                list.iter()
+                    .filter_map(|one| BASE64.decode(one.as_str()?).ok())
+                    .collect()
+            });
     Ok(Envelope {
         message: format!("{protected}.{payload}").into_bytes(),
         signature: decode(part("signature")?)?,
         algorithm,
-        certificates: certificates.filter(|list| !list.is_empty()).ok_or("the envelope holds no certificate")?,
-        image: image.and_then(Digest::parse).ok_or("the envelope names no image")?,
+        certificates: certificates
+            .filter(|list| !list.is_empty())
+            .ok_or("the envelope holds no certificate")?,
+        image: image
+            .and_then(Digest::parse)
+            .ok_or("the envelope names no image")?,
         signed_at: time("io.cncf.notary.signingTime")?,
         expires: time("io.cncf.notary.expiry")?,
     })

@@ -127,8 +127,6 @@ pub(crate) struct Document {
     pub(crate) layers: Option<Vec<Descriptor>>,
     #[serde(default)]
     pub(crate) subject: Option<Descriptor>,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// Reads a manifest or an index. What has parts of both could be taken for either, and is refused (as CVE-2021-41190 taught).
@@ -146,7 +144,9 @@ pub(crate) fn document(what: &str, bytes: &[u8]) -> Result<Document, ImageError>
         false => said.is_some_and(|said| MANIFESTS.contains(&said)),
     };
     if contradicts {
-        return Err(ImageError::Refused(format!("{what} is something else than it says to be")));
+        return Err(ImageError::Refused(format!(
+            "{what} is something else than it says to be"
+        )));
     }
     if document.schema_version == Some(1) {
         return Err(ImageError::Refused(format!(

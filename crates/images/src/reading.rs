@@ -74,7 +74,11 @@ pub(crate) fn read_layer(
     })
 }
 
-fn read_entries(name: &str, archive: &mut impl Read, shared: &Shared<'_>) -> Result<LayerEntries, ImageError> {
+fn read_entries(
+    name: &str,
+    archive: &mut impl Read,
+    shared: &Shared<'_>,
+) -> Result<LayerEntries, ImageError> {
     let mut content = LayerEntries::default();
     let mut walk = Walk::new(archive, shared.limits, name);
     let mut buffer = vec![0_u8; PIECE];
@@ -89,7 +93,11 @@ fn read_entries(name: &str, archive: &mut impl Read, shared: &Shared<'_>) -> Res
         while entry.path.ends_with(b"/") {
             entry.path.pop();
         }
-        if entry.path.split(|byte| *byte == b'/').any(|part| part.len() > 255) {
+        if entry
+            .path
+            .split(|byte| *byte == b'/')
+            .any(|part| part.len() > 255)
+        {
             content.oddities.push(Oddity {
                 path: entry.path.iter().take(300).copied().collect(),
                 what: "the entry was left out: no file system holds so long a name".to_owned(),

@@ -34,14 +34,18 @@ impl Name {
         let is_tag = |tag: &str| {
             tag.len() <= 128
                 && !tag.starts_with(['.', '-'])
-                && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+                && tag
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
                 && !tag.is_empty()
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return None;
         }
         let (registry, repository) = match path.split_once('/') {
-            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest.to_owned()),
+            Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => {
+                (first, rest.to_owned())
+            }
             Some(_) => (DOCKER_HUB.0, path.to_owned()),
             None => (DOCKER_HUB.0, format!("library/{path}")),
         };
@@ -113,9 +117,13 @@ impl Place {
             return Ok(Self::Root(path.into()));
         }
         let prefixes = ["oci:", "oci-archive:", "docker-archive:", "dir:"];
-        let stripped = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+        let stripped = prefixes
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix))
+            .unwrap_or(text);
         // A path may hold colons and at signs; the longest one that is there counts.
-        let cuts = std::iter::once(stripped.len()).chain(stripped.rmatch_indices([':', '@']).map(|(at, _)| at));
+        let cuts =
+            std::iter::once(stripped.len()).chain(stripped.rmatch_indices([':', '@']).map(|(at, _)| at));
         for cut in cuts {
             let Some((path, rest)) = stripped.split_at_checked(cut) else {
                 continue;
@@ -132,7 +140,9 @@ impl Place {
             Some(_) => format!("; if it is the name of an image in a registry, write `docker://{text}`"),
             None => String::new(),
         };
-        Err(ImageError::Missing(format!("there is no file or folder `{stripped}`{help}")))
+        Err(ImageError::Missing(format!(
+            "there is no file or folder `{stripped}`{help}"
+        )))
     }
 }
 
@@ -153,7 +163,15 @@ mod tests {
         }
         let pinned = Name::parse(&format!("r.example/a:1@{digest}")).unwrap();
         assert_eq!(pinned.to_string(), format!("r.example/a:1@{digest}"));
-        for wrong in ["", "Upper/case", "a:b c", "a@sha256:00", "r.example/../x", "a//b", "h.example/a?x"] {
+        for wrong in [
+            "",
+            "Upper/case",
+            "a:b c",
+            "a@sha256:00",
+            "r.example/../x",
+            "a//b",
+            "h.example/a?x",
+        ] {
             assert_eq!(Name::parse(wrong), None, "{wrong}");
         }
     }

@@ -39,7 +39,9 @@ pub struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Access").field("plain", &self.plain).finish_non_exhaustive()
+        out.debug_struct("Access")
+            .field("plain", &self.plain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +77,9 @@ impl Registry {
                     })
                     .collect();
                 if certificates.is_empty() {
-                    return Err(ImageError::Registry("the file of authorities holds no certificate".to_owned()));
+                    return Err(ImageError::Registry(
+                        "the file of authorities holds no certificate".to_owned(),
+                    ));
                 }
                 RootCerts::Specific(Arc::new(certificates))
             }
@@ -110,8 +114,9 @@ impl Registry {
 
     /// A manifest or an index by tag or digest.
     pub(crate) fn manifest(&self, reference: &str, limits: &Limits) -> Result<Vec<u8>, ImageError> {
-        self.optional(reference, limits)?
-            .ok_or_else(|| ImageError::Missing(format!("the registry has no `{reference}` of `{}`", self.name)))
+        self.optional(reference, limits)?.ok_or_else(|| {
+            ImageError::Missing(format!("the registry has no `{reference}` of `{}`", self.name))
+        })
     }
 
     /// A manifest or an index, if there is one.
@@ -140,7 +145,9 @@ impl Registry {
                 size: blob.size,
                 tries: TRIES,
             })),
-            StatusCode::NOT_FOUND => Err(ImageError::Missing(format!("the registry does not have the content `{digest}`"))),
+            StatusCode::NOT_FOUND => Err(ImageError::Missing(format!(
+                "the registry does not have the content `{digest}`"
+            ))),
             status => Err(self.refused(status, answer)),
         }
     }
@@ -148,7 +155,12 @@ impl Registry {
     fn small(&self, url: &str, limits: &Limits) -> Result<Option<Vec<u8>>, ImageError> {
         let answer = self.get(url, 0)?;
         match answer.status() {
-            StatusCode::OK => small(&format!("the answer of `{}`", self.host()), answer.into_body().into_reader(), limits).map(Some),
+            StatusCode::OK => small(
+                &format!("the answer of `{}`", self.host()),
+                answer.into_body().into_reader(),
+                limits,
+            )
+            .map(Some),
             StatusCode::NOT_FOUND => Ok(None),
             status => Err(self.refused(status, answer)),
         }
@@ -161,13 +173,25 @@ impl Registry {
     fn refused(&self, status: StatusCode, answer: Response<Body>) -> ImageError {
         let mut start = String::new();
         // What cannot be read is left out; the status says enough.
-        let _ = answer.into_body().into_reader().take(300).read_to_string(&mut start);
-        let said: String = start.chars().filter(|character| !character.is_control()).collect();
+        let _ = answer
+            .into_body()
+            .into_reader()
+            .take(300)
+            .read_to_string(&mut start);
+        let said: String = start
+            .chars()
+            .filter(|character| !character.is_control())
+            .collect();
         let help = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.access.credentials.is_none() => "; it may want `--username`",
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.access.credentials.is_none() => {
+                "; it may want `--username`"
+            }
             _ => "",
         };
-        ImageError::Registry(format!("the registry `{}` answers {status}{help}: {said}", self.host()))
+        ImageError::Registry(format!(
+            "the registry `{}` answers {status}{help}: {said}",
+            self.host()
+        ))
     }
 
     /// Asks, again where that can help, and with a token where one is wanted.
@@ -184,7 +208,11 @@ impl Registry {
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
             }
-            let authorization = self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let authorization = self
+                .authorization
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             if let Some(value) = authorization {
                 request = request.header("Authorization", value);
             }
@@ -197,9 +225,17 @@ impl Registry {
                     *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
                     continue;
                 }
-                Ok(answer) if answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS => {
-                    let asked = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok());
-                    let asked = asked.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+                Ok(answer)
+                    if answer.status().is_server_error()
+                        || answer.status() == StatusCode::TOO_MANY_REQUESTS =>
+                {
+                    let asked = answer
+                        .headers()
+                        .get("Retry-After")
+                        .and_then(|value| value.to_str().ok());
+                    let asked = asked
+                        .and_then(|seconds| seconds.trim().parse().ok())
+                        .map(Duration::from_secs);
                     if tries >= TRIES {
                         return Err(self.refused(answer.status(), answer));
                     }
@@ -208,7 +244,9 @@ impl Registry {
                 Ok(answer) => return Ok(answer),
                 Err(error) if tries >= TRIES || !is_passing(&error) => {
                     let host = self.host();
-                    return Err(ImageError::Registry(format!("cannot ask the registry `{host}`: {error}")));
+                    return Err(ImageError::Registry(format!(
+                        "cannot ask the registry `{host}`: {error}"
+                    )));
                 }
                 Err(_) => wait,
             };
@@ -221,7 +259,9 @@ impl Registry {
     fn answer(&self, answer: &Response<Body>) -> Result<String, ImageError> {
         use base64::Engine as _;
 
-        let fail = |why: String| ImageError::Registry(format!("the registry `{}` wants credentials: {why}", self.host()));
+        let fail = |why: String| {
+            ImageError::Registry(format!("the registry `{}` wants credentials: {why}", self.host()))
+        };
         let basic = self.access.credentials.as_ref().map(|(user, password)| {
             let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
             format!("Basic {encoded}")
@@ -241,16 +281,26 @@ impl Registry {
         };
         let parameter = |name: &str| parameter(parameters, name);
         let realm = parameter("realm").ok_or_else(|| fail("it names no server for tokens".to_owned()))?;
-        let uri: Uri = realm.parse().map_err(|_| fail(format!("`{realm}` is no address")))?;
+        let uri: Uri = realm
+            .parse()
+            .map_err(|_| fail(format!("`{realm}` is no address")))?;
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if self.access.plain => {}
-            _ => return Err(fail(format!("its server for tokens, `{realm}`, is not reached by TLS"))),
+            _ => {
+                return Err(fail(format!(
+                    "its server for tokens, `{realm}`, is not reached by TLS"
+                )));
+            }
         }
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let path = self.name.split().map_or("", |(_, path)| path);
         let scope = parameter("scope").unwrap_or_else(|| format!("repository:{path}:pull"));
-        let mut url = format!("{realm}{}scope={}", if realm.contains('?') { '&' } else { '?' }, encode(&scope));
+        let mut url = format!(
+            "{realm}{}scope={}",
+            if realm.contains('?') { '&' } else { '?' },
+            encode(&scope)
+        );
         if let Some(service) = parameter("service") {
             url.push_str(&format!("&service={}", encode(&service)));
         }
@@ -258,15 +308,24 @@ impl Registry {
         if let Some(basic) = basic {
             request = request.header("Authorization", basic);
         }
-        let answer = request.call().map_err(|error| fail(format!("`{realm}` does not answer: {error}")))?;
+        let answer = request
+            .call()
+            .map_err(|error| fail(format!("`{realm}` does not answer: {error}")))?;
         if answer.status() != StatusCode::OK {
             return Err(fail(format!("`{realm}` answers {}", answer.status())));
         }
         let mut bytes = Vec::new();
-        let read = answer.into_body().into_reader().take(1 << 20).read_to_end(&mut bytes);
+        let read = answer
+            .into_body()
+            .into_reader()
+            .take(1 << 20)
+            .read_to_end(&mut bytes);
         read.map_err(|error| fail(format!("`{realm}` does not answer: {error}")))?;
         let token: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let token = token.get("token").or(token.get("access_token")).and_then(serde_json::Value::as_str);
+        let token = token
+            .get("token")
+            .or(token.get("access_token"))
+            .and_then(serde_json::Value::as_str);
         match token {
             Some(token) => Ok(format!("Bearer {token}")),
             None => Err(fail(format!("`{realm}` gives no token"))),
@@ -278,7 +337,10 @@ impl Registry {
 fn is_passing(error: &ureq::Error) -> bool {
     matches!(
         error,
-        ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed | ureq::Error::Protocol(_)
+        ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
     )
 }
 
@@ -379,7 +441,10 @@ mod tests {
     fn challenges_are_read() {
         let text = r#"Bearer realm="https://auth.example/token?a=b",service="registry, \"x\"", scope=pull"#;
         let rest = strip_word(text, "bearer").unwrap();
-        assert_eq!(parameter(rest, "realm").unwrap(), "https://auth.example/token?a=b");
+        assert_eq!(
+            parameter(rest, "realm").unwrap(),
+            "https://auth.example/token?a=b"
+        );
         assert_eq!(parameter(rest, "service").unwrap(), "registry, \"x\"");
         assert_eq!(parameter(rest, "scope").unwrap(), "pull");
         assert_eq!(parameter(rest, "error"), None);

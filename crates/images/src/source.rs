@@ -94,17 +94,19 @@ struct Saved {
     layers: Vec<String>,
 }
 
-/// A document with its digest and bytes.
+/// A document with its digest.
 pub(crate) struct Fetched {
     pub(crate) digest: Digest,
-    pub(crate) bytes: Vec<u8>,
     pub(crate) document: Document,
 }
 
 impl Local {
     fn open(path: &std::path::Path, which: Option<String>, limits: &Limits) -> Result<Self, ImageError> {
         let tree = Tree::open(path, limits)?;
-        let form = match (tree.small("index.json", limits)?, tree.small("manifest.json", limits)?) {
+        let form = match (
+            tree.small("index.json", limits)?,
+            tree.small("manifest.json", limits)?,
+        ) {
             (Some(bytes), _) => {
                 let index = oci::document("`index.json`", &bytes)?;
                 let Some(manifests) = index.manifests else {
@@ -162,7 +164,9 @@ impl Local {
 fn name_of(descriptor: &Descriptor) -> Name {
     let whole = descriptor.annotations.get(IMAGE_NAME);
     let short = descriptor.annotations.get(REF_NAME);
-    let named = whole.or(short).filter(|name| name.contains('/') || whole.is_some());
+    let named = whole
+        .or(short)
+        .filter(|name| name.contains('/') || whole.is_some());
     named.and_then(|name| Name::parse(name)).unwrap_or_else(|| Name {
         repository: None,
         tag: short.cloned(),
@@ -221,7 +225,9 @@ impl Source {
             Self::Registry(registry) => registry.blob(blob),
             Self::Root(path) => {
                 let file = std::fs::File::open(path);
-                Ok(Box::new(file.map_err(ImageError::read(format!("`{}`", path.display())))?))
+                Ok(Box::new(
+                    file.map_err(ImageError::read(format!("`{}`", path.display())))?,
+                ))
             }
         }
     }
@@ -244,7 +250,6 @@ impl Source {
         let document = oci::document(&format!("`{digest}`"), &bytes)?;
         Ok(Fetched {
             digest: *digest,
-            bytes,
             document,
         })
     }
@@ -288,7 +293,6 @@ impl Source {
                 let document = oci::document(&format!("the manifest of `{name}`"), &bytes)?;
                 let first = Fetched {
                     digest: name.digest.unwrap_or(digest),
-                    bytes,
                     document,
                 };
                 self.choose(name, first, platform, limits)
@@ -297,14 +301,18 @@ impl Source {
         }
     }
 
-    fn find_local(&self, local: &Local, platform: Option<&Platform>, limits: &Limits) -> Result<Found, ImageError> {
+    fn find_local(
+        &self,
+        local: &Local,
+        platform: Option<&Platform>,
+        limits: &Limits,
+    ) -> Result<Found, ImageError> {
         match &local.form {
             Form::Dir => {
                 let bytes = local.dir_manifest(limits)?;
                 let document = oci::document("`manifest.json`", &bytes)?;
                 let first = Fetched {
                     digest: Digest::of(&bytes),
-                    bytes,
                     document,
                 };
                 self.choose(Name::default(), first, platform, limits)
@@ -336,13 +344,18 @@ impl Source {
                 let chosen = match (fitting.as_slice(), digests.len()) {
                     ([], _) => {
                         let what = local.which.as_deref().unwrap_or("any image");
-                        return Err(ImageError::Missing(format!("`{what}` is not in the layout; it has {}", names())));
+                        return Err(ImageError::Missing(format!(
+                            "`{what}` is not in the layout; it has {}",
+                            names()
+                        )));
                     }
                     ([first, ..], 1) => *first,
                     _ => {
                         let wanted = platform.cloned().unwrap_or_else(Platform::own);
                         let of_platform = |own: &&&Descriptor| {
-                            own.platform.as_ref().is_some_and(|platform| platform.fits(&wanted))
+                            own.platform
+                                .as_ref()
+                                .is_some_and(|platform| platform.fits(&wanted))
                         };
                         let mut left = fitting.iter().filter(of_platform);
                         match (left.next(), left.next()) {
@@ -363,7 +376,13 @@ impl Source {
     }
 
     /// Goes from an index to the manifest for a platform.
-    fn choose(&self, name: Name, first: Fetched, platform: Option<&Platform>, limits: &Limits) -> Result<Found, ImageError> {
+    fn choose(
+        &self,
+        name: Name,
+        first: Fetched,
+        platform: Option<&Platform>,
+        limits: &Limits,
+    ) -> Result<Found, ImageError> {
         let mut fetched = first;
         let mut index = None;
         for _ in 0..DEPTH {
@@ -379,7 +398,11 @@ impl Source {
                 several => *several.iter().find(fits).ok_or_else(|| {
                     let there: Vec<String> = several
                         .iter()
-                        .map(|own| own.platform.as_ref().map_or_else(|| "one that is not said".to_owned(), Platform::to_string))
+                        .map(|own| {
+                            own.platform
+                                .as_ref()
+                                .map_or_else(|| "one that is not said".to_owned(), Platform::to_string)
+                        })
                         .collect();
                     ImageError::Missing(format!(
                         "there is no image for `{wanted}`, but for {}; choose with --platform",
@@ -389,7 +412,9 @@ impl Source {
             };
             fetched = self.document(&chosen.digest, limits)?;
         }
-        Err(ImageError::Refused(format!("more than {DEPTH} indexes lie within one another")))
+        Err(ImageError::Refused(format!(
+            "more than {DEPTH} indexes lie within one another"
+        )))
     }
 
     /// Descriptors and manifests that may hold signatures of an image: those that refer to it, and those of the tag `sha256-….sig`.
@@ -410,7 +435,11 @@ impl Source {
                         continue;
                     }
                     let fetched = self.document(&own.digest, limits)?;
-                    let refers = fetched.document.subject.as_ref().is_some_and(|subject| subject.digest == *of);
+                    let refers = fetched
+                        .document
+                        .subject
+                        .as_ref()
+                        .is_some_and(|subject| subject.digest == *of);
                     match &fetched.document.manifests {
                         // The index of those that refer to an image, where a registry cannot tell them.
                         Some(list) if by_tag => {
@@ -426,7 +455,10 @@ impl Source {
             }
             Self::Registry(registry) => {
                 let mut digests = Vec::new();
-                for answer in [registry.referrers(of, limits)?, registry.optional(&tag, limits)?].into_iter().flatten() {
+                for answer in [registry.referrers(of, limits)?, registry.optional(&tag, limits)?]
+                    .into_iter()
+                    .flatten()
+                {
                     let index = oci::document("the list of what refers to the image", &answer)?;
                     digests.extend(index.manifests.into_iter().flatten().map(|own| own.digest));
                 }
@@ -440,7 +472,6 @@ impl Source {
                     let document = oci::document("the manifest of the signatures", &bytes)?;
                     found.push(Fetched {
                         digest: Digest::of(&bytes),
-                        bytes,
                         document,
                     });
                 }
@@ -462,7 +493,12 @@ pub(crate) fn check(what: &str, said: &Digest, bytes: &[u8]) -> Result<(), Image
     })
 }
 
-fn manifest(name: Name, index: Option<Digest>, fetched: &Fetched, limits: &Limits) -> Result<Found, ImageError> {
+fn manifest(
+    name: Name,
+    index: Option<Digest>,
+    fetched: &Fetched,
+    limits: &Limits,
+) -> Result<Found, ImageError> {
     let document = &fetched.document;
     let layers = document.layers.clone().unwrap_or_default();
     if layers.len() > limits.layers {
@@ -473,7 +509,10 @@ fn manifest(name: Name, index: Option<Digest>, fetched: &Fetched, limits: &Limit
         )));
     }
     let Some(config) = &document.config else {
-        return Err(ImageError::Refused(format!("`{}` is no image: it has no configuration", fetched.digest)));
+        return Err(ImageError::Refused(format!(
+            "`{}` is no image: it has no configuration",
+            fetched.digest
+        )));
     };
     Ok(Found {
         name,
@@ -489,7 +528,8 @@ fn find_saved(saved: &[Saved], which: Option<&str>) -> Result<Found, ImageError>
     let fits = |one: &&Saved, which: &str| {
         let digest = digest_of_path(&one.config);
         all_names(one).iter().any(|tag| {
-            tag == which || Name::parse(tag).is_some_and(|name| is_asked_for(&name, Some(tag), digest.as_ref(), which))
+            tag == which
+                || Name::parse(tag).is_some_and(|name| is_asked_for(&name, Some(tag), digest.as_ref(), which))
         }) || digest.is_some_and(|digest| Digest::parse(which) == Some(digest))
     };
     let fitting: Vec<&Saved> = match which {
@@ -497,8 +537,16 @@ fn find_saved(saved: &[Saved], which: Option<&str>) -> Result<Found, ImageError>
         Some(which) => saved.iter().filter(|one| fits(one, which)).collect(),
     };
     let [one] = fitting.as_slice() else {
-        let names: Vec<String> = saved.iter().flat_map(all_names).map(|name| format!("`{name}`")).collect();
-        let why = if fitting.is_empty() { "is not in the archive" } else { "is one of several in the archive" };
+        let names: Vec<String> = saved
+            .iter()
+            .flat_map(all_names)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let why = if fitting.is_empty() {
+            "is not in the archive"
+        } else {
+            "is one of several in the archive"
+        };
         return Err(ImageError::Missing(format!(
             "`{}` {why}; it has {}; name one behind a colon",
             which.unwrap_or("an image"),

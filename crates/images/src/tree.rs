@@ -31,7 +31,10 @@ pub(crate) struct Archive {
 
 #[derive(Clone, Debug)]
 enum Place {
-    At { from: u64, size: u64 },
+    At {
+        from: u64,
+        size: u64,
+    },
     /// Old archives of `docker save` hold a layer once and links for its other uses.
     Link(String),
 }
@@ -97,17 +100,28 @@ pub(crate) fn small(what: &str, reader: impl Read, limits: &Limits) -> Result<Ve
 /// Opens a file of a folder; no link is followed, so that nothing outside is read.
 fn open_inside(folder: &Path, name: &str) -> Result<Option<Box<dyn Read + Send + 'static>>, ImageError> {
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(ImageError::Refused(format!("the name `{name}` leads out of its folder")));
+        return Err(ImageError::Refused(format!(
+            "the name `{name}` leads out of its folder"
+        )));
     }
     let mut path = folder.to_owned();
     for part in name.split('/') {
         path.push(part);
         match std::fs::symlink_metadata(&path) {
             Ok(found) if found.is_symlink() => {
-                return Err(ImageError::Refused(format!("`{name}` is a link, and links are not followed")));
+                return Err(ImageError::Refused(format!(
+                    "`{name}` is a link, and links are not followed"
+                )));
             }
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(ImageError::read(format!("`{name}`"))(error)),
         }
     }
@@ -145,7 +159,9 @@ impl Archive {
                 _ => return Ok(()),
             };
             if files.len() as u64 >= 100_000 {
-                return Err(ImageError::Refused(format!("{name} holds more than 100000 files, which no archive of images does")));
+                return Err(ImageError::Refused(format!(
+                    "{name} holds more than 100000 files, which no archive of images does"
+                )));
             }
             files.insert(own, place);
             Ok(())
@@ -168,16 +184,21 @@ impl Archive {
                     let told = || format!("`{}`", self.path.display());
                     let mut file = File::open(&self.path).map_err(ImageError::read(told()))?;
                     if !self.is_compressed {
-                        file.seek(SeekFrom::Start(*from)).map_err(ImageError::read(told()))?;
+                        file.seek(SeekFrom::Start(*from))
+                            .map_err(ImageError::read(told()))?;
                         return Ok(Some(Box::new(file.take(*size))));
                     }
-                    let (_, mut inner) = decompress(file, &Budget::new(self.limits)).map_err(ImageError::read(told()))?;
-                    io::copy(&mut (&mut inner).take(*from), &mut io::sink()).map_err(ImageError::read(told()))?;
+                    let (_, mut inner) =
+                        decompress(file, &Budget::new(self.limits)).map_err(ImageError::read(told()))?;
+                    io::copy(&mut (&mut inner).take(*from), &mut io::sink())
+                        .map_err(ImageError::read(told()))?;
                     return Ok(Some(Box::new(inner.take(*size))));
                 }
             }
         }
-        Err(ImageError::Refused(format!("`{name}` is a link to a link to a link")))
+        Err(ImageError::Refused(format!(
+            "`{name}` is a link to a link to a link"
+        )))
     }
 }
 

@@ -110,7 +110,13 @@ impl Outcome {
 ///
 /// # Errors
 /// When the signatures cannot be read.
-pub fn verify(source: &Source, image: &Image, keys: &Keys, now: Timestamp, limits: &Limits) -> Result<Verification, ImageError> {
+pub fn verify(
+    source: &Source,
+    image: &Image,
+    keys: &Keys,
+    now: Timestamp,
+    limits: &Limits,
+) -> Result<Verification, ImageError> {
     let targets: Vec<Digest> = [image.manifest, image.index].into_iter().flatten().collect();
     if targets.is_empty() {
         return Ok(Verification {
@@ -154,10 +160,17 @@ struct Judge<'k> {
 }
 
 impl Judge<'_> {
-    fn companion(&self, source: &Source, companion: &Fetched, limits: &Limits, into: &mut Vec<Checked>) -> Result<(), ImageError> {
+    fn companion(
+        &self,
+        source: &Source,
+        companion: &Fetched,
+        limits: &Limits,
+        into: &mut Vec<Checked>,
+    ) -> Result<(), ImageError> {
         let document = &companion.document;
         let config = document.config.as_ref().map(|config| config.media_type.as_str());
-        let is_notation = config == Some(notation::ARTIFACT) || document.artifact_type.as_deref() == Some(notation::ARTIFACT);
+        let is_notation = config == Some(notation::ARTIFACT)
+            || document.artifact_type.as_deref() == Some(notation::ARTIFACT);
         for layer in document.layers.iter().flatten() {
             if into.len() >= SIGNATURES {
                 return Ok(());
@@ -199,7 +212,10 @@ impl Judge<'_> {
                         Err(why) => Outcome::new(Verdict::Untrusted, why),
                     },
                     _ if layer.media_type != notation::JOSE => {
-                        let why = format!("envelopes of the type `{}` are not known; JWS ones are", layer.media_type);
+                        let why = format!(
+                            "envelopes of the type `{}` are not known; JWS ones are",
+                            layer.media_type
+                        );
                         Outcome::new(Verdict::Untrusted, why)
                     }
                     _ => match notation::envelope(&bytes) {
@@ -229,23 +245,40 @@ impl Judge<'_> {
             return Ok(());
         }
         let names: Vec<String> = images.iter().map(Digest::to_string).collect();
-        let why = format!("the signature is genuine, but of another image: {}", names.join(", "));
+        let why = format!(
+            "the signature is genuine, but of another image: {}",
+            names.join(", ")
+        );
         Err(Outcome::new(Verdict::Altered, why))
     }
 
     /// When it was signed, if the log is asked for and vouches.
-    fn recorded(&self, terms: &Terms, signed: &Signed, key: &PublicKey) -> Result<Option<Timestamp>, Outcome> {
+    fn recorded(
+        &self,
+        terms: &Terms,
+        signed: &Signed,
+        key: &PublicKey,
+    ) -> Result<Option<Timestamp>, Outcome> {
         let Some(log) = &terms.log else {
             return Ok(None);
         };
         let Some(record) = &signed.record else {
-            return Err(Outcome::new(Verdict::Untrusted, "no transparency log promises to have recorded it"));
+            return Err(Outcome::new(
+                Verdict::Untrusted,
+                "no transparency log promises to have recorded it",
+            ));
         };
         if !log.verify(Scheme::Cosign, &record.message(), &record.promise) {
-            return Err(Outcome::new(Verdict::Untrusted, "the promise of the transparency log is not of the log that counts"));
+            return Err(Outcome::new(
+                Verdict::Untrusted,
+                "the promise of the transparency log is not of the log that counts",
+            ));
         }
         if !record.is_about(signed, key.spki()) {
-            return Err(Outcome::new(Verdict::Altered, "the transparency log recorded another signature"));
+            return Err(Outcome::new(
+                Verdict::Altered,
+                "the transparency log recorded another signature",
+            ));
         }
         Ok(Timestamp::from_second(record.time).ok())
     }
@@ -259,16 +292,25 @@ impl Judge<'_> {
         if !may {
             let why = match self.repository {
                 Some(name) => format!("`{}` may not sign for `{name}`", terms.name),
-                None => format!("`{}` may sign for some repositories only, and the image has no name; say it with --as", terms.name),
+                None => format!(
+                    "`{}` may sign for some repositories only, and the image has no name; say it with --as",
+                    terms.name
+                ),
             };
             return Err(Outcome::new(Verdict::Untrusted, why));
         }
         let day = at.to_zoned(TimeZone::UTC).date();
         if let Some(last) = terms.valid_until.filter(|last| day > *last) {
-            return Err(Outcome::new(Verdict::Expired, format!("`{}` counts until {last}", terms.name)));
+            return Err(Outcome::new(
+                Verdict::Expired,
+                format!("`{}` counts until {last}", terms.name),
+            ));
         }
         if let Some(first) = terms.valid_from.filter(|first| day < *first) {
-            return Err(Outcome::new(Verdict::Expired, format!("`{}` counts from {first}", terms.name)));
+            return Err(Outcome::new(
+                Verdict::Expired,
+                format!("`{}` counts from {first}", terms.name),
+            ));
         }
         Ok(())
     }
@@ -288,7 +330,10 @@ impl Judge<'_> {
             let mut outcome = match judged() {
                 Ok(recorded) => {
                     checked.signed_at = recorded.map(|time| time.to_string());
-                    Outcome::new(Verdict::Verified, format!("signed with the key `{}`", key.terms.name))
+                    Outcome::new(
+                        Verdict::Verified,
+                        format!("signed with the key `{}`", key.terms.name),
+                    )
                 }
                 Err(outcome) => outcome,
             };
@@ -318,7 +363,10 @@ impl Judge<'_> {
         if let Some(own) = self.keys.keys.iter().find(|own| own.key == key) {
             let mut outcome = self.by_key(signed, checked);
             if outcome.by.is_none() {
-                outcome = Outcome::new(Verdict::Altered, "what was signed was altered, or the signature was");
+                outcome = Outcome::new(
+                    Verdict::Altered,
+                    "what was signed was altered, or the signature was",
+                );
                 outcome.by = Some(own.terms.name.clone());
             }
             return outcome;
@@ -326,7 +374,10 @@ impl Judge<'_> {
         let is_genuine = key.verify(Scheme::Cosign, &signed.message, &signed.signature);
         self.by_authority(certificate, &signed.others, checked, |authority| {
             if !is_genuine {
-                return Err(Outcome::new(Verdict::Altered, "what was signed was altered, or the signature was"));
+                return Err(Outcome::new(
+                    Verdict::Altered,
+                    "what was signed was altered, or the signature was",
+                ));
             }
             self.about(&signed.images)?;
             self.recorded(&authority.terms, signed, &key)
@@ -348,19 +399,30 @@ impl Judge<'_> {
             Ok(key) => key,
             Err(why) => return Outcome::new(Verdict::Untrusted, why),
         };
-        let is_genuine = key.verify(Scheme::Jws(envelope.algorithm), &envelope.message, &envelope.signature);
+        let is_genuine = key.verify(
+            Scheme::Jws(envelope.algorithm),
+            &envelope.message,
+            &envelope.signature,
+        );
         let outcome = self.by_authority(certificate, others, checked, |authority| {
             if !is_genuine {
-                return Err(Outcome::new(Verdict::Altered, "what was signed was altered, or the signature was"));
+                return Err(Outcome::new(
+                    Verdict::Altered,
+                    "what was signed was altered, or the signature was",
+                ));
             }
             self.about(&[envelope.image])?;
             if authority.terms.log.is_some() {
-                return Err(Outcome::new(Verdict::Untrusted, "no transparency log promises to have recorded it"));
+                return Err(Outcome::new(
+                    Verdict::Untrusted,
+                    "no transparency log promises to have recorded it",
+                ));
             }
             match envelope.expires {
-                Some(last) if last < self.now => {
-                    Err(Outcome::new(Verdict::Expired, format!("the signer let it count until {last}")))
-                }
+                Some(last) if last < self.now => Err(Outcome::new(
+                    Verdict::Expired,
+                    format!("the signer let it count until {last}"),
+                )),
                 _ => Ok(None),
             }
         });
@@ -391,16 +453,26 @@ impl Judge<'_> {
             let trust = chain(certificate, &all, &authority.roots, at);
             let judged = || -> Result<String, Outcome> {
                 if let Chain::Bad(why) = &trust {
-                    return Err(Outcome::new(Verdict::Untrusted, format!("the certificate is not of `{name}`: {why}")));
+                    return Err(Outcome::new(
+                        Verdict::Untrusted,
+                        format!("the certificate is not of `{name}`: {why}"),
+                    ));
                 }
-                if let Some(issuer) = authority.issuer.as_ref().filter(|issuer| checked.issuer.as_ref() != Some(*issuer)) {
+                if let Some(issuer) = authority
+                    .issuer
+                    .as_ref()
+                    .filter(|issuer| checked.issuer.as_ref() != Some(*issuer))
+                {
                     let found = checked.issuer.as_deref().unwrap_or("nobody");
                     let why = format!("the signer was identified by `{found}`, and not by `{issuer}`");
                     return Err(Outcome::new(Verdict::Untrusted, why));
                 }
                 let fits = |identity: &&String| authority.identities.iter().any(|own| own.matches(identity));
                 let Some(identity) = checked.identities.iter().find(fits) else {
-                    let why = format!("`{name}` vouches for {}, whose signature does not count", quoted(&checked.identities));
+                    let why = format!(
+                        "`{name}` vouches for {}, whose signature does not count",
+                        quoted(&checked.identities)
+                    );
                     return Err(Outcome::new(Verdict::Untrusted, why));
                 };
                 Ok(identity.clone())
@@ -415,13 +487,19 @@ impl Judge<'_> {
                             Some(time) => format!("at {time}, when it was signed"),
                             None => "now, and nothing proves that it was signed before".to_owned(),
                         };
-                        Outcome::new(Verdict::Expired, format!("the certificate does not hold {when}: {why}"))
+                        Outcome::new(
+                            Verdict::Expired,
+                            format!("the certificate does not hold {when}: {why}"),
+                        )
                     }
                     _ => {
                         if let Some(time) = recorded {
                             checked.signed_at = Some(time.to_string());
                         }
-                        Outcome::new(Verdict::Verified, format!("signed by `{identity}`, for whom `{name}` vouches"))
+                        Outcome::new(
+                            Verdict::Verified,
+                            format!("signed by `{identity}`, for whom `{name}` vouches"),
+                        )
                     }
                 },
             };
@@ -435,7 +513,10 @@ impl Judge<'_> {
             }
         }
         best.unwrap_or_else(|| {
-            let why = format!("no authority of the set vouches for {}{why_not}", quoted(&checked.identities));
+            let why = format!(
+                "no authority of the set vouches for {}{why_not}",
+                quoted(&checked.identities)
+            );
             Outcome::new(Verdict::Untrusted, why)
         })
     }
@@ -443,5 +524,9 @@ impl Judge<'_> {
 
 fn quoted(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "somebody without a name".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "somebody without a name".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

@@ -51,9 +51,17 @@ impl Reader<'_> {
 
     /// Tells of keys that are not known.
     pub(crate) fn keys(&mut self, table: &Table, known: &[&'static str], whose: &str) {
-        for entry in table.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let scored = known.iter().map(|name| (strsim::jaro_winkler(&entry.key, name), *name));
-            let best = scored.max_by(|one, other| one.0.total_cmp(&other.0)).filter(|best| best.0 > ALIKE);
+        for entry in table
+            .entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
+            let scored = known
+                .iter()
+                .map(|name| (strsim::jaro_winkler(&entry.key, name), *name));
+            let best = scored
+                .max_by(|one, other| one.0.total_cmp(&other.0))
+                .filter(|best| best.0 > ALIKE);
             let message = format!("{whose} has no key `{}`", entry.key);
             let help = match best {
                 Some((_, meant)) => format!("did you mean `{meant}`?"),
@@ -70,7 +78,8 @@ impl Reader<'_> {
             return Vec::new();
         };
         let Data::List(items) = &node.data else {
-            let diagnostic = Diagnostic::new(&codes::VALUE, node.span, format!("`{key}` is no list of tables"));
+            let diagnostic =
+                Diagnostic::new(&codes::VALUE, node.span, format!("`{key}` is no list of tables"));
             self.diagnostics
                 .push(diagnostic.with_help(format!("begin each entry with `[[{key}]]`")));
             return Vec::new();
@@ -79,7 +88,11 @@ impl Reader<'_> {
         for item in items {
             match item.as_table() {
                 Some(table) => tables.push((table, item.span)),
-                None => self.say(&codes::VALUE, item.span, format!("an entry of `{key}` is no table")),
+                None => self.say(
+                    &codes::VALUE,
+                    item.span,
+                    format!("an entry of `{key}` is no table"),
+                ),
             }
         }
         tables
@@ -99,7 +112,13 @@ impl Reader<'_> {
     }
 
     /// The text of a key that must be there.
-    pub(crate) fn needed(&mut self, table: &Table, key: &str, place: Span, whose: &str) -> Option<(String, Span)> {
+    pub(crate) fn needed(
+        &mut self,
+        table: &Table,
+        key: &str,
+        place: Span,
+        whose: &str,
+    ) -> Option<(String, Span)> {
         if table.get(key).is_none_or(Node::is_blank) {
             self.say(&codes::KEY_MISSING, place, format!("{whose} says no `{key}`"));
             return None;
@@ -124,7 +143,11 @@ impl Reader<'_> {
         for item in nodes {
             match item.as_text() {
                 Some(text) => texts.push((text.to_owned(), item.span)),
-                None => self.say(&codes::VALUE, item.span, format!("`{key}` holds what is no string")),
+                None => self.say(
+                    &codes::VALUE,
+                    item.span,
+                    format!("`{key}` holds what is no string"),
+                ),
             }
         }
         texts
@@ -133,7 +156,10 @@ impl Reader<'_> {
     /// Patterns of a list.
     pub(crate) fn patterns(&mut self, table: &Table, key: &str) -> Vec<Pattern> {
         let texts = self.texts(table, key);
-        texts.into_iter().filter_map(|(text, place)| self.pattern(&text, place)).collect()
+        texts
+            .into_iter()
+            .filter_map(|(text, place)| self.pattern(&text, place))
+            .collect()
     }
 
     pub(crate) fn pattern(&mut self, text: &str, place: Span) -> Option<Pattern> {
@@ -150,7 +176,11 @@ impl Reader<'_> {
             None => false,
             Some((Data::Bool(truth), _)) => *truth,
             Some((_, place)) => {
-                self.say(&codes::VALUE, place, format!("`{key}` is neither `true` nor `false`"));
+                self.say(
+                    &codes::VALUE,
+                    place,
+                    format!("`{key}` is neither `true` nor `false`"),
+                );
                 false
             }
         }
@@ -168,7 +198,8 @@ impl Reader<'_> {
         let day = written.get(..10).and_then(|day| day.parse().ok());
         if day.is_none() {
             let diagnostic = Diagnostic::new(&codes::VALUE, node.span, format!("`{key}` is no day"));
-            self.diagnostics.push(diagnostic.with_help("write it as `2027-03-31`"));
+            self.diagnostics
+                .push(diagnostic.with_help("write it as `2027-03-31`"));
         }
         Some((day?, node.span))
     }

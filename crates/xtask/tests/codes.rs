@@ -10,6 +10,7 @@ fn all() -> Vec<&'static Code> {
         neph_sigma::CODES,
         neph_rules::CODES,
         neph_posture::CODES,
+        neph_images::CODES,
     ]
     .concat()
 }
