@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import zlib from 'node:zlib';
+import { checkPages } from './console-pages.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const target = path.resolve(process.env.CARGO_TARGET_DIR || path.join(root, 'target'));
@@ -204,6 +205,8 @@ try {
   await page.waitForSelector('.days', { timeout: 120000 });
   check('the preview counts its alerts', /\d/.test(await page.textContent('.days')));
 
+  await checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, RULE });
+
   // Alerts that an attacker writes.
   const evil = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>';
   await send(['web-evil'], { user: { name: `${evil}\u202egnp.exe\u0007`, id: evil } , labels: { long: 'A'.repeat(1 << 20) }, process: { entity_id: 'evil', name: evil, executable: `/tmp/${evil}`, command_line: `${evil} curl http://169.254.169.254/latest/meta-data/iam/security-credentials/ ${'\u202e'}${'B'.repeat(100000)}`, args: [evil] } });
@@ -267,11 +270,22 @@ try {
   const assets = path.join(root, 'crates/console/assets');
   const walk = (at) => fs.readdirSync(at, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? walk(path.join(at, entry.name)) : [path.join(at, entry.name)]));
   const files = walk(assets).filter((file) => /\.(js|css|html|svg)$/.test(file));
-  const script = files.filter((file) => file.endsWith('.js') && !/texts\/(ru|zh)/.test(file)).reduce((sum, file) => sum + zlib.gzipSync(fs.readFileSync(file), { level: 9 }).length, 0);
+  // What a browser loads for a page: the frame, and the page with all that it imports. Charts have their own budget.
+  const charts = ['chart.js', 'graph.js', 'drawing.js'];
+  const packed = new Map(files.filter((file) => file.endsWith('.js')).map((file) => [file, zlib.gzipSync(fs.readFileSync(file), { level: 9 }).length]));
+  const reach = (file, seen = new Set()) => {
+    if (seen.has(file) || charts.includes(path.basename(file))) return seen;
+    seen.add(file);
+    for (const [, to] of fs.readFileSync(file, 'utf8').matchAll(/from '([^']+)'/g)) reach(to.startsWith('/console/') ? path.join(assets, to.slice(9)) : path.resolve(path.dirname(file), to), seen);
+    return seen;
+  };
+  const size = (list) => [...list].reduce((sum, file) => sum + packed.get(file), 0);
+  const sizes = fs.readdirSync(path.join(assets, 'pages')).map((name) => [name, size(reach(path.join(assets, 'pages', name), reach(path.join(assets, 'app.js'))))]).sort((one, other) => other[1] - one[1]);
   const all = files.reduce((sum, file) => sum + fs.statSync(file).size, 0);
-  figures['page script, bytes of gzip'] = script;
+  figures['largest page, bytes of gzip'] = sizes[0][1];
+  figures['all scripts, bytes of gzip'] = size([...packed.keys()].filter((file) => !/texts\/(ru|zh)/.test(file)));
   figures['all assets, bytes'] = all;
-  check('page script within 100 KB of gzip, all assets within 600 KB', script <= 100 * 1024 && all <= 600 * 1024);
+  check('the script of each page within 100 KB of gzip, all assets within 600 KB', sizes[0][1] <= 100 * 1024 && all <= 600 * 1024, sizes.slice(0, 3).join(' '));
   check('first rows within a second', figures['first rows, ms'] < 1000 || profile === 'debug', figures['first rows, ms']);
 } catch (error) {
   check('the run', false, error.stack);

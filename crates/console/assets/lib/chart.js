@@ -39,7 +39,7 @@ export function Bars({ bars, parts, onRange, label, told: part = (name, count) =
     setDrag(null);
   };
   const key = (event) => {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -bars.length, End: bars.length }[event.key];
     if (step) {
       const next = Math.max(0, Math.min(bars.length - 1, at + step));
       setDrag(event.shiftKey ? [drag ? drag[0] : at, next] : null);
