@@ -165,17 +165,19 @@ impl Suppressor {
             waiting: BTreeMap::new(),
             leads: BTreeMap::new(),
         });
-        // What comes after its time was settled joins the window that it lies in, or stands alone.
+        // What comes after its time was settled joins the window that it lies in, or leads one of its own, so that a source
+        // that is always late is no flood. What lies before the window that is open stands alone.
         if self.settled.is_some_and(|settled| place.0 < settled) {
             match &mut group.open {
                 Some(open) if open.covers(&place) => {
                     open.count(place.0);
                     self.suppressed += 1;
                 }
-                _ => {
+                Some(open) if place < open.place => {
                     let counted = Counted::of(&group.terms, 0, place.0, place.0);
                     out.push(Said::Raise(found, Some(counted)));
                 }
+                _ => group.open_late(place, found, &self.rule, &self.settings, out),
             }
             return;
         }
@@ -308,6 +310,41 @@ impl Suppressor {
 }
 
 impl Group {
+    /// A match whose time is settled leads from now on: it is told, and the windows of those that wait begin behind its own.
+    fn open_late(
+        &mut self,
+        place: Place,
+        found: Match,
+        rule: &Rule,
+        settings: &Suppression,
+        out: &mut Vec<Said>,
+    ) {
+        let time = place.0;
+        let counted = Counted::of(&self.terms, 0, time, time);
+        out.push(Said::Raise(found.clone(), Some(counted)));
+        let lead = Lead {
+            told: Some(0),
+            told_run: window_start(time, rule.schedule.interval_nanos),
+            ..Lead::new(end_of(rule, settings, time))
+        };
+        let next = Open {
+            place,
+            lead,
+            found,
+            others: 0,
+            last: time,
+        };
+        if let Some(before) = self.open.replace(next) {
+            before.close(&self.terms, out);
+        }
+        // Only what is told at once has leads; else they are chosen when they are settled.
+        if !self.leads.is_empty()
+            && let Some(first) = self.waiting.keys().next().cloned()
+        {
+            self.lead_from(&first, rule, settings, out);
+        }
+    }
+
     /// Decides anew who leads from a place on, and tells what changed.
     fn lead_from(&mut self, from: &Place, rule: &Rule, settings: &Suppression, out: &mut Vec<Said>) {
         let before = self.leads.range(..from).next_back().map(|(_, lead)| lead.end);

@@ -319,6 +319,42 @@ fn a_stream_tells_at_once_and_ends_with_what_a_batch_says() {
 }
 
 #[test]
+fn what_is_always_late_is_no_flood() {
+    let set = logins("{ group_by = ['user.name'], duration = { value = 10, unit = 'm' } }");
+    let late = [
+        "10:05:00", "10:06:00", "10:04:00", "10:14:00", "10:30:00", "10:31:00",
+    ];
+    let events: Vec<String> = std::iter::once(user("11:00:00", "bob"))
+        .chain(late.iter().map(|clock| user(clock, "ann")))
+        .chain(std::iter::once(user("11:01:00", "ann")))
+        .collect();
+    let mut flow = flow(&set, true);
+    let mut told = Vec::new();
+    for found in support::matches(&set.rules, &events, None) {
+        flow.take(Outcome::Found(found), &mut told);
+    }
+    flow.finish(&mut told);
+    let said: Vec<String> = shown(&told)
+        .into_iter()
+        .map(|(mark, clock, others)| format!("{mark}{clock} {others}"))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "+11:00:00 0",
+            "+10:05:00 0",
+            // Before the window that is open.
+            "+10:04:00 0",
+            "+10:30:00 0",
+            "~10:05:00 2",
+            "+11:01:00 0",
+            "~10:30:00 1",
+        ],
+        "{said:#?}"
+    );
+}
+
+#[test]
 fn a_match_that_is_taken_back_leaves_its_place_to_the_next() {
     let set = logins("{ group_by = ['user.name'], duration = { value = 10, unit = 'm' } }");
     let events: Vec<String> = ["10:05:00", "10:06:00"]

@@ -9,6 +9,7 @@
 
 mod belongs;
 mod changes;
+mod like_detect;
 mod world;
 
 use std::sync::Arc;
