@@ -233,6 +233,12 @@ fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
             &[("error", &error)],
         );
     }
+    if let Err(error) = store
+        .db
+        .prune_ledger(before(settings.retention.ledger), store.log.begin())
+    {
+        log.error("old rows of the ledger cannot be removed", &[("error", &error)]);
+    }
     match store.db.prune_alerts(before(settings.retention.alerts)) {
         Ok(0) => {}
         Ok(count) => log.info("old alerts are removed", &[("alerts", &count)]),

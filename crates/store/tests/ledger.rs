@@ -541,6 +541,47 @@ fn old_rows_become_one_a_day_and_say_the_same() {
 }
 
 #[test]
+fn what_is_past_its_time_goes_and_the_balance_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits {
+        min_free_bytes: 0,
+        segment_bytes: 1,
+        max_age: Duration::from_secs(7 * 86_400),
+        ..Limits::default()
+    };
+    let store = Store::open(folder.path(), &StoreOptions { limits }).unwrap().0;
+    let day = 24 * 60;
+    for days in [0, 1, 2, 40, 95, 99] {
+        let mut records = Records::default();
+        records.push(b"one");
+        records.push(b"two");
+        let batch = Batch {
+            stream: "a".into(),
+            received: minute(days * day),
+            records,
+        };
+        let offset = store.log.append(batch).unwrap();
+        let refused = LedgerRow {
+            refused: 1,
+            ..row("a", minute(days * day), offset..offset + 6, 1)
+        };
+        commit(&store, vec![refused]);
+    }
+    let balance = |store: &Store| store.db.balance(&store.log).unwrap().remove(0);
+    assert_eq!((balance(&store).received, balance(&store).holds()), (12, true));
+    // What the log still holds stays, however old.
+    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 0);
+    store.retain(store.log.end(), minute(100 * day)).unwrap();
+    assert_eq!((balance(&store).received, balance(&store).holds()), (12, true));
+    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 4);
+    assert_eq!((balance(&store).received, balance(&store).holds()), (4, true));
+    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 0);
+    // What was removed meanwhile is counted on.
+    store.retain(store.log.end(), minute(104 * day)).unwrap();
+    assert_eq!((balance(&store).received, balance(&store).holds()), (4, true));
+}
+
+#[test]
 fn names_are_added_up_once_and_forgotten_when_nobody_sends_to_them() {
     let (_folder, store) = store();
     let name = |index: &str, records, by_content| neph_store::NameCount {

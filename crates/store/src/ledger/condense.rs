@@ -1,11 +1,11 @@
-//! Old rows of the ledger become one a day, so that it does not grow by a row a minute and stream for ever.
+//! Old rows of the ledger become one a day, and go at last, so that it does not grow by a row a minute and stream for ever.
 
 use neph_event::Instant;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{MINUTE, rows::MERGE};
-use crate::database::to_nanos;
-use crate::{Database, StoreError};
+use crate::database::{offset_to_sql, to_nanos};
+use crate::{Database, Offset, StoreError};
 
 pub(super) const DAY: i64 = 24 * 60 * MINUTE;
 /// Days whose rows stay as they are.
@@ -40,6 +40,49 @@ impl Database {
                 [until],
             )?;
             Ok(())
+        })
+    }
+}
+
+impl Database {
+    /// Removes what is said of days before a time, as far as the event log, which begins at an offset, holds nothing of them any
+    /// more; how many rows. What was received and what became of it lose the same, so that the balance holds.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn prune_ledger(&self, before: Instant, begin: Offset) -> Result<u64, StoreError> {
+        let before = to_nanos(before);
+        let before = before.saturating_sub(before.rem_euclid(DAY));
+        self.write(move |db| {
+            let old = "minute < ?1 AND offset_to <= ?2";
+            let which = (before, offset_to_sql(begin));
+            db.execute(
+                &format!(
+                    "INSERT INTO removed SELECT -1, stream, -sum(evaluated + refused + dropped), 0 FROM ledger WHERE {old} GROUP BY stream
+                     ON CONFLICT DO UPDATE SET records = records + excluded.records"
+                ),
+                which,
+            )?;
+            let rows = db.execute(&format!("DELETE FROM ledger WHERE {old}"), which)?;
+            db.execute("DELETE FROM losses WHERE time_to < ?1", [before])?;
+            db.execute("DELETE FROM unseen WHERE max(time_to, ended, noted) < ?1", [before])?;
+            db.execute("DELETE FROM backfills WHERE finished < ?1", [before])?;
+            // What is the last of its kind still holds.
+            db.execute(
+                "DELETE FROM runs WHERE heartbeat < ?1 AND id < (SELECT max(id) FROM runs)",
+                [before],
+            )?;
+            db.execute(
+                "DELETE FROM rule_set_changes WHERE at < (SELECT max(at) FROM rule_set_changes WHERE at <= ?1)",
+                [before],
+            )?;
+            db.execute(
+                "DELETE FROM rule_sets WHERE id NOT IN (SELECT rule_set FROM rule_set_changes)
+                 AND id NOT IN (SELECT DISTINCT rule_set FROM ledger)",
+                (),
+            )?;
+            Ok(rows as u64)
         })
     }
 }
