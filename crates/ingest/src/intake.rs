@@ -25,6 +25,9 @@ pub trait Sink: Send + Sync {
     /// Takes a batch, behind those that it was given before, and calls `done` once it is durable or cannot be.
     fn append(&self, batch: Batch, done: Done);
 
+    /// Notes that a batch was not taken, so that the ledger tells of it.
+    fn refuse(&self, _batch: &Batch, _why: &StoreError) {}
+
     /// How long who has sent something should be kept from sending more, where what comes is more than can be dealt with.
     fn pause(&self) -> Duration {
         Duration::ZERO
@@ -34,6 +37,10 @@ pub trait Sink: Send + Sync {
 impl Sink for EventLog {
     fn append(&self, batch: Batch, done: Done) {
         self.append_then(batch, |appended| done(appended.map(|_| ())));
+    }
+
+    fn refuse(&self, batch: &Batch, why: &StoreError) {
+        self.note_untaken(batch, why);
     }
 }
 
@@ -61,9 +68,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 impl<S: Sink> Sink for Bounded<S> {
     fn append(&self, batch: Batch, done: Done) {
         match (self.waiting)() > self.most {
-            true => done(Err(StoreError::Busy)),
+            true => {
+                self.refuse(&batch, &StoreError::Behind);
+                done(Err(StoreError::Behind));
+            }
             false => self.sink.append(batch, done),
         }
+    }
+
+    fn refuse(&self, batch: &Batch, why: &StoreError) {
+        self.sink.refuse(batch, why);
     }
 
     fn pause(&self) -> Duration {
@@ -191,7 +205,7 @@ pub(crate) struct Unappended {
 impl From<StoreError> for Unappended {
     fn from(error: StoreError) -> Self {
         let reason = match &error {
-            StoreError::Full { .. } | StoreError::Busy => Refused::Busy,
+            StoreError::Full { .. } | StoreError::Busy | StoreError::Behind => Refused::Busy,
             StoreError::Refused { .. } => Refused::TooLong,
             _ => Refused::Failed,
         };
@@ -350,15 +364,23 @@ mod tests {
 
     #[test]
     fn a_log_that_is_not_evaluated_takes_nothing_until_it_is() {
-        struct Taking(AtomicU64);
+        struct Taking(AtomicU64, AtomicU64);
         impl Sink for Taking {
+            fn refuse(&self, batch: &Batch, why: &StoreError) {
+                assert!(matches!(why, StoreError::Behind));
+                self.1.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+            }
+
             fn append(&self, batch: Batch, done: Done) {
                 self.0
                     .fetch_add(batch.records.bytes.len() as u64, Ordering::Relaxed);
                 done(Ok(()));
             }
         }
-        let (taken, evaluated) = (Arc::new(Taking(AtomicU64::new(0))), Arc::new(AtomicU64::new(0)));
+        let (taken, evaluated) = (
+            Arc::new(Taking(AtomicU64::new(0), AtomicU64::new(0))),
+            Arc::new(AtomicU64::new(0)),
+        );
         let (log, done) = (Arc::clone(&taken), Arc::clone(&evaluated));
         let sink = Bounded {
             sink: Arc::clone(&taken),
@@ -386,6 +408,11 @@ mod tests {
         );
         evaluated.store(10, Ordering::Relaxed);
         assert_eq!([append(), append()], [Ok(()), Err(Refused::Busy)]);
+        assert_eq!(
+            taken.1.load(Ordering::Relaxed),
+            3,
+            "the ledger knows of what was refused"
+        );
     }
 
     #[test]

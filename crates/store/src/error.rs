@@ -20,6 +20,9 @@ pub enum StoreError {
     /// Too much waits to be written already; the same append may succeed a moment later.
     #[error("too many events wait to be written")]
     Busy,
+    /// Too much waits to be evaluated for more to be taken; the same append may succeed later.
+    #[error("too many events wait to be evaluated")]
+    Behind,
     /// The batch cannot be kept however often it is sent: too large, or its record ends do not fit its bytes.
     #[error("the batch is refused: {why}")]
     Refused {

@@ -343,6 +343,12 @@ impl EventLog {
         self.shared.state().untaken.clone()
     }
 
+    /// Notes that a batch was not given to the log, as if the log had refused it.
+    pub fn note_untaken(&self, batch: &Batch, why: &StoreError) {
+        let records = batch.records.len() as u64;
+        self.shared.state().refuse(batch.received, records, why);
+    }
+
     /// Stretches in which nothing was taken and that are over, each once.
     pub fn take_ended(&self) -> Vec<Untaken> {
         std::mem::take(&mut self.shared.state().ended)

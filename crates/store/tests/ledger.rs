@@ -570,12 +570,30 @@ fn what_is_past_its_time_goes_and_the_balance_holds() {
     let balance = |store: &Store| store.db.balance(&store.log).unwrap().remove(0);
     assert_eq!((balance(&store).received, balance(&store).holds()), (12, true));
     // What the log still holds stays, however old.
-    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 0);
+    assert_eq!(
+        store
+            .db
+            .prune_ledger(minute(50 * day), store.log.begin())
+            .unwrap(),
+        0
+    );
     store.retain(store.log.end(), minute(100 * day)).unwrap();
     assert_eq!((balance(&store).received, balance(&store).holds()), (12, true));
-    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 4);
+    assert_eq!(
+        store
+            .db
+            .prune_ledger(minute(50 * day), store.log.begin())
+            .unwrap(),
+        4
+    );
     assert_eq!((balance(&store).received, balance(&store).holds()), (4, true));
-    assert_eq!(store.db.prune_ledger(minute(50 * day), store.log.begin()).unwrap(), 0);
+    assert_eq!(
+        store
+            .db
+            .prune_ledger(minute(50 * day), store.log.begin())
+            .unwrap(),
+        0
+    );
     // What was removed meanwhile is counted on.
     store.retain(store.log.end(), minute(104 * day)).unwrap();
     assert_eq!((balance(&store).received, balance(&store).holds()), (4, true));
