@@ -20,6 +20,7 @@ import pathlib
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -183,7 +184,7 @@ print(count)
 TEMPLATE = '{"title": "{{ severity | upper }}: {{ rule.name }}", "user": {{ alert.user.name }}, "why": "{{ reason }}", "techniques": {{ techniques }}}'
 
 
-def configuration(folder, ports, http_port, smtp_ports):
+def configuration(folder, ports, http_port, https_port, smtp_ports):
     outputs = [
         {"name": "ecs", "type": "file", "path": str(folder / "ecs.ndjson")},
         {"name": "ocsf", "type": "file", "path": str(folder / "ocsf.ndjson"), "form": "ocsf"},
@@ -192,6 +193,9 @@ def configuration(folder, ports, http_port, smtp_ports):
          "to": ["soc@example.com", "lead@example.com"], "user": "neph", "password": {"file": str(folder / "password")}, "ca": str(folder / "ca.pem")},
         {"name": "template", "type": "webhook", "url": f"http://127.0.0.1:{http_port}/template", "template": str(folder / "template.json")},
     ]
+    # The certificate is of an authority of our own, which only one of the two is told to trust.
+    outputs.append({"name": "trusting", "type": "webhook", "url": f"https://localhost:{https_port}/trusting", "ca": str(folder / "ca.pem")})
+    outputs.append({"name": "wary", "type": "webhook", "url": f"https://localhost:{https_port}/wary", "retry": "1s"})
     for shape in ("slack", "teams", "telegram"):
         chat = {"chat": "-1001"} if shape == "telegram" else {}
         outputs.append({"name": shape, "type": "webhook", "shape": shape, "url": f"http://127.0.0.1:{http_port}/{shape}", **chat})
@@ -300,10 +304,15 @@ def main():
         rsyslog = Rsyslog(folder)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        secure = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "own.pem", folder / "own.key")
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        threading.Thread(target=secure.serve_forever, daemon=True).start()
         smtp_ports = [free_port(), free_port()]
         smtp = subprocess.Popen([PYTHON, "-c", SMTP, folder, *map(str, smtp_ports)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         smtp.stdout.readline()
-        configuration(folder, rsyslog.ports, server.server_address[1], smtp_ports)
+        configuration(folder, rsyslog.ports, server.server_address[1], secure.server_address[1], smtp_ports)
         service = Service(folder)
         try:
             for path in sorted((ROOT / "rules/samples").glob("*.ndjson")):
@@ -337,7 +346,14 @@ def main():
                 assert told == ids, f"{len(told)} of {len(ids)}"
                 return run([PYTHON, "-c", OCSF, folder / "ocsf.ndjson"]).strip() + " findings"
 
+            def secured():
+                dead = {output["name"]: output["dead"] for output in service.ask("/api/v1/outputs")["outputs"]}
+                assert len(Receiver.bodies["/trusting"]) == len(ids), len(Receiver.bodies["/trusting"])
+                assert not Receiver.bodies["/wary"] and dead["wary"] == len(ids) and not dead["trusting"], dead
+                return f"{len(ids)} alerts"
+
             check("ECS documents", documents)
+            check("webhooks over TLS", secured)
             check("OCSF by py-ocsf-models", findings)
             if len(sys.argv) > 1:
                 check("OCSF by its schema", lambda: run([sys.executable, ROOT / ".ci/ocsf_schema.py", sys.argv[1], folder / "ocsf.ndjson"]).strip())
