@@ -1,7 +1,12 @@
 //! Writing approvals into their file, with everything kept that people wrote there.
 
+use std::io::Write as _;
+use std::path::Path;
+
 use jiff::civil::Date;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
+
+use crate::file::replace;
 
 /// An approval to be written. Empty lists are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,4 +95,12 @@ pub fn approve(text: &str, entry: Entry, approval: &NewApproval) -> Result<Strin
     table.set_position(Some(isize::MAX));
     list.push(table);
     Ok(document.to_string())
+}
+
+/// Writes the text of the file, which holds what it held before or all of this, and never a part.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn replace_text(path: &Path, text: &str) -> std::io::Result<()> {
+    replace(path, &mut |file| file.write_all(text.as_bytes()))
 }

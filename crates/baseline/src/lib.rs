@@ -34,7 +34,7 @@ pub use accounts::{Accounts, Reach};
 pub use acts::{Act, Actors};
 pub use alert::{Alert, alert};
 pub use approvals::{Approvals, Approved, Golden, Sign, Standing};
-pub use approve::{Entry, NewApproval, approve};
+pub use approve::{Entry, NewApproval, approve, replace_text};
 pub use change::{Change, Field};
 pub use codes::CODES;
 pub use compare::{Class, Comparison, Difference, Unseen, compare};

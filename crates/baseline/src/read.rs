@@ -71,6 +71,11 @@ pub struct Collected {
 impl Collected {
     /// Reads the files of a folder. What cannot be read or understood is a [`Problem`], and what it would have told is unknown.
     pub fn read(folder: &Folder) -> Self {
+        Self::read_telling(folder, &mut |_| {})
+    }
+
+    /// The same, telling after each file how many bytes it had.
+    pub fn read_telling(folder: &Folder, progress: &mut dyn FnMut(u64)) -> Self {
         let mut reader = Reader::default();
         for refused in folder.refused() {
             reader.problem(refused.path.display().to_string(), refused.why.to_string());
@@ -88,6 +93,7 @@ impl Collected {
         }
         for file in folder.files() {
             reader.file(file);
+            progress(file.bytes);
         }
         reader.finish()
     }

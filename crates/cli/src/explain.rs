@@ -39,6 +39,7 @@ pub(crate) fn registry() -> Registry {
         neph_outputs::CODES,
         neph_posture::CODES,
         neph_images::CODES,
+        neph_baseline::CODES,
     ])
 }
 

@@ -54,6 +54,20 @@ pub(crate) struct InputArgs {
 }
 
 impl InputArgs {
+    /// These inputs, read as they are read when nothing else is asked for.
+    pub(crate) fn of(inputs: Vec<PathBuf>) -> Self {
+        Self {
+            inputs,
+            threads: None,
+            max_record_bytes: 16 << 20,
+            source: None,
+            timezone: None,
+            written_by: None,
+            enrich: Vec::new(),
+            no_progress: false,
+        }
+    }
+
     /// Opens the inputs; lines that belong together come as one record.
     pub(crate) fn reader(&self, live: bool) -> Result<Reader, Failure> {
         self.normalizer()?;

@@ -3,6 +3,7 @@
 
 mod audit;
 mod backfill;
+mod baseline;
 mod collect;
 mod completions;
 mod config;
@@ -64,6 +65,7 @@ enum Command {
     Collect(collect::Args),
     Audit(audit::Args),
     Image(image::Args),
+    Baseline(baseline::Args),
     Demo(demo::Args),
     Serve(serve::Args),
     Status(status::Args),
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::run(&args, &terminal),
         Command::Audit(args) => audit::run(&args, &terminal),
         Command::Image(args) => image::run(&args, &terminal),
+        Command::Baseline(args) => baseline::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),
