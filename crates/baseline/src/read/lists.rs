@@ -176,7 +176,10 @@ pub(super) fn is_offered(record: &Record, item: Item<'_>) -> bool {
             item.text("ImageOwnerAlias").is_some_and(|alias| alias != "self")
                 || (record.public == Some(true) && record.owner.is_some())
         }
-        Kind::AwsEbsSnapshot => item.text("OwnerAlias").is_some_and(|alias| alias != "self"),
+        // Without `--owner-ids self` everything is listed that anybody offers.
+        Kind::AwsEbsSnapshot => {
+            record.owner.is_some() || item.text("OwnerAlias").is_some_and(|alias| alias != "self")
+        }
         Kind::GcpImage => record.belongs_to().is_some_and(gcp::is_of_google),
         _ => false,
     }
