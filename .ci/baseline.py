@@ -293,9 +293,9 @@ def changes(work, endpoint, clients, neph, collected, shared, snapshots, images,
     check("every change is told by its class, and nothing else", found, expected)
     for one in answer["alerts"]:
         own = one["neph"]["baseline"]
-        # The snapshots of an image's disks are made by the cloud.
-        if own["class"] == "new" and own["record"]["id"] in after - before:
-            continue
+        words = {"aws-ebs-snapshot": ("Snapshot", "Tags", "Image"), "aws-rds-snapshot": ("DBSnapshot",), "aws-image": ("Image",)}[own["record"]["kind"]]
+        action = own["acts"][0]["action"]
+        check(f"what was done: {one['message']}", any(word in action for word in words) and ("DB" in action) == ("rds" in own["record"]["kind"]), True)
         check(f"who did it: {one['message']}", (one.get("user", {}).get("name"), one.get("source", {}).get("ip")), ("eve", "203.0.113.66"))
         check("techniques", all(name.startswith("T1") for name in one["threat"]["technique"]["id"]), True)
     check("the shape of a rule's alert", {"@timestamp", "message", "event", "rule", "threat", "tags", "kibana.alert.uuid", "neph"} - set(answer["alerts"][0]), set())

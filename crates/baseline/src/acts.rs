@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
 use jiff::Timestamp;
+use neph_inventory::Cloud;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::change::Field;
 use crate::compare::{Class, Difference};
 use crate::item::time;
+use crate::record::Kind;
 
 /// Most acts that are kept of a difference.
 const MOST: usize = 5;
@@ -72,9 +74,13 @@ impl Actors {
             let record = &difference.record;
             texts.push(record.id.to_string());
             wanted.push((number, None));
-            // Calls of RDS and of Google Cloud that make something name it by its name alone.
+            // The disks of an image are made by the call that makes the image.
+            if let Some(image) = &difference.part_of {
+                texts.push(image.to_string());
+                wanted.push((number, None));
+            }
             if let (Some(name), Some(account)) = (&record.name, &record.account)
-                && !record.id.eq_ignore_ascii_case(name)
+                && goes_by_name(record.kind)
             {
                 texts.push(format!("\"{name}\""));
                 wanted.push((number, Some(account.clone())));
@@ -175,6 +181,11 @@ impl Actors {
         })
         .collect()
     }
+}
+
+/// Calls of RDS and of Google Cloud that make something name it by its name alone.
+fn goes_by_name(kind: Kind) -> bool {
+    kind.cloud() == Cloud::Gcp || matches!(kind, Kind::AwsRdsSnapshot | Kind::AwsRdsClusterSnapshot)
 }
 
 fn best(acts: &mut Vec<Act>) {

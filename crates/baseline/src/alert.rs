@@ -233,7 +233,7 @@ fn document(
     });
     let baseline = json!({
         "class": difference.class.name(), "record": record, "changes": difference.changes, "reach": difference.reach,
-        "why": difference.why, "standing": standing, "acts": acts, "found": found, "component": meaning.component,
+        "why": difference.why, "part_of": difference.part_of, "standing": standing, "acts": acts, "found": found, "component": meaning.component,
     });
     set("neph", json!({"alert": own, "baseline": without_nulls(baseline)}));
     out

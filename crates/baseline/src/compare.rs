@@ -76,6 +76,9 @@ pub struct Difference {
     /// Who may use it that could not before, where that is so; the farthest of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
+    /// The image that was made with it, where it is one of the disks of a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<Box<str>>,
     /// Why it is of its class, where that does not follow from what changed; a phrase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -359,6 +362,7 @@ impl Difference {
             record: record.clone(),
             changes,
             reach,
+            part_of: None,
             why,
         }
     }

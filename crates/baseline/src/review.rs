@@ -1,6 +1,6 @@
 //! Differences and golden images, held against what people approved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -59,6 +59,7 @@ pub fn review(before: &Baseline, after: &Collected, approvals: &Approvals, today
             Finding { difference, standing }
         })
         .collect();
+    disks_of_images(&mut findings);
     findings.sort_by(|one, other| {
         let place = |finding: &Finding| (finding.difference.class, finding.difference.record.kind);
         (place(one), &one.difference.record.id).cmp(&(place(other), &other.difference.record.id))
@@ -69,5 +70,35 @@ pub fn review(before: &Baseline, after: &Collected, approvals: &Approvals, today
         not_compared: compared.not_compared,
         same: compared.same,
         sharing_unknown: compared.sharing_unknown,
+    }
+}
+
+/// A new image has new snapshots of its disks, which are no matter of their own: they stand as it does.
+fn disks_of_images(findings: &mut [Finding]) {
+    let mut images: BTreeMap<Box<str>, (Box<str>, Standing)> = BTreeMap::new();
+    for finding in findings.iter() {
+        let record = &finding.difference.record;
+        let is_new = matches!(
+            finding.difference.class,
+            Class::New | Class::NotGolden | Class::GoldenAltered
+        );
+        if is_new && record.kind == Kind::AwsImage {
+            for disk in record.content.as_deref().unwrap_or("").split(' ') {
+                images.insert(disk.into(), (record.id.clone(), finding.standing.clone()));
+            }
+        }
+    }
+    for finding in findings {
+        let own = &mut finding.difference;
+        if own.class != Class::New || own.record.kind != Kind::AwsEbsSnapshot {
+            continue;
+        }
+        if let Some((image, standing)) = images.get(&own.record.id) {
+            own.why = Some(format!("it is a disk of the image {image}"));
+            own.part_of = Some(image.clone());
+            if finding.standing.is_open() {
+                finding.standing = standing.clone();
+            }
+        }
     }
 }

@@ -591,3 +591,48 @@ fn a_review_tells_each_thing_once() {
     let plain = review(&before, &read(&after), &Approvals::default(), TODAY);
     assert_eq!(plain.findings.len(), 3);
 }
+
+#[test]
+fn the_disks_of_a_new_image_stand_as_it_does() {
+    let before = baseline(&[(AMI, images(&[])), (EBS, snapshots(&[]))]);
+    let disk = with(
+        snapshot("snap-b"),
+        json!({"Description": "Created by CreateImage(i-0a) for ami-n"}),
+    );
+    let after = [
+        (AMI, images(&[image("ami-n")])),
+        (EBS, snapshots(&[disk, snapshot("snap-z")])),
+    ];
+    let golden = approvals("owner = \"o\"\n[[golden]]\nid = \"ami-n\"\nexpires = 2027-01-01\n");
+    let found = review(&before, &read(&after), &golden, TODAY);
+    let told: Vec<String> = found
+        .findings
+        .iter()
+        .map(|one| format!("{} {}", one.difference.record.id, one.standing.name()))
+        .collect();
+    assert_eq!(told, ["snap-b approved", "snap-z open", "ami-n approved"]);
+    let differences: Vec<Difference> = found.findings.into_iter().map(|one| one.difference).collect();
+    assert_eq!(
+        differences[0].why.as_deref(),
+        Some("it is a disk of the image ami-n")
+    );
+    let mut actors = Actors::new(&differences, "2026-11-01T00:00:00Z".parse().unwrap()).unwrap();
+    let made = cloudtrail(
+        "1",
+        "2026-11-02T00:00:00Z",
+        "CreateImage",
+        json!({"responseElements": {"imageId": "ami-n"}}),
+    );
+    // A database snapshot of the same name is another thing.
+    let other = cloudtrail(
+        "2",
+        "2026-11-02T00:00:00Z",
+        "CreateDBSnapshot",
+        json!({"dBSnapshotIdentifier": "db", "account": "111122223333"}),
+    );
+    for event in [made, other] {
+        actors.event(event.as_object().unwrap());
+    }
+    let acts: Vec<usize> = actors.finish(3).iter().map(Vec::len).collect();
+    assert_eq!(acts, [1, 0, 1]);
+}
