@@ -189,7 +189,7 @@ fn goes_by_name(kind: Kind) -> bool {
 }
 
 fn best(acts: &mut Vec<Act>) {
-    acts.sort_by(|one, other| (other.fits, other.at).cmp(&(one.fits, one.at)));
+    acts.sort_by_key(|act| std::cmp::Reverse((act.fits, act.at)));
     acts.dedup_by(|one, other| one.event.is_some() && one.event == other.event);
     acts.truncate(MOST);
 }

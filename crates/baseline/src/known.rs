@@ -14,7 +14,7 @@ pub(crate) struct Known<'r> {
     /// The accounts and regions that there are of a kind.
     places: &'r Places<'r>,
     /// Answers that do not depend on more than this.
-    asked: BTreeMap<(Kind, Option<&'r str>, Option<&'r str>, Option<&'r str>), bool>,
+    asked: BTreeMap<(Kind, [Option<&'r str>; 3]), bool>,
 }
 
 /// The accounts and regions that records are of, by their kinds.
@@ -50,9 +50,11 @@ impl<'r> Known<'r> {
     pub(crate) fn tells(&mut self, record: &'r Record) -> bool {
         let place = (
             record.kind,
-            record.account.as_deref(),
-            record.region.as_deref(),
-            within(record),
+            [
+                record.account.as_deref(),
+                record.region.as_deref(),
+                within(record),
+            ],
         );
         if let Some(answer) = self.asked.get(&place) {
             return *answer;

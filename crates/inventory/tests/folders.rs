@@ -1,5 +1,7 @@
 //! What is found in folders, what is refused, and whose files are.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
