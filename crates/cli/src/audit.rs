@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
+mod checks;
+mod run;
+
 use jiff::tz::TimeZone;
 use neph_diag::{SourceFile, has_errors, render};
 use neph_posture::capability::{CAPABILITIES, Capability, Cloud};
@@ -26,6 +29,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Run(Box<run::Args>),
+    Checks(checks::Args),
     Entitlements(Entitlements),
 }
 
@@ -86,7 +91,14 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Command::Entitlements(args) = &args.command;
+    match &args.command {
+        Command::Run(args) => run::run(args, terminal),
+        Command::Checks(args) => checks::run(args),
+        Command::Entitlements(args) => entitlements(args, terminal),
+    }
+}
+
+fn entitlements(args: &Entitlements, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.list_capabilities {
         list_capabilities(&mut out, args.format)?;

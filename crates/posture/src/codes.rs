@@ -40,4 +40,25 @@ expires = 2025-11-01    # before the review
 ```";
     SHADOWED = Warning "expected-shadowed": "an expected entitlement is said twice", "Another entry before it names the same principal and the same capabilities, so two \
 owners answer for one thing, and one of their dates is overlooked. Keep one of the two.";
+    MUTES_SYNTAX = Error "mutes-syntax": "the list of mutes is not valid TOML", "What is read of it would be a part only, and failures would \
+be muted or told by chance. A mute is written so:
+
+```toml
+[[mute]]
+check = \"aws-imds-hop-limit\"
+resource = \"i-0a1b2c3d4e5f60718\"
+owner = \"platform team\"
+reason = \"runs a proxy of ours that needs two hops\"
+expires = 2027-03-31
+```";
+    MUTE_KEY_UNKNOWN = Error "mute-key-unknown": "the list of mutes has a key that is not known", "What the key says would count for nothing. \
+The keys are `check`, `resource`, `account`, `owner`, `reason` and `expires`.";
+    MUTE_KEY_MISSING = Error "mute-key-missing": "a mute lacks a key that it must have", "Each mute says what is muted (`check` and `resource`, in both of \
+which `*` stands for any text), who answers for it (`owner`), why (`reason`), and until when (`expires`). Without an end, nobody looks at it again.";
+    MUTE_VALUE = Error "mute-value": "a value of the list of mutes is not one of those allowed", "Texts stand in quotes and are not empty; `expires` is a day, \
+written as `2027-03-31`.";
+    MUTE_CHECK_UNKNOWN = Error "mute-check-unknown": "a mute names a check that there is not", "The entry would never mute anything. `neph audit checks` lists all \
+checks; `*` stands for any text, so `aws-imds-*` is all of them about the metadata service of AWS.";
+    MUTE_OVER = Warning "mute-over": "a mute's last day is past", "It mutes nothing any more, and what it was about is told again. Take it out, or have its \
+owner look at it and say a new day.";
 }

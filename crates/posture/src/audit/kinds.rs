@@ -205,8 +205,11 @@ pub(super) fn of_json(value: Value, stem: &str) -> Option<Vec<(String, Vec<Value
             .all(|item| item.get(field).is_some())
             .then(|| vec![(name(kind), items)]);
     }
-    if let Some((_, kind)) = AWS_OBJECTS.iter().find(|(key, _)| value.get(*key).is_some()) {
-        return Some(vec![(name(kind), vec![value])]);
+    // Answers that were merged into one object are all of them.
+    let objects = AWS_OBJECTS.iter().filter(|(key, _)| value.get(*key).is_some());
+    let objects: Vec<_> = objects.map(|(_, kind)| (name(kind), vec![value.clone()])).collect();
+    if !objects.is_empty() {
+        return Some(objects);
     }
     if ["block-all-sharing", "block-new-sharing", "unblocked"].contains(&text(&value, "/State"))
         && value.as_object().is_some_and(|object| object.len() <= 2)
