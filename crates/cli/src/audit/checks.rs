@@ -45,7 +45,15 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         }
         Format::Markdown => write!(out, "{}", neph_posture::audit::form::markdown(&checks))?,
         Format::Table => {
-            let mut rows = table(&["CHECK", "ROW", "SEVERITY", "TECHNIQUES", "MITIGATIONS", "WHAT HAS TO HOLD", "READS"]);
+            let mut rows = table(&[
+                "CHECK",
+                "ROW",
+                "SEVERITY",
+                "TECHNIQUES",
+                "MITIGATIONS",
+                "WHAT HAS TO HOLD",
+                "READS",
+            ]);
             for check in &checks {
                 rows.add_row(row(check));
             }

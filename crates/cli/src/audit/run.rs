@@ -7,7 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use neph_diag::{SourceFile, has_errors, render};
-use neph_posture::audit::{Check, Collected, Finding, History, Mutes, Outcome, Report, Run, Selection, Severity, form};
+use neph_posture::audit::{
+    Check, Collected, Finding, History, Mutes, Outcome, Report, Run, Selection, Severity, form,
+};
 
 use crate::exit::{Exit, Failure};
 use crate::table::{harmless, severity_style, table};
@@ -82,9 +84,14 @@ impl SelectionArgs {
         };
         let nothing = selection.nothing();
         match nothing.as_slice() {
-            [] if selection.checks().is_empty() => Err(Failure::Message("no check fits all that is asked for".to_owned())),
+            [] if selection.checks().is_empty() => {
+                Err(Failure::Message("no check fits all that is asked for".to_owned()))
+            }
             [] => Ok(selection),
-            names => Err(Failure::Message(format!("no check fits `{}`; `neph audit checks` lists them", names.join("`, `")))),
+            names => Err(Failure::Message(format!(
+                "no check fits `{}`; `neph audit checks` lists them",
+                names.join("`, `")
+            ))),
         }
     }
 }
@@ -148,7 +155,9 @@ fn age(text: &str) -> Result<SignedDuration, String> {
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.fail_on == Some(FailOn::New) && args.new_since.is_none() {
-        return Err(Failure::Message("`--fail-on new` needs `--new-since` and `--history`".to_owned()));
+        return Err(Failure::Message(
+            "`--fail-on new` needs `--new-since` and `--history`".to_owned(),
+        ));
     }
     let selection = args.selection.selection()?;
     let now = Timestamp::now();
@@ -165,7 +174,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     let bar = bar(terminal.interactive && !args.no_progress);
     let collected = Collected::read(&args.paths, &mut |done, total| show(&bar, "reading", done, total));
-    let mut report = neph_posture::audit::run(&collected, &selection, &mut |done, total| show(&bar, "asking", done, total));
+    let mut report = neph_posture::audit::run(&collected, &selection, &mut |done, total| {
+        show(&bar, "asking", done, total)
+    });
     bar.finish_and_clear();
     tell_problems(&collected, terminal);
     if collected.files() == 0 {
@@ -178,7 +189,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         report.compare(&past, since);
     }
     if let Some(folder) = &args.history {
-        Run::of(&report, now).write(folder).map_err(|error| Failure::Message(error.to_string()))?;
+        Run::of(&report, now)
+            .write(folder)
+            .map_err(|error| Failure::Message(error.to_string()))?;
     }
     let told = form::Told {
         version: env!("CARGO_PKG_VERSION"),
@@ -309,7 +322,11 @@ fn block(
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let word = match outcome {
-        Outcome::Fail => paint(terminal.colour_out, severity_style(check.severity.name()), check.severity.name()),
+        Outcome::Fail => paint(
+            terminal.colour_out,
+            severity_style(check.severity.name()),
+            check.severity.name(),
+        ),
         other => other.name().to_owned(),
     };
     writeln!(

@@ -109,7 +109,10 @@ impl Collected {
             progress(index + 1, total);
         }
         for call in folder.failed() {
-            let reason = call.problem.clone().unwrap_or_else(|| "the file is missing".to_owned());
+            let reason = call
+                .problem
+                .clone()
+                .unwrap_or_else(|| "the file is missing".to_owned());
             let scope = scope_of(&call.scope());
             collected.failed.push((scope, call.call.clone(), reason));
         }
@@ -120,7 +123,9 @@ impl Collected {
     fn take_file(&mut self, file: &File) {
         let path = file.path.as_path();
         let shown = path.display().to_string();
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let ending = path
+            .extension()
+            .map(|ending| ending.to_string_lossy().to_lowercase());
         let is_json = ending.as_deref() == Some("json");
         if !is_json && !code::is_read(path) {
             return;
@@ -135,10 +140,16 @@ impl Collected {
         let mut scope = scope_of(&file.scope);
         if scope.platform.is_none() {
             // What was put into a folder by hand is one place.
-            scope.account = path.parent().map(|parent| parent.display().to_string()).unwrap_or_default();
+            scope.account = path
+                .parent()
+                .map(|parent| parent.display().to_string())
+                .unwrap_or_default();
         }
         if let Some(call) = file.call.as_ref().filter(|call| !call.complete) {
-            let reason = call.problem.clone().unwrap_or_else(|| "the answer is not complete".to_owned());
+            let reason = call
+                .problem
+                .clone()
+                .unwrap_or_else(|| "the answer is not complete".to_owned());
             self.failed.push((scope.clone(), call.call.clone(), reason));
         }
         self.add(path, &scope, &bytes);
@@ -151,7 +162,9 @@ impl Collected {
             .file_stem()
             .map(|stem| stem.to_string_lossy().to_lowercase())
             .unwrap_or_default();
-        let is_json = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+        let is_json = path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let known = if is_json {
             match serde_json::from_slice::<Value>(bytes) {
                 Ok(value) => {
@@ -186,7 +199,9 @@ impl Collected {
         values: impl Iterator<Item = (Value, Arc<str>, u32)>,
     ) {
         let kind: Arc<str> = match kind {
-            "k8s:ClusterRole" | "k8s:Role" | "k8s:ClusterRoleBinding" | "k8s:RoleBinding" => "k8s:rbac".into(),
+            "k8s:ClusterRole" | "k8s:Role" | "k8s:ClusterRoleBinding" | "k8s:RoleBinding" => {
+                "k8s:rbac".into()
+            }
             other => other.into(),
         };
         let file: Arc<str> = file.into();
@@ -206,7 +221,8 @@ impl Collected {
             self.items.entry(Arc::clone(&kind)).or_default().push(item);
         }
         if is_empty {
-            self.seen.insert((scope_of_value(&kind, &Value::Null, scope), kind));
+            self.seen
+                .insert((scope_of_value(&kind, &Value::Null, scope), kind));
         }
     }
 
@@ -269,9 +285,10 @@ impl Collected {
 
     /// Why a kind is not there in a scope, or not whole, where a collector says so.
     pub(crate) fn why_not(&self, kind: &'static str, scope: &Scope) -> Option<&str> {
-        let found = self.failed.iter().find(|(own, call, _)| {
-            own.fits(scope) && kinds::of_call(call).any(|name| name == kind)
-        });
+        let found = self
+            .failed
+            .iter()
+            .find(|(own, call, _)| own.fits(scope) && kinds::of_call(call).any(|name| name == kind));
         found.map(|(_, _, reason)| reason.as_str())
     }
 
@@ -288,9 +305,9 @@ impl Collected {
             own.iter()
                 .any(|scope| scope.account == account && !matches!(scope.region.as_str(), "" | "global"))
         };
-        let kept = own.iter().filter(|scope| {
-            !(matches!(scope.region.as_str(), "" | "global") && has_regions(&scope.account))
-        });
+        let kept = own
+            .iter()
+            .filter(|scope| !(matches!(scope.region.as_str(), "" | "global") && has_regions(&scope.account)));
         kept.copied().collect()
     }
 
@@ -368,13 +385,19 @@ fn scope_of_value(kind: &str, value: &Value, place: &Scope) -> Scope {
                 "/WebACL/ARN",
                 "/ResourceArns/0",
             ];
-            let arn = arns.iter().map(|pointer| text(value, pointer)).find(|arn| !arn.is_empty());
+            let arn = arns
+                .iter()
+                .map(|pointer| text(value, pointer))
+                .find(|arn| !arn.is_empty());
             let mut parts = arn.unwrap_or("").split(':').skip(3);
             or(&mut scope.region, parts.next().unwrap_or(""));
             or(&mut scope.account, parts.next().unwrap_or(""));
             or(&mut scope.account, text(value, "/OwnerId"));
             let zone = text(value, "/Placement/AvailabilityZone");
-            or(&mut scope.region, zone.trim_end_matches(|last: char| last.is_ascii_lowercase()));
+            or(
+                &mut scope.region,
+                zone.trim_end_matches(|last: char| last.is_ascii_lowercase()),
+            );
         }
         Platform::Azure => {
             let mut parts = text(value, "/id").split('/').skip(2);

@@ -91,13 +91,7 @@ impl Finding {
     }
 
     /// Adds evidence from a line of the item's file.
-    pub(crate) fn seen_at(
-        &mut self,
-        item: &Item,
-        line: u32,
-        field: &str,
-        value: impl ToString,
-    ) -> &mut Self {
+    pub(crate) fn seen_at(&mut self, item: &Item, line: u32, field: &str, value: impl ToString) -> &mut Self {
         let value = value.to_string();
         let mut cut: String = value.chars().take(LONGEST).collect();
         if cut.len() < value.len() {
@@ -167,10 +161,7 @@ impl Found {
             evidence: Vec::new(),
             fix: Vec::new(),
         });
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "it was pushed in the statement before"
-        )]
+        #[expect(clippy::indexing_slicing, reason = "it was pushed in the statement before")]
         &mut self.list[index]
     }
 

@@ -329,13 +329,7 @@ impl Firewall {
         found
     }
 
-    fn walk(
-        &self,
-        name: &str,
-        packet: &Packet<'_>,
-        memo: &mut BTreeMap<String, Ways>,
-        depth: usize,
-    ) -> Ways {
+    fn walk(&self, name: &str, packet: &Packet<'_>, memo: &mut BTreeMap<String, Ways>, depth: usize) -> Ways {
         if let Some(known) = memo.get(name) {
             return known.clone();
         }
@@ -444,7 +438,13 @@ impl Firewall {
         // Addresses and ports of this machine's side are not known; ports are above 1023 and not those of services.
         let own = |nets: &[IpNet]| match everywhere(nets) {
             true => Holds::Yes,
-            false if nets.iter().all(|net| net.addr().is_ipv6() != question.to.is_ipv6()) => Holds::No,
+            false
+                if nets
+                    .iter()
+                    .all(|net| net.addr().is_ipv6() != question.to.is_ipv6()) =>
+            {
+                Holds::No
+            }
             false => Holds::Maybe,
         };
         let own_port = |ports: &[(u16, u16)]| {
@@ -488,13 +488,13 @@ impl Firewall {
                 let is_group = matches!(test.subject, Subject::Group(..));
                 match (question.from, packet.is_answer) {
                     (Origin::Program(user, group), false) => is_id(ids, if is_group { group } else { user }),
-                    (_, true) => Holds::Maybe,
-                    (Origin::Behind(_), false) if *owner == Owner::Nft => return Holds::No,
-                    (Origin::Behind(_), false) => Holds::No,
+                    (Origin::Program(..), true) => Holds::Maybe,
+                    (Origin::Behind(_), _) if *owner == Owner::Nft => return Holds::No,
+                    (Origin::Behind(_), _) => Holds::No,
                 }
             }
             Subject::HasSocket => match (question.from, packet.is_answer) {
-                (_, true) => Holds::Maybe,
+                (Origin::Program(..), true) => Holds::Maybe,
                 (from, _) => Holds::from(matches!(from, Origin::Program(..))),
             },
             Subject::State(states) => {
@@ -547,7 +547,11 @@ impl Firewall {
                     if is_inner(plain) && !plain.starts_with("lo") {
                         // Some interface that the pattern fits.
                         let is_pattern = plain.len() < name.len();
-                        found.insert(if is_pattern { format!("{plain}0") } else { plain.to_owned() });
+                        found.insert(if is_pattern {
+                            format!("{plain}0")
+                        } else {
+                            plain.to_owned()
+                        });
                     }
                 }
             }
@@ -594,7 +598,12 @@ fn uplink_fits(names: &[String], uplink: Option<&str>) -> Holds {
     match uplink {
         Some(uplink) => Holds::from(names.iter().any(|pattern| is_interface(pattern, uplink))),
         None if names.iter().any(|name| name == "+" || name == "*") => Holds::Yes,
-        None if names.iter().all(|name| is_inner(name.trim_end_matches(['+', '*']))) => Holds::No,
+        None if names
+            .iter()
+            .all(|name| is_inner(name.trim_end_matches(['+', '*']))) =>
+        {
+            Holds::No
+        }
         None => Holds::Maybe,
     }
 }
@@ -602,8 +611,27 @@ fn uplink_fits(names: &[String], uplink: Option<&str>) -> Holds {
 /// Whether an interface leads to this machine itself, its containers or virtual machines, by the names that their software gives.
 fn is_inner(name: &str) -> bool {
     const STARTS: &[&str] = &[
-        "docker", "br-", "veth", "cni", "cali", "flannel", "podman", "virbr", "lxcbr", "lxdbr", "nerdctl", "cilium", "lxc", "weave", "cbr",
-        "kube-bridge", "tap", "vnet", "antrea", "ovn-k8s", "incusbr",
+        "docker",
+        "br-",
+        "veth",
+        "cni",
+        "cali",
+        "flannel",
+        "podman",
+        "virbr",
+        "lxcbr",
+        "lxdbr",
+        "nerdctl",
+        "cilium",
+        "lxc",
+        "weave",
+        "cbr",
+        "kube-bridge",
+        "tap",
+        "vnet",
+        "antrea",
+        "ovn-k8s",
+        "incusbr",
     ];
     name == "lo" || STARTS.iter().any(|start| name.starts_with(start))
 }

@@ -58,9 +58,15 @@ pub fn json(report: &Report, collected: &Collected, mutes: &Mutes, told: Told<'_
 
 /// The checks as a table of Markdown, as the manual has it.
 pub fn markdown(checks: &[&super::check::Check]) -> String {
-    let mut out = String::from("| check | row | severity | techniques | mitigations | what has to hold | reads |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    let mut out = String::from(
+        "| check | row | severity | techniques | mitigations | what has to hold | reads |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+    );
     for check in checks {
-        let sources: Vec<String> = check.sources().iter().map(|source| format!("`{source}`")).collect();
+        let sources: Vec<String> = check
+            .sources()
+            .iter()
+            .map(|source| format!("`{source}`"))
+            .collect();
         out.push_str(&format!(
             "| `{}` | {} | {} | {} | {} | {} | {} |\n",
             check.id,

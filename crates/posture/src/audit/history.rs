@@ -83,7 +83,10 @@ impl History {
         let mut paths = Vec::new();
         for entry in entries {
             let path = entry.map_err(|error| failed(folder, error))?.path();
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             if name.starts_with("run-") && name.ends_with(".json") {
                 paths.push(path);
             }
@@ -92,7 +95,9 @@ impl History {
         let skipped = paths.len().saturating_sub(MOST);
         let mut runs = Vec::new();
         for path in paths.into_iter().skip(skipped) {
-            let size = std::fs::metadata(&path).map_err(|error| failed(&path, error))?.len();
+            let size = std::fs::metadata(&path)
+                .map_err(|error| failed(&path, error))?
+                .len();
             let form = |what: String| HistoryError::Form {
                 path: path.clone(),
                 what,
@@ -103,7 +108,10 @@ impl History {
             let bytes = std::fs::read(&path).map_err(|error| failed(&path, error))?;
             let run: Run = serde_json::from_slice(&bytes).map_err(|error| form(error.to_string()))?;
             if run.version != VERSION {
-                return Err(form(format!("it has the form {}, and only {VERSION} is known", run.version)));
+                return Err(form(format!(
+                    "it has the form {}, and only {VERSION} is known",
+                    run.version
+                )));
             }
             runs.push(run);
         }
@@ -121,7 +129,12 @@ impl History {
         let before = self.runs.iter().filter(|run| run.at <= time);
         let mut known: BTreeSet<String> = before.flat_map(|run| run.failed.iter().cloned()).collect();
         if !self.runs.iter().any(|run| run.at <= time) {
-            known.extend(self.runs.iter().take(1).flat_map(|run| run.failed.iter().cloned()));
+            known.extend(
+                self.runs
+                    .iter()
+                    .take(1)
+                    .flat_map(|run| run.failed.iter().cloned()),
+            );
         }
         known
     }

@@ -12,20 +12,35 @@ const COMMANDS: &[(&str, &str)] = &[
         "aws:launch-template-version",
         "aws ec2 describe-launch-template-versions --versions '$Default' '$Latest'",
     ),
-    ("aws:launch-configuration", "aws autoscaling describe-launch-configurations"),
+    (
+        "aws:launch-configuration",
+        "aws autoscaling describe-launch-configurations",
+    ),
     ("aws:image", "aws ec2 describe-images --owners self"),
-    ("aws:image-attribute", "aws ec2 describe-image-attribute --attribute launchPermission"),
+    (
+        "aws:image-attribute",
+        "aws ec2 describe-image-attribute --attribute launchPermission",
+    ),
     ("aws:image-block", "aws ec2 get-image-block-public-access-state"),
     ("aws:snapshot", "aws ec2 describe-snapshots --owner-ids self"),
     (
         "aws:snapshot-attribute",
         "aws ec2 describe-snapshot-attribute --attribute createVolumePermission",
     ),
-    ("aws:snapshot-block", "aws ec2 get-snapshot-block-public-access-state"),
-    ("aws:ebs-encryption-default", "aws ec2 get-ebs-encryption-by-default"),
+    (
+        "aws:snapshot-block",
+        "aws ec2 get-snapshot-block-public-access-state",
+    ),
+    (
+        "aws:ebs-encryption-default",
+        "aws ec2 get-ebs-encryption-by-default",
+    ),
     ("aws:db-snapshot", "aws rds describe-db-snapshots"),
     ("aws:db-cluster-snapshot", "aws rds describe-db-cluster-snapshots"),
-    ("aws:db-snapshot-attribute", "aws rds describe-db-snapshot-attributes"),
+    (
+        "aws:db-snapshot-attribute",
+        "aws rds describe-db-snapshot-attributes",
+    ),
     (
         "aws:db-cluster-snapshot-attribute",
         "aws rds describe-db-cluster-snapshot-attributes",
@@ -36,7 +51,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("aws:web-acl", "aws wafv2 get-web-acl"),
     ("aws:web-acl-resources", "aws wafv2 list-resources-for-web-acl"),
     ("aws:eks-cluster", "aws eks describe-cluster"),
-    ("aws:eks-access-policies", "aws eks list-associated-access-policies"),
+    (
+        "aws:eks-access-policies",
+        "aws eks list-associated-access-policies",
+    ),
     ("azure:microsoft.compute/virtualmachines", "az vm list"),
     ("azure:microsoft.compute/virtualmachinescalesets", "az vmss list"),
     ("azure:microsoft.compute/snapshots", "az snapshot list"),
@@ -48,7 +66,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "azure:microsoft.network/applicationgatewaywebapplicationfirewallpolicies",
         "az network application-gateway waf-policy list",
     ),
-    ("azure:microsoft.network/applicationgateways", "az network application-gateway list"),
+    (
+        "azure:microsoft.network/applicationgateways",
+        "az network application-gateway list",
+    ),
     (
         "azure:microsoft.network/frontdoorwebapplicationfirewallpolicies",
         "az network front-door waf-policy list",
@@ -56,13 +77,25 @@ const COMMANDS: &[(&str, &str)] = &[
     ("gcp:compute#instance", "gcloud compute instances list"),
     ("gcp:compute#project", "gcloud compute project-info describe"),
     ("gcp:cluster", "gcloud container clusters list"),
-    ("gcp:compute#securityPolicy", "gcloud compute security-policies describe"),
-    ("gcp:compute#backendService", "gcloud compute backend-services list"),
-    ("gcp:compute#image", "gcloud compute images list --no-standard-images"),
+    (
+        "gcp:compute#securityPolicy",
+        "gcloud compute security-policies describe",
+    ),
+    (
+        "gcp:compute#backendService",
+        "gcloud compute backend-services list",
+    ),
+    (
+        "gcp:compute#image",
+        "gcloud compute images list --no-standard-images",
+    ),
     ("gcp:resource-policy", "gcloud asset search-all-iam-policies"),
     ("openstack:image", "openstack image list --long"),
     ("openstack:image-details", "openstack image show"),
-    ("openstack:config", "nova.conf, metadata_agent.ini, glance-api.conf"),
+    (
+        "openstack:config",
+        "nova.conf, metadata_agent.ini, glance-api.conf",
+    ),
     ("k8s:Pod", "kubectl get pods -A"),
     ("k8s:Service", "kubectl get services -A"),
     ("k8s:Ingress", "kubectl get ingresses -A"),
@@ -74,10 +107,19 @@ const COMMANDS: &[(&str, &str)] = &[
         "kubectl get clusterroles,roles,clusterrolebindings,rolebindings -A",
     ),
     ("k8s:ConfigMap", "kubectl get configmap -n kube-system aws-auth"),
-    ("k8s:workload", "kubectl get deployments,daemonsets,statefulsets,jobs,cronjobs -A, or manifests"),
-    ("k8s:ValidatingWebhookConfiguration", "kubectl get validatingwebhookconfigurations"),
+    (
+        "k8s:workload",
+        "kubectl get deployments,daemonsets,statefulsets,jobs,cronjobs -A, or manifests",
+    ),
+    (
+        "k8s:ValidatingWebhookConfiguration",
+        "kubectl get validatingwebhookconfigurations",
+    ),
     ("k8s:ClusterPolicy", "kubectl get clusterpolicies"),
-    ("k8s:KubeletConfiguration", "kubectl get --raw /api/v1/nodes/NODE/proxy/configz, or the kubelet's configuration file"),
+    (
+        "k8s:KubeletConfiguration",
+        "kubectl get --raw /api/v1/nodes/NODE/proxy/configz, or the kubelet's configuration file",
+    ),
     ("docker:info", "docker info"),
     ("docker:daemon", "/etc/docker/daemon.json"),
     ("docker:unit", "systemctl cat docker.service docker.socket"),
@@ -118,8 +160,18 @@ type AwsList = (&'static str, Option<&'static str>, &'static str, &'static str);
 
 const AWS_LISTS: &[AwsList] = &[
     ("Reservations", Some("Instances"), "InstanceId", "aws:instance"),
-    ("LaunchTemplateVersions", None, "LaunchTemplateId", "aws:launch-template-version"),
-    ("LaunchConfigurations", None, "LaunchConfigurationName", "aws:launch-configuration"),
+    (
+        "LaunchTemplateVersions",
+        None,
+        "LaunchTemplateId",
+        "aws:launch-template-version",
+    ),
+    (
+        "LaunchConfigurations",
+        None,
+        "LaunchConfigurationName",
+        "aws:launch-configuration",
+    ),
     ("LoadBalancers", None, "LoadBalancerArn", "aws:load-balancer"),
     ("Images", None, "ImageId", "aws:image"),
     ("Snapshots", None, "SnapshotId", "aws:snapshot"),
@@ -143,7 +195,10 @@ const AWS_OBJECTS: &[(&str, &str)] = &[
     ("ImageBlockPublicAccessState", "aws:image-block"),
     ("EbsEncryptionByDefault", "aws:ebs-encryption-default"),
     ("DBSnapshotAttributesResult", "aws:db-snapshot-attribute"),
-    ("DBClusterSnapshotAttributesResult", "aws:db-cluster-snapshot-attribute"),
+    (
+        "DBClusterSnapshotAttributesResult",
+        "aws:db-cluster-snapshot-attribute",
+    ),
     ("associatedAccessPolicies", "aws:eks-access-policies"),
 ];
 
@@ -160,7 +215,10 @@ const EMPTY: &[(&str, &str)] = &[
         "network-application-gateway-waf-policy-list",
         "azure:microsoft.network/applicationgatewaywebapplicationfirewallpolicies",
     ),
-    ("network-application-gateway-list", "azure:microsoft.network/applicationgateways"),
+    (
+        "network-application-gateway-list",
+        "azure:microsoft.network/applicationgateways",
+    ),
     (
         "network-front-door-waf-policy-list",
         "azure:microsoft.network/frontdoorwebapplicationfirewallpolicies",
@@ -207,7 +265,9 @@ pub(super) fn of_json(value: Value, stem: &str) -> Option<Vec<(String, Vec<Value
     }
     // Answers that were merged into one object are all of them.
     let objects = AWS_OBJECTS.iter().filter(|(key, _)| value.get(*key).is_some());
-    let objects: Vec<_> = objects.map(|(_, kind)| (name(kind), vec![value.clone()])).collect();
+    let objects: Vec<_> = objects
+        .map(|(_, kind)| (name(kind), vec![value.clone()]))
+        .collect();
     if !objects.is_empty() {
         return Some(objects);
     }
@@ -236,8 +296,7 @@ pub(super) fn of_json(value: Value, stem: &str) -> Option<Vec<(String, Vec<Value
     let values = match value {
         Value::Array(values) => values,
         Value::Object(mut object)
-            if object.contains_key("apiVersion")
-                && object.get("items").is_some_and(Value::is_array) =>
+            if object.contains_key("apiVersion") && object.get("items").is_some_and(Value::is_array) =>
         {
             match object.remove("items") {
                 Some(Value::Array(items)) if items.is_empty() => return Some(of_empty(stem)),
@@ -302,7 +361,9 @@ fn of_one(value: &Value) -> Option<String> {
     if kind.starts_with("compute#") {
         return Some(format!("gcp:{kind}"));
     }
-    if text(value, "/selfLink").contains("container.googleapis.com/") && text(value, "/selfLink").contains("/clusters/") {
+    if text(value, "/selfLink").contains("container.googleapis.com/")
+        && text(value, "/selfLink").contains("/clusters/")
+    {
         return Some("gcp:cluster".to_owned());
     }
     if text(value, "/resource").starts_with("//") && has(value, "/policy/bindings") {

@@ -97,9 +97,17 @@ impl Reader<'_> {
     }
 
     fn unknown_keys(&mut self, table: &Table, known: &'static [&'static str], whose: &str) {
-        for entry in table.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+        for entry in table
+            .entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
             let name = &entry.key;
-            let diagnostic = Diagnostic::new(&codes::MUTE_KEY_UNKNOWN, entry.key_span, format!("{whose} has no key `{name}`"));
+            let diagnostic = Diagnostic::new(
+                &codes::MUTE_KEY_UNKNOWN,
+                entry.key_span,
+                format!("{whose} has no key `{name}`"),
+            );
             self.diagnostics.push(match alike(name, known.iter().copied()) {
                 Some(meant) => diagnostic.with_help(format!("did you mean `{meant}`?")),
                 None => diagnostic.with_help(format!("its keys are `{}`", known.join("`, `"))),
@@ -114,7 +122,8 @@ impl Reader<'_> {
         };
         let Data::List(items) = &list.data else {
             self.diagnostics.push(
-                Diagnostic::new(&codes::MUTE_VALUE, list.span, "`mute` is no list of tables").with_help("begin each entry with `[[mute]]`"),
+                Diagnostic::new(&codes::MUTE_VALUE, list.span, "`mute` is no list of tables")
+                    .with_help("begin each entry with `[[mute]]`"),
             );
             return Vec::new();
         };
@@ -134,7 +143,11 @@ impl Reader<'_> {
         if let Some((written, at)) = &check {
             let pattern = Pattern::new(written, Case::Kept, Segments::None);
             if !CHECKS.iter().any(|check| pattern.matches(check.id, Case::Kept)) {
-                let mut diagnostic = Diagnostic::new(&codes::MUTE_CHECK_UNKNOWN, *at, format!("there is no check `{written}`"));
+                let mut diagnostic = Diagnostic::new(
+                    &codes::MUTE_CHECK_UNKNOWN,
+                    *at,
+                    format!("there is no check `{written}`"),
+                );
                 diagnostic = match alike(written, CHECKS.iter().map(|check| check.id)) {
                     Some(meant) => diagnostic.with_help(format!("did you mean `{meant}`?")),
                     None => diagnostic.with_help("`neph audit checks` lists them"),
@@ -186,8 +199,9 @@ impl Reader<'_> {
     fn expiry(&mut self, table: &Table, place: Span) -> Option<Date> {
         let Some(node) = table.get("expires") else {
             self.diagnostics.push(
-                Diagnostic::new(&codes::MUTE_KEY_MISSING, place, "a mute says no `expires`")
-                    .with_help("what is muted for ever is forgotten: say the last day, `expires = 2027-01-31`"),
+                Diagnostic::new(&codes::MUTE_KEY_MISSING, place, "a mute says no `expires`").with_help(
+                    "what is muted for ever is forgotten: say the last day, `expires = 2027-01-31`",
+                ),
             );
             return None;
         };
@@ -200,7 +214,8 @@ impl Reader<'_> {
                 if date < self.today {
                     let message = format!("`{date}` is past, so that this mutes nothing any more");
                     self.diagnostics.push(
-                        Diagnostic::new(&codes::MUTE_OVER, node.span, message).with_help("take it out, or have its owner look at it again"),
+                        Diagnostic::new(&codes::MUTE_OVER, node.span, message)
+                            .with_help("take it out, or have its owner look at it again"),
                     );
                 }
                 Some(date)

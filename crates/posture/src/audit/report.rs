@@ -33,11 +33,19 @@ impl Selection {
                     .checks
                     .iter()
                     .any(|text| Pattern::new(text, Case::Kept, Segments::None).matches(check.id, Case::Kept));
-            let is_of = |asked: &str, own: &str| own == asked || own.strip_prefix(asked).is_some_and(|rest| rest.starts_with('.'));
-            let by_technique =
-                self.techniques.is_empty() || self.techniques.iter().any(|asked| check.techniques.iter().any(|own| is_of(asked, own)));
-            let by_mitigation =
-                self.mitigations.is_empty() || self.mitigations.iter().any(|asked| check.mitigations.contains(&asked.as_str()));
+            let is_of = |asked: &str, own: &str| {
+                own == asked || own.strip_prefix(asked).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let by_technique = self.techniques.is_empty()
+                || self
+                    .techniques
+                    .iter()
+                    .any(|asked| check.techniques.iter().any(|own| is_of(asked, own)));
+            let by_mitigation = self.mitigations.is_empty()
+                || self
+                    .mitigations
+                    .iter()
+                    .any(|asked| check.mitigations.contains(&asked.as_str()));
             by_id && by_technique && by_mitigation
         };
         CHECKS.iter().copied().filter(wants).collect()
@@ -148,8 +156,14 @@ impl Report {
     /// Marks failures that no run before a time knew.
     pub fn compare(&mut self, history: &History, since: jiff::Timestamp) {
         let known = history.known_before(since);
-        let failures = self.findings.iter().filter(|finding| finding.outcome == Outcome::Fail);
-        self.new = failures.map(Finding::key).filter(|key| !known.contains(key)).collect();
+        let failures = self
+            .findings
+            .iter()
+            .filter(|finding| finding.outcome == Outcome::Fail);
+        self.new = failures
+            .map(Finding::key)
+            .filter(|key| !known.contains(key))
+            .collect();
     }
 
     /// Whether a failure is new.
@@ -159,7 +173,10 @@ impl Report {
 
     /// How many answers come to something.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.findings.iter().filter(|finding| finding.outcome == outcome).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.outcome == outcome)
+            .count()
     }
 
     /// Whether there is a failure at least as bad.

@@ -72,9 +72,14 @@ pub(crate) static SNAPSHOT_BLOCK: Check = check(
                 "block-new-sharing" => (false, "snapshots that are public already stay so"),
                 _ => (false, "snapshots can be made public"),
             };
-            let finding = found.judge(holds, item, "snapshots of the region", what).seen(item, "State", state);
+            let finding = found
+                .judge(holds, item, "snapshots of the region", what)
+                .seen(item, "State", state);
             if !holds {
-                finding.mend(format!("aws ec2 enable-snapshot-block-public-access{} --state block-all-sharing", region(item)));
+                finding.mend(format!(
+                    "aws ec2 enable-snapshot-block-public-access{} --state block-all-sharing",
+                    region(item)
+                ));
             }
             if state == "block-new-sharing" {
                 finding.at(Severity::Low);
@@ -102,9 +107,11 @@ pub(crate) static IMAGE_BLOCK: Check = Check {
                     true => "images cannot be made public",
                     false => "images can be made public",
                 };
-                let finding = found
-                    .judge(holds, item, "images of the region", what)
-                    .seen(item, "ImageBlockPublicAccessState", state);
+                let finding = found.judge(holds, item, "images of the region", what).seen(
+                    item,
+                    "ImageBlockPublicAccessState",
+                    state,
+                );
                 if !holds {
                     finding.mend(format!(
                         "aws ec2 enable-image-block-public-access{} --image-block-public-access-state block-new-sharing",
@@ -176,7 +183,10 @@ pub(crate) static VOLUME_ENCRYPTION: Check = check(
                 told(&item.value, "/EbsEncryptionByDefault"),
             );
             if !holds {
-                finding.mend(format!("aws ec2 enable-ebs-encryption-by-default{}", region(item)));
+                finding.mend(format!(
+                    "aws ec2 enable-ebs-encryption-by-default{}",
+                    region(item)
+                ));
             }
         }
     },
@@ -293,7 +303,11 @@ fn shares<'a>(all: &'a Collected, ask: Ask) -> Vec<Shared<'a>> {
                 with,
                 field,
                 undo: Box::new(move |who| {
-                    format!("aws rds {command} {} --attribute-name restore --values-to-remove {}", word(name), word(who))
+                    format!(
+                        "aws rds {command} {} --attribute-name restore --values-to-remove {}",
+                        word(name),
+                        word(who)
+                    )
                 }),
             });
         }
@@ -303,7 +317,11 @@ fn shares<'a>(all: &'a Collected, ask: Ask) -> Vec<Shared<'a>> {
 
 /// Accounts that are one's own: those that were collected, and those of the organisation.
 fn own_accounts(all: &Collected) -> (BTreeSet<&str>, bool) {
-    let mut own: BTreeSet<&str> = all.scopes(Platform::Aws).into_iter().map(|scope| scope.account.as_str()).collect();
+    let mut own: BTreeSet<&str> = all
+        .scopes(Platform::Aws)
+        .into_iter()
+        .map(|scope| scope.account.as_str())
+        .collect();
     let members = all.items("aws:organization-account");
     own.extend(members.iter().map(|item| text(&item.value, "/Id")));
     own.remove("");
@@ -334,9 +352,13 @@ fn sharing(all: &Collected, found: &mut Found, ask: Ask) {
             // Organisations are told as what they are: which accounts are in them, others decide.
             .filter(|with| *with != "all" && !own.contains(with))
             .collect();
-        let (organizations, strangers): (Vec<&str>, Vec<&str>) = others.into_iter().partition(|with| with.starts_with("arn:"));
+        let (organizations, strangers): (Vec<&str>, Vec<&str>) =
+            others.into_iter().partition(|with| with.starts_with("arn:"));
         if !strangers.is_empty() && is_whole {
-            let what = format!("it is shared with {}, which the organisation does not have", strangers.join(", "));
+            let what = format!(
+                "it is shared with {}, which the organisation does not have",
+                strangers.join(", ")
+            );
             let finding = found.fail(share.item, share.resource.as_str(), what);
             finding.seen(share.item, share.field, share.with.join(", "));
             for who in &strangers {
@@ -347,15 +369,30 @@ fn sharing(all: &Collected, found: &mut Found, ask: Ask) {
                 "it is shared with {}; whether these are one's own is not known: not collected: `aws organizations list-accounts`",
                 strangers.join(", ")
             );
-            found.unknown(share.item, share.resource.as_str(), what).seen(share.item, share.field, share.with.join(", "));
+            found.unknown(share.item, share.resource.as_str(), what).seen(
+                share.item,
+                share.field,
+                share.with.join(", "),
+            );
         } else {
             let what = match (share.with.is_empty(), organizations.is_empty(), is_public) {
                 (_, _, true) => "it is public, which is told by itself".to_owned(),
                 (true, ..) => "it is not shared".to_owned(),
-                (_, false, _) => format!("it is shared with {}", organizations.iter().map(|arn| last(arn)).collect::<Vec<_>>().join(", ")),
+                (_, false, _) => format!(
+                    "it is shared with {}",
+                    organizations
+                        .iter()
+                        .map(|arn| last(arn))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
                 _ => "it is shared with own accounts only".to_owned(),
             };
-            found.pass(share.item, share.resource.as_str(), what).seen(share.item, share.field, share.with.join(", "));
+            found.pass(share.item, share.resource.as_str(), what).seen(
+                share.item,
+                share.field,
+                share.with.join(", "),
+            );
         }
     }
 }
@@ -366,7 +403,8 @@ fn image_public(all: &Collected, found: &mut Found) {
         let owner = text(&item.value, "/OwnerId");
         // Images of others, which were described too, are theirs to share.
         if !owner.is_empty() && !item.scope.account.is_empty() && owner != item.scope.account
-            || !text(&item.value, "/ImageOwnerAlias").is_empty() && text(&item.value, "/ImageOwnerAlias") != "self"
+            || !text(&item.value, "/ImageOwnerAlias").is_empty()
+                && text(&item.value, "/ImageOwnerAlias") != "self"
         {
             continue;
         }
@@ -375,7 +413,10 @@ fn image_public(all: &Collected, found: &mut Found) {
             true => "everybody can launch and copy it",
             false => "it is not public",
         };
-        let finding = found.judge(!is_public, item, id, what).seen(item, "Public", told(&item.value, "/Public"));
+        let finding =
+            found
+                .judge(!is_public, item, id, what)
+                .seen(item, "Public", told(&item.value, "/Public"));
         if is_public {
             finding.mend(format!(
                 "aws ec2 modify-image-attribute{} --image-id {} --launch-permission 'Remove=[{{Group=all}}]'",
@@ -390,7 +431,11 @@ fn encrypted(all: &Collected, found: &mut Found) {
     for (kind, id, field) in [
         ("aws:snapshot", "/SnapshotId", "Encrypted"),
         ("aws:db-snapshot", "/DBSnapshotIdentifier", "Encrypted"),
-        ("aws:db-cluster-snapshot", "/DBClusterSnapshotIdentifier", "StorageEncrypted"),
+        (
+            "aws:db-cluster-snapshot",
+            "/DBClusterSnapshotIdentifier",
+            "StorageEncrypted",
+        ),
     ] {
         for item in all.items(kind) {
             let id = text(&item.value, id);
@@ -403,7 +448,11 @@ fn encrypted(all: &Collected, found: &mut Found) {
                 found.unknown(item, resource, "the answer does not tell whether it is encrypted");
                 continue;
             };
-            let what = if holds { "it is encrypted" } else { "it is not encrypted" };
+            let what = if holds {
+                "it is encrypted"
+            } else {
+                "it is not encrypted"
+            };
             let finding = found.judge(holds, item, resource, what).seen(item, field, holds);
             if holds {
                 continue;

@@ -118,14 +118,18 @@ fn imdsv1(all: &Collected, found: &mut Found) {
         let options = item.value.pointer("/MetadataOptions").unwrap_or(&Value::Null);
         let field = "MetadataOptions.HttpTokens";
         if is_off(options) {
-            found
-                .pass(item, id, "the metadata service is off")
-                .seen(item, "MetadataOptions.HttpEndpoint", "disabled");
+            found.pass(item, id, "the metadata service is off").seen(
+                item,
+                "MetadataOptions.HttpEndpoint",
+                "disabled",
+            );
             continue;
         }
         match text(options, "/HttpTokens") {
             "required" => {
-                found.pass(item, id, "tokens are required").seen(item, field, "required");
+                found
+                    .pass(item, id, "tokens are required")
+                    .seen(item, field, "required");
             }
             "optional" => {
                 found
@@ -139,7 +143,9 @@ fn imdsv1(all: &Collected, found: &mut Found) {
                     ));
             }
             _ => {
-                found.unknown(item, id, "the answer does not tell whether tokens are required").seen(item, field, told(options, "/HttpTokens"));
+                found
+                    .unknown(item, id, "the answer does not tell whether tokens are required")
+                    .seen(item, field, told(options, "/HttpTokens"));
             }
         }
     }
@@ -150,10 +156,17 @@ fn hop_limit(all: &Collected, found: &mut Found) {
         let options = item.value.pointer("/MetadataOptions").unwrap_or(&Value::Null);
         let field = "MetadataOptions.HttpPutResponseHopLimit";
         if is_off(options) {
-            found.pass(item, id, "the metadata service is off").seen(item, "MetadataOptions.HttpEndpoint", "disabled");
+            found.pass(item, id, "the metadata service is off").seen(
+                item,
+                "MetadataOptions.HttpEndpoint",
+                "disabled",
+            );
             continue;
         }
-        let Some(limit) = options.pointer("/HttpPutResponseHopLimit").and_then(Value::as_i64) else {
+        let Some(limit) = options
+            .pointer("/HttpPutResponseHopLimit")
+            .and_then(Value::as_i64)
+        else {
             found.unknown(item, id, "the answer does not tell the hop limit");
             continue;
         };
@@ -207,7 +220,11 @@ fn defaults(all: &Collected, found: &mut Found) {
         };
         let finding = found
             .judge(is_required, item, "default of the region", what)
-            .seen(item, "AccountLevel.HttpTokens", told(&item.value, "/AccountLevel/HttpTokens"));
+            .seen(
+                item,
+                "AccountLevel.HttpTokens",
+                told(&item.value, "/AccountLevel/HttpTokens"),
+            );
         if !is_required {
             finding.mend(format!(
                 "aws ec2 modify-instance-metadata-defaults{} --http-tokens required --http-put-response-hop-limit 1",
@@ -233,7 +250,10 @@ fn inherited(all: &Collected, item: &Item, image: &str) -> Inherited {
         Some("optional") => return Inherited::Optional,
         _ => {}
     }
-    let own = all.items("aws:image").iter().find(|found| text(&found.value, "/ImageId") == image && !image.is_empty());
+    let own = all
+        .items("aws:image")
+        .iter()
+        .find(|found| text(&found.value, "/ImageId") == image && !image.is_empty());
     match own.map(|found| text(&found.value, "/ImdsSupport")) {
         Some("v2.0") => Inherited::Required("by the image's `ImdsSupport`"),
         // The account says nothing, and neither does the image.
@@ -246,11 +266,20 @@ fn templates(all: &Collected, found: &mut Found) {
     let items = all.items("aws:launch-template-version");
     for item in items {
         let id = text(&item.value, "/LaunchTemplateId");
-        let number = item.value.get("VersionNumber").and_then(Value::as_i64).unwrap_or(0);
+        let number = item
+            .value
+            .get("VersionNumber")
+            .and_then(Value::as_i64)
+            .unwrap_or(0);
         // Versions never change; those that somebody gets without asking for them count.
         let is_latest = !items.iter().any(|other| {
             text(&other.value, "/LaunchTemplateId") == id
-                && other.value.get("VersionNumber").and_then(Value::as_i64).unwrap_or(0) > number
+                && other
+                    .value
+                    .get("VersionNumber")
+                    .and_then(Value::as_i64)
+                    .unwrap_or(0)
+                    > number
         });
         let is_default = is_true(&item.value, "/DefaultVersion");
         if !(is_default || is_latest) {
@@ -265,8 +294,16 @@ fn templates(all: &Collected, found: &mut Found) {
         let resource = format!("{id} ({name}), {role} version");
         let data = item.value.pointer("/LaunchTemplateData").unwrap_or(&Value::Null);
         let options = data.pointer("/MetadataOptions").unwrap_or(&Value::Null);
-        judge(all, found, item, resource, options, text(data, "/ImageId"), "LaunchTemplateData.MetadataOptions", |finding| {
-            finding
+        judge(
+            all,
+            found,
+            item,
+            resource,
+            options,
+            text(data, "/ImageId"),
+            "LaunchTemplateData.MetadataOptions",
+            |finding| {
+                finding
                 .mend(format!(
                     "aws ec2 create-launch-template-version{} --launch-template-id {} --source-version {number} --launch-template-data \
                      '{{\"MetadataOptions\":{{\"HttpTokens\":\"required\",\"HttpPutResponseHopLimit\":1}}}}'",
@@ -278,7 +315,8 @@ fn templates(all: &Collected, found: &mut Found) {
                     region(item),
                     word(id)
                 ));
-        });
+            },
+        );
     }
 }
 
@@ -286,19 +324,31 @@ fn configurations(all: &Collected, found: &mut Found) {
     for item in all.items("aws:launch-configuration") {
         let name = text(&item.value, "/LaunchConfigurationName");
         let options = item.value.pointer("/MetadataOptions").unwrap_or(&Value::Null);
-        judge(all, found, item, name.to_owned(), options, text(&item.value, "/ImageId"), "MetadataOptions", |finding| {
-            finding
+        judge(
+            all,
+            found,
+            item,
+            name.to_owned(),
+            options,
+            text(&item.value, "/ImageId"),
+            "MetadataOptions",
+            |finding| {
+                finding
                 .mend("# launch configurations cannot be changed: make a launch template and give it to the group")
                 .mend(format!(
                     "aws autoscaling update-auto-scaling-group{} --auto-scaling-group-name GROUP --launch-template \
                      'LaunchTemplateId=NEW_TEMPLATE,Version=1'",
                     region(item)
                 ));
-        });
+            },
+        );
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a template and a configuration differ in")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a template and a configuration differ in"
+)]
 fn judge(
     all: &Collected,
     found: &mut Found,
@@ -310,25 +360,35 @@ fn judge(
     mend: impl Fn(&mut crate::audit::finding::Finding),
 ) {
     if is_off(options) {
-        found
-            .pass(item, resource, "the metadata service is off")
-            .seen(item, &format!("{field}.HttpEndpoint"), "disabled");
+        found.pass(item, resource, "the metadata service is off").seen(
+            item,
+            &format!("{field}.HttpEndpoint"),
+            "disabled",
+        );
         return;
     }
     let field = format!("{field}.HttpTokens");
     match text(options, "/HttpTokens") {
         "required" => {
-            found.pass(item, resource, "tokens are required").seen(item, &field, "required");
+            found
+                .pass(item, resource, "tokens are required")
+                .seen(item, &field, "required");
         }
         "optional" => {
             let finding = found
-                .fail(item, resource, "what it launches answers on the metadata address without a token")
+                .fail(
+                    item,
+                    resource,
+                    "what it launches answers on the metadata address without a token",
+                )
                 .seen(item, &field, "optional");
             mend(finding);
         }
         _ => match inherited(all, item, image) {
             Inherited::Required(why) => {
-                found.pass(item, resource, format!("tokens are required {why}")).seen(item, &field, "(not set)");
+                found
+                    .pass(item, resource, format!("tokens are required {why}"))
+                    .seen(item, &field, "(not set)");
             }
             Inherited::Optional => {
                 let finding = found

@@ -69,7 +69,9 @@ fn state(acl: &Value) -> State {
         if has(rule, "/Action/Allow") {
             allowed_before = Some(name);
         }
-        let group = rule.pointer("/Statement/ManagedRuleGroupStatement").unwrap_or(&Value::Null);
+        let group = rule
+            .pointer("/Statement/ManagedRuleGroupStatement")
+            .unwrap_or(&Value::Null);
         if text(group, "/VendorName") != "AWS" || text(group, "/Name") != GROUP {
             continue;
         }
@@ -127,7 +129,11 @@ fn rules(all: &Collected, found: &mut Found) {
         match state(acl) {
             State::Blocks => {
                 found
-                    .pass(item, resource, format!("the group `{GROUP}` blocks requests with the metadata address"))
+                    .pass(
+                        item,
+                        resource,
+                        format!("the group `{GROUP}` blocks requests with the metadata address"),
+                    )
                     .seen(item, "WebACL.Rules", GROUP);
             }
             State::Partly(why, field) => {
@@ -208,14 +214,26 @@ fn association(all: &Collected, found: &mut Found) {
         let name = text(acl_of(acl), "/Name").to_owned();
         match state(acl_of(acl)) {
             State::Blocks => {
-                found.pass(item, resource, format!("the web ACL `{name}` blocks the metadata address")).seen(list, "ResourceArns", arn);
+                found
+                    .pass(
+                        item,
+                        resource,
+                        format!("the web ACL `{name}` blocks the metadata address"),
+                    )
+                    .seen(list, "ResourceArns", arn);
             }
             State::Partly(why, field) => {
-                found.unknown(item, resource, format!("of the web ACL `{name}`: {why}")).seen(acl, &field, "");
+                found
+                    .unknown(item, resource, format!("of the web ACL `{name}`: {why}"))
+                    .seen(acl, &field, "");
             }
             State::Open(why, field) => {
                 found
-                    .fail(item, resource, format!("its web ACL `{name}` does not block the metadata address: {why}"))
+                    .fail(
+                        item,
+                        resource,
+                        format!("its web ACL `{name}` does not block the metadata address: {why}"),
+                    )
                     .seen(acl, &field, "")
                     .mend("# see the fix of `aws-waf-ssrf` for that web ACL");
             }

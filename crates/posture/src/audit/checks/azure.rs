@@ -110,7 +110,11 @@ pub(crate) static GALLERY_PUBLIC: Check = Check {
                     "Groups" => "its images are shared with subscriptions and tenants that it names",
                     _ => "its images are not shared",
                 };
-                let finding = found.judge(!is_public, item, name, what).seen(item, "sharingProfile.permissions", told(&item.value, "/sharingProfile/permissions"));
+                let finding = found.judge(!is_public, item, name, what).seen(
+                    item,
+                    "sharingProfile.permissions",
+                    told(&item.value, "/sharingProfile/permissions"),
+                );
                 if is_public {
                     finding.mend(format!(
                         "az sig share reset --resource-group {} --gallery-name {}",
@@ -136,21 +140,27 @@ pub(crate) static IMAGE_LATEST: Check = Check {
         "With `latest` each machine that is made anew gets whatever was published last.",
         |all, found| {
             for (item, profile) in profiles(all) {
-                let reference = profile.pointer("/storageProfile/imageReference").unwrap_or(&Value::Null);
+                let reference = profile
+                    .pointer("/storageProfile/imageReference")
+                    .unwrap_or(&Value::Null);
                 let id = text(reference, "/id");
                 let version = text(reference, "/version");
                 // An image of a gallery without a version is its newest.
-                let is_definition = id.to_lowercase().contains("/galleries/") && !id.to_lowercase().contains("/versions/");
+                let is_definition =
+                    id.to_lowercase().contains("/galleries/") && !id.to_lowercase().contains("/versions/");
                 if id.is_empty() && version.is_empty() {
                     continue;
                 }
-                let is_latest = version == "latest" || is_definition || id.to_lowercase().ends_with("/versions/latest");
+                let is_latest =
+                    version == "latest" || is_definition || id.to_lowercase().ends_with("/versions/latest");
                 let what = match is_latest {
                     true => "it is made of whatever version is newest",
                     false => "it names a version of its image",
                 };
                 let shown = if id.is_empty() { version } else { id };
-                let finding = found.judge(!is_latest, item, text(&item.value, "/name"), what).seen(item, "storageProfile.imageReference", shown);
+                let finding = found
+                    .judge(!is_latest, item, text(&item.value, "/name"), what)
+                    .seen(item, "storageProfile.imageReference", shown);
                 if is_latest {
                     finding.mend("# az vm image list --all --publisher P --offer O --sku S lists versions; name one where the machine is defined");
                     let exact = text(reference, "/exactVersion");
@@ -187,13 +197,23 @@ pub(crate) static REGISTRY_ANONYMOUS: Check = Check {
                 };
                 let finding = found.judge(!is_anonymous && !has_admin, item, name, what);
                 finding
-                    .seen(item, "anonymousPullEnabled", told(&item.value, "/anonymousPullEnabled"))
+                    .seen(
+                        item,
+                        "anonymousPullEnabled",
+                        told(&item.value, "/anonymousPullEnabled"),
+                    )
                     .seen(item, "adminUserEnabled", told(&item.value, "/adminUserEnabled"));
                 if is_anonymous {
-                    finding.mend(format!("az acr update --name {} --anonymous-pull-enabled false", word(name)));
+                    finding.mend(format!(
+                        "az acr update --name {} --anonymous-pull-enabled false",
+                        word(name)
+                    ));
                 }
                 if has_admin {
-                    finding.mend(format!("az acr update --name {} --admin-enabled false", word(name)));
+                    finding.mend(format!(
+                        "az acr update --name {} --admin-enabled false",
+                        word(name)
+                    ));
                 }
             }
         },
@@ -203,10 +223,14 @@ pub(crate) static REGISTRY_ANONYMOUS: Check = Check {
 /// Machines, and sets of them, with what they are made of.
 fn profiles(all: &Collected) -> impl Iterator<Item = (&Item, &Value)> {
     let machines = all.items(MACHINES).iter().map(|item| (item, &item.value));
-    let sets = all
-        .items(SETS)
-        .iter()
-        .map(|item| (item, item.value.pointer("/virtualMachineProfile").unwrap_or(&Value::Null)));
+    let sets = all.items(SETS).iter().map(|item| {
+        (
+            item,
+            item.value
+                .pointer("/virtualMachineProfile")
+                .unwrap_or(&Value::Null),
+        )
+    });
     machines.chain(sets)
 }
 
@@ -214,7 +238,9 @@ fn profiles(all: &Collected) -> impl Iterator<Item = (&Item, &Value)> {
 fn metadata(all: &Collected, found: &mut Found) {
     for (item, profile) in profiles(all) {
         let name = text(&item.value, "/name");
-        let settings = profile.pointer("/securityProfile/proxyAgentSettings").unwrap_or(&Value::Null);
+        let settings = profile
+            .pointer("/securityProfile/proxyAgentSettings")
+            .unwrap_or(&Value::Null);
         let is_on = is_true(settings, "/enabled");
         let mode = match text(settings, "/imds/mode") {
             "" => text(settings, "/mode"),
@@ -227,15 +253,22 @@ fn metadata(all: &Collected, found: &mut Found) {
         let has_profile = has(settings, "/imds/inVMAccessControlProfileReferenceId");
         // Enforce is what it does where nothing is said.
         if is_on && (mode.is_empty() || mode.eq_ignore_ascii_case("enforce") || has_profile) {
-            found.pass(item, name, "the metadata service asks which process it is").seen(item, field, mode);
+            found
+                .pass(item, name, "the metadata service asks which process it is")
+                .seen(item, field, mode);
             continue;
         }
         let what = match (is_on, has_identity) {
             (true, _) => "the metadata service only records which process asks",
             (false, true) => "every process gets tokens of the machine's identity",
-            (false, false) => "every process reaches the metadata service; the machine has no identity whose tokens it could give",
+            (false, false) => {
+                "every process reaches the metadata service; the machine has no identity whose tokens it could give"
+            }
         };
-        let finding = found.fail(item, name, what).seen(item, field, told(settings, "/imds/mode")).seen(item, "identity.type", told(&item.value, "/identity/type"));
+        let finding = found
+            .fail(item, name, what)
+            .seen(item, field, told(settings, "/imds/mode"))
+            .seen(item, "identity.type", told(&item.value, "/identity/type"));
         let command = match &*item.kind {
             SETS => "vmss",
             _ => "vm",
@@ -257,7 +290,16 @@ fn metadata(all: &Collected, found: &mut Found) {
 }
 
 /// Words before a value that make it a secret.
-const SECRETS: [&str; 8] = ["password", "passwd", "secret", "token", "apikey", "api_key", "access_key", "private key"];
+const SECRETS: [&str; 8] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "apikey",
+    "api_key",
+    "access_key",
+    "private key",
+];
 
 fn user_data(all: &Collected, found: &mut Found) {
     for (item, profile) in profiles(all) {
@@ -268,7 +310,9 @@ fn user_data(all: &Collected, found: &mut Found) {
         let name = text(&item.value, "/name");
         let decoded = base64::engine::general_purpose::STANDARD.decode(written);
         let Some(plain) = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
-            found.unknown(item, name, "its user data is no text").seen(item, "userData", "(not shown)");
+            found
+                .unknown(item, name, "its user data is no text")
+                .seen(item, "userData", "(not shown)");
             continue;
         };
         let telling = plain.lines().find_map(|line| {
@@ -278,8 +322,14 @@ fn user_data(all: &Collected, found: &mut Found) {
                 return Some(*word);
             }
             let (_, behind) = lower.split_once(*word)?;
-            let value = behind.trim_start_matches(|next: char| next.is_alphanumeric() || matches!(next, '_' | '-' | '"' | '\''));
-            let value = value.trim_start().strip_prefix(['=', ':'])?.trim().trim_matches(['"', '\'']);
+            let value = behind.trim_start_matches(|next: char| {
+                next.is_alphanumeric() || matches!(next, '_' | '-' | '"' | '\'')
+            });
+            let value = value
+                .trim_start()
+                .strip_prefix(['=', ':'])?
+                .trim()
+                .trim_matches(['"', '\'']);
             // A name of another place is no secret itself.
             (value.len() >= 6 && !value.starts_with(['$', '@', '{', '<'])).then_some(*word)
         });
@@ -287,13 +337,17 @@ fn user_data(all: &Collected, found: &mut Found) {
             Some(word) => format!("its user data has a value for `{word}`"),
             None => "nothing in its user data looks like a secret".to_owned(),
         };
-        let finding = found.judge(telling.is_none(), item, name, what).seen(item, "userData", "(not shown)");
+        let finding = found
+            .judge(telling.is_none(), item, name, what)
+            .seen(item, "userData", "(not shown)");
         if telling.is_some() {
-            finding.mend("# put it into a key vault that the machine's identity may read, change it, then").mend(format!(
-                "az vm update --resource-group {} --name {} --user-data CLEAN_FILE",
-                word(text(&item.value, "/resourceGroup")),
-                word(name)
-            ));
+            finding
+                .mend("# put it into a key vault that the machine's identity may read, change it, then")
+                .mend(format!(
+                    "az vm update --resource-group {} --name {} --user-data CLEAN_FILE",
+                    word(text(&item.value, "/resourceGroup")),
+                    word(name)
+                ));
         }
     }
 }
@@ -311,10 +365,15 @@ fn why_open(policy: &Value) -> Option<String> {
     if !text(settings, "/mode").eq_ignore_ascii_case("prevention") {
         return Some("it detects, and does not prevent".to_owned());
     }
-    let mut sets = list(policy, "/managedRules/managedRuleSets").iter().filter(|set| {
-        let kind = text(set, "/ruleSetType").to_lowercase();
-        matches!(kind.as_str(), "owasp" | "microsoft_defaultruleset" | "defaultruleset")
-    });
+    let mut sets = list(policy, "/managedRules/managedRuleSets")
+        .iter()
+        .filter(|set| {
+            let kind = text(set, "/ruleSetType").to_lowercase();
+            matches!(
+                kind.as_str(),
+                "owasp" | "microsoft_defaultruleset" | "defaultruleset"
+            )
+        });
     let Some(set) = sets.next() else {
         return Some("it has no rule set of OWASP's or Microsoft's".to_owned());
     };
@@ -347,40 +406,67 @@ fn why_open(policy: &Value) -> Option<String> {
 
 fn waf(all: &Collected, found: &mut Found) {
     for (kind, command) in [
-        (GATEWAY_POLICIES, "az network application-gateway waf-policy policy-setting update --policy-name"),
-        (FRONT_DOOR_POLICIES, "az network front-door waf-policy update --name"),
+        (
+            GATEWAY_POLICIES,
+            "az network application-gateway waf-policy policy-setting update --policy-name",
+        ),
+        (
+            FRONT_DOOR_POLICIES,
+            "az network front-door waf-policy update --name",
+        ),
     ] {
         for item in all.items(kind) {
             let name = text(&item.value, "/name");
             match why_open(&item.value) {
                 None => {
-                    found.pass(item, name, "it blocks requests with addresses in parameters").seen(item, "policySettings.mode", text(&item.value, "/policySettings/mode"));
+                    found
+                        .pass(item, name, "it blocks requests with addresses in parameters")
+                        .seen(
+                            item,
+                            "policySettings.mode",
+                            text(&item.value, "/policySettings/mode"),
+                        );
                 }
                 Some(why) => {
                     found
                         .fail(item, name, why)
                         .seen(item, "policySettings", told(&item.value, "/policySettings"))
-                        .seen(item, "managedRules.managedRuleSets", told(&item.value, "/managedRules/managedRuleSets"))
-                        .mend(format!("{command} {} --resource-group {} --mode Prevention", word(name), word(text(&item.value, "/resourceGroup"))));
+                        .seen(
+                            item,
+                            "managedRules.managedRuleSets",
+                            told(&item.value, "/managedRules/managedRuleSets"),
+                        )
+                        .mend(format!(
+                            "{command} {} --resource-group {} --mode Prevention",
+                            word(name),
+                            word(text(&item.value, "/resourceGroup"))
+                        ));
                 }
             }
         }
     }
     for item in all.items(GATEWAYS) {
         let name = text(&item.value, "/name");
-        let is_public = list(&item.value, "/frontendIPConfigurations").iter().any(|one| has(one, "/publicIPAddress") || has(one, "/properties/publicIPAddress"));
+        let is_public = list(&item.value, "/frontendIPConfigurations")
+            .iter()
+            .any(|one| has(one, "/publicIPAddress") || has(one, "/properties/publicIPAddress"));
         if !is_public {
             continue;
         }
         let policy = text(&item.value, "/firewallPolicy/id");
-        let older = item.value.pointer("/webApplicationFirewallConfiguration").unwrap_or(&Value::Null);
+        let older = item
+            .value
+            .pointer("/webApplicationFirewallConfiguration")
+            .unwrap_or(&Value::Null);
         let has_older = is_true(older, "/enabled") && text(older, "/firewallMode") == "Prevention";
         let what = match (policy.is_empty(), has_older) {
             (false, _) => "it has a firewall policy, which is judged by itself",
             (true, true) => "it has a web application firewall that prevents",
             (true, false) => "no web application firewall stands before it",
         };
-        let finding = found.judge(!policy.is_empty() || has_older, item, name, what).seen(item, "firewallPolicy.id", told(&item.value, "/firewallPolicy/id"));
+        let finding = found
+            .judge(!policy.is_empty() || has_older, item, name, what)
+            .seen(item, "firewallPolicy.id", told(&item.value, "/firewallPolicy/id"));
         if policy.is_empty() && !has_older {
             finding.mend(format!(
                 "az network application-gateway update --resource-group {} --name {} --set sku.tier=WAF_v2 firewallPolicy.id=POLICY_ID",
@@ -396,7 +482,8 @@ fn snapshots(all: &Collected, found: &mut Found) {
         let name = text(&item.value, "/name");
         let has_link = text(&item.value, "/diskState") == "ActiveSAS";
         // Without the fields, snapshots are as open as they were when there were none.
-        let is_open = matches!(text(&item.value, "/networkAccessPolicy"), "" | "AllowAll") && text(&item.value, "/publicNetworkAccess") != "Disabled";
+        let is_open = matches!(text(&item.value, "/networkAccessPolicy"), "" | "AllowAll")
+            && text(&item.value, "/publicNetworkAccess") != "Disabled";
         let what = match (is_open, has_link) {
             (true, true) => "there is a link now by which it is downloaded from anywhere",
             (true, false) => "links to it work from anywhere",
@@ -404,13 +491,26 @@ fn snapshots(all: &Collected, found: &mut Found) {
         };
         let finding = found
             .judge(!is_open, item, name, what)
-            .seen(item, "networkAccessPolicy", told(&item.value, "/networkAccessPolicy"))
-            .seen(item, "publicNetworkAccess", told(&item.value, "/publicNetworkAccess"))
+            .seen(
+                item,
+                "networkAccessPolicy",
+                told(&item.value, "/networkAccessPolicy"),
+            )
+            .seen(
+                item,
+                "publicNetworkAccess",
+                told(&item.value, "/publicNetworkAccess"),
+            )
             .seen(item, "diskState", told(&item.value, "/diskState"));
         if is_open {
             let group = word(text(&item.value, "/resourceGroup"));
             if has_link {
-                finding.mend(format!("az snapshot revoke-access --resource-group {group} --name {}", word(name))).at(Severity::High);
+                finding
+                    .mend(format!(
+                        "az snapshot revoke-access --resource-group {group} --name {}",
+                        word(name)
+                    ))
+                    .at(Severity::High);
             }
             finding.mend(format!(
                 "az snapshot update --resource-group {group} --name {} --network-access-policy DenyAll --public-network-access Disabled",

@@ -79,7 +79,10 @@ fn of_unit(item: &Item) -> (Vec<String>, u32) {
         joined.push_str(line);
         let whole = std::mem::take(&mut joined);
         if let Some(command) = whole.strip_prefix("ExecStart=") {
-            words = command.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned()).collect();
+            words = command
+                .split_whitespace()
+                .map(|word| word.trim_matches(['"', '\'']).to_owned())
+                .collect();
             at = first;
         }
     }
@@ -105,14 +108,21 @@ fn tcp(all: &Collected, found: &mut Found) {
         for item in all.of_scope("docker:unit", scope) {
             read = true;
             let (words, line) = of_unit(item);
-            let flag = |name: &str| words.iter().any(|word| word == name || word.strip_prefix(name).is_some_and(|rest| rest == "=true"));
+            let flag = |name: &str| {
+                words
+                    .iter()
+                    .any(|word| word == name || word.strip_prefix(name).is_some_and(|rest| rest == "=true"))
+            };
             verifies |= flag("--tlsverify");
             encrypts |= flag("--tls");
             let mut rest = words.iter();
             while let Some(word) = rest.next() {
                 let address = match word.as_str() {
                     "-H" | "--host" => rest.next().cloned(),
-                    other => other.strip_prefix("--host=").or_else(|| other.strip_prefix("-H")).map(|address| address.trim_start_matches('=').to_owned()),
+                    other => other
+                        .strip_prefix("--host=")
+                        .or_else(|| other.strip_prefix("-H"))
+                        .map(|address| address.trim_start_matches('=').to_owned()),
                 };
                 if let Some(address) = address {
                     addresses.push(Listening {
@@ -154,7 +164,9 @@ fn tcp(all: &Collected, found: &mut Found) {
                 let address = rest.split_whitespace().next().unwrap_or("").trim_end_matches('.');
                 let is_plain = rest.contains("without encryption") || address.starts_with("http://");
                 let place = address.split("://").nth(1).unwrap_or(address);
-                judge(found, scope, item, "Warnings", warning, 0, place, !is_plain, false);
+                judge(
+                    found, scope, item, "Warnings", warning, 0, place, !is_plain, false,
+                );
             }
         }
         let mut is_remote = false;
@@ -165,7 +177,17 @@ fn tcp(all: &Collected, found: &mut Found) {
             is_remote = true;
             // The daemon's own warning says the same.
             if !warned {
-                judge(found, scope, one.item, &one.field, &one.address, one.line, place, encrypts, verifies);
+                judge(
+                    found,
+                    scope,
+                    one.item,
+                    &one.field,
+                    &one.address,
+                    one.line,
+                    place,
+                    encrypts,
+                    verifies,
+                );
             }
         }
         if read && !is_remote && !warned {
@@ -189,7 +211,12 @@ fn judge(
     let resource = format!("API at {place}");
     if verifies {
         found
-            .add(Outcome::Pass, scope, resource, "it asks for a certificate that the daemon's authority signed")
+            .add(
+                Outcome::Pass,
+                scope,
+                resource,
+                "it asks for a certificate that the daemon's authority signed",
+            )
             .seen_at(item, line, field, value);
         return;
     }
@@ -197,7 +224,9 @@ fn judge(
     let is_local = host == "localhost" || host.starts_with("127.") || host == "[::1]";
     let what = match (encrypts, is_local) {
         (true, _) => "the API is encrypted, but takes whoever comes: no certificate is asked for",
-        (false, true) => "every program of the machine reaches the API, and so does a forged request of one of them",
+        (false, true) => {
+            "every program of the machine reaches the API, and so does a forged request of one of them"
+        }
         (false, false) => "the API answers everybody without TLS",
     };
     let finding = found.add(Outcome::Fail, scope, resource, what);
@@ -233,18 +262,30 @@ fn socket(all: &Collected, found: &mut Found) {
     let fix = "# give it what it needs without the socket; where it only watches, put a proxy between that lets through reading requests alone";
     for item in all.items("docker:container") {
         let name = text(&item.value, "/Name").trim_start_matches('/');
-        let mounted: Vec<&str> = list(&item.value, "/Mounts").iter().map(|mount| text(mount, "/Source")).filter(|source| is_socket(source)).collect();
+        let mounted: Vec<&str> = list(&item.value, "/Mounts")
+            .iter()
+            .map(|mount| text(mount, "/Source"))
+            .filter(|source| is_socket(source))
+            .collect();
         let what = match mounted.first() {
             Some(path) => format!("it has `{path}`"),
             None => "it has no socket of the engine".to_owned(),
         };
-        let finding = found.judge(mounted.is_empty(), item, format!("container {name}"), what).seen(item, "Mounts.Source", mounted.join(", "));
+        let finding = found
+            .judge(mounted.is_empty(), item, format!("container {name}"), what)
+            .seen(item, "Mounts.Source", mounted.join(", "));
         if !mounted.is_empty() {
             finding.mend(fix);
         }
     }
     for item in all.items("code:compose") {
-        for (name, service) in item.value.get("services").and_then(Value::as_object).into_iter().flatten() {
+        for (name, service) in item
+            .value
+            .get("services")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             let mounted = list(service, "/volumes").iter().find_map(|volume| {
                 let source = match volume {
                     Value::String(short) => short.split(':').next().unwrap_or(""),
@@ -254,21 +295,32 @@ fn socket(all: &Collected, found: &mut Found) {
             });
             if let Some(path) = mounted {
                 found
-                    .fail(item, format!("{} service {name}", item.file), format!("it has `{path}`"))
+                    .fail(
+                        item,
+                        format!("{} service {name}", item.file),
+                        format!("it has `{path}`"),
+                    )
                     .seen(item, &format!("services.{name}.volumes"), path)
                     .mend(fix);
             }
         }
     }
     for workload in all_workloads(all) {
-        let mounted = list(workload.specification, "/volumes").iter().map(|volume| text(volume, "/hostPath/path")).find(|path| is_socket(path));
+        let mounted = list(workload.specification, "/volumes")
+            .iter()
+            .map(|volume| text(volume, "/hostPath/path"))
+            .find(|path| is_socket(path));
         if let Some(path) = mounted {
             let resource = match workload.item.line {
                 0 => workload.name.clone(),
                 _ => format!("{} {}", workload.item.file, workload.name),
             };
             found
-                .fail(workload.item, resource, format!("its pods get `{path}` of the node"))
+                .fail(
+                    workload.item,
+                    resource,
+                    format!("its pods get `{path}` of the node"),
+                )
                 .seen(workload.item, "volumes.hostPath.path", path)
                 .mend(fix);
         }
@@ -276,18 +328,31 @@ fn socket(all: &Collected, found: &mut Found) {
 }
 
 fn registries(all: &Collected, found: &mut Found) {
-    let is_local = |address: &str| address.starts_with("127.") || address.starts_with("::1") || address.starts_with("localhost");
+    let is_local = |address: &str| {
+        address.starts_with("127.") || address.starts_with("::1") || address.starts_with("localhost")
+    };
     for scope in all.scopes(Platform::Docker) {
         let mut insecure: Vec<(&Item, String)> = Vec::new();
         let mut read = false;
         for item in all.of_scope("docker:daemon", scope) {
             read = true;
-            insecure.extend(texts(&item.value, "/insecure-registries").into_iter().map(|name| (item, name.to_owned())));
+            insecure.extend(
+                texts(&item.value, "/insecure-registries")
+                    .into_iter()
+                    .map(|name| (item, name.to_owned())),
+            );
         }
         for item in all.of_scope("docker:info", scope) {
             read = true;
-            insecure.extend(texts(&item.value, "/RegistryConfig/InsecureRegistryCIDRs").into_iter().map(|name| (item, name.to_owned())));
-            let indexes = item.value.pointer("/RegistryConfig/IndexConfigs").and_then(Value::as_object);
+            insecure.extend(
+                texts(&item.value, "/RegistryConfig/InsecureRegistryCIDRs")
+                    .into_iter()
+                    .map(|name| (item, name.to_owned())),
+            );
+            let indexes = item
+                .value
+                .pointer("/RegistryConfig/IndexConfigs")
+                .and_then(Value::as_object);
             for (name, index) in indexes.into_iter().flatten() {
                 if index.get("Secure") == Some(&Value::Bool(false)) {
                     insecure.push((item, name.clone()));

@@ -118,18 +118,26 @@ pub(crate) static PUBLIC_IMAGE: Check = Check {
             for item in all.items("gcp:resource-policy") {
                 let resource = text(&item.value, "/resource");
                 let kinds = ["/images/", "/snapshots/", "/machineImages/"];
-                if !resource.starts_with("//compute.googleapis.com/") || !kinds.iter().any(|kind| resource.contains(kind)) {
+                if !resource.starts_with("//compute.googleapis.com/")
+                    || !kinds.iter().any(|kind| resource.contains(kind))
+                {
                     continue;
                 }
                 let bindings = list(&item.value, "/policy/bindings");
-                let open = bindings
-                    .iter()
-                    .find(|binding| texts(binding, "/members").iter().any(|member| matches!(*member, "allUsers" | "allAuthenticatedUsers")));
+                let open = bindings.iter().find(|binding| {
+                    texts(binding, "/members")
+                        .iter()
+                        .any(|member| matches!(*member, "allUsers" | "allAuthenticatedUsers"))
+                });
                 let what = match open {
                     Some(binding) => format!("everybody has the role {} on it", text(binding, "/role")),
                     None => "nobody unknown has a role on it".to_owned(),
                 };
-                let finding = found.judge(open.is_none(), item, resource, what).seen(item, "policy.bindings", told(&item.value, "/policy/bindings"));
+                let finding = found.judge(open.is_none(), item, resource, what).seen(
+                    item,
+                    "policy.bindings",
+                    told(&item.value, "/policy/bindings"),
+                );
                 if let Some(binding) = open {
                     let kind = match () {
                         () if resource.contains("/snapshots/") => "snapshots",
@@ -168,7 +176,11 @@ pub(crate) static BINARY_AUTHORIZATION: Check = Check {
                 let mode = text(&item.value, "/binaryAuthorization/evaluationMode");
                 let holds = is_true(&item.value, "/binaryAuthorization/enabled")
                     || !matches!(mode, "" | "DISABLED" | "EVALUATION_MODE_UNSPECIFIED");
-                let what = if holds { "images are verified" } else { "images are not verified" };
+                let what = if holds {
+                    "images are verified"
+                } else {
+                    "images are not verified"
+                };
                 let finding = found.judge(holds, item, format!("gke {name}"), what).seen(
                     item,
                     "binaryAuthorization.evaluationMode",
@@ -189,7 +201,9 @@ pub(crate) static BINARY_AUTHORIZATION: Check = Check {
 fn pools(all: &Collected) -> impl Iterator<Item = (&Item, String, &Value)> {
     all.items("gcp:cluster").iter().flat_map(|item| {
         let cluster = word(text(&item.value, "/name"));
-        list(&item.value, "/nodePools").iter().map(move |pool| (item, cluster.clone(), pool))
+        list(&item.value, "/nodePools")
+            .iter()
+            .map(move |pool| (item, cluster.clone(), pool))
     })
 }
 
@@ -217,13 +231,24 @@ fn legacy(all: &Collected, found: &mut Found) {
     // Of machines by themselves it is off unless somebody asked for it.
     for item in all.items("gcp:compute#instance") {
         let entries = list(&item.value, "/metadata/items");
-        let Some(entry) = entries.iter().find(|entry| text(entry, "/key") == "disable-legacy-endpoints") else {
+        let Some(entry) = entries
+            .iter()
+            .find(|entry| text(entry, "/key") == "disable-legacy-endpoints")
+        else {
             continue;
         };
         let holds = truth(entry, "/value") != Some(false);
         let name = text(&item.value, "/name");
-        let what = if holds { "old endpoints are off" } else { "old endpoints are asked for" };
-        let finding = found.judge(holds, item, name, what).seen(item, "metadata.disable-legacy-endpoints", told(entry, "/value"));
+        let what = if holds {
+            "old endpoints are off"
+        } else {
+            "old endpoints are asked for"
+        };
+        let finding = found.judge(holds, item, name, what).seen(
+            item,
+            "metadata.disable-legacy-endpoints",
+            told(entry, "/value"),
+        );
         if !holds {
             finding.mend(format!(
                 "gcloud compute instances add-metadata {} --zone {} --metadata disable-legacy-endpoints=TRUE",
@@ -244,14 +269,22 @@ fn default_account(all: &Collected, found: &mut Found) {
             continue;
         }
         let worst = list(&item.value, "/serviceAccounts").iter().find(|account| {
-            text(account, "/email").ends_with("-compute@developer.gserviceaccount.com") && texts(account, "/scopes").contains(&EVERYTHING)
+            text(account, "/email").ends_with("-compute@developer.gserviceaccount.com")
+                && texts(account, "/scopes").contains(&EVERYTHING)
         });
         let what = match worst {
             Some(_) => "it has the default account with access to all of the cloud's interfaces",
             None => "it has an account of its own, a limited one, or none",
         };
-        let emails: Vec<&str> = list(&item.value, "/serviceAccounts").iter().map(|account| text(account, "/email")).collect();
-        let finding = found.judge(worst.is_none(), item, name, what).seen(item, "serviceAccounts.email", emails.join(", "));
+        let emails: Vec<&str> = list(&item.value, "/serviceAccounts")
+            .iter()
+            .map(|account| text(account, "/email"))
+            .collect();
+        let finding = found.judge(worst.is_none(), item, name, what).seen(
+            item,
+            "serviceAccounts.email",
+            emails.join(", "),
+        );
         if worst.is_some() {
             let zone = word(last(text(&item.value, "/zone")));
             finding.seen(item, "serviceAccounts.scopes", EVERYTHING);
@@ -272,7 +305,11 @@ fn default_account(all: &Collected, found: &mut Found) {
             false => "its nodes have an account of their own, or a limited one",
         };
         let name = format!("gke {cluster}, pool {}", text(pool, "/name"));
-        let finding = found.judge(!is_default, item, name, what).seen(item, "nodePools.config.serviceAccount", told(pool, "/config/serviceAccount"));
+        let finding = found.judge(!is_default, item, name, what).seen(
+            item,
+            "nodePools.config.serviceAccount",
+            told(pool, "/config/serviceAccount"),
+        );
         if is_default {
             finding.mend(format!(
                 "gcloud container node-pools create NEW --cluster {cluster} --location {} --service-account OWN_ACCOUNT",
@@ -285,10 +322,13 @@ fn default_account(all: &Collected, found: &mut Found) {
 /// Whether a policy denies requests with a URL of an address in a parameter: the rules 931xxx of OWASP's core rule set.
 /// <https://cloud.google.com/armor/docs/waf-rules#remote_file_inclusion_rfi>
 fn denies(policy: &Value) -> Result<String, String> {
-    let mut reason = "it has no rule with the rules against remote file inclusion (`rfi-v33-stable`)".to_owned();
+    let mut reason =
+        "it has no rule with the rules against remote file inclusion (`rfi-v33-stable`)".to_owned();
     for rule in list(policy, "/rules") {
         let written = text(rule, "/match/expr/expression");
-        if !(written.contains("evaluatePreconfiguredWaf(") || written.contains("evaluatePreconfiguredExpr(")) || !written.contains("rfi-") {
+        if !(written.contains("evaluatePreconfiguredWaf(") || written.contains("evaluatePreconfiguredExpr("))
+            || !written.contains("rfi-")
+        {
             continue;
         }
         let priority = rule.get("priority").and_then(Value::as_i64).unwrap_or(0);
@@ -309,7 +349,8 @@ fn armor(all: &Collected, found: &mut Found) {
     for item in all.items("gcp:compute#backendService") {
         let scheme = text(&item.value, "/loadBalancingScheme");
         let protocol = text(&item.value, "/protocol");
-        if !scheme.starts_with("EXTERNAL") || !matches!(protocol, "HTTP" | "HTTPS" | "HTTP2" | "H2C" | "GRPC") {
+        if !scheme.starts_with("EXTERNAL") || !matches!(protocol, "HTTP" | "HTTPS" | "HTTP2" | "H2C" | "GRPC")
+        {
             continue;
         }
         let name = text(&item.value, "/name");
@@ -327,16 +368,24 @@ fn armor(all: &Collected, found: &mut Found) {
             continue;
         }
         let policy = all.items("gcp:compute#securityPolicy").iter().find(|policy| {
-            text(&policy.value, "/selfLink") == link || text(&policy.value, "/name") == last(link) && policy.scope.fits(&item.scope)
+            text(&policy.value, "/selfLink") == link
+                || text(&policy.value, "/name") == last(link) && policy.scope.fits(&item.scope)
         });
         let Some(policy) = policy else {
-            let what = format!("not collected: `gcloud compute security-policies describe {}`", last(link));
-            found.unknown(item, name, what).seen(item, "securityPolicy", last(link));
+            let what = format!(
+                "not collected: `gcloud compute security-policies describe {}`",
+                last(link)
+            );
+            found
+                .unknown(item, name, what)
+                .seen(item, "securityPolicy", last(link));
             continue;
         };
         match denies(&policy.value) {
             Ok(why) => {
-                found.pass(item, name, format!("of its policy `{}`, {why}", last(link))).seen(policy, "rules", last(link));
+                found
+                    .pass(item, name, format!("of its policy `{}`, {why}", last(link)))
+                    .seen(policy, "rules", last(link));
             }
             Err(why) => {
                 found

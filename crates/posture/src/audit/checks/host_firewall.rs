@@ -97,7 +97,11 @@ struct Machine<'a> {
 fn machine<'a>(all: &'a Collected, scope: &'a Scope, to: IpAddr) -> Option<Machine<'a>> {
     let mut firewall = Firewall::default();
     let mut sources = Vec::new();
-    let kind = if to.is_ipv6() { "host:ip6tables" } else { "host:iptables" };
+    let kind = if to.is_ipv6() {
+        "host:ip6tables"
+    } else {
+        "host:iptables"
+    };
     let tables: Vec<&Item> = all.of_scope(kind, scope).collect();
     for item in &tables {
         firewall.join(iptables::read(&item.text, to.is_ipv6()));
@@ -131,13 +135,18 @@ fn machine<'a>(all: &'a Collected, scope: &'a Scope, to: IpAddr) -> Option<Machi
     if sources.is_empty() {
         return None;
     }
-    let vendor = all.of_scope("host:vendor", scope).next().map_or("", |item| item.text.trim());
+    let vendor = all
+        .of_scope("host:vendor", scope)
+        .next()
+        .map_or("", |item| item.text.trim());
     let mut containers = firewall.bridges();
     let docker = Scope {
         platform: Some(Platform::Docker),
         ..scope.clone()
     };
-    if !scope.account.is_empty() && (all.was_asked("docker:info", &docker) || all.was_asked("docker:container", &docker)) {
+    if !scope.account.is_empty()
+        && (all.was_asked("docker:info", &docker) || all.was_asked("docker:container", &docker))
+    {
         containers.insert("docker0".to_owned());
     }
     let routes = all.of_scope("host:route", scope);
@@ -147,7 +156,10 @@ fn machine<'a>(all: &'a Collected, scope: &'a Scope, to: IpAddr) -> Option<Machi
             let length = match target {
                 "default" => 0,
                 other => {
-                    let net: IpNet = other.parse().ok().or_else(|| other.parse().ok().map(IpAddr::into))?;
+                    let net: IpNet = other
+                        .parse()
+                        .ok()
+                        .or_else(|| other.parse().ok().map(IpAddr::into))?;
                     if !net.contains(&to) {
                         return None;
                     }
@@ -192,7 +204,9 @@ fn is_meant(machine: &Machine<'_>, to: IpAddr) -> bool {
         return vendor.is_empty() || vendor.contains("amazon");
     }
     if to == ALIBABA {
-        let is_named = machine.sources.iter().any(|item| item.text.contains("100.100.100.200") || item.value.to_string().contains("100.100.100.200"));
+        let is_named = machine.sources.iter().any(|item| {
+            item.text.contains("100.100.100.200") || item.value.to_string().contains("100.100.100.200")
+        });
         return vendor.contains("alibaba") || vendor.is_empty() && is_named;
     }
     true
@@ -290,11 +304,16 @@ fn containers(found: &mut Found, scope: &Scope, machine: &Machine<'_>, to: IpAdd
                 }
             }
             Fate::Redirected(by, target) => {
-                let what = format!("packets from `{bridge}` to {to} are led to {target}; what answers there decides");
+                let what = format!(
+                    "packets from `{bridge}` to {to} are led to {target}; what answers there decides"
+                );
                 evidence(found.add(Outcome::Unknown, scope, resource, what), machine, &[by]);
             }
             Fate::Depends(by, on) => {
-                let what = format!("whether what is behind `{bridge}` reaches {to} depends on {}", on.join("; "));
+                let what = format!(
+                    "whether what is behind `{bridge}` reaches {to} depends on {}",
+                    on.join("; ")
+                );
                 evidence(found.add(Outcome::Unknown, scope, resource, what), machine, &by);
             }
         }
@@ -315,7 +334,14 @@ fn evidence(finding: &mut crate::audit::finding::Finding, machine: &Machine<'_>,
         let source = machine
             .sources
             .iter()
-            .find(|item| reason.line > 0 && item.text.lines().nth(reason.line as usize - 1).is_some_and(|line| line.trim().ends_with(reason.text.trim())))
+            .find(|item| {
+                reason.line > 0
+                    && item
+                        .text
+                        .lines()
+                        .nth(reason.line as usize - 1)
+                        .is_some_and(|line| line.trim().ends_with(reason.text.trim()))
+            })
             .or_else(|| machine.sources.first());
         if let Some(item) = source {
             finding.seen_at(item, reason.line, "rule", &reason.text);
@@ -325,24 +351,36 @@ fn evidence(finding: &mut crate::audit::finding::Finding, machine: &Machine<'_>,
 
 /// Rules that leave the address to root. Reviewed and loaded by a person; how they are kept over a restart depends on the system.
 pub(crate) fn rules_for_programs(machine_or_nft: &impl Form, to: IpAddr) -> Vec<String> {
-    let (tool, family) = if to.is_ipv6() { ("ip6tables", "ip6") } else { ("iptables", "ip") };
+    let (tool, family) = if to.is_ipv6() {
+        ("ip6tables", "ip6")
+    } else {
+        ("iptables", "ip")
+    };
     match machine_or_nft.is_nft() {
         true => vec![
             "nft add table inet metadata".to_owned(),
-            "nft add chain inet metadata output '{ type filter hook output priority -5; policy accept; }'".to_owned(),
+            "nft add chain inet metadata output '{ type filter hook output priority -5; policy accept; }'"
+                .to_owned(),
             format!("nft add rule inet metadata output {family} daddr {to} meta skuid != 0 counter reject"),
         ],
-        false => vec![format!("{tool} -I OUTPUT 1 -d {to} -m owner ! --uid-owner 0 -j REJECT")],
+        false => vec![format!(
+            "{tool} -I OUTPUT 1 -d {to} -m owner ! --uid-owner 0 -j REJECT"
+        )],
     }
 }
 
 /// Rules that keep the address from what the machine forwards for.
 pub(crate) fn rules_for_containers(machine_or_nft: &impl Form, to: IpAddr) -> Vec<String> {
-    let (tool, family) = if to.is_ipv6() { ("ip6tables", "ip6") } else { ("iptables", "ip") };
+    let (tool, family) = if to.is_ipv6() {
+        ("ip6tables", "ip6")
+    } else {
+        ("iptables", "ip")
+    };
     match (machine_or_nft.is_nft(), machine_or_nft.has_docker_user()) {
         (true, _) => vec![
             "nft add table inet metadata".to_owned(),
-            "nft add chain inet metadata forward '{ type filter hook forward priority -5; policy accept; }'".to_owned(),
+            "nft add chain inet metadata forward '{ type filter hook forward priority -5; policy accept; }'"
+                .to_owned(),
             format!("nft add rule inet metadata forward {family} daddr {to} counter reject"),
         ],
         (false, true) => vec![

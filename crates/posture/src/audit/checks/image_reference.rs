@@ -63,13 +63,22 @@ mod tests {
             ("nginx:latest", "nginx", Some("latest"), Firmness::Latest),
             ("nginx:1.27", "nginx", Some("1.27"), Firmness::Tagged),
             ("localhost:5000/app", "localhost:5000/app", None, Firmness::Latest),
-            ("localhost:5000/app:2", "localhost:5000/app", Some("2"), Firmness::Tagged),
+            (
+                "localhost:5000/app:2",
+                "localhost:5000/app",
+                Some("2"),
+                Firmness::Tagged,
+            ),
             (&pinned, "ghcr.io/a/b", Some("1.2"), Firmness::Pinned),
             ("nginx@sha256:abc", "nginx", None, Firmness::Latest),
             ("", "", None, Firmness::Latest),
         ] {
             let found = Reference::of(written);
-            assert_eq!((found.name, found.tag, found.firmness()), (name, tag, firmness), "{written}");
+            assert_eq!(
+                (found.name, found.tag, found.firmness()),
+                (name, tag, firmness),
+                "{written}"
+            );
         }
     }
 }

@@ -19,7 +19,13 @@ pub(crate) static LATEST: Check = Check {
     severity: Severity::Medium,
     platform: Platform::Code,
     needs: &[],
-    reads: &["code:dockerfile", "code:compose", "k8s:workload", "k8s:Pod", "code:terraform"],
+    reads: &[
+        "code:dockerfile",
+        "code:compose",
+        "k8s:workload",
+        "k8s:Pod",
+        "code:terraform",
+    ],
     why: "Whoever can push once replaces what runs everywhere at the next start, and nothing in the manifest shows it.",
     ask: |all, found| references(all, found, false),
 };
@@ -33,7 +39,13 @@ pub(crate) static MUTABLE: Check = Check {
     severity: Severity::Low,
     platform: Platform::Code,
     needs: &[],
-    reads: &["code:dockerfile", "code:compose", "k8s:workload", "k8s:Pod", "code:terraform"],
+    reads: &[
+        "code:dockerfile",
+        "code:compose",
+        "k8s:workload",
+        "k8s:Pod",
+        "code:terraform",
+    ],
     why: "A tag can be moved to another image; a digest cannot.",
     ask: |all, found| references(all, found, true),
 };
@@ -56,13 +68,23 @@ pub(crate) static REPOSITORY_MUTABLE: Check = Check {
             let (holds, what) = match state {
                 "IMMUTABLE" => (true, "its tags cannot be moved".to_owned()),
                 "IMMUTABLE_WITH_EXCLUSION" => {
-                    let but: Vec<&str> = list(&item.value, "/imageTagMutabilityExclusionFilters").iter().map(|filter| text(filter, "/filter")).collect();
+                    let but: Vec<&str> = list(&item.value, "/imageTagMutabilityExclusionFilters")
+                        .iter()
+                        .map(|filter| text(filter, "/filter"))
+                        .collect();
                     let is_wide = but.iter().any(|filter| *filter == "*");
-                    (!is_wide, format!("its tags cannot be moved, but for {}", but.join(", ")))
+                    (
+                        !is_wide,
+                        format!("its tags cannot be moved, but for {}", but.join(", ")),
+                    )
                 }
                 _ => (false, "its tags can be moved to other images".to_owned()),
             };
-            let finding = found.judge(holds, item, arn, what).seen(item, "imageTagMutability", told(&item.value, "/imageTagMutability"));
+            let finding = found.judge(holds, item, arn, what).seen(
+                item,
+                "imageTagMutability",
+                told(&item.value, "/imageTagMutability"),
+            );
             if !holds {
                 finding.mend(format!(
                     "aws ecr put-image-tag-mutability --region {} --repository-name {} --image-tag-mutability IMMUTABLE",
@@ -89,23 +111,39 @@ pub(crate) static TEMPLATE_LATEST: Check = Check {
         for item in all.items("aws:launch-template-version") {
             let data = item.value.pointer("/LaunchTemplateData").unwrap_or(&Value::Null);
             let image = text(data, "/ImageId");
-            let number = item.value.get("VersionNumber").and_then(Value::as_i64).unwrap_or(0);
+            let number = item
+                .value
+                .get("VersionNumber")
+                .and_then(Value::as_i64)
+                .unwrap_or(0);
             if image.is_empty() {
                 continue;
             }
-            let resource = format!("{} ({}), version {number}", text(&item.value, "/LaunchTemplateId"), text(&item.value, "/LaunchTemplateName"));
+            let resource = format!(
+                "{} ({}), version {number}",
+                text(&item.value, "/LaunchTemplateId"),
+                text(&item.value, "/LaunchTemplateName")
+            );
             // `resolve:ssm:NAME:5` names a version of the parameter; a label after the colon moves.
             let parameter = image.strip_prefix("resolve:ssm:");
             let is_firm = parameter.is_none_or(|parameter| {
-                let version = parameter.rsplit_once(':').filter(|_| !parameter.ends_with(':')).map(|(_, version)| version);
-                version.is_some_and(|version| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()))
+                let version = parameter
+                    .rsplit_once(':')
+                    .filter(|_| !parameter.ends_with(':'))
+                    .map(|(_, version)| version);
+                version.is_some_and(|version| {
+                    !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
+                })
             });
             let what = match (parameter, is_firm) {
                 (None, _) => "it names an image by its id",
                 (_, true) => "it names a version of a parameter",
                 (_, false) => "the image is whatever a parameter holds at the time of the launch",
             };
-            let finding = found.judge(is_firm, item, resource, what).seen(item, "LaunchTemplateData.ImageId", image);
+            let finding =
+                found
+                    .judge(is_firm, item, resource, what)
+                    .seen(item, "LaunchTemplateData.ImageId", image);
             if !is_firm {
                 finding.mend(format!(
                     "aws ec2 create-launch-template-version --launch-template-id {} --source-version {number} --launch-template-data \
@@ -145,13 +183,21 @@ pub(crate) static HOST_POLICY: Check = Check {
     why: "Podman, Buildah, Skopeo and CRI-O take any image where their policy says `insecureAcceptAnything`.",
     ask: |all, found| {
         for item in all.items("host:image-policy") {
-            let accepts = |rules: &[Value]| rules.iter().any(|rule| text(rule, "/type") == "insecureAcceptAnything");
+            let accepts = |rules: &[Value]| {
+                rules
+                    .iter()
+                    .any(|rule| text(rule, "/type") == "insecureAcceptAnything")
+            };
             let is_open = accepts(list(&item.value, "/default"));
             let what = match is_open {
                 true => "images that no rule names are accepted without a signature",
                 false => "images that no rule names are not accepted without a signature",
             };
-            let finding = found.judge(!is_open, item, "containers/policy.json", what).seen(item, "default", told(&item.value, "/default"));
+            let finding = found.judge(!is_open, item, "containers/policy.json", what).seen(
+                item,
+                "default",
+                told(&item.value, "/default"),
+            );
             if is_open {
                 finding.mend("# /etc/containers/policy.json: refuse by default, and name the keys of each registry that is used");
                 finding.mend("{\"default\":[{\"type\":\"reject\"}],\"transports\":{\"docker\":{\"REGISTRY\":[{\"type\":\"sigstoreSigned\",\"keyPath\":\"/etc/pki/KEY.pub\"}]}}}");
@@ -174,13 +220,17 @@ fn references(all: &Collected, found: &mut Found, by_digest: bool) {
     let mut named = of_dockerfiles(all);
     named.extend(of_compose(all));
     named.extend(of_kubernetes(all));
-    named.extend(super::terraform::images(all).into_iter().map(|(item, by, field, image)| Named {
-        item,
-        by,
-        field,
-        line: item.line,
-        image,
-    }));
+    named.extend(
+        super::terraform::images(all)
+            .into_iter()
+            .map(|(item, by, field, image)| Named {
+                item,
+                by,
+                field,
+                line: item.line,
+                image,
+            }),
+    );
     for one in named {
         let resource = match &*one.item.kind {
             kind if kind.starts_with("k8s:") && one.item.line == 0 => one.by.clone(),
@@ -189,14 +239,18 @@ fn references(all: &Collected, found: &mut Found, by_digest: bool) {
         if one.image.contains('$') || one.image.contains("{{") {
             if !by_digest {
                 let what = format!("what `{}` becomes is settled when it is used", one.image);
-                found.unknown(one.item, resource, what).seen_at(one.item, one.line, &one.field, &one.image);
+                found
+                    .unknown(one.item, resource, what)
+                    .seen_at(one.item, one.line, &one.field, &one.image);
             }
             continue;
         }
         let reference = Reference::of(&one.image);
         let firmness = reference.firmness();
         let (holds, what) = match (firmness, by_digest) {
-            (Firmness::Latest, false) if reference.tag.is_none() => (false, format!("`{}` has no tag, which is `latest`", one.image)),
+            (Firmness::Latest, false) if reference.tag.is_none() => {
+                (false, format!("`{}` has no tag, which is `latest`", one.image))
+            }
             (Firmness::Latest, false) => (false, format!("`{}` is whatever was pushed last", one.image)),
             (_, false) => (true, format!("`{}` says more than `latest`", one.image)),
             (Firmness::Pinned, true) => (true, format!("`{}` is named by its digest", one.image)),
@@ -204,7 +258,9 @@ fn references(all: &Collected, found: &mut Found, by_digest: bool) {
             (Firmness::Latest, true) => continue,
             (Firmness::Tagged, true) => (false, format!("the tag of `{}` can be moved", one.image)),
         };
-        let finding = found.judge(holds, one.item, resource, what).seen_at(one.item, one.line, &one.field, &one.image);
+        let finding = found
+            .judge(holds, one.item, resource, what)
+            .seen_at(one.item, one.line, &one.field, &one.image);
         if !holds {
             finding.mend(format!("# ask the registry for the digest of what you tested: skopeo inspect --format '{{{{.Digest}}}}' docker://{}", one.image));
             finding.mend(format!("{}:TAG@sha256:DIGEST", reference.name));
@@ -236,7 +292,8 @@ fn of_dockerfiles(all: &Collected) -> Vec<Named<'_>> {
                     is_inside = true;
                     let mut rest = words.iter().copied().filter(|word| !word.starts_with("--"));
                     let image = filled(rest.next().unwrap_or(""), &arguments);
-                    let is_stage = stages.contains(&image.to_lowercase()) || image == "scratch" || image.is_empty();
+                    let is_stage =
+                        stages.contains(&image.to_lowercase()) || image == "scratch" || image.is_empty();
                     if let (Some(word), Some(name)) = (rest.next(), rest.next())
                         && word.eq_ignore_ascii_case("as")
                     {
@@ -282,7 +339,12 @@ fn instructions(text: &str) -> Vec<(u32, String)> {
     let escape = text
         .lines()
         .take_while(|line| line.starts_with('#'))
-        .find_map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().strip_prefix("escape=").and_then(|rest| rest.chars().next()))
+        .find_map(|line| {
+            line.trim_start_matches(['#', ' '])
+                .to_lowercase()
+                .strip_prefix("escape=")
+                .and_then(|rest| rest.chars().next())
+        })
         .unwrap_or('\\');
     let mut found: Vec<(u32, String)> = Vec::new();
     let mut open: Option<(u32, String)> = None;
@@ -308,7 +370,9 @@ fn instructions(text: &str) -> Vec<(u32, String)> {
             }
             None => {
                 joined.push_str(trimmed);
-                let is_script = ["RUN", "COPY", "ADD"].iter().any(|keyword| joined.to_ascii_uppercase().starts_with(keyword));
+                let is_script = ["RUN", "COPY", "ADD"]
+                    .iter()
+                    .any(|keyword| joined.to_ascii_uppercase().starts_with(keyword));
                 if let Some((_, rest)) = joined.split_once("<<").filter(|_| is_script) {
                     let end: String = rest
                         .trim_start_matches(['-', '"', '\''])
@@ -342,7 +406,10 @@ fn filled(written: &str, arguments: &[(String, String)]) -> String {
     }
     // `${NAME:-default}`
     while let Some(start) = out.find("${")
-        && let Some(end) = out.get(start..).and_then(|rest| rest.find('}')).map(|at| start + at)
+        && let Some(end) = out
+            .get(start..)
+            .and_then(|rest| rest.find('}'))
+            .map(|at| start + at)
         && let Some((_, default)) = out.get(start + 2..end).and_then(|inner| inner.split_once(":-"))
     {
         let default = default.to_owned();
@@ -375,7 +442,13 @@ fn of_compose(all: &Collected) -> Vec<Named<'_>> {
 
 /// The line of a YAML document on which an image is named.
 fn line_of(item: &Item, image: &str) -> u32 {
-    let found = item.text.lines().position(|line| line.trim_start_matches(['-', ' ']).starts_with("image:") && line.contains(image));
+    let names =
+        |line: &str| line.trim_start_matches(['-', ' ']).starts_with("image:") && line.contains(image);
+    let mut lines = item.text.lines();
+    let found = lines
+        .clone()
+        .position(names)
+        .or_else(|| lines.position(|line| line.contains(image)));
     match found {
         Some(index) => item.line + u32::try_from(index).unwrap_or(0),
         None => item.line,
@@ -406,7 +479,13 @@ fn of_kubernetes(all: &Collected) -> Vec<Named<'_>> {
 
 /// Words in the names of webhooks and resources of those that verify signatures.
 /// <https://docs.sigstore.dev/policy-controller/overview/>, <https://ratify.dev>, <https://sse-secure-systems.github.io/connaisseur/>
-const VERIFIERS: [&str; 5] = ["policy.sigstore.dev", "connaisseur", "ratify", "imagepolicy", "portieris"];
+const VERIFIERS: [&str; 5] = [
+    "policy.sigstore.dev",
+    "connaisseur",
+    "ratify",
+    "imagepolicy",
+    "portieris",
+];
 
 fn admission(all: &Collected, found: &mut Found) {
     for scope in all.scopes(Platform::Kubernetes) {
@@ -427,14 +506,20 @@ fn admission(all: &Collected, found: &mut Found) {
         for kind in ["k8s:ClusterPolicy", "k8s:ImageValidatingPolicy"] {
             for item in all.of_scope(kind, scope) {
                 let rules = list(&item.value, "/spec/rules");
-                let verifying: Vec<&Value> = rules.iter().filter(|rule| !list(rule, "/verifyImages").is_empty()).collect();
+                let verifying: Vec<&Value> = rules
+                    .iter()
+                    .filter(|rule| !list(rule, "/verifyImages").is_empty())
+                    .collect();
                 if verifying.is_empty() && kind == "k8s:ClusterPolicy" {
                     continue;
                 }
                 // The action of each rule goes before that of the policy.
                 let outer = text(&item.value, "/spec/validationFailureAction");
                 let acts = |rule: &&Value| {
-                    let inner = list(rule, "/verifyImages").iter().map(|one| text(one, "/failureAction")).find(|action| !action.is_empty());
+                    let inner = list(rule, "/verifyImages")
+                        .iter()
+                        .map(|one| text(one, "/failureAction"))
+                        .find(|action| !action.is_empty());
                     inner.unwrap_or(outer).eq_ignore_ascii_case("enforce")
                 };
                 let enforces = match kind {
@@ -442,7 +527,11 @@ fn admission(all: &Collected, found: &mut Found) {
                     _ => texts_contain(&item.value, "Deny"),
                 };
                 if !verifies.as_ref().is_some_and(|(.., closed)| *closed) {
-                    verifies = Some((item, format!("policy {}", text(&item.value, "/metadata/name")), enforces));
+                    verifies = Some((
+                        item,
+                        format!("policy {}", text(&item.value, "/metadata/name")),
+                        enforces,
+                    ));
                 }
             }
         }
@@ -453,14 +542,34 @@ fn admission(all: &Collected, found: &mut Found) {
         ];
         match verifies {
             Some((item, by, true)) => {
-                found.add(Outcome::Pass, scope, "admission", format!("signatures are verified by {by}")).seen(item, "metadata.name", text(&item.value, "/metadata/name"));
+                found
+                    .add(
+                        Outcome::Pass,
+                        scope,
+                        "admission",
+                        format!("signatures are verified by {by}"),
+                    )
+                    .seen(item, "metadata.name", text(&item.value, "/metadata/name"));
             }
             Some((item, by, false)) => {
-                let finding = found.add(Outcome::Fail, scope, "admission", format!("{by} verifies signatures, but lets images in when it fails"));
-                finding.seen(item, "failurePolicy", "Ignore").mend("# set failurePolicy: Fail, or the action of the policy to Enforce").at(Severity::Low);
+                let finding = found.add(
+                    Outcome::Fail,
+                    scope,
+                    "admission",
+                    format!("{by} verifies signatures, but lets images in when it fails"),
+                );
+                finding
+                    .seen(item, "failurePolicy", "Ignore")
+                    .mend("# set failurePolicy: Fail, or the action of the policy to Enforce")
+                    .at(Severity::Low);
             }
             None if all.was_asked("k8s:ValidatingWebhookConfiguration", scope) => {
-                let finding = found.add(Outcome::Fail, scope, "admission", "nothing verifies signatures of images");
+                let finding = found.add(
+                    Outcome::Fail,
+                    scope,
+                    "admission",
+                    "nothing verifies signatures of images",
+                );
                 for line in fix {
                     finding.mend(line);
                 }
@@ -472,5 +581,7 @@ fn admission(all: &Collected, found: &mut Found) {
 }
 
 fn texts_contain(value: &Value, word: &str) -> bool {
-    list(value, "/spec/validationActions").iter().any(|action| action == word)
+    list(value, "/spec/validationActions")
+        .iter()
+        .any(|action| action == word)
 }

@@ -132,9 +132,14 @@ const DISCOVERY: [&str; 4] = [
 ];
 
 fn delete(bound: &Bound<'_>) -> String {
-    let (kind, name) = bound.name.split_once(' ').unwrap_or(("clusterrolebinding", &bound.name));
+    let (kind, name) = bound
+        .name
+        .split_once(' ')
+        .unwrap_or(("clusterrolebinding", &bound.name));
     match name.split_once('/') {
-        Some((namespace, name)) if !bound.is_everywhere => format!("kubectl delete {kind} -n {} {}", word(namespace), word(name)),
+        Some((namespace, name)) if !bound.is_everywhere => {
+            format!("kubectl delete {kind} -n {} {}", word(namespace), word(name))
+        }
         _ => format!("kubectl delete {kind} {}", word(name)),
     }
 }
@@ -155,7 +160,10 @@ fn anonymous(all: &Collected, found: &mut Found) {
                 })
                 .partition(|subject| !matches!(subject, Subject::Group(name) if name == "system:authenticated"));
             let is_default = DISCOVERY.contains(&bound.role);
-            let is_public_info = matches!(bound.role, "system:public-info-viewer" | "kubeadm:bootstrap-signer-clusterinfo");
+            let is_public_info = matches!(
+                bound.role,
+                "system:public-info-viewer" | "kubeadm:bootstrap-signer-clusterinfo"
+            );
             let who = match (unknown.first(), known.first()) {
                 (Some(who), _) if !is_public_info => who,
                 (None, Some(who)) if !is_default => who,
@@ -176,7 +184,12 @@ fn anonymous(all: &Collected, found: &mut Found) {
             }
         }
         if is_clean {
-            found.add(Outcome::Pass, scope, "bindings", "no role but those of discovery is bound to unknown users");
+            found.add(
+                Outcome::Pass,
+                scope,
+                "bindings",
+                "no role but those of discovery is bound to unknown users",
+            );
         }
     }
 }
@@ -188,7 +201,10 @@ fn has_wildcard(rule: &Rule) -> (bool, bool) {
 
 fn wildcard(all: &Collected, found: &mut Found) {
     for scope in all.scopes(Platform::Kubernetes) {
-        let values: Vec<Value> = all.of_scope("k8s:rbac", scope).map(|item| item.value.clone()).collect();
+        let values: Vec<Value> = all
+            .of_scope("k8s:rbac", scope)
+            .map(|item| item.value.clone())
+            .collect();
         if values.is_empty() {
             continue;
         }
@@ -205,26 +221,55 @@ fn wildcard(all: &Collected, found: &mut Found) {
                 Subject::Group(name) => name == MASTERS_GROUP || name == "system:nodes",
                 Subject::ServiceAccount(namespace, _) => namespace == "kube-system",
             };
-            let is_system = (binding.role.starts_with("clusterrole system:") || bound.role == "cluster-admin")
+            let is_system = (binding.role.starts_with("clusterrole system:")
+                || bound.role == "cluster-admin")
                 && binding.subjects.iter().all(own_of_system)
-                && !binding.subjects.iter().any(|subject| matches!(subject, Subject::ServiceAccount(..)) && bound.role == "cluster-admin");
+                && !binding.subjects.iter().any(|subject| {
+                    matches!(subject, Subject::ServiceAccount(..)) && bound.role == "cluster-admin"
+                });
             if is_system || binding.subjects.is_empty() {
                 continue;
             }
-            let worst = binding.rules.iter().map(|rule| (has_wildcard(rule), rule)).max_by_key(|((verbs, resources), _)| (*verbs && *resources, *resources, *verbs));
+            let worst = binding
+                .rules
+                .iter()
+                .map(|rule| (has_wildcard(rule), rule))
+                .max_by_key(|((verbs, resources), _)| (*verbs && *resources, *resources, *verbs));
             let who: Vec<String> = binding.subjects.iter().map(ToString::to_string).collect();
             let who = who.join(", ");
-            let place = if bound.is_everywhere { "everywhere" } else { "in its namespace" };
-            let Some(((verbs, resources), rule)) = worst.filter(|((verbs, resources), _)| *verbs || *resources) else {
+            let place = if bound.is_everywhere {
+                "everywhere"
+            } else {
+                "in its namespace"
+            };
+            let Some(((verbs, resources), rule)) =
+                worst.filter(|((verbs, resources), _)| *verbs || *resources)
+            else {
                 found
-                    .add(Outcome::Pass, scope, binding.name.as_str(), format!("`{}` names what it allows", binding.role))
+                    .add(
+                        Outcome::Pass,
+                        scope,
+                        binding.name.as_str(),
+                        format!("`{}` names what it allows", binding.role),
+                    )
                     .seen(bound.item, "roleRef.name", bound.role);
                 continue;
             };
             let what = match (verbs, resources) {
-                (true, true) => format!("{who} may do everything with every kind of object {place}, by {}", binding.role),
-                (true, false) => format!("{who} may do everything with {} {place}, by {}", rule.resources.join(", "), binding.role),
-                _ => format!("{who} may {} every kind of object {place}, by {}", rule.verbs.join(", "), binding.role),
+                (true, true) => format!(
+                    "{who} may do everything with every kind of object {place}, by {}",
+                    binding.role
+                ),
+                (true, false) => format!(
+                    "{who} may do everything with {} {place}, by {}",
+                    rule.resources.join(", "),
+                    binding.role
+                ),
+                _ => format!(
+                    "{who} may {} every kind of object {place}, by {}",
+                    rule.verbs.join(", "),
+                    binding.role
+                ),
             };
             let finding = found.add(Outcome::Fail, scope, binding.name.as_str(), what);
             finding
@@ -250,13 +295,20 @@ fn masters(all: &Collected, found: &mut Found) {
     for scope in all.scopes(Platform::Kubernetes) {
         let mut is_clean = true;
         for bound in bindings(all, scope) {
-            let names_masters = bound.subjects.iter().any(|subject| matches!(subject, Subject::Group(name) if name == MASTERS_GROUP));
+            let names_masters = bound
+                .subjects
+                .iter()
+                .any(|subject| matches!(subject, Subject::Group(name) if name == MASTERS_GROUP));
             // The one that every cluster has.
-            if !names_masters || bound.role == "cluster-admin" && bound.name == "clusterrolebinding cluster-admin" {
+            if !names_masters
+                || bound.role == "cluster-admin" && bound.name == "clusterrolebinding cluster-admin"
+            {
                 continue;
             }
             is_clean = false;
-            let what = format!("it binds `{MASTERS_GROUP}`, which needs no role, so that somebody seems to count on its members");
+            let what = format!(
+                "it binds `{MASTERS_GROUP}`, which needs no role, so that somebody seems to count on its members"
+            );
             found
                 .add(Outcome::Fail, scope, bound.name.as_str(), what)
                 .seen(bound.item, "subjects", told(&bound.item.value, "/subjects"))
@@ -275,7 +327,12 @@ fn masters(all: &Collected, found: &mut Found) {
                 let entries: Vec<Value> = match serde_saphyr::from_str(written) {
                     Ok(entries) => entries,
                     Err(_) => {
-                        found.add(Outcome::Unknown, scope, format!("aws-auth {key}"), "it is no list of YAML");
+                        found.add(
+                            Outcome::Unknown,
+                            scope,
+                            format!("aws-auth {key}"),
+                            "it is no list of YAML",
+                        );
                         continue;
                     }
                 };
@@ -294,7 +351,12 @@ fn masters(all: &Collected, found: &mut Found) {
             }
         }
         if is_clean && all.was_asked("k8s:rbac", scope) {
-            found.add(Outcome::Pass, scope, "members", "no object of the cluster puts anybody into the group");
+            found.add(
+                Outcome::Pass,
+                scope,
+                "members",
+                "no object of the cluster puts anybody into the group",
+            );
         }
     }
     for item in all.items("aws:eks-access-policies") {
@@ -306,8 +368,16 @@ fn masters(all: &Collected, found: &mut Found) {
             }
             let cluster = text(&item.value, "/clusterName");
             found
-                .fail(item, format!("eks {cluster} {principal}"), "an access entry makes it administrator of the cluster")
-                .seen(item, "associatedAccessPolicies.policyArn", text(policy, "/policyArn"))
+                .fail(
+                    item,
+                    format!("eks {cluster} {principal}"),
+                    "an access entry makes it administrator of the cluster",
+                )
+                .seen(
+                    item,
+                    "associatedAccessPolicies.policyArn",
+                    text(policy, "/policyArn"),
+                )
                 .mend(format!(
                     "aws eks disassociate-access-policy --cluster-name {} --principal-arn {} --policy-arn {}",
                     word(cluster),
@@ -324,7 +394,11 @@ fn masters(all: &Collected, found: &mut Found) {
             true => "local accounts are off",
             false => "its local account is an administrator whom no role limits and no sign-in names",
         };
-        let finding = found.judge(is_off, item, format!("aks {name}"), what).seen(item, "disableLocalAccounts", told(&item.value, "/disableLocalAccounts"));
+        let finding = found.judge(is_off, item, format!("aks {name}"), what).seen(
+            item,
+            "disableLocalAccounts",
+            told(&item.value, "/disableLocalAccounts"),
+        );
         if !is_off {
             finding.mend(format!(
                 "az aks update --resource-group {} --name {} --disable-local-accounts",
@@ -336,7 +410,10 @@ fn masters(all: &Collected, found: &mut Found) {
     for item in all.items("gcp:cluster") {
         let name = text(&item.value, "/name");
         let is_issued = !text(&item.value, "/masterAuth/clientCertificate").is_empty()
-            || is_true(&item.value, "/masterAuth/clientCertificateConfig/issueClientCertificate");
+            || is_true(
+                &item.value,
+                "/masterAuth/clientCertificateConfig/issueClientCertificate",
+            );
         let what = match is_issued {
             true => "it has a client certificate that no sign-in stands behind",
             false => "it has no client certificate",
@@ -344,7 +421,10 @@ fn masters(all: &Collected, found: &mut Found) {
         let finding = found.judge(!is_issued, item, format!("gke {name}"), what).seen(
             item,
             "masterAuth.clientCertificateConfig.issueClientCertificate",
-            told(&item.value, "/masterAuth/clientCertificateConfig/issueClientCertificate"),
+            told(
+                &item.value,
+                "/masterAuth/clientCertificateConfig/issueClientCertificate",
+            ),
         );
         if is_issued {
             finding.mend(format!(
@@ -363,22 +443,41 @@ fn is_dashboard(value: &Value) -> bool {
         "/metadata/labels/app.kubernetes.io~1part-of",
         "/spec/selector/k8s-app",
     ];
-    text(value, "/metadata/name").starts_with("kubernetes-dashboard") || labels.iter().any(|pointer| text(value, pointer) == "kubernetes-dashboard")
+    text(value, "/metadata/name").starts_with("kubernetes-dashboard")
+        || labels
+            .iter()
+            .any(|pointer| text(value, pointer) == "kubernetes-dashboard")
 }
 
 fn dashboard(all: &Collected, found: &mut Found) {
     for scope in all.scopes(Platform::Kubernetes) {
-        for item in all.of_scope("k8s:Service", scope).filter(|item| is_dashboard(&item.value)) {
-            let (name, namespace) = (text(&item.value, "/metadata/name"), text(&item.value, "/metadata/namespace"));
+        for item in all
+            .of_scope("k8s:Service", scope)
+            .filter(|item| is_dashboard(&item.value))
+        {
+            let (name, namespace) = (
+                text(&item.value, "/metadata/name"),
+                text(&item.value, "/metadata/namespace"),
+            );
             let kind = text(&item.value, "/spec/type");
-            let is_open = matches!(kind, "LoadBalancer" | "NodePort") || !list(&item.value, "/spec/externalIPs").is_empty();
+            let is_open = matches!(kind, "LoadBalancer" | "NodePort")
+                || !list(&item.value, "/spec/externalIPs").is_empty();
             let what = match is_open {
                 true => "the dashboard is reached from outside of the cluster",
                 false => "the dashboard is reached from within the cluster only",
             };
             let finding = found
-                .add(if is_open { Outcome::Fail } else { Outcome::Pass }, scope, format!("service {namespace}/{name}"), what)
-                .seen(item, "spec.type", if kind.is_empty() { "ClusterIP" } else { kind });
+                .add(
+                    if is_open { Outcome::Fail } else { Outcome::Pass },
+                    scope,
+                    format!("service {namespace}/{name}"),
+                    what,
+                )
+                .seen(
+                    item,
+                    "spec.type",
+                    if kind.is_empty() { "ClusterIP" } else { kind },
+                );
             if is_open {
                 finding.mend(format!(
                     "kubectl patch service -n {} {} -p '{{\"spec\":{{\"type\":\"ClusterIP\"}}}}'",
@@ -394,40 +493,88 @@ fn dashboard(all: &Collected, found: &mut Found) {
                 .map(|path| text(path, "/backend/service/name"))
                 .chain([text(&item.value, "/spec/defaultBackend/service/name")])
                 .collect();
-            let Some(service) = services.into_iter().find(|name| name.starts_with("kubernetes-dashboard")) else {
+            let Some(service) = services
+                .into_iter()
+                .find(|name| name.starts_with("kubernetes-dashboard"))
+            else {
                 continue;
             };
-            let (name, namespace) = (text(&item.value, "/metadata/name"), text(&item.value, "/metadata/namespace"));
+            let (name, namespace) = (
+                text(&item.value, "/metadata/name"),
+                text(&item.value, "/metadata/namespace"),
+            );
             found
-                .add(Outcome::Fail, scope, format!("ingress {namespace}/{name}"), "the dashboard is reached through an ingress")
+                .add(
+                    Outcome::Fail,
+                    scope,
+                    format!("ingress {namespace}/{name}"),
+                    "the dashboard is reached through an ingress",
+                )
                 .seen(item, "spec.rules.http.paths.backend.service.name", service)
-                .mend(format!("kubectl delete ingress -n {} {}", word(namespace), word(name)))
-                .mend(format!("kubectl -n {} port-forward service/{} 8443:443   # instead", word(namespace), word(service)));
+                .mend(format!(
+                    "kubectl delete ingress -n {} {}",
+                    word(namespace),
+                    word(name)
+                ))
+                .mend(format!(
+                    "kubectl -n {} port-forward service/{} 8443:443   # instead",
+                    word(namespace),
+                    word(service)
+                ));
         }
-        for workload in all_workloads(all).iter().filter(|workload| workload.item.scope.fits(scope)) {
+        for workload in all_workloads(all)
+            .iter()
+            .filter(|workload| workload.item.scope.fits(scope))
+        {
             for container in list(workload.specification, "/containers") {
-                if !text(container, "/image").contains("kubernetesui/dashboard") && !text(container, "/image").contains("kubernetes-dashboard") {
+                if !text(container, "/image").contains("kubernetesui/dashboard")
+                    && !text(container, "/image").contains("kubernetes-dashboard")
+                {
                     continue;
                 }
-                let flags: Vec<&str> = texts(container, "/args").into_iter().chain(texts(container, "/command")).collect();
+                let flags: Vec<&str> = texts(container, "/args")
+                    .into_iter()
+                    .chain(texts(container, "/command"))
+                    .collect();
                 let open = flags.iter().find(|flag| {
-                    ["--enable-skip-login", "--enable-insecure-login", "--disable-settings-authorizer"]
-                        .iter()
-                        .any(|bad| **flag == *bad || flag.strip_prefix(bad).is_some_and(|rest| rest == "=true"))
+                    [
+                        "--enable-skip-login",
+                        "--enable-insecure-login",
+                        "--disable-settings-authorizer",
+                    ]
+                    .iter()
+                    .any(|bad| **flag == *bad || flag.strip_prefix(bad).is_some_and(|rest| rest == "=true"))
                 });
                 if let Some(flag) = open {
                     found
-                        .add(Outcome::Fail, scope, workload.name.as_str(), "the dashboard lets people in without a login, or without TLS")
+                        .add(
+                            Outcome::Fail,
+                            scope,
+                            workload.name.as_str(),
+                            "the dashboard lets people in without a login, or without TLS",
+                        )
                         .seen(workload.item, "containers.args", *flag)
-                        .mend(format!("# take `{flag}` out of the arguments of {}", workload.name));
+                        .mend(format!(
+                            "# take `{flag}` out of the arguments of {}",
+                            workload.name
+                        ));
                 }
             }
         }
         for bound in bindings(all, scope) {
-            let holder = bound.subjects.iter().find(|subject| matches!(subject, Subject::ServiceAccount(_, name) if name.contains("dashboard")));
+            let holder = bound.subjects.iter().find(
+                |subject| matches!(subject, Subject::ServiceAccount(_, name) if name.contains("dashboard")),
+            );
             if let Some(holder) = holder.filter(|_| bound.role == "cluster-admin") {
                 found
-                    .add(Outcome::Fail, scope, bound.name.as_str(), format!("{holder} is administrator of the cluster, and so is whoever uses the dashboard"))
+                    .add(
+                        Outcome::Fail,
+                        scope,
+                        bound.name.as_str(),
+                        format!(
+                            "{holder} is administrator of the cluster, and so is whoever uses the dashboard"
+                        ),
+                    )
                     .seen(bound.item, "roleRef.name", bound.role)
                     .mend(delete(&bound));
             }

@@ -42,13 +42,22 @@ pub(crate) static ANONYMOUS: Check = check(
     |all, found| {
         of_servers(all, found, |found, item, name, flags| {
             let path = "# /etc/kubernetes/manifests/kube-apiserver.yaml, on each node of the control plane";
-            match (flag(flags, "anonymous-auth"), flag(flags, "authentication-config")) {
+            match (
+                flag(flags, "anonymous-auth"),
+                flag(flags, "authentication-config"),
+            ) {
                 (Some("false"), _) => {
-                    found.pass(item, name, "anonymous requests are refused").seen(item, "--anonymous-auth", "false");
+                    found.pass(item, name, "anonymous requests are refused").seen(
+                        item,
+                        "--anonymous-auth",
+                        "false",
+                    );
                 }
                 (None, Some(file)) => {
                     let what = format!("`{file}` on the node decides about anonymous requests");
-                    found.unknown(item, name, what).seen(item, "--authentication-config", file);
+                    found
+                        .unknown(item, name, what)
+                        .seen(item, "--authentication-config", file);
                 }
                 (value, _) => {
                     found
@@ -78,7 +87,9 @@ pub(crate) static AUTHORIZATION: Check = check(
             let modes = flag(flags, "authorization-mode");
             if let (None, Some(file)) = (modes, flag(flags, "authorization-config")) {
                 let what = format!("`{file}` on the node decides how requests are authorised");
-                found.unknown(item, name, what).seen(item, "--authorization-config", file);
+                found
+                    .unknown(item, name, what)
+                    .seen(item, "--authorization-config", file);
                 return;
             }
             let is_open = modes.is_none_or(|modes| modes.split(',').any(|mode| mode == "AlwaysAllow"));
@@ -86,12 +97,16 @@ pub(crate) static AUTHORIZATION: Check = check(
                 true => "every request is allowed",
                 false => "requests are authorised",
             };
-            let finding = found
-                .judge(!is_open, item, name, what)
-                .seen(item, "--authorization-mode", modes.unwrap_or("(not set: AlwaysAllow)"));
+            let finding = found.judge(!is_open, item, name, what).seen(
+                item,
+                "--authorization-mode",
+                modes.unwrap_or("(not set: AlwaysAllow)"),
+            );
             if is_open {
                 finding
-                    .mend("# /etc/kubernetes/manifests/kube-apiserver.yaml, on each node of the control plane")
+                    .mend(
+                        "# /etc/kubernetes/manifests/kube-apiserver.yaml, on each node of the control plane",
+                    )
                     .mend("- --authorization-mode=Node,RBAC");
             }
         });
@@ -113,10 +128,16 @@ pub(crate) static INSECURE_PORT: Check = check(
                 true => "it answers without TLS and without asking who it is",
                 false => "it has no insecure port",
             };
-            let seen = format!("--insecure-port={} --insecure-bind-address={}", port.unwrap_or("(not set)"), address.unwrap_or("(not set)"));
+            let seen = format!(
+                "--insecure-port={} --insecure-bind-address={}",
+                port.unwrap_or("(not set)"),
+                address.unwrap_or("(not set)")
+            );
             let finding = found.judge(!is_open, item, name, what).seen(item, "flags", seen);
             if is_open {
-                finding.mend("# /etc/kubernetes/manifests/kube-apiserver.yaml: take both flags out, or").mend("- --insecure-port=0");
+                finding
+                    .mend("# /etc/kubernetes/manifests/kube-apiserver.yaml: take both flags out, or")
+                    .mend("- --insecure-port=0");
             }
         });
     },
@@ -141,8 +162,16 @@ pub(crate) static KUBELET_ANONYMOUS: Check = check(
             };
             let finding = found
                 .judge(!is_open && !allows_all, item, name, what)
-                .seen(item, "authentication.anonymous.enabled", told(&item.value, "/authentication/anonymous/enabled"))
-                .seen(item, "authorization.mode", told(&item.value, "/authorization/mode"));
+                .seen(
+                    item,
+                    "authentication.anonymous.enabled",
+                    told(&item.value, "/authentication/anonymous/enabled"),
+                )
+                .seen(
+                    item,
+                    "authorization.mode",
+                    told(&item.value, "/authorization/mode"),
+                );
             if is_open || allows_all {
                 finding
                     .mend("# /var/lib/kubelet/config.yaml, then systemctl restart kubelet")
@@ -164,16 +193,24 @@ pub(crate) static KUBELET_READ_ONLY: Check = check(
     "The read-only port lists pods with their settings, without any authentication.",
     |all, found| {
         for (index, item) in all.items("k8s:KubeletConfiguration").iter().enumerate() {
-            let port = item.value.pointer("/readOnlyPort").and_then(Value::as_u64).unwrap_or(0);
+            let port = item
+                .value
+                .pointer("/readOnlyPort")
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
             let what = match port {
                 0 => "it has no read-only port".to_owned(),
                 port => format!("it tells its pods on port {port}"),
             };
-            let finding = found
-                .judge(port == 0, item, kubelet(item, index), what)
-                .seen(item, "readOnlyPort", told(&item.value, "/readOnlyPort"));
+            let finding = found.judge(port == 0, item, kubelet(item, index), what).seen(
+                item,
+                "readOnlyPort",
+                told(&item.value, "/readOnlyPort"),
+            );
             if port != 0 {
-                finding.mend("# /var/lib/kubelet/config.yaml, then systemctl restart kubelet").mend("readOnlyPort: 0");
+                finding
+                    .mend("# /var/lib/kubelet/config.yaml, then systemctl restart kubelet")
+                    .mend("readOnlyPort: 0");
             }
         }
     },
@@ -217,7 +254,10 @@ fn of_servers(all: &Collected, found: &mut Found, judge: impl Fn(&mut Found, &It
         let mut has_any = false;
         for item in all.of_scope("k8s:Pod", scope) {
             for container in list(&item.value, "/spec/containers") {
-                let words: Vec<&str> = texts(container, "/command").into_iter().chain(texts(container, "/args")).collect();
+                let words: Vec<&str> = texts(container, "/command")
+                    .into_iter()
+                    .chain(texts(container, "/args"))
+                    .collect();
                 let program = words.first().map_or("", |word| crate::audit::at::last(word));
                 if program != "kube-apiserver" {
                     continue;
@@ -228,11 +268,18 @@ fn of_servers(all: &Collected, found: &mut Found, judge: impl Fn(&mut Found, &It
                 let pairs: Vec<String> = words
                     .iter()
                     .zip(words.iter().skip(1))
-                    .filter(|(one, other)| one.starts_with("--") && !one.contains('=') && !other.starts_with('-'))
+                    .filter(|(one, other)| {
+                        one.starts_with("--") && !one.contains('=') && !other.starts_with('-')
+                    })
                     .map(|(one, other)| format!("{one}={other}"))
                     .collect();
                 flags.extend(pairs.iter().map(String::as_str));
-                judge(found, item, format!("pod {}", text(&item.value, "/metadata/name")), &flags);
+                judge(
+                    found,
+                    item,
+                    format!("pod {}", text(&item.value, "/metadata/name")),
+                    &flags,
+                );
             }
         }
         if !has_any && all.was_asked("k8s:Pod", scope) && all.was_asked("k8s:Namespace", scope) {
@@ -252,16 +299,28 @@ fn is_everywhere(range: &str) -> bool {
 
 fn ranges(all: &Collected, found: &mut Found) {
     for item in all.items("aws:eks-cluster") {
-        let settings = item.value.pointer("/cluster/resourcesVpcConfig").unwrap_or(&Value::Null);
+        let settings = item
+            .value
+            .pointer("/cluster/resourcesVpcConfig")
+            .unwrap_or(&Value::Null);
         let name = text(&item.value, "/cluster/name");
         let Some(is_public) = truth(settings, "/endpointPublicAccess") else {
-            found.unknown(item, format!("eks {name}"), "the answer does not tell whether its endpoint is public");
+            found.unknown(
+                item,
+                format!("eks {name}"),
+                "the answer does not tell whether its endpoint is public",
+            );
             continue;
         };
         let ranges = texts(settings, "/publicAccessCidrs");
         let is_open = is_public && (ranges.is_empty() || ranges.iter().any(|range| is_everywhere(range)));
         let field = "cluster.resourcesVpcConfig.publicAccessCidrs";
-        let finding = found.judge(!is_open, item, format!("eks {name}"), told_ranges(is_public, is_open, &ranges));
+        let finding = found.judge(
+            !is_open,
+            item,
+            format!("eks {name}"),
+            told_ranges(is_public, is_open, &ranges),
+        );
         finding
             .seen(item, "cluster.resourcesVpcConfig.endpointPublicAccess", is_public)
             .seen(item, field, ranges.join(", "));
@@ -275,15 +334,31 @@ fn ranges(all: &Collected, found: &mut Found) {
         }
     }
     for item in all.items("azure:microsoft.containerservice/managedclusters") {
-        let settings = item.value.pointer("/apiServerAccessProfile").unwrap_or(&Value::Null);
+        let settings = item
+            .value
+            .pointer("/apiServerAccessProfile")
+            .unwrap_or(&Value::Null);
         let name = text(&item.value, "/name");
         let is_public = !is_true(settings, "/enablePrivateCluster");
         let ranges = texts(settings, "/authorizedIpRanges");
         let is_open = is_public && (ranges.is_empty() || ranges.iter().any(|range| is_everywhere(range)));
-        let finding = found.judge(!is_open, item, format!("aks {name}"), told_ranges(is_public, is_open, &ranges));
+        let finding = found.judge(
+            !is_open,
+            item,
+            format!("aks {name}"),
+            told_ranges(is_public, is_open, &ranges),
+        );
         finding
-            .seen(item, "apiServerAccessProfile.enablePrivateCluster", told(settings, "/enablePrivateCluster"))
-            .seen(item, "apiServerAccessProfile.authorizedIpRanges", ranges.join(", "));
+            .seen(
+                item,
+                "apiServerAccessProfile.enablePrivateCluster",
+                told(settings, "/enablePrivateCluster"),
+            )
+            .seen(
+                item,
+                "apiServerAccessProfile.authorizedIpRanges",
+                ranges.join(", "),
+            );
         if is_open {
             let group = text(&item.value, "/resourceGroup");
             finding.mend(format!(
@@ -295,21 +370,42 @@ fn ranges(all: &Collected, found: &mut Found) {
     }
     for item in all.items("gcp:cluster") {
         let name = text(&item.value, "/name");
-        let newer = item.value.pointer("/controlPlaneEndpointsConfig/ipEndpointsConfig");
+        let newer = item
+            .value
+            .pointer("/controlPlaneEndpointsConfig/ipEndpointsConfig");
         let is_private = is_true(&item.value, "/privateClusterConfig/enablePrivateEndpoint")
-            || newer.is_some_and(|newer| truth(newer, "/enablePublicEndpoint") == Some(false) || truth(newer, "/enabled") == Some(false));
+            || newer.is_some_and(|newer| {
+                truth(newer, "/enablePublicEndpoint") == Some(false)
+                    || truth(newer, "/enabled") == Some(false)
+            });
         let limits = newer
             .and_then(|newer| newer.pointer("/authorizedNetworksConfig"))
             .filter(|limits| has(limits, "/enabled"))
             .or_else(|| item.value.pointer("/masterAuthorizedNetworksConfig"))
             .unwrap_or(&Value::Null);
-        let ranges: Vec<&str> = list(limits, "/cidrBlocks").iter().map(|block| text(block, "/cidrBlock")).collect();
+        let ranges: Vec<&str> = list(limits, "/cidrBlocks")
+            .iter()
+            .map(|block| text(block, "/cidrBlock"))
+            .collect();
         let is_limited = is_true(limits, "/enabled") && !ranges.iter().any(|range| is_everywhere(range));
         let is_open = !is_private && !is_limited;
-        let finding = found.judge(!is_open, item, format!("gke {name}"), told_ranges(!is_private, is_open, &ranges));
+        let finding = found.judge(
+            !is_open,
+            item,
+            format!("gke {name}"),
+            told_ranges(!is_private, is_open, &ranges),
+        );
         finding
-            .seen(item, "masterAuthorizedNetworksConfig.enabled", told(limits, "/enabled"))
-            .seen(item, "masterAuthorizedNetworksConfig.cidrBlocks", ranges.join(", "));
+            .seen(
+                item,
+                "masterAuthorizedNetworksConfig.enabled",
+                told(limits, "/enabled"),
+            )
+            .seen(
+                item,
+                "masterAuthorizedNetworksConfig.cidrBlocks",
+                ranges.join(", "),
+            );
         if is_open {
             finding.mend(format!(
                 "gcloud container clusters update {} --location {} --enable-master-authorized-networks --master-authorized-networks YOUR_RANGE",
@@ -324,9 +420,12 @@ fn told_ranges(is_public: bool, is_open: bool, ranges: &[&str]) -> String {
     match (is_public, is_open) {
         (_, true) => "every address reaches its API server".to_owned(),
         (false, _) => "its API server has no public address".to_owned(),
-        (true, false) => format!("its API server is reached from {} only", match ranges {
-            [] => "no address outside".to_owned(),
-            ranges => ranges.join(", "),
-        }),
+        (true, false) => format!(
+            "its API server is reached from {} only",
+            match ranges {
+                [] => "no address outside".to_owned(),
+                ranges => ranges.join(", "),
+            }
+        ),
     }
 }

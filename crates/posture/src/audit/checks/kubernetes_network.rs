@@ -71,7 +71,8 @@ pub(super) fn all_workloads(all: &Collected) -> Vec<Workload<'_>> {
             let is_made = match owner {
                 "" | "Node" => false,
                 "ReplicaSet" => {
-                    !all.items("k8s:Deployment").is_empty() || !all.items("k8s:ReplicaSet").is_empty() && kind == "k8s:Pod"
+                    !all.items("k8s:Deployment").is_empty()
+                        || !all.items("k8s:ReplicaSet").is_empty() && kind == "k8s:Pod"
                 }
                 other => !all.items(&format!("k8s:{other}")).is_empty(),
             };
@@ -89,7 +90,12 @@ pub(super) fn all_workloads(all: &Collected) -> Vec<Workload<'_>> {
                 generated => generated.trim_end_matches('-'),
             };
             let name = format!("{word} {namespace}/{name}");
-            if found.iter().any(|other: &Workload<'_>| other.name == name && other.item.scope == item.scope && other.item.file == item.file && word == "pod") {
+            if found.iter().any(|other: &Workload<'_>| {
+                other.name == name
+                    && other.item.scope == item.scope
+                    && other.item.file == item.file
+                    && word == "pod"
+            }) {
                 continue;
             }
             found.push(Workload {
@@ -120,15 +126,29 @@ fn metadata(all: &Collected, found: &mut Found) {
         let mut nodes = all.of_scope("k8s:Node", scope).peekable();
         let is_cloud = |item: &Item| {
             let provider = text(&item.value, "/spec/providerID");
-            ["aws://", "gce://", "azure://", "openstack://", "alicloud", "digitalocean://", "ibm://"]
-                .iter()
-                .any(|start| provider.starts_with(start))
+            [
+                "aws://",
+                "gce://",
+                "azure://",
+                "openstack://",
+                "alicloud",
+                "digitalocean://",
+                "ibm://",
+            ]
+            .iter()
+            .any(|start| provider.starts_with(start))
         };
         if nodes.peek().is_some() && !nodes.any(is_cloud) {
             continue;
         }
-        ask(all, found, scope, &[(address, 80)], "the metadata address", |finding, workload| {
-            finding
+        ask(
+            all,
+            found,
+            scope,
+            &[(address, 80)],
+            "the metadata address",
+            |finding, workload| {
+                finding
                 .mend("# let pods of the namespace go anywhere but to link-local addresses; name narrower destinations where they are known")
                 .mend(format!("kubectl apply -n {} -f - <<'EOF'", word(workload.namespace)))
                 .mend(
@@ -137,7 +157,8 @@ fn metadata(all: &Collected, found: &mut Found) {
                      {\"to\":[{\"namespaceSelector\":{}}]}]}}",
                 )
                 .mend("EOF");
-        });
+            },
+        );
     }
 }
 
@@ -145,24 +166,38 @@ fn api(all: &Collected, found: &mut Found) {
     for scope in all.scopes(Platform::Kubernetes) {
         let mut addresses: Vec<(IpAddr, u16)> = Vec::new();
         for item in all.of_scope("k8s:Endpoints", scope) {
-            if text(&item.value, "/metadata/name") != "kubernetes" || text(&item.value, "/metadata/namespace") != "default" {
+            if text(&item.value, "/metadata/name") != "kubernetes"
+                || text(&item.value, "/metadata/namespace") != "default"
+            {
                 continue;
             }
             for subset in list(&item.value, "/subsets") {
-                let port = subset.pointer("/ports/0/port").and_then(Value::as_u64).unwrap_or(443);
-                let own = list(subset, "/addresses").iter().filter_map(|address| text(address, "/ip").parse().ok());
+                let port = subset
+                    .pointer("/ports/0/port")
+                    .and_then(Value::as_u64)
+                    .unwrap_or(443);
+                let own = list(subset, "/addresses")
+                    .iter()
+                    .filter_map(|address| text(address, "/ip").parse().ok());
                 addresses.extend(own.map(|address| (address, u16::try_from(port).unwrap_or(443))));
             }
         }
         if addresses.is_empty() {
             continue;
         }
-        ask(all, found, scope, &addresses, "the API server", |finding, workload| {
-            finding.mend(format!(
+        ask(
+            all,
+            found,
+            scope,
+            &addresses,
+            "the API server",
+            |finding, workload| {
+                finding.mend(format!(
                 "# a network policy for egress in the namespace {} that names what its pods need; all else is closed then",
                 workload.namespace
             ));
-        });
+            },
+        );
     }
 }
 
@@ -188,9 +223,15 @@ fn ask(
     if !all.was_asked("k8s:NetworkPolicy", scope) {
         return;
     }
-    let others = OTHER_POLICIES.iter().find(|kind| all.of_scope(kind, scope).next().is_some());
-    for workload in all_workloads(all).iter().filter(|workload| workload.item.scope.fits(scope)) {
-        let has_token = workload.specification.pointer("/automountServiceAccountToken") != Some(&Value::Bool(false));
+    let others = OTHER_POLICIES
+        .iter()
+        .find(|kind| all.of_scope(kind, scope).next().is_some());
+    for workload in all_workloads(all)
+        .iter()
+        .filter(|workload| workload.item.scope.fits(scope))
+    {
+        let has_token =
+            workload.specification.pointer("/automountServiceAccountToken") != Some(&Value::Bool(false));
         if is_api && has_token {
             continue;
         }
@@ -215,7 +256,9 @@ fn ask(
         match (selecting.is_empty(), open, others) {
             (true, _, Some(kind)) | (false, Some(_), Some(kind)) => {
                 let kind = kind.strip_prefix("k8s:").unwrap_or(kind);
-                let what = format!("network policies leave {whom} open; objects of the kind {kind} may close it, and are not evaluated");
+                let what = format!(
+                    "network policies leave {whom} open; objects of the kind {kind} may close it, and are not evaluated"
+                );
                 found.add(Outcome::Unknown, scope, workload.name.as_str(), what);
             }
             (true, ..) => {
@@ -228,11 +271,22 @@ fn ask(
                 let name = text(&policy.value, "/metadata/name");
                 let what = format!("the network policy `{name}` lets its pods reach {whom}");
                 let finding = found.add(Outcome::Fail, scope, workload.name.as_str(), what);
-                finding.seen(policy, "spec.egress", policy.value.pointer("/spec/egress").map(Value::to_string).unwrap_or_default());
+                finding.seen(
+                    policy,
+                    "spec.egress",
+                    policy
+                        .value
+                        .pointer("/spec/egress")
+                        .map(Value::to_string)
+                        .unwrap_or_default(),
+                );
                 mend(finding, workload);
             }
             (false, None, _) => {
-                let names: Vec<&str> = selecting.iter().map(|policy| text(&policy.value, "/metadata/name")).collect();
+                let names: Vec<&str> = selecting
+                    .iter()
+                    .map(|policy| text(&policy.value, "/metadata/name"))
+                    .collect();
                 let what = format!("network policies keep its pods from {whom}");
                 let finding = found.add(Outcome::Pass, scope, workload.name.as_str(), what);
                 if let Some(first) = selecting.first() {
@@ -257,14 +311,20 @@ fn selects(policy: &Item, workload: &Workload<'_>) -> bool {
     };
     is_egress
         && namespace == workload.namespace
-        && fits(policy.value.pointer("/spec/podSelector").unwrap_or(&Value::Null), workload.labels)
+        && fits(
+            policy.value.pointer("/spec/podSelector").unwrap_or(&Value::Null),
+            workload.labels,
+        )
 }
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>
 fn fits(selector: &Value, labels: &Value) -> bool {
     let own = |key: &str| labels.get(key).and_then(Value::as_str);
     let wanted = selector.get("matchLabels").and_then(Value::as_object);
-    wanted.into_iter().flatten().all(|(key, value)| own(key) == value.as_str() && value.is_string())
+    wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| own(key) == value.as_str() && value.is_string())
         && list(selector, "/matchExpressions").iter().all(|expression| {
             let found = own(text(expression, "/key"));
             let is_listed = found.is_some_and(|found| texts(expression, "/values").contains(&found));
@@ -287,7 +347,8 @@ fn allows(policy: &Value, addresses: &[(IpAddr, u16)]) -> bool {
             let by_peer = peers.is_empty()
                 || peers.iter().any(|peer| {
                     let inside = |text: &str| text.parse::<IpNet>().is_ok_and(|net| net.contains(address));
-                    inside(text(peer, "/ipBlock/cidr")) && !texts(peer, "/ipBlock/except").into_iter().any(inside)
+                    inside(text(peer, "/ipBlock/cidr"))
+                        && !texts(peer, "/ipBlock/except").into_iter().any(inside)
                 });
             let ports = list(rule, "/ports");
             let by_port = ports.is_empty()
@@ -296,7 +357,11 @@ fn allows(policy: &Value, addresses: &[(IpAddr, u16)]) -> bool {
                     let first = one.get("port").and_then(Value::as_u64);
                     let last = one.get("endPort").and_then(Value::as_u64);
                     let is_any = one.get("port").is_none_or(Value::is_null);
-                    is_tcp && (is_any || first.is_some_and(|first| (first..=last.unwrap_or(first)).contains(&u64::from(*port))))
+                    is_tcp
+                        && (is_any
+                            || first.is_some_and(|first| {
+                                (first..=last.unwrap_or(first)).contains(&u64::from(*port))
+                            }))
                 });
             by_peer && by_port
         })

@@ -58,12 +58,16 @@ pub(crate) static IMAGE_VISIBLE: Check = check(
             let is_open = matches!(visibility, "public" | "community");
             // Public images of a cloud are what everybody starts from; who may make them public is up to its operator.
             let what = match visibility {
-                "community" => "every project that knows its id can use it, though nobody reviewed it".to_owned(),
+                "community" => {
+                    "every project that knows its id can use it, though nobody reviewed it".to_owned()
+                }
                 "public" => "every project sees it".to_owned(),
                 other => format!("it is {other}"),
             };
             let finding = found.judge(!is_open, item, id, what);
-            finding.seen(item, "Visibility", visibility).seen(item, "Name", text(&item.value, "/Name"));
+            finding
+                .seen(item, "Visibility", visibility)
+                .seen(item, "Name", text(&item.value, "/Name"));
             if is_open {
                 finding.mend(format!("openstack image set --private {}", word(id)));
             }
@@ -126,7 +130,8 @@ fn secret(all: &Collected, found: &mut Found) {
         }
         let (value, line) = setting(&item.text, section, "metadata_proxy_shared_secret").unwrap_or(("", 0));
         let name = format!("{} {}", file_of(item), item.scope).trim_end().to_owned();
-        let is_weak = value.is_empty() || value.len() < 12 || matches!(value, "METADATA_SECRET" | "secretsecretsecret");
+        let is_weak =
+            value.is_empty() || value.len() < 12 || matches!(value, "METADATA_SECRET" | "secretsecretsecret");
         let what = match value {
             "" => "there is no shared secret",
             _ if is_weak => "the shared secret is short, or the one of a manual",
@@ -136,7 +141,11 @@ fn secret(all: &Collected, found: &mut Found) {
             item,
             line,
             &format!("[{section}] metadata_proxy_shared_secret"),
-            if value.is_empty() { "(not set)" } else { "(not shown)" },
+            if value.is_empty() {
+                "(not set)"
+            } else {
+                "(not shown)"
+            },
         );
         if is_weak {
             finding
@@ -149,18 +158,30 @@ fn secret(all: &Collected, found: &mut Found) {
 
 /// <https://docs.openstack.org/glance/latest/user/signature.html>
 fn signature(all: &Collected, found: &mut Found) {
-    let keys = ["img_signature", "img_signature_hash_method", "img_signature_key_type", "img_signature_certificate_uuid"];
+    let keys = [
+        "img_signature",
+        "img_signature_hash_method",
+        "img_signature_key_type",
+        "img_signature_certificate_uuid",
+    ];
     for item in all.items("openstack:image-details") {
         let id = text(&item.value, "/id");
         let missing: Vec<&str> = keys
             .into_iter()
-            .filter(|key| text(&item.value, &format!("/{key}")).is_empty() && text(&item.value, &format!("/properties/{key}")).is_empty())
+            .filter(|key| {
+                text(&item.value, &format!("/{key}")).is_empty()
+                    && text(&item.value, &format!("/properties/{key}")).is_empty()
+            })
             .collect();
         let what = match missing.as_slice() {
             [] => "it bears a signature".to_owned(),
             missing => format!("it bears no whole signature: {} missing", missing.join(", ")),
         };
-        let finding = found.judge(missing.is_empty(), item, id, what).seen(item, "properties", text(&item.value, "/name"));
+        let finding = found.judge(missing.is_empty(), item, id, what).seen(
+            item,
+            "properties",
+            text(&item.value, "/name"),
+        );
         if !missing.is_empty() {
             finding.mend(format!(
                 "openstack image set --property img_signature=BASE64 --property img_signature_hash_method=SHA-256 --property \
@@ -169,12 +190,25 @@ fn signature(all: &Collected, found: &mut Found) {
             ));
         }
     }
-    for item in all.items("openstack:config").iter().filter(|item| file_of(item) == "nova.conf") {
+    for item in all
+        .items("openstack:config")
+        .iter()
+        .filter(|item| file_of(item) == "nova.conf")
+    {
         let (value, line) = setting(&item.text, "glance", "verify_glance_signatures").unwrap_or(("false", 0));
         let holds = value.eq_ignore_ascii_case("true");
-        let what = if holds { "Nova verifies signatures of images" } else { "Nova does not verify signatures of images" };
+        let what = if holds {
+            "Nova verifies signatures of images"
+        } else {
+            "Nova does not verify signatures of images"
+        };
         let outcome = if holds { Outcome::Pass } else { Outcome::Fail };
-        let finding = found.add(outcome, &item.scope, "nova", what).seen_at(item, line, "[glance] verify_glance_signatures", value);
+        let finding = found.add(outcome, &item.scope, "nova", what).seen_at(
+            item,
+            line,
+            "[glance] verify_glance_signatures",
+            value,
+        );
         if !holds {
             finding.mend("nova.conf: [glance] verify_glance_signatures = true");
         }

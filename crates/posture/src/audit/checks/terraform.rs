@@ -48,7 +48,10 @@ pub(crate) static HOP_LIMIT: Check = check(
     |all, found| {
         for item in machines(all) {
             let name = name_of(item);
-            let Some(value) = item.value.pointer("/metadata_options/0/http_put_response_hop_limit") else {
+            let Some(value) = item
+                .value
+                .pointer("/metadata_options/0/http_put_response_hop_limit")
+            else {
                 continue;
             };
             let field = "metadata_options.http_put_response_hop_limit";
@@ -64,7 +67,9 @@ pub(crate) static HOP_LIMIT: Check = check(
                     }
                 }
                 None => {
-                    found.unknown(item, name, "its value is settled when the plan is made").seen(item, field, expression(value));
+                    found
+                        .unknown(item, name, "its value is settled when the plan is made")
+                        .seen(item, field, expression(value));
                 }
             }
         }
@@ -91,14 +96,18 @@ pub(crate) static GKE_METADATA: Check = check(
                 let holds = written == "GKE_METADATA";
                 let field = "node_config.workload_metadata_config.mode";
                 if mode.is_some_and(|mode| !mode.is_string()) {
-                    found.unknown(item, name_of(item), "its value is settled when the plan is made").seen(item, field, written);
+                    found
+                        .unknown(item, name_of(item), "its value is settled when the plan is made")
+                        .seen(item, field, written);
                     continue;
                 }
                 let what = match holds {
                     true => "pods ask the metadata server of GKE",
                     false => "pods reach the metadata of their node",
                 };
-                let finding = found.judge(holds, item, name_of(item), what).seen(item, field, written);
+                let finding = found
+                    .judge(holds, item, name_of(item), what)
+                    .seen(item, field, written);
                 if !holds {
                     finding.mend("node_config { workload_metadata_config { mode = \"GKE_METADATA\" } }");
                 }
@@ -146,9 +155,14 @@ fn expression(value: &Value) -> String {
 }
 
 fn machines(all: &Collected) -> impl Iterator<Item = &Item> {
-    ["tf:aws_instance", "tf:aws_launch_template", "tf:aws_launch_configuration", "tf:aws_spot_instance_request"]
-        .into_iter()
-        .flat_map(|kind| all.items(kind))
+    [
+        "tf:aws_instance",
+        "tf:aws_launch_template",
+        "tf:aws_launch_configuration",
+        "tf:aws_spot_instance_request",
+    ]
+    .into_iter()
+    .flat_map(|kind| all.items(kind))
 }
 
 fn imdsv1(all: &Collected, found: &mut Found) {
@@ -157,7 +171,11 @@ fn imdsv1(all: &Collected, found: &mut Found) {
         let options = item.value.pointer("/metadata_options/0").unwrap_or(&Value::Null);
         let field = "metadata_options.http_tokens";
         if text(options, "/http_endpoint") == "disabled" {
-            found.pass(item, name, "the metadata service is off").seen(item, "metadata_options.http_endpoint", "disabled");
+            found.pass(item, name, "the metadata service is off").seen(
+                item,
+                "metadata_options.http_endpoint",
+                "disabled",
+            );
             continue;
         }
         let tokens = options.pointer("/http_tokens").filter(|value| !value.is_null());
@@ -174,26 +192,43 @@ fn imdsv1(all: &Collected, found: &mut Found) {
                 }
             }
             Some(other) => {
-                found.unknown(item, name, "its value is settled when the plan is made").seen(item, field, expression(other));
+                found
+                    .unknown(item, name, "its value is settled when the plan is made")
+                    .seen(item, field, expression(other));
             }
             None if item.value.get("launch_template").is_some() => {
-                found.unknown(item, name, "its launch template says it").seen(item, field, "(not set)");
+                found
+                    .unknown(item, name, "its launch template says it")
+                    .seen(item, field, "(not set)");
             }
             None => {
-                let folder = |file: &str| file.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+                let folder = |file: &str| {
+                    file.rsplit_once('/')
+                        .map_or(String::new(), |(folder, _)| folder.to_owned())
+                };
                 let own = folder(&item.file);
                 let default = all
                     .items("tf:aws_ec2_instance_metadata_defaults")
                     .iter()
-                    .find(|other| folder(&other.file) == own && text(&other.value, "/http_tokens") == "required");
+                    .find(|other| {
+                        folder(&other.file) == own && text(&other.value, "/http_tokens") == "required"
+                    });
                 if let Some(default) = default {
                     found
-                        .pass(item, name, "tokens are required by the account's default, which is set beside it")
+                        .pass(
+                            item,
+                            name,
+                            "tokens are required by the account's default, which is set beside it",
+                        )
                         .seen(default, "http_tokens", "required");
                     continue;
                 }
                 found
-                    .fail(item, name, "it does not say that tokens are required, and neither does AWS by itself")
+                    .fail(
+                        item,
+                        name,
+                        "it does not say that tokens are required, and neither does AWS by itself",
+                    )
                     .seen(item, field, "(not set)")
                     .mend("metadata_options { http_tokens = \"required\" }");
             }
@@ -208,7 +243,9 @@ fn newest(all: &Collected, found: &mut Found) {
             true => "it takes whatever image is newest",
             false => "it names one image",
         };
-        let finding = found.judge(!takes, item, name_of(item), what).seen(item, field, value);
+        let finding = found
+            .judge(!takes, item, name_of(item), what)
+            .seen(item, field, value);
         if takes {
             finding.mend(fix);
         }
@@ -222,24 +259,49 @@ fn newest(all: &Collected, found: &mut Found) {
     }
     for item in all.items("tf-data:aws_ssm_parameter") {
         let name = text(&item.value, "/name");
-        let takes = name.starts_with("/aws/service/") && (name.contains("latest") || name.contains("/recommended"));
+        let takes =
+            name.starts_with("/aws/service/") && (name.contains("latest") || name.contains("/recommended"));
         if name.starts_with("/aws/service/") {
-            say(item, "name", name.to_owned(), takes, "# name the version: the parameter's path with a release instead of `latest`, or `:VERSION` behind it");
+            say(
+                item,
+                "name",
+                name.to_owned(),
+                takes,
+                "# name the version: the parameter's path with a release instead of `latest`, or `:VERSION` behind it",
+            );
         }
     }
     for item in all.items("tf-data:google_compute_image") {
         let family = text(&item.value, "/family");
         let fix = "# name = \"IMAGE-vYYYYMMDD\" instead of family";
-        say(item, "family", told(&item.value, "/family"), !family.is_empty() || is_true(&item.value, "/most_recent"), fix);
+        say(
+            item,
+            "family",
+            told(&item.value, "/family"),
+            !family.is_empty() || is_true(&item.value, "/most_recent"),
+            fix,
+        );
     }
-    for kind in ["tf:google_compute_instance", "tf:google_compute_instance_template"] {
+    for kind in [
+        "tf:google_compute_instance",
+        "tf:google_compute_instance_template",
+    ] {
         for item in all.items(kind) {
             let pointers = ["/boot_disk/0/initialize_params/0/image", "/disk/0/source_image"];
-            let image = pointers.iter().map(|pointer| text(&item.value, pointer)).find(|image| !image.is_empty());
+            let image = pointers
+                .iter()
+                .map(|pointer| text(&item.value, pointer))
+                .find(|image| !image.is_empty());
             let Some(image) = image else {
                 continue;
             };
-            say(item, "image", image.to_owned(), is_family(image), "# \"PROJECT/IMAGE-vYYYYMMDD\" instead of a family");
+            say(
+                item,
+                "image",
+                image.to_owned(),
+                is_family(image),
+                "# \"PROJECT/IMAGE-vYYYYMMDD\" instead of a family",
+            );
         }
     }
     for kind in [
@@ -251,12 +313,22 @@ fn newest(all: &Collected, found: &mut Found) {
         "tf:azurerm_virtual_machine",
     ] {
         for item in all.items(kind) {
-            let block = if kind.ends_with("azurerm_virtual_machine") { "storage_image_reference" } else { "source_image_reference" };
+            let block = if kind.ends_with("azurerm_virtual_machine") {
+                "storage_image_reference"
+            } else {
+                "source_image_reference"
+            };
             let Some(version) = item.value.pointer(&format!("/{block}/0/version")) else {
                 continue;
             };
             let fix = "# version = \"22.04.202410020\": az vm image list --all lists them";
-            say(item, &format!("{block}.version"), expression(version), version == "latest", fix);
+            say(
+                item,
+                &format!("{block}.version"),
+                expression(version),
+                version == "latest",
+                fix,
+            );
         }
     }
     for item in all.items("tf-data:azurerm_shared_image_version") {
@@ -277,21 +349,33 @@ fn is_family(image: &str) -> bool {
     let is_dated = image
         .rsplit_once("-v")
         .is_some_and(|(_, day)| day.len() >= 8 && day.bytes().all(|byte| byte.is_ascii_digit()));
-    image.ends_with("-cloud") || image.split_once('/').is_some_and(|(project, _)| project.ends_with("-cloud")) && !is_dated
+    image.ends_with("-cloud")
+        || image
+            .split_once('/')
+            .is_some_and(|(project, _)| project.ends_with("-cloud"))
+            && !is_dated
 }
 
 fn ownerless(all: &Collected, found: &mut Found) {
     for item in all.items("tf-data:aws_ami") {
         let owners = list(&item.value, "/owners");
         let has_expression = item.value.pointer("/owners/$expr").is_some();
-        let filters: Vec<&str> = list(&item.value, "/filter").iter().map(|filter| text(filter, "/name")).collect();
-        let is_named = filters.iter().any(|name| matches!(*name, "owner-id" | "owner-alias" | "image-id"));
+        let filters: Vec<&str> = list(&item.value, "/filter")
+            .iter()
+            .map(|filter| text(filter, "/name"))
+            .collect();
+        let is_named = filters
+            .iter()
+            .any(|name| matches!(*name, "owner-id" | "owner-alias" | "image-id"));
         let holds = !owners.is_empty() || has_expression || is_named || !is_true(&item.value, "/most_recent");
         let what = match holds {
             true => "it says whose images it looks for",
             false => "it takes the newest image of anybody with a name that fits",
         };
-        let finding = found.judge(holds, item, name_of(item), what).seen(item, "owners", told(&item.value, "/owners"));
+        let finding =
+            found
+                .judge(holds, item, name_of(item), what)
+                .seen(item, "owners", told(&item.value, "/owners"));
         if !holds {
             finding.mend("owners = [\"self\"]   # or \"amazon\", or the publisher's account");
         }
@@ -324,31 +408,62 @@ pub(super) fn images(all: &Collected) -> Vec<(&Item, String, String, String)> {
             None => Value::Null,
         };
         for container in list(&definitions, "") {
-            take(item, &format!("{name} container {}", text(container, "/name")), "container_definitions.image", container.get("image"));
+            take(
+                item,
+                &format!("{name} container {}", text(container, "/name")),
+                "container_definitions.image",
+                container.get("image"),
+            );
         }
     }
-    for (kind, field) in [("tf:docker_image", "name"), ("tf:docker_container", "image"), ("tf:aws_lambda_function", "image_uri")] {
+    for (kind, field) in [
+        ("tf:docker_image", "name"),
+        ("tf:docker_container", "image"),
+        ("tf:aws_lambda_function", "image_uri"),
+    ] {
         for item in all.items(kind) {
             take(item, text(&item.value, "/$name"), field, item.value.get(field));
         }
     }
     for item in all.items("tf:azurerm_container_group") {
         for container in list(&item.value, "/container") {
-            take(item, text(&item.value, "/$name"), "container.image", container.get("image"));
+            take(
+                item,
+                text(&item.value, "/$name"),
+                "container.image",
+                container.get("image"),
+            );
         }
     }
     for item in all.items_of("tf:google_cloud_run") {
-        for pointer in ["/template/0/containers", "/template/0/spec/0/containers", "/template/0/template/0/containers"] {
+        for pointer in [
+            "/template/0/containers",
+            "/template/0/spec/0/containers",
+            "/template/0/template/0/containers",
+        ] {
             for container in list(&item.value, pointer) {
-                take(item, text(&item.value, "/$name"), "containers.image", container.get("image"));
+                take(
+                    item,
+                    text(&item.value, "/$name"),
+                    "containers.image",
+                    container.get("image"),
+                );
             }
         }
     }
     for item in all.items_of("tf:kubernetes_") {
-        for pointer in ["/spec/0/template/0/spec/0", "/spec/0/job_template/0/spec/0/template/0/spec/0", "/spec/0"] {
+        for pointer in [
+            "/spec/0/template/0/spec/0",
+            "/spec/0/job_template/0/spec/0/template/0/spec/0",
+            "/spec/0",
+        ] {
             for list_name in ["container", "init_container"] {
                 for container in list(&item.value, &format!("{pointer}/{list_name}")) {
-                    let by = format!("{} container {}", text(&item.value, "/$name"), text(container, "/name"));
+                    let by = format!(
+                        "{} container {}",
+                        text(&item.value, "/$name"),
+                        text(container, "/name")
+                    );
                     take(item, &by, "container.image", container.get("image"));
                 }
             }

@@ -27,7 +27,17 @@ pub(super) fn is_read(path: &Path) -> bool {
         None => true,
         Some((_, ending)) => matches!(
             ending,
-            "tf" | "yaml" | "yml" | "txt" | "rules" | "nft" | "v4" | "v6" | "conf" | "ini" | "service" | "socket"
+            "tf" | "yaml"
+                | "yml"
+                | "txt"
+                | "rules"
+                | "nft"
+                | "v4"
+                | "v6"
+                | "conf"
+                | "ini"
+                | "service"
+                | "socket"
         ),
     }
 }
@@ -71,7 +81,8 @@ fn kind_of_text(text: &str, name: &str, stem: &str) -> Option<&'static str> {
     let is_table = |line: &str| matches!(line, "*filter" | "*nat" | "*mangle" | "*raw" | "*security");
     if text.lines().any(|line| is_table(line.trim())) {
         let says = |word: &str| text.lines().take(3).any(|line| line.contains(word));
-        let is_v6 = says("ip6tables-save") || !says("iptables-save") && (name.contains("ip6") || name.ends_with("v6"));
+        let is_v6 = says("ip6tables-save")
+            || !says("iptables-save") && (name.contains("ip6") || name.ends_with("v6"));
         return Some(if is_v6 { "host:ip6tables" } else { "host:iptables" });
     }
     // A machine without rules prints no table at all.
@@ -81,9 +92,16 @@ fn kind_of_text(text: &str, name: &str, stem: &str) -> Option<&'static str> {
     if text.trim().is_empty() && matches!(stem, "ip6tables-save" | "ip6tables") {
         return Some("host:ip6tables");
     }
-    if ["table ip ", "table ip6 ", "table inet ", "table bridge ", "table netdev ", "table arp "]
-        .iter()
-        .any(|start| first.starts_with(start))
+    if [
+        "table ip ",
+        "table ip6 ",
+        "table inet ",
+        "table bridge ",
+        "table netdev ",
+        "table arp ",
+    ]
+    .iter()
+    .any(|start| first.starts_with(start))
         || first == "flush ruleset"
     {
         return Some("host:nft-text");
@@ -94,8 +112,11 @@ fn kind_of_text(text: &str, name: &str, stem: &str) -> Option<&'static str> {
     if SETTINGS.contains(&stem) && lines.any(|line| line.starts_with('[')) {
         return Some("openstack:config");
     }
-    let is_unit = text.lines().any(|line| matches!(line.trim(), "[Service]" | "[Socket]"));
-    (is_unit && (text.contains("dockerd") || text.contains("docker.sock") || name.contains("docker"))).then_some("docker:unit")
+    let is_unit = text
+        .lines()
+        .any(|line| matches!(line.trim(), "[Service]" | "[Socket]"));
+    (is_unit && (text.contains("dockerd") || text.contains("docker.sock") || name.contains("docker")))
+        .then_some("docker:unit")
 }
 
 /// Manifests of Kubernetes, several in a file, and compose files.

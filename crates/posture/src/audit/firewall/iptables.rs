@@ -58,7 +58,9 @@ pub fn read(text: &str, v6: bool) -> Firewall {
             });
         } else if line.is_empty() || line.starts_with('#') || line == "COMMIT" {
         } else {
-            firewall.doubts.push(format!("line {number}, which is no rule of iptables-save"));
+            firewall
+                .doubts
+                .push(format!("line {number}, which is no rule of iptables-save"));
         }
     }
     firewall
@@ -136,7 +138,9 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
         let mut test = |subject: Subject| tests.push(Test { negated, subject });
         match option {
             "-s" | "--source" => test(nets(next, v6).map_or_else(|| doubt(option, next), Subject::Source)),
-            "-d" | "--destination" => test(nets(next, v6).map_or_else(|| doubt(option, next), Subject::Destination)),
+            "-d" | "--destination" => {
+                test(nets(next, v6).map_or_else(|| doubt(option, next), Subject::Destination))
+            }
             "-i" => test(Subject::In(vec![next.to_owned()])),
             "-o" => test(Subject::Out(vec![next.to_owned()])),
             "-p" => test(match next {
@@ -151,8 +155,12 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
             }
             // Of either side: that of the service is known.
             "--ports" => test(ports(next).map_or_else(|| doubt(option, next), Subject::DestinationPort)),
-            "--uid-owner" => test(ids(next).map_or_else(|| doubt(option, next), |ids| Subject::User(ids, Owner::Iptables))),
-            "--gid-owner" => test(ids(next).map_or_else(|| doubt(option, next), |ids| Subject::Group(ids, Owner::Iptables))),
+            "--uid-owner" => {
+                test(ids(next).map_or_else(|| doubt(option, next), |ids| Subject::User(ids, Owner::Iptables)))
+            }
+            "--gid-owner" => test(
+                ids(next).map_or_else(|| doubt(option, next), |ids| Subject::Group(ids, Owner::Iptables)),
+            ),
             "--socket-exists" => {
                 test(Subject::HasSocket);
                 at -= 1;
@@ -198,7 +206,10 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
                 if !KNOWN.contains(&next) {
                     tests.push(unknown(&format!("the match `{next}` of a rule")));
                     // What follows are its options.
-                    while words.get(at).is_some_and(|word| !matches!(word.as_str(), "-j" | "-g" | "-m")) {
+                    while words
+                        .get(at)
+                        .is_some_and(|word| !matches!(word.as_str(), "-j" | "-g" | "-m"))
+                    {
                         at += 1;
                     }
                 }
@@ -224,8 +235,16 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
         "RETURN" => action = Action::Return,
         // These end the way through their table, and leave the destination as it is.
         "MASQUERADE" | "SNAT" | "NETMAP" if table.ends_with("/nat") => action = Action::Accept,
-        "DNAT" | "REDIRECT" | "TPROXY" => action = Action::Redirect(if to.is_empty() { "this machine".to_owned() } else { to }),
-        "QUEUE" | "NFQUEUE" => action = Action::Unknown("what the program decides that packets are queued for".to_owned()),
+        "DNAT" | "REDIRECT" | "TPROXY" => {
+            action = Action::Redirect(if to.is_empty() {
+                "this machine".to_owned()
+            } else {
+                to
+            })
+        }
+        "QUEUE" | "NFQUEUE" => {
+            action = Action::Unknown("what the program decides that packets are queued for".to_owned())
+        }
         other if CONTINUE.contains(&other) => {}
         chain => action = Action::Jump(format!("{table}/{chain}")),
     }
@@ -234,13 +253,49 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
 
 /// Matches whose options are read above.
 const KNOWN: &[&str] = &[
-    "tcp", "udp", "icmp", "icmp6", "comment", "owner", "conntrack", "state", "multiport", "addrtype", "iprange", "set",
+    "tcp",
+    "udp",
+    "icmp",
+    "icmp6",
+    "comment",
+    "owner",
+    "conntrack",
+    "state",
+    "multiport",
+    "addrtype",
+    "iprange",
+    "set",
 ];
 
 /// Targets after which a packet goes on.
 const CONTINUE: &[&str] = &[
-    "LOG", "NFLOG", "ULOG", "TRACE", "AUDIT", "MARK", "CONNMARK", "CONNSECMARK", "SECMARK", "SET", "CT", "NOTRACK", "TCPMSS", "CLASSIFY",
-    "DSCP", "TOS", "TTL", "HL", "ECN", "CHECKSUM", "TEE", "RATEEST", "TCPOPTSTRIP", "LED", "IDLETIMER", "SYNPROXY", "HMARK",
+    "LOG",
+    "NFLOG",
+    "ULOG",
+    "TRACE",
+    "AUDIT",
+    "MARK",
+    "CONNMARK",
+    "CONNSECMARK",
+    "SECMARK",
+    "SET",
+    "CT",
+    "NOTRACK",
+    "TCPMSS",
+    "CLASSIFY",
+    "DSCP",
+    "TOS",
+    "TTL",
+    "HL",
+    "ECN",
+    "CHECKSUM",
+    "TEE",
+    "RATEEST",
+    "TCPOPTSTRIP",
+    "LED",
+    "IDLETIMER",
+    "SYNPROXY",
+    "HMARK",
 ];
 
 fn unknown(what: &str) -> Test {

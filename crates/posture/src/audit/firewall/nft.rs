@@ -30,7 +30,10 @@ pub fn read(ruleset: &Value, without: &BTreeSet<String>) -> Firewall {
     let mut further: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     for object in objects {
         if let Some(element) = object.get("element") {
-            further.entry(key(element, "/name")).or_default().extend(list(element, "/elem"));
+            further
+                .entry(key(element, "/name"))
+                .or_default()
+                .extend(list(element, "/elem"));
         }
     }
     for object in objects {
@@ -66,13 +69,21 @@ pub fn read_text(written: &str, without: &BTreeSet<String>) -> Firewall {
 /// The tables of a ruleset that hold matches of iptables, which nft does not show; `iptables-save` does.
 pub fn tables_of_iptables(ruleset: &Value) -> BTreeSet<String> {
     let is_foreign = |rule: &Value| list(rule, "/expr").iter().any(|part| part.get("xt").is_some());
-    let rules = list(ruleset, "/nftables").iter().filter_map(|object| object.get("rule"));
+    let rules = list(ruleset, "/nftables")
+        .iter()
+        .filter_map(|object| object.get("rule"));
     let mut found: BTreeSet<String> = rules.filter(|rule| is_foreign(rule)).map(table_of).collect();
     // Tables with the names and chains that iptables gives are its own, whatever their rules are.
-    for chain in list(ruleset, "/nftables").iter().filter_map(|object| object.get("chain")) {
+    for chain in list(ruleset, "/nftables")
+        .iter()
+        .filter_map(|object| object.get("chain"))
+    {
         let name = text(chain, "/name");
         let is_known = ["filter", "nat", "mangle", "raw", "security"].contains(&text(chain, "/table"));
-        if is_known && matches!(text(chain, "/family"), "ip" | "ip6") && ["INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"].contains(&name) {
+        if is_known
+            && matches!(text(chain, "/family"), "ip" | "ip6")
+            && ["INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"].contains(&name)
+        {
             found.insert(table_of(chain));
         }
     }
@@ -84,7 +95,12 @@ fn table_of(object: &Value) -> String {
 }
 
 fn key(object: &Value, pointer: &str) -> String {
-    format!("{}/{}/{}", text(object, "/family"), text(object, "/table"), text(object, pointer))
+    format!(
+        "{}/{}/{}",
+        text(object, "/family"),
+        text(object, "/table"),
+        text(object, pointer)
+    )
 }
 
 fn take_chain(firewall: &mut Firewall, chain: &Value) {
@@ -100,7 +116,9 @@ fn take_chain(firewall: &mut Firewall, chain: &Value) {
         "postrouting" => Hook::Postrouting,
         other => {
             // At the border of a device, whose packets may be any.
-            firewall.doubts.push(format!("what the chain `{name}` at the hook `{other}` does"));
+            firewall
+                .doubts
+                .push(format!("what the chain `{name}` at the hook `{other}` does"));
             return;
         }
     };
@@ -160,14 +178,19 @@ impl Reader<'_> {
                 "dnat" => action = Action::Redirect(told_address(inner)),
                 "redirect" | "tproxy" => action = Action::Redirect("this machine".to_owned()),
                 "queue" => {
-                    action = Action::Unknown("what the program decides that packets are queued for".to_owned());
+                    action =
+                        Action::Unknown("what the program decides that packets are queued for".to_owned());
                 }
                 "vmap" => found.extend(self.of_map(inner, &tests, &written, line)),
-                "counter" | "log" | "comment" | "mangle" | "notrack" | "ct helper" | "ct timeout" | "flow" | "quota_object" | "set" | "meta"
-                | "continue" | "dup" | "secmark" => {}
-                "limit" | "quota" | "ct count" | "meter" | "last" => tests.push(unknown(format!("the `{name}` of `{written}`"))),
+                "counter" | "log" | "comment" | "mangle" | "notrack" | "ct helper" | "ct timeout"
+                | "flow" | "quota_object" | "set" | "meta" | "continue" | "dup" | "secmark" => {}
+                "limit" | "quota" | "ct count" | "meter" | "last" => {
+                    tests.push(unknown(format!("the `{name}` of `{written}`")))
+                }
                 // Nothing comes out of it that iptables would not know.
-                "xt" => tests.push(unknown(format!("a match of iptables in `{written}`, which `iptables-save` shows"))),
+                "xt" => tests.push(unknown(format!(
+                    "a match of iptables in `{written}`, which `iptables-save` shows"
+                ))),
                 other => tests.push(unknown(format!("the expression `{other}` of a rule"))),
             }
         }
@@ -223,7 +246,10 @@ impl Reader<'_> {
         let key = format!("{}/{name}", self.table);
         let own = self.sets.get(&key).map_or(&[][..], |set| list(set, "/elem"));
         let further = self.further.get(&key).map_or(&[][..], Vec::as_slice);
-        own.iter().chain(further.iter().copied()).take(MAX_ELEMENTS).collect()
+        own.iter()
+            .chain(further.iter().copied())
+            .take(MAX_ELEMENTS)
+            .collect()
     }
 
     fn test(&self, inner: &Value) -> Test {
@@ -236,7 +262,12 @@ impl Reader<'_> {
             Some(values) => self.subject(left, &values),
             None => None,
         };
-        let subject = subject.unwrap_or_else(|| Subject::Unknown(format!("`{}`", told(std::slice::from_ref(&json!({"match": inner}))))));
+        let subject = subject.unwrap_or_else(|| {
+            Subject::Unknown(format!(
+                "`{}`",
+                told(std::slice::from_ref(&json!({"match": inner})))
+            ))
+        });
         Test { negated, subject }
     }
 
@@ -279,16 +310,25 @@ impl Reader<'_> {
                 ("ip", "protocol") | ("ip6", "nexthdr") => Some(Subject::Tcp(values.iter().any(is_tcp))),
                 ("tcp" | "th", "dport") => Some(Subject::DestinationPort(ports(values)?)),
                 ("tcp" | "th", "sport") => Some(Subject::SourcePort(ports(values)?)),
-                ("udp" | "icmp" | "icmpv6" | "sctp" | "dccp" | "udplite" | "ah" | "esp", _) => Some(Subject::Settled(false)),
+                ("udp" | "icmp" | "icmpv6" | "sctp" | "dccp" | "udplite" | "ah" | "esp", _) => {
+                    Some(Subject::Settled(false))
+                }
                 _ => None,
             };
         }
-        let texts = || -> Option<Vec<String>> { values.iter().map(|value| Some(value.as_str()?.to_owned())).collect() };
+        let texts = || -> Option<Vec<String>> {
+            values
+                .iter()
+                .map(|value| Some(value.as_str()?.to_owned()))
+                .collect()
+        };
         if let Some(state) = left.get("ct") {
             return match text(state, "/key") {
                 "state" => {
                     let numbered = texts()?;
-                    Some(Subject::State(numbered.iter().map(|state| state.to_lowercase()).collect()))
+                    Some(Subject::State(
+                        numbered.iter().map(|state| state.to_lowercase()).collect(),
+                    ))
                 }
                 "status" => Some(Subject::Unknown("the status of the connection".to_owned())),
                 _ => None,
@@ -297,7 +337,9 @@ impl Reader<'_> {
         if left.get("fib").is_some() {
             let kinds = texts()?;
             return match text(left, "/fib/result") {
-                "type" if list(left, "/fib/flags").iter().any(|flag| flag == "daddr") => Some(Subject::Settled(kinds.iter().any(|kind| kind == "unicast"))),
+                "type" if list(left, "/fib/flags").iter().any(|flag| flag == "daddr") => {
+                    Some(Subject::Settled(kinds.iter().any(|kind| kind == "unicast")))
+                }
                 _ => None,
             };
         }
@@ -309,7 +351,10 @@ impl Reader<'_> {
             "l4proto" => Some(Subject::Tcp(values.iter().any(is_tcp))),
             "nfproto" => {
                 let kinds = texts()?;
-                match (kinds.iter().any(|kind| kind == "ipv4"), kinds.iter().any(|kind| kind == "ipv6")) {
+                match (
+                    kinds.iter().any(|kind| kind == "ipv4"),
+                    kinds.iter().any(|kind| kind == "ipv6"),
+                ) {
                     (true, true) => Some(Subject::Settled(true)),
                     (v4, v6) if v4 || v6 => Some(Subject::V6(v6)),
                     _ => None,
@@ -351,7 +396,10 @@ fn nets(values: &[Value]) -> Option<Vec<IpNet>> {
             found.push(IpNet::new(address, u8::try_from(length).ok()?).ok()?);
         } else {
             let ends = value.get("range")?;
-            found.extend(range(ends.get(0)?.as_str()?.parse().ok()?, ends.get(1)?.as_str()?.parse().ok()?)?);
+            found.extend(range(
+                ends.get(0)?.as_str()?.parse().ok()?,
+                ends.get(1)?.as_str()?.parse().ok()?,
+            )?);
         }
     }
     Some(found)
@@ -440,10 +488,17 @@ fn told(parts: &[Value]) -> String {
             return text.clone();
         }
         if let Some(prefix) = value.get("prefix") {
-            return format!("{}/{}", text(prefix, "/addr"), prefix.get("len").unwrap_or(&Value::Null));
+            return format!(
+                "{}/{}",
+                text(prefix, "/addr"),
+                prefix.get("len").unwrap_or(&Value::Null)
+            );
         }
         if let Some(items) = value.get("set").and_then(Value::as_array) {
-            let items: Vec<String> = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect();
             return format!("{{ {} }}", items.join(", "));
         }
         value.to_string()

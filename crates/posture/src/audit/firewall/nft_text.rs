@@ -21,7 +21,8 @@ pub(super) fn to_json(written: &str) -> (Value, Vec<String>) {
         pending.push_str(line.trim());
         pending.push(' ');
         // A set's elements may go over several lines.
-        let is_element_list = pending.contains("elements =") || pending.contains(" map {") || pending.contains("vmap {");
+        let is_element_list =
+            pending.contains("elements =") || pending.contains(" map {") || pending.contains("vmap {");
         if is_element_list && pending.matches('{').count() > pending.matches('}').count() {
             continue;
         }
@@ -47,7 +48,9 @@ pub(super) fn to_json(written: &str) -> (Value, Vec<String>) {
                     if *kind == "chain" {
                         objects.push(json!({"chain": {"family": family, "table": table, "name": name}}));
                     } else if matches!(*kind, "set" | "map") {
-                        objects.push(json!({"set": {"family": family, "table": table, "name": name, "elem": []}}));
+                        objects.push(
+                            json!({"set": {"family": family, "table": table, "name": name, "elem": []}}),
+                        );
                     }
                     open.push(((*kind).to_owned(), (*name).to_owned()));
                 }
@@ -64,7 +67,11 @@ pub(super) fn to_json(written: &str) -> (Value, Vec<String>) {
         };
         match kind.as_str() {
             "chain" if statement.starts_with("type ") => {
-                if let Some(chain) = objects.last_mut().and_then(|last| last.get_mut("chain")).and_then(Value::as_object_mut) {
+                if let Some(chain) = objects
+                    .last_mut()
+                    .and_then(|last| last.get_mut("chain"))
+                    .and_then(Value::as_object_mut)
+                {
                     chain.extend(head_of(statement));
                 }
             }
@@ -75,11 +82,18 @@ pub(super) fn to_json(written: &str) -> (Value, Vec<String>) {
                 objects.push(json!({ "rule": rule }));
             }
             "set" | "map" => {
-                if let Some(set) = objects.last_mut().and_then(|last| last.get_mut("set")).and_then(Value::as_object_mut) {
+                if let Some(set) = objects
+                    .last_mut()
+                    .and_then(|last| last.get_mut("set"))
+                    .and_then(Value::as_object_mut)
+                {
                     if let Some(list) = statement.strip_prefix("elements =") {
                         let mut words = Words::of(list);
                         let pairs = words.set();
-                        set.insert("elem".to_owned(), pairs.get("set").cloned().unwrap_or(Value::Null));
+                        set.insert(
+                            "elem".to_owned(),
+                            pairs.get("set").cloned().unwrap_or(Value::Null),
+                        );
                     } else if let Some(flags) = statement.strip_prefix("flags ") {
                         let flags: Vec<&str> = flags.split(',').map(str::trim).collect();
                         set.insert("flags".to_owned(), json!(flags));
@@ -93,9 +107,21 @@ pub(super) fn to_json(written: &str) -> (Value, Vec<String>) {
 }
 
 fn is_block(statement: &str) -> bool {
-    ["table ", "chain ", "set ", "map ", "flowtable ", "counter ", "ct ", "limit ", "quota ", "secmark ", "synproxy "]
-        .iter()
-        .any(|start| statement.starts_with(start))
+    [
+        "table ",
+        "chain ",
+        "set ",
+        "map ",
+        "flowtable ",
+        "counter ",
+        "ct ",
+        "limit ",
+        "quota ",
+        "secmark ",
+        "synproxy ",
+    ]
+    .iter()
+    .any(|start| statement.starts_with(start))
 }
 
 fn without_comment(line: &str) -> &str {
@@ -112,7 +138,10 @@ fn without_comment(line: &str) -> &str {
 
 /// `type filter hook output priority filter; policy accept;`
 fn head_of(statement: &str) -> Vec<(String, Value)> {
-    let words: Vec<&str> = statement.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = statement
+        .split([' ', ';'])
+        .filter(|word| !word.is_empty())
+        .collect();
     let after = |name: &str| {
         let at = words.iter().position(|word| *word == name)?;
         words.get(at + 1).copied()
@@ -214,7 +243,8 @@ impl Words {
                         parts.push(self.comparison(json!({"meta": {"key": name}})));
                     }
                 }
-                "oifname" | "iifname" | "oif" | "iif" | "skuid" | "skgid" | "mark" | "l4proto" | "nfproto" => {
+                "oifname" | "iifname" | "oif" | "iif" | "skuid" | "skgid" | "mark" | "l4proto"
+                | "nfproto" => {
                     parts.push(self.comparison(json!({"meta": {"key": word}})));
                 }
                 "ct" => {
@@ -252,16 +282,22 @@ impl Words {
                     parts.push(json!({"counter": null}));
                 }
                 "log" => {
-                    while matches!(self.peek(), "prefix" | "level" | "group" | "snaplen" | "queue-threshold" | "flags") {
+                    while matches!(
+                        self.peek(),
+                        "prefix" | "level" | "group" | "snaplen" | "queue-threshold" | "flags"
+                    ) {
                         self.at += 2;
                     }
                     parts.push(json!({"log": null}));
                 }
                 "limit" => {
                     // `limit rate over 10/second burst 5 packets`
-                    while matches!(self.peek(), "rate" | "over" | "burst" | "packets" | "bytes" | "name")
-                        || self.peek().contains('/')
-                        || self.peek().chars().all(|character| character.is_ascii_digit()) && !self.is_at_end()
+                    while matches!(
+                        self.peek(),
+                        "rate" | "over" | "burst" | "packets" | "bytes" | "name"
+                    ) || self.peek().contains('/')
+                        || self.peek().chars().all(|character| character.is_ascii_digit())
+                            && !self.is_at_end()
                     {
                         self.at += 1;
                     }
@@ -296,7 +332,11 @@ impl Words {
                 // Whatever this is, and whatever comes behind it.
                 other => {
                     parts.push(json!({ format!("{other} …"): null }));
-                    let verdict = self.list.iter().rev().find(|word| matches!(word.as_str(), "accept" | "drop" | "reject" | "return"));
+                    let verdict = self
+                        .list
+                        .iter()
+                        .rev()
+                        .find(|word| matches!(word.as_str(), "accept" | "drop" | "reject" | "return"));
                     if let Some(verdict) = verdict {
                         parts.push(json!({ verdict.as_str(): null }));
                     }

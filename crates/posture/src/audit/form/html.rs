@@ -23,7 +23,11 @@ b.critical{color:#7b1fa2}b.high{color:#b3261e}b.medium{color:#a15c00}b.low{color
 
 /// The report as a page.
 pub fn html(report: &Report, collected: &Collected, mutes: &Mutes, told: Told<'_>) -> String {
-    let failed: Vec<_> = report.checks.iter().filter(|check| of(report, check.id, Outcome::Fail).next().is_some()).collect();
+    let failed: Vec<_> = report
+        .checks
+        .iter()
+        .filter(|check| of(report, check.id, Outcome::Fail).next().is_some())
+        .collect();
     let (problems, more) = collected.problems();
     page! {
         (DOCTYPE)
@@ -98,7 +102,10 @@ pub fn html(report: &Report, collected: &Collected, mutes: &Mutes, told: Told<'_
 }
 
 fn of<'r>(report: &'r Report, id: &'r str, outcome: Outcome) -> impl Iterator<Item = &'r Finding> {
-    report.findings.iter().filter(move |finding| finding.check == id && finding.outcome == outcome)
+    report
+        .findings
+        .iter()
+        .filter(move |finding| finding.check == id && finding.outcome == outcome)
 }
 
 fn one(report: &Report, finding: &Finding) -> Markup {

@@ -59,7 +59,12 @@ fn event(check: &Check, finding: &Finding, is_muted: bool, told: Told<'_>) -> Va
             let tactics: Vec<Value> = technique
                 .tactics
                 .iter()
-                .filter_map(|short| attack().tactics().iter().find(|tactic| tactic.short_name == *short))
+                .filter_map(|short| {
+                    attack()
+                        .tactics()
+                        .iter()
+                        .find(|tactic| tactic.short_name == *short)
+                })
                 .map(|tactic| json!({"uid": tactic.id, "name": tactic.name}))
                 .collect();
             if let Some(object) = out.as_object_mut() {

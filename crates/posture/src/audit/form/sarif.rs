@@ -15,7 +15,12 @@ pub fn sarif(report: &Report, mutes: &Mutes, told: Told<'_>) -> Value {
         .checks
         .iter()
         .map(|check| {
-            let tags: Vec<&str> = check.techniques.iter().chain(check.mitigations).copied().collect();
+            let tags: Vec<&str> = check
+                .techniques
+                .iter()
+                .chain(check.mitigations)
+                .copied()
+                .collect();
             json!({
                 "id": check.id,
                 "shortDescription": {"text": check.title},
@@ -33,7 +38,10 @@ pub fn sarif(report: &Report, mutes: &Mutes, told: Told<'_>) -> Value {
         .map(|finding| result(report, finding, None))
         .collect();
     for (finding, index) in &report.muted {
-        let reason = mutes.entries.get(*index).map(|mute| format!("{} ({}, until {})", mute.reason, mute.owner, mute.expires));
+        let reason = mutes
+            .entries
+            .get(*index)
+            .map(|mute| format!("{} ({}, until {})", mute.reason, mute.owner, mute.expires));
         results.push(result(report, finding, Some(reason.unwrap_or_default())));
     }
     json!({
@@ -79,11 +87,18 @@ fn result(report: &Report, finding: &Finding, muted: Option<String>) -> Value {
             object.insert("ruleIndex".to_owned(), json!(index));
         }
         if !report.new.is_empty() {
-            let state = if report.is_new(finding) { "new" } else { "unchanged" };
+            let state = if report.is_new(finding) {
+                "new"
+            } else {
+                "unchanged"
+            };
             object.insert("baselineState".to_owned(), json!(state));
         }
         if let Some(reason) = muted {
-            object.insert("suppressions".to_owned(), json!([{"kind": "external", "status": "accepted", "justification": reason}]));
+            object.insert(
+                "suppressions".to_owned(),
+                json!([{"kind": "external", "status": "accepted", "justification": reason}]),
+            );
         }
     }
     result
@@ -115,7 +130,9 @@ fn uri(path: &str) -> String {
     }
     for byte in path.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte))
+            }
             other => out.push_str(&format!("%{other:02X}")),
         }
     }

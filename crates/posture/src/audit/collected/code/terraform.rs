@@ -32,7 +32,11 @@ pub(super) fn take(into: &mut Collected, shown: &str, scope: &Scope, text: &str)
     let owned = text.to_owned();
     let parse = move || -> Result<Vec<(String, Value, u32)>, String> {
         let body: Body = owned.parse().map_err(|error: hcl_edit::parser::Error| {
-            format!("is not HCL: line {}: {}", error.location().line(), error.message().replace('\n', ", "))
+            format!(
+                "is not HCL: line {}: {}",
+                error.location().line(),
+                error.message().replace('\n', ", ")
+            )
         })?;
         let reader = Reader { text: &owned };
         Ok(body.blocks().filter_map(|block| reader.outer(block)).collect())
@@ -52,7 +56,12 @@ pub(super) fn take(into: &mut Collected, shown: &str, scope: &Scope, text: &str)
     into.take_values(shown, scope, "code:terraform", std::iter::empty());
     let text: Arc<str> = text.into();
     for (kind, value, line) in found {
-        into.take_values(shown, scope, &kind, std::iter::once((value, Arc::clone(&text), line)));
+        into.take_values(
+            shown,
+            scope,
+            &kind,
+            std::iter::once((value, Arc::clone(&text), line)),
+        );
     }
     true
 }
@@ -157,7 +166,10 @@ impl Reader<'_> {
                 None => json!(number.value().as_f64()),
             },
             Expression::Parenthesis(inner) => self.expression(inner.inner(), depth + 1),
-            Expression::Array(array) => array.iter().map(|item| self.expression(item, depth + 1)).collect(),
+            Expression::Array(array) => array
+                .iter()
+                .map(|item| self.expression(item, depth + 1))
+                .collect(),
             Expression::Object(object) => {
                 let entries = object.iter().map(|(key, value)| {
                     let key = match key {
@@ -194,7 +206,12 @@ impl Reader<'_> {
 
 /// Puts defaults of variables and local values in the place of what refers to them. Files of one folder are one module.
 pub(in crate::audit::collected) fn resolve(collected: &mut Collected) {
-    let folder = |file: &str| Path::new(file).parent().map(Path::to_path_buf).unwrap_or_default();
+    let folder = |file: &str| {
+        Path::new(file)
+            .parent()
+            .map(Path::to_path_buf)
+            .unwrap_or_default()
+    };
     let mut known: BTreeMap<(std::path::PathBuf, String), Value> = BTreeMap::new();
     for item in collected.items("tf-variable") {
         let name = item.value.get("$name").and_then(Value::as_str).unwrap_or("");
@@ -212,10 +229,17 @@ pub(in crate::audit::collected) fn resolve(collected: &mut Collected) {
     if known.is_empty() {
         return;
     }
-    let resources = collected.items.iter_mut().filter(|(kind, _)| kind.starts_with("tf:") || kind.starts_with("tf-data:"));
+    let resources = collected
+        .items
+        .iter_mut()
+        .filter(|(kind, _)| kind.starts_with("tf:") || kind.starts_with("tf-data:"));
     for item in resources.flat_map(|(_, items)| items) {
         let place = folder(&item.file);
-        replace(&mut item.value, &|name| known.get(&(place.clone(), name.to_owned())).cloned(), 0);
+        replace(
+            &mut item.value,
+            &|name| known.get(&(place.clone(), name.to_owned())).cloned(),
+            0,
+        );
     }
 }
 
@@ -228,7 +252,9 @@ fn replace(value: &mut Value, known: &impl Fn(&str) -> Option<Value>, depth: usi
         return;
     }
     if let Some(written) = value.get(EXPRESSION).and_then(Value::as_str) {
-        let bare = written.strip_prefix("\"${").and_then(|rest| rest.strip_suffix("}\""));
+        let bare = written
+            .strip_prefix("\"${")
+            .and_then(|rest| rest.strip_suffix("}\""));
         if let Some(found) = known(bare.unwrap_or(written).trim()) {
             *value = found;
         }
@@ -236,7 +262,9 @@ fn replace(value: &mut Value, known: &impl Fn(&str) -> Option<Value>, depth: usi
     }
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| replace(item, known, depth + 1)),
-        Value::Object(entries) => entries.values_mut().for_each(|entry| replace(entry, known, depth + 1)),
+        Value::Object(entries) => entries
+            .values_mut()
+            .for_each(|entry| replace(entry, known, depth + 1)),
         _ => {}
     }
 }
