@@ -223,26 +223,48 @@ struct Around {
     limit: Option<i64>,
 }
 
+/// Fields whose values name one thing or person. A whole account, a program of which each host has one, or an address that many
+/// share are asked for only where an alert is about nothing else.
+const SAME: [&str; 12] = [
+    "cloud.instance.id",
+    "container.id",
+    "container.name",
+    "host.hostname",
+    "host.id",
+    "host.name",
+    "kubernetes.pod.name",
+    "orchestrator.resource.name",
+    "process.entity_id",
+    "user.email",
+    "user.id",
+    "user.name",
+];
+
 fn timeline(call: &Call<'_>) -> Result<Answer, Problem> {
     let around: Around = call.query()?;
     let minutes = bounded(around.minutes, 30, 1440, "minutes")?;
     let limit = bounded(around.limit, 200, 1000, "limit")?;
     let alert = call.app.store.db.alert(call.part("id"))?.alert;
-    let query: Vec<String> = alert
-        .entities
-        .iter()
-        .filter(|(field, _)| {
-            field
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
-        })
-        .map(|(field, value)| {
-            format!(
-                "{field}: \"{}\"",
-                value.replace('\\', "\\\\").replace('"', "\\\"")
-            )
-        })
-        .collect();
+    let is_plain = |field: &str| {
+        field
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+    };
+    let condition = |(field, value): &(String, String)| {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("{field}: \"{value}\"")
+    };
+    let of = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let entities = alert.entities.iter();
+        entities
+            .filter(|(field, _)| is_plain(field) && wanted(field))
+            .map(condition)
+            .collect()
+    };
+    let mut query = of(&|field| SAME.contains(&field));
+    if query.is_empty() {
+        query = of(&|_| true);
+    }
     if query.is_empty() {
         return Answer::json(&Found {
             complete: true,

@@ -2,6 +2,7 @@
 
 mod actions;
 mod commit;
+mod facets;
 mod linked;
 mod read;
 mod search;

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::read::{COLUMNS, add_values, record};
-use super::{AlertPage, AlertQuery, AlertSort, AlertState, Cursor, Facet, Severity, Verdict};
+use super::{AlertPage, AlertQuery, AlertSort, AlertState, Cursor, Facet, Severity};
 use crate::database::to_nanos;
 use crate::{Database, StoreError};
 
@@ -64,20 +64,6 @@ impl Database {
             let count: i64 = statement.query_row(params_from_iter(filter.parameters), |row| row.get(0))?;
             Ok(u64::try_from(count).unwrap_or(0))
         })
-    }
-
-    /// How many of the alerts that a query finds have each value of a facet: the most frequent first, at most `limit`.
-    ///
-    /// # Errors
-    ///
-    /// The database failed.
-    pub fn count_by(
-        &self,
-        query: &AlertQuery,
-        facet: &Facet,
-        limit: u32,
-    ) -> Result<Vec<(String, u64)>, StoreError> {
-        self.read(|db| count_by(db, query, facet, limit))
     }
 
     /// How many of the alerts that a query finds lie in each stretch of time of a length in nanoseconds, counted from 1970 on, by
@@ -180,58 +166,6 @@ fn search(
         page.alerts.push(alert);
     }
     Ok(page)
-}
-
-fn count_by(
-    db: &Connection,
-    query: &AlertQuery,
-    facet: &Facet,
-    limit: u32,
-) -> Result<Vec<(String, u64)>, StoreError> {
-    let mut filter = Filter::of(query);
-    let (from, value) = match facet {
-        Facet::State => ("alerts a", "a.state"),
-        Facet::Severity => ("alerts a", "a.severity"),
-        Facet::Verdict => ("alerts a", "a.verdict"),
-        Facet::Rule => ("alerts a", "a.rule_id"),
-        Facet::Assignee => ("alerts a", "coalesce(a.assignee, '')"),
-        Facet::Day => ("alerts a", "date(a.time / 1000000000, 'unixepoch')"),
-        Facet::Technique | Facet::Tactic | Facet::Entity(_) => {
-            let kind = match facet {
-                Facet::Technique => "technique".to_owned(),
-                Facet::Tactic => "tactic".to_owned(),
-                Facet::Entity(field) => format!("={field}"),
-                _ => String::new(),
-            };
-            filter.add("v.kind = ?", [kind.into()]);
-            ("alerts a JOIN alert_values v ON v.row = a.row", "v.value")
-        }
-        Facet::Tag => {
-            filter.add("v.kind IN ('tag', 'label')", []);
-            ("alerts a JOIN alert_values v ON v.row = a.row", "v.value")
-        }
-    };
-    // One alert may have a tag of its rule's from an analyst too; everything else stands once.
-    let count = match facet {
-        Facet::Tag => "count(DISTINCT a.row)",
-        _ => "count(*)",
-    };
-    let sql = format!(
-        "SELECT {value}, {count} FROM {from} WHERE {} AND {value} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}",
-        filter.sql()
-    );
-    let mut statement = db.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(filter.parameters), |row| {
-        let name = match (facet, row.get::<_, Value>(0)?) {
-            (Facet::State, Value::Integer(number)) => AlertState::from_number(number).word().to_owned(),
-            (Facet::Severity, Value::Integer(number)) => Severity::from_number(number).word().to_owned(),
-            (Facet::Verdict, Value::Integer(number)) => Verdict::from_number(number).word().to_owned(),
-            (_, Value::Text(text)) => text,
-            _ => String::new(),
-        };
-        Ok((name, crate::ledger::count_from_sql(row, 1)?))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The condition of a query, with its parameters in order.
