@@ -14,6 +14,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import zlib from 'node:zlib';
+import * as trial from './console-alerts.mjs';
 import { checkPages } from './console-pages.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -78,7 +79,7 @@ async function send(hosts, more = {}) {
       sent += 1;
       return [JSON.stringify({ create: { _index: 'logs-endpoint.events.process-default', _id: `console-${sent}` } }), JSON.stringify({
         '@timestamp': new Date(Date.now() - (hosts.length - at - number) * 6000).toISOString(), event: { category: ['process'], type: ['start'], action: 'exec', dataset: 'endpoint.events.process' }, host: { name: host, id: host, os: { type: 'linux' } }, user: { name: 'www-data', id: '33' },
-        process: { pid: 4000 + sent, entity_id: `${host}-${sent}`, name: 'curl', executable: '/usr/bin/curl', args: ['curl', 'http://169.254.169.254/latest/meta-data/iam/security-credentials/web'], command_line: 'curl http://169.254.169.254/latest/meta-data/iam/security-credentials/web',
+        process: { pid: 4000 + sent % 60_000, entity_id: `${host}-${sent}`, name: 'curl', executable: '/usr/bin/curl', args: ['curl', 'http://169.254.169.254/latest/meta-data/iam/security-credentials/web'], command_line: 'curl http://169.254.169.254/latest/meta-data/iam/security-credentials/web',
           parent: { pid: 900, entity_id: `${host}-php`, name: 'php-fpm', executable: '/usr/sbin/php-fpm' } }, ...more,
       })];
     });
@@ -121,16 +122,17 @@ try {
   await page.goto(`${base}/console/alerts?status=open`);
   await page.waitForSelector('.row.cursor');
   figures['first rows, ms'] = Date.now() - begin;
-  const times = await page.evaluate(async () => {
+  const keyTimes = () => page.evaluate(async () => {
     const list = [];
     for (let round = 0; round < 60; round += 1) {
       const at = performance.now();
-      document.dispatchEvent(new KeyboardEvent('keydown', { key: round % 20 === 19 ? 'End' : 'j', bubbles: true }));
+      document.dispatchEvent(new KeyboardEvent('keydown', { key: round % 20 === 19 ? 'PageDown' : 'j', bubbles: true }));
       await new Promise((done) => { requestAnimationFrame(() => { const channel = new MessageChannel(); channel.port1.onmessage = done; channel.port2.postMessage(0); }); });
       list.push(performance.now() - at);
     }
     return list.sort((a, b) => a - b);
   });
+  const times = await keyTimes();
   figures['key to paint p50, ms'] = Math.round(times[30]);
   figures['key to paint p95, ms'] = Math.round(times[57]);
 
@@ -205,29 +207,19 @@ try {
   await page.waitForSelector('.days', { timeout: 120000 });
   check('the preview counts its alerts', /\d/.test(await page.textContent('.days')));
 
+  // One alert whole, incidents, groups; the other pages; and alerts that an attacker writes.
+  const given = { page, base, token, api, check, until, press, sleep, alertsOf, shots, figures, keyTimes, RULE, target, profile, data, hosts: many };
+  await trial.alertPages(given);
+  await trial.groupPages(given);
   await checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, RULE });
-
-  // Alerts that an attacker writes.
-  const evil = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>';
-  await send(['web-evil'], { user: { name: `${evil}\u202egnp.exe\u0007`, id: evil } , labels: { long: 'A'.repeat(1 << 20) }, process: { entity_id: 'evil', name: evil, executable: `/tmp/${evil}`, command_line: `${evil} curl http://169.254.169.254/latest/meta-data/iam/security-credentials/ ${'\u202e'}${'B'.repeat(100000)}`, args: [evil] } });
-  check('the hostile alert is stored', await until(async () => await alertsOf('entity=host.name:web-evil') >= 1, 20));
-  await page.goto(`${base}/console/alerts?entity=host.name:web-evil`);
-  await page.waitForSelector('.row.cursor');
-  await page.screenshot({ path: path.join(shots, 'hostile-list.png') });
-  const hostile = (await api('/api/v1/alerts?entity=host.name:web-evil&limit=1')).alerts[0].id;
-  for (const way of [`/console/alert/${hostile}`, `/api/v1/alerts/${hostile}/report`, `/console/entity?field=user.name&value=${encodeURIComponent(evil)}`]) {
-    await page.goto(base + way);
-    await sleep(1500);
-    for (const details of await page.$$('details:not([open]) > summary')) await details.click().catch(() => {});
-    await page.screenshot({ path: path.join(shots, `hostile-${way.split('/')[2]}.png`) });
-    const found = await page.evaluate(() => ({ owned: window.owned, images: document.querySelectorAll('img[src="x"]').length, wide: document.documentElement.scrollWidth - innerWidth, violations: window.violations || [], shown: document.body.textContent.includes('<script>') }));
-    check(`hostile text stays text in ${way.slice(0, 24)}`, !found.owned && !found.images && found.shown && !found.violations.length, JSON.stringify(found.violations));
-    check('and the layout holds', found.wide <= 0, found.wide);
-  }
+  await send(['web-evil'], trial.evilEvent());
+  check('the hostile alert is stored', await until(async () => await alertsOf('entity=host.name:web-evil') >= 1, 30));
+  await trial.hostilePages(given);
+  if (many >= 60_000) await trial.manyAlerts(given);
 
   // Every page in both themes: screenshots, and axe.
   const one = (await api('/api/v1/alerts?limit=1')).alerts[0].id;
-  const pages = { alerts: '/console/alerts', alert: `/console/alert/${one}`, hunt: '/console/hunt?query=process%20where%20host.name%20%3D%3D%20%22web-3%22&from=7d', rules: '/console/rules', rule: `/console/rule/${RULE}`, coverage: '/console/coverage?technique=T1552.005', sources: '/console/sources', entity: '/console/entity?field=host.name&value=web-3' };
+  const pages = { alerts: '/console/alerts', incidents: '/console/alerts?group=incident', alert: `/console/alert/${one}`, incident: `/console/incident/${one}`, hunt: '/console/hunt?query=process%20where%20host.name%20%3D%3D%20%22web-3%22&from=7d', rules: '/console/rules', rule: `/console/rule/${RULE}`, coverage: '/console/coverage?technique=T1552.005', sources: '/console/sources', entity: '/console/entity?field=host.name&value=web-3' };
   for (const theme of ['light', 'dark']) {
     const own = theme === 'light' ? page : await open('dark');
     for (const [name, way] of Object.entries(pages)) {

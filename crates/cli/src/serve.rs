@@ -150,6 +150,8 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("neph-io")
+        // Searches read records here, which may be as deep as anywhere.
+        .thread_stack_size(neph_runtime::pipeline::STACK)
         .build()
         .map_err(|error| failed(&error))?;
     let mut listening = Listening::start(&runtime, &settings, &store, &data, &keys, &app, log)?;

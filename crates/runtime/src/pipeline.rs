@@ -20,7 +20,7 @@ use crate::RunError;
 use crate::input::{Chunk, Reader};
 
 /// Bytes of stack of each thread, as the main thread commonly has: parsers go down with the depth of a record.
-pub(crate) const STACK: usize = 8 << 20;
+pub const STACK: usize = 8 << 20;
 
 /// What is done with each chunk, on whichever thread is free.
 pub trait Worker: Send {
