@@ -2,9 +2,9 @@
 // The console in a real browser, against a service that runs: an analyst logs in, triages by keys alone, makes an exception, hunts,
 // looks at every page; hostile alerts stay text; axe-core looks for what shuts people out.
 //
-//     node .ci/console.mjs [--alerts N] [--release]
+//     node .ci/console.mjs [--alerts N] [--release] [--built]
 //
-// playwright-core and axe-core are installed below the target folder, Chromium with apt where it is missing and this is run by root.
+// With --built the program is taken as it is. playwright-core and axe-core are installed below the target folder, Chromium with apt where it is missing and this is run by root.
 // Screenshots of each page in both themes are left in TARGET/console/shots.
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -52,7 +52,7 @@ if (!fs.existsSync(browserPath)) {
   execFileSync('apt-get', ['update', '-qq'], { stdio: 'ignore' });
   execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-dejavu-core'], { stdio: 'ignore', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } });
 }
-execFileSync('cargo', ['build', '-p', 'neph-cli', '--locked', ...(profile === 'release' ? ['--release'] : [])], { cwd: root, stdio: 'inherit' });
+if (!process.argv.includes('--built')) execFileSync('cargo', ['build', '-p', 'neph-cli', '--locked', ...(profile === 'release' ? ['--release'] : [])], { cwd: root, stdio: 'inherit' });
 const { chromium } = createRequire(path.join(work, 'package.json'))('playwright-core');
 const axe = fs.readFileSync(path.join(work, 'node_modules/axe-core/axe.min.js'), 'utf8');
 
