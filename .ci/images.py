@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes images, alters them in every way that counts and in a hundred that do not, signs them with other libraries, and checks what `neph image` says.
 
-    python3 .ci/images.py [--neph PATH] [--seed N] [--only PART]
+    python3 .ci/images.py [--neph PATH] [--seed N] [--only PART] [--verbose]
 
 The images are written with Python's own tarfile. Signatures are made with `cryptography` and `securesystemslib` (PyPI, installed into the target
 folder). Where skopeo, umoci and docker-registry are installed, or can be (Debian), images also pass through them: what umoci unpacks is held
@@ -36,6 +36,7 @@ VENV = WORK / "venv"
 PIP = ["cryptography==50.0.2", "securesystemslib==1.6.0", "zstandard"]
 FAILED = []
 PASSED = 0
+VERBOSE = False
 NEPH = TARGET / "debug" / "neph"
 FILE, DIR, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -47,7 +48,7 @@ def check(name, truth, told=""):
         PASSED += 1
     else:
         FAILED.append(name)
-        print(f"FAILED: {name}\n    {str(told)[:1500]}")
+        print(f"FAILED: {name}\n    {str(told)[:600]}")
 
 
 def neph(*args, env=None, timeout=60):
@@ -251,7 +252,8 @@ def benign(golden):
             random.shuffle(body)
             # A link in the way of a file has to be there before it.
             body.sort(key=lambda one: one["kind"] != LINK)
-        if also("directories"):
+        with_directories = also("directories")
+        if with_directories:
             body = directories(files) + body
         if also("copy instead of hard link"):
             body.append({**next(one for one in files if one["path"] == "usr/bin/sh"), "path": "usr/bin/sh-hard"})
@@ -266,7 +268,7 @@ def benign(golden):
             layers.insert(where, [entry("tmp/build", "x"), entry("opt/cache/a", "x"), entry("opt/cache/b/c", "x"), entry("opt/keep", "x")])
             layers.append([entry("tmp/.wh.build"), entry("opt/cache/.wh..wh..opq"), entry(".wh.tmp"), entry(".wh.opt")])
         if also("written twice"):
-            layers.insert(0, [entry("etc/passwd", "old"), entry("srv/app", "a file where a directory comes")])
+            layers.insert(0, [entry("etc/passwd", "old")] + with_directories * [entry("srv/app", "a file where a directory comes")])
         if also("empty layer"):
             layers.insert(random.randrange(len(layers) + 1), [])
         if form == tarfile.GNU_FORMAT:
@@ -285,7 +287,7 @@ def benign(golden):
         image = {"layout": lambda: made.layout(path, name), "oci": lambda: made.oci_archive(path.with_suffix(".tar"), name),
                  "docker": lambda: made.docker_archive(path.with_suffix(".tar"), name), "docker-old": lambda: made.docker_archive(path.with_suffix(".tar"), name, old=True),
                  "docker.gz": lambda: made.docker_archive(path.with_suffix(".tar.gz"), name)}[shape]()
-        done, found = compare(golden, image, "--fail-on", "info" if False else "low")
+        done, found = compare(golden, image, "--fail-on", "low")
         others = [one for one in found["differences"] if one["kind"] != "same-content"]
         check(f"benign {at} ({shape}, {made.how}: {', '.join(told)})", done.returncode == 0 and found["sameness"] in ("same-content", "same-digest") and not others,
               done.stderr + json.dumps(others)[:800])
@@ -381,17 +383,17 @@ def golden_list(golden):
     good, other = made.layout(WORK / "listed"), moved.layout(WORK / "moved")
     for name, text, target, code, expected in [
         ("the golden digest", image, good, 0, []),
-        ("a moved tag", image, other, 1, ["tag-moved", "file-added"]),
-        ("an approval", image + approval.format("2099-01-01"), other, 0, ["tag-moved", "file-added"]),
-        ("an approval that is over", image + approval.format("2020-01-01"), other, 1, ["tag-moved", "file-added"]),
+        ("a moved tag", image, other, 1, ["file-added", "layer-swapped", "tag-moved"]),
+        ("an approval", image + approval.format("2099-01-01"), other, 0, ["file-added", "layer-swapped", "tag-moved"]),
+        ("an approval that is over", image + approval.format("2020-01-01"), other, 1, ["file-added", "layer-swapped", "tag-moved"]),
         ("an entry that is over", image + "expires = 2020-01-01\n", good, 1, ["entry-over"]),
         ("another repository", image.replace("shop", "other"), good, 1, ["no-golden"]),
         ("digests alone", image.replace('manifest = "golden.json"\n', ""), other, 1, ["tag-moved"]),
-        ("a tag that may move", image.replace("moves = false", "") + "moves = true\n", other, 1, ["file-added"]),
+        ("a tag that may move", image + "moves = true\n", other, 1, ["file-added", "layer-swapped"]),
     ]:
         listed.write_text(text)
         done, found = compare(listed, target, "--fail-on", "medium")
-        check(f"golden list: {name}", done.returncode == code and [one["kind"] for one in found["differences"]] == expected, done.stderr + json.dumps(found["differences"]))
+        check(f"golden list: {name}", done.returncode == code and sorted(one["kind"] for one in found["differences"]) == expected, done.stderr + json.dumps(found["differences"]))
     listed.write_text('[[image]]\nrepositry = "a"\ndigests = ["x"]\n')
     done = neph("compare", listed, good)
     check("golden list: mistakes", done.returncode == 2 and all(word in done.stderr for word in ["did you mean `repository`", "`x` is no digest", "says no `repository`"]), done.stderr)
@@ -404,7 +406,7 @@ def golden_list(golden):
 def hostile(golden):
     """Images that were made to harm whoever reads them. The work folder holds nothing but what this script put there."""
     base = [entry("usr/bin/sh", elf("sh"), mode=0o755)]
-    before = None
+    passed = PASSED
     outside = WORK / "outside"
     outside.mkdir(exist_ok=True)
     long = entry("x" * 5000, "x")
@@ -487,7 +489,7 @@ def hostile(golden):
         done = neph("manifest", path)
         check(f"hostile: {name}", done.returncode == 2 and done.stderr, done.stderr)
     check("hostile: nothing was written outside", not list(outside.iterdir()), list(outside.iterdir()))
-    print("hostile: 37 kinds of images, refused or neutralised in words")
+    print(f"hostile: {PASSED - passed} kinds of images, refused or neutralised in words")
 
 
 def drifted(golden):
@@ -502,7 +504,7 @@ def drifted(golden):
     (WORK / "web.diff").write_text("C /etc\nC /etc/passwd\nA /etc/ld.so.preload\nC /tmp\nA /tmp/miner\nD /usr/share/doc/notes\nC /etc/hosts\n")
     for name, args, expected in [
         ("root", ["--root", WORK / "root.tar"], {("file-added", "/tmp/miner"), ("file-added", "/etc/cron.d/x"), ("file-replaced", "/usr/bin/curl")}),
-        ("changes", ["--changes", WORK / "web.diff"], {("file-added", "/etc/ld.so.preload"), ("file-added", "/tmp/miner"), ("file-replaced", "/etc/passwd"), ("file-removed", "/usr/share/doc/notes")}),
+        ("changes", ["--changes", WORK / "web.diff"], {("file-added", "/etc/ld.so.preload"), ("file-replaced", "/etc/passwd"), ("file-removed", "/usr/share/doc/notes")}),
         ("events", ["--events", WORK / "events.ndjson", "--container", "c" * 12], {("foreign-executed", "/tmp/miner"), ("foreign-executed", "/dev/shm/x (deleted)"), ("foreign-executed", "/memfd:a"), ("foreign-executed", "/opt/y"), ("changed-executed", "/srv/app/server")}),
     ]:
         done = neph("drift", "--format", "json", "--fail-on", "low", golden, *args)
@@ -528,6 +530,8 @@ def signatures():
             said = json.loads(done.stdout)
         except json.JSONDecodeError:
             said = {"verdict": None, "why": done.stderr}
+        if VERBOSE:
+            print(f"    {case['name']}: {said['verdict']}: {said['why']}")
         good = said["verdict"] == case["verdict"] and case.get("word", "") in said["why"] and done.returncode == (0 if case["verdict"] == "verified" else 1)
         check(f"signature: {case['name']}", good, f"expected {case['verdict']} ({case.get('word', '')}), got {said} {done.stderr}")
         counts[case["verdict"]] = counts.get(case["verdict"], 0) + 1
@@ -567,7 +571,7 @@ def sign(folder):
 
     def certificate(subject, issuer=None, *, ca=False, names=(), begin=now - day, end=now + day, oidc=None, key=None, usage=True):
         key = key or ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")])
+        name = x509.Name([] if not subject else [x509.NameAttribute(NameOID.COMMON_NAME, subject), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")])
         builder = x509.CertificateBuilder().subject_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(begin).not_valid_after(end).issuer_name(issuer[1].subject if issuer else name)
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
@@ -948,16 +952,17 @@ def registry(layout, made):
 
 
 def main():
-    global NEPH
+    global NEPH, VERBOSE
     parser = argparse.ArgumentParser()
     parser.add_argument("--neph", type=pathlib.Path, default=NEPH)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only")
+    parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--sign", type=pathlib.Path)
     args = parser.parse_args()
     if args.sign:
         return sign(args.sign)
-    NEPH = args.neph
+    NEPH, VERBOSE = args.neph, args.verbose
     random.seed(args.seed)
     WORK.mkdir(parents=True, exist_ok=True)
     marker = VENV / "installed"

@@ -183,7 +183,7 @@ struct Reading {
     /// Entries that the layers of an image may have.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().entries)]
     max_entries: u64,
-    /// How many times larger decompression may make a layer of more than 256 MiB.
+    /// How many times larger decompression may make a layer of more than 64 MiB.
     #[arg(long, value_name = "TIMES", default_value_t = Limits::default().ratio)]
     max_ratio: u64,
 }

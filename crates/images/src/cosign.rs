@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 use x509_parser::pem::Pem;
 
-use crate::digest::{Digest, hex};
+use crate::digest::{Digest, hex, sha256};
 
 /// Media type of the payload.
 pub(crate) const SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -103,11 +103,6 @@ impl Record {
 
 fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.trim()).ok()
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).into()
 }
 
 /// Certificates in PEM, as annotations hold them; damaged ones are left out, and then the chain leads nowhere.

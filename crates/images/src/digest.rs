@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
-use sha2::{Digest as _, Sha256, Sha512};
+use ring::digest::{Context, SHA256, SHA512, digest};
 
 /// A digest of content: `sha256:…` or `sha512:…`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +27,7 @@ impl Digest {
 
     /// The SHA-256 of some bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::Sha256(Sha256::digest(bytes).into())
+        Self::Sha256(sha256(bytes))
     }
 
     /// `sha256`
@@ -110,33 +110,43 @@ fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
-/// Makes a digest piece by piece.
-pub(crate) enum Hasher {
-    Sha256(Sha256),
-    Sha512(Sha512),
+/// The SHA-256 of some bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    fixed(digest(&SHA256, bytes).as_ref())
 }
+
+/// The bytes of a digest, which the algorithm has made as many as they are.
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().unwrap_or([0; N])
+}
+
+/// Makes a digest piece by piece. The library is the one that checks signatures: it is as fast in every build.
+pub(crate) struct Hasher(Context);
 
 impl Hasher {
     /// One that makes digests comparable with another; SHA-256 where there is none.
     pub(crate) fn like(other: Option<&Digest>) -> Self {
-        match other {
-            Some(Digest::Sha512(_)) => Self::Sha512(Sha512::new()),
-            _ => Self::Sha256(Sha256::new()),
-        }
+        Self(Context::new(match other {
+            Some(Digest::Sha512(_)) => &SHA512,
+            _ => &SHA256,
+        }))
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hasher) => hasher.update(bytes),
-            Self::Sha512(hasher) => hasher.update(bytes),
-        }
+        self.0.update(bytes);
     }
 
     pub(crate) fn finish(self) -> Digest {
-        match self {
-            Self::Sha256(hasher) => Digest::Sha256(hasher.finalize().into()),
-            Self::Sha512(hasher) => Digest::Sha512(hasher.finalize().into()),
+        let made = self.0.finish();
+        match made.as_ref().len() {
+            64 => Digest::Sha512(fixed(made.as_ref())),
+            _ => Digest::Sha256(fixed(made.as_ref())),
         }
+    }
+
+    /// The digest's bytes, of one that makes SHA-256.
+    pub(crate) fn finish_sha256(self) -> [u8; 32] {
+        fixed(self.0.finish().as_ref())
     }
 }
 

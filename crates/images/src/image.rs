@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, hex};
+use crate::digest::{Digest, Hasher, Hashing, hex};
 use crate::files::{Files, Pile, shown};
 use crate::limits::{ImageError, Limits};
 use crate::oci::{Config, Platform};
@@ -288,8 +288,9 @@ fn blob_differs(source: &Source, blob: &Blob, limits: &Limits) -> Option<(String
     use std::io::Read as _;
 
     let said = blob.digest?;
-    let reader = source.blob(blob).ok()?.take(limits.total);
-    let mut hashing = crate::digest::Hashing::new(reader, crate::digest::Hasher::like(Some(&said)));
+    let most = blob.size.unwrap_or(limits.total).saturating_add(1);
+    let reader = source.blob(blob).ok()?.take(most);
+    let mut hashing = Hashing::new(reader, Hasher::like(Some(&said)));
     std::io::copy(&mut hashing, &mut std::io::sink()).ok()?;
     let (found, _) = hashing.finish();
     (found != said).then(|| (said.to_string(), found.to_string()))

@@ -28,8 +28,8 @@ impl Default for Limits {
             entries: 2_000_000,
             path: 4096,
             total: 64 << 30,
-            ratio: 250,
-            free: 256 << 20,
+            ratio: 100,
+            free: 64 << 20,
             layers: 512,
             document: 16 << 20,
         }

@@ -3,8 +3,6 @@
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::compression::{Budget, decompress};
 use crate::digest::{Digest, Hasher, Hashing};
 use crate::entries::{Oddity, Type, Walk};
@@ -109,7 +107,7 @@ fn read_entries(
             content.entries.push((entry, None, Default::default()));
             return Ok(());
         }
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::like(None);
         let mut detector = Detector::new(entry.path.strip_prefix(b"./").unwrap_or(&entry.path));
         let mut left = entry.size;
         while left > 0 {
@@ -124,8 +122,9 @@ fn read_entries(
             detector.feed(piece);
             left -= count as u64;
         }
-        let sha256: [u8; 32] = hasher.finalize().into();
-        content.entries.push((entry, Some(sha256), detector.finish()));
+        content
+            .entries
+            .push((entry, Some(hasher.finish_sha256()), detector.finish()));
         Ok(())
     })?;
     content.oddities.append(&mut walk.oddities);
