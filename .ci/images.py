@@ -793,7 +793,7 @@ def others(golden):
         print(f"other tools: skipped, not installed: {', '.join(missing)}")
         return
     files = content()
-    layers = [directories(files) + files[:30], files[30:], [entry("srv/app/.wh.config.json"), entry("srv/app/lib/.wh..wh..opq"), entry("srv/app/lib/only.py", "x = 1\n")], [entry("etc/passwd", "other\n")]]
+    layers = [directories(files) + files[:30], files[30:], [entry("srv/app/.wh.config.json"), entry("srv/app/lib/.wh..wh..opq"), entry("srv/app/lib/only.py", "x = 1\n")], [entry("etc/passwd", "root:x:0:0::/:/bin/sh\napp:x:1000:1000::/:/bin/sh\n")]]
     made = Made(layers)
     layout = made.layout(WORK / "other", "x:1.4")
     # umoci unpacks, and what lies there is held against the manifest.
@@ -847,7 +847,7 @@ def registry(layout, made):
     folder.mkdir()
     # `htpasswd` would make this line; the password is `secret`.
     (folder / "htpasswd").write_text("ann:" + subprocess.run([VENV / "bin/python", "-c", "import bcrypt;print(bcrypt.hashpw(b'secret', bcrypt.gensalt(5)).decode())"], capture_output=True, text=True).stdout)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"], capture_output=True, check=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"], capture_output=True, check=True)
     running = []
 
     def free():
@@ -924,9 +924,9 @@ def registry(layout, made):
                         body, status, kind = answer.read(), answer.status, answer.headers.get("Content-Type", "")
                 except urllib.error.HTTPError as error:
                     return self.reply(error.code)
-                if state["alter"] and "/blobs/" in self.path and len(body) > 2000:
+                if state["alter"] and "/blobs/" in self.path and len(body) > 300:
                     body = body[:-20] + bytes(20)
-                if "/blobs/" in self.path and len(body) > 2000 and state["broken"] < 2:
+                if "/blobs/" in self.path and len(body) > 300 and state["broken"] < 2:
                     # The connection breaks after a third.
                     state["broken"] += 1
                     self.send_response(status)

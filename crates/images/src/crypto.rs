@@ -253,7 +253,19 @@ pub(crate) enum Chain {
 
 /// Whether a certificate leads to one of some roots at a time, for signing code.
 pub(crate) fn chain(leaf: &[u8], others: &[Vec<u8>], roots: &[Vec<u8>], at: Timestamp) -> Chain {
-    let bad = |error: &dyn std::fmt::Display| Chain::Bad(error.to_string());
+    let bad = |error: &webpki::Error| {
+        Chain::Bad(
+            match error {
+                webpki::Error::UnknownIssuer => "it leads to none of the roots",
+                webpki::Error::InvalidSignatureForPublicKey => "a signature in its chain is wrong",
+                webpki::Error::RequiredEkuNotFoundContext(_) => "it is not for signing code",
+                webpki::Error::CaUsedAsEndEntity => "it is that of an authority",
+                webpki::Error::BadDer | webpki::Error::BadDerTime => "it is damaged",
+                _ => "its chain breaks a rule of such chains",
+            }
+            .to_owned(),
+        )
+    };
     let roots: Vec<CertificateDer<'_>> = roots
         .iter()
         .map(|der| CertificateDer::from(der.as_slice()))

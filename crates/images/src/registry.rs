@@ -202,9 +202,8 @@ impl Registry {
         loop {
             tries += 1;
             let mut request = self.agent.get(url);
-            for kind in MANIFESTS.iter().chain(INDEXES) {
-                request = request.header("Accept", *kind);
-            }
+            // In one header, as some proxies keep only the last of several.
+            request = request.header("Accept", [MANIFESTS, INDEXES].concat().join(", "));
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
             }
