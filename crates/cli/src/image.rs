@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use neph_diag::{Diagnostic, SourceFile, has_errors, render};
 use neph_images::{
     Access, Changes, Difference, Executed, Golden, Image, ImageError, Keys, Limits, Name, Options, Place,
-    Platform, Registry, Sameness, Source, Verdict, compare, drift, verify,
+    Platform, Registry, Sameness, Source, Verdict, alert_of_difference, compare, drift, hostile, verify,
 };
 
 use crate::exit::{Exit, Failure};
@@ -240,6 +240,8 @@ enum Format {
     Table,
     /// One JSON object; an image of `compare` or `verify` is an object a line.
     Json,
+    /// Alerts in ECS, one a line, in the form in which `neph detect --format json` writes them.
+    Alerts,
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -383,6 +385,15 @@ fn manifest(args: &ManifestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             writeln!(out)?;
         }
         Format::Table => show::image(&mut out, &image, args.files)?,
+        Format::Alerts => {
+            for problem in &image.problems {
+                writeln!(
+                    out,
+                    "{}",
+                    alert_of_difference(&image, &args.image, &hostile(problem), Timestamp::now())
+                )?;
+            }
+        }
     }
     out.flush()?;
     Ok(Exit::Nothing)

@@ -404,8 +404,6 @@ pub(crate) fn of_removal(path: &[u8], golden: &File) -> Difference {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_technique_is_one() {
         let sources = concat!(

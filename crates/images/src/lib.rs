@@ -9,6 +9,7 @@
 //! **Architecture invariant:** nothing of an image is written anywhere, and what is kept in memory is bounded: layers pass as streams.
 //! **Architecture invariant:** no network but for registries that somebody named.
 
+mod alert;
 mod capability;
 mod codes;
 mod compare;
@@ -21,6 +22,7 @@ mod document;
 mod drift;
 mod entries;
 mod files;
+pub mod fuzzing;
 mod golden;
 mod image;
 mod keys;
@@ -37,6 +39,7 @@ mod tree;
 mod verify;
 mod written;
 
+pub use alert::{alert_of_difference, alert_of_verdict};
 pub use codes::CODES;
 pub use compare::{Sameness, compare, hostile};
 pub use difference::{Difference, KINDS};

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use jiff::Timestamp;
 use neph_images::roles::Severity;
-use neph_images::{Difference, File, Image, Kind, Sameness, Verification, shown};
+use neph_images::{
+    Difference, File, Image, Kind, Sameness, Verdict, Verification, alert_of_difference, alert_of_verdict,
+    shown,
+};
 use serde_json::json;
 
 use super::Format;
@@ -160,6 +164,16 @@ pub(super) fn comparison(
     all: usize,
     format: Format,
 ) -> io::Result<()> {
+    if format == Format::Alerts {
+        let now = Timestamp::now();
+        let unapproved = found
+            .iter()
+            .filter(|one| one.approved.is_none() && one.severity > Severity::Info);
+        for one in unapproved {
+            writeln!(out, "{}", alert_of_difference(image, asked, one, now))?;
+        }
+        return Ok(());
+    }
     if format == Format::Json {
         let mut document = json!({
             "image": asked, "name": image.name.to_string(), "digest": image.digest(), "content": image.content_digest(), "differences": found,
@@ -237,6 +251,16 @@ pub(super) fn verification(
     verification: &Verification,
     format: Format,
 ) -> io::Result<()> {
+    if format == Format::Alerts {
+        if verification.verdict != Verdict::Verified {
+            writeln!(
+                out,
+                "{}",
+                alert_of_verdict(image, asked, verification, Timestamp::now())
+            )?;
+        }
+        return Ok(());
+    }
     if format == Format::Json {
         let document = json!({
             "image": asked,
