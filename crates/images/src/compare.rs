@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::difference::{Difference, IMPLANT, of_attributes, of_content, of_removal};
+use crate::digest::Digest;
 use crate::files::{File, Kind};
 use crate::image::Image;
 use crate::oci::Settings;
@@ -107,16 +108,16 @@ pub fn compare(golden: &Image, image: &Image) -> (Sameness, Vec<Difference>) {
             .cmp(&one.severity)
             .then_with(|| one.path.cmp(&other.path))
     });
-    let sameness = match (golden.digest(), image.digest()) {
+    let digests = digests(golden, image);
+    let sameness = match digests {
         _ if !found.is_empty() => Sameness::Different,
-        (Some(one), Some(other)) if one == other => Sameness::SameDigest,
+        Some((one, other)) if one == other => Sameness::SameDigest,
         _ => Sameness::SameContent,
     };
     if sameness == Sameness::SameContent {
-        let shown = |image: &Image| image.digest().map(|digest| digest.to_string());
         found.push(Difference {
-            golden: shown(golden),
-            found: shown(image),
+            golden: digests.map(|(golden, _)| golden.to_string()),
+            found: digests.map(|(_, own)| own.to_string()),
             ..plain(
                 "same-content",
                 Severity::Info,
@@ -125,6 +126,11 @@ pub fn compare(golden: &Image, image: &Image) -> (Sameness, Vec<Difference>) {
         });
     }
     (sameness, found)
+}
+
+/// Digests of the same thing of both: of the manifests, else of the configurations, which archives of `docker save` have.
+fn digests(golden: &Image, image: &Image) -> Option<(Digest, Digest)> {
+    golden.manifest.zip(image.manifest).or(golden.id.zip(image.id))
 }
 
 /// A difference about the image as a whole.
@@ -408,7 +414,7 @@ fn tag(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
         && golden.name.repository == image.name.repository
         && golden.name.tag.is_some()
         && golden.name.tag == image.name.tag;
-    let (Some(old), Some(new)) = (golden.digest(), image.digest()) else {
+    let Some((old, new)) = digests(golden, image) else {
         return;
     };
     if is_same_name && old != new {
@@ -445,15 +451,17 @@ fn layers(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
             continue;
         };
         let severity = worst.severity.max(Severity::Medium);
-        let named: Vec<String> = brought
-            .iter()
-            .take(NAMED)
-            .map(|one| format!("`{}`", one.path))
-            .collect();
-        let more = match brought.len().saturating_sub(NAMED) {
+        let mut named: Vec<&str> = Vec::new();
+        for one in &brought {
+            if !named.contains(&one.path.as_str()) {
+                named.push(&one.path);
+            }
+        }
+        let more = match named.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
+        named.truncate(NAMED);
         swapped.push(Difference {
             path: format!("layer {index}"),
             golden: Some(was.diff_id.to_string()),
@@ -468,7 +476,7 @@ fn layers(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
                     is.created_by
                         .as_ref()
                         .map_or_else(String::new, |command| format!(" (`{command}`)")),
-                    named.join(", ")
+                    format_args!("`{}`", named.join("`, `"))
                 ),
             )
         });

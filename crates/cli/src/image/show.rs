@@ -154,6 +154,18 @@ fn letters(file: &File) -> String {
     letters
 }
 
+/// Text with digests cut short; JSON has them whole.
+fn brief(text: &str) -> String {
+    let cut = |word: &str| match word.split_once(':') {
+        Some(("sha256", hex)) if hex.len() >= 64 => {
+            let (head, tail) = hex.split_at_checked(64).unwrap_or((hex, ""));
+            format!("sha256:{}{tail}", head.chars().take(12).collect::<String>())
+        }
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+}
+
 /// The differences of one image, or the drift of a container.
 pub(super) fn comparison(
     out: &mut dyn Write,
@@ -193,7 +205,7 @@ pub(super) fn comparison(
             }
             match (&one.golden, &one.found) {
                 (Some(golden), Some(new)) if !one.kind.starts_with("file-") => {
-                    what.push_str(&format!("; {golden} → {new}"))
+                    what.push_str(&format!("; {} → {}", brief(golden), brief(new)))
                 }
                 (None, Some(new)) if one.kind == "foreign-executed" => what.push_str(&format!("; {new}")),
                 _ => {}
