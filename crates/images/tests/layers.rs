@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use neph_images::{Digest, Image, ImageError, Kind, Limits, Options, Place, Sameness, Source, alert_of_difference, compare, fuzzing};
+use neph_images::{
+    Digest, Image, ImageError, Kind, Limits, Options, Place, Sameness, Source, alert_of_difference, compare,
+    fuzzing,
+};
 use proptest::prelude::*;
 use tar::{EntryType, Header};
 
@@ -68,8 +71,16 @@ fn layout(folder: &Path, layers: &[Vec<u8>]) {
     let config = serde_json::json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let config = put(config.to_string().as_bytes());
     let layers: Vec<_> = layers.iter().map(|layer| put(layer)).collect();
-    let manifest = put(serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers}).to_string().as_bytes());
-    std::fs::write(folder.join("index.json"), serde_json::json!({"schemaVersion": 2, "manifests": [manifest]}).to_string()).unwrap();
+    let manifest = put(
+        serde_json::json!({"schemaVersion": 2, "config": config, "layers": layers})
+            .to_string()
+            .as_bytes(),
+    );
+    std::fs::write(
+        folder.join("index.json"),
+        serde_json::json!({"schemaVersion": 2, "manifests": [manifest]}).to_string(),
+    )
+    .unwrap();
 }
 
 fn read(layers: &[Vec<u8>]) -> Result<Image, ImageError> {
@@ -90,19 +101,31 @@ fn image(layers: &[&[Put]]) -> Image {
 
 /// Paths that are no directories, with the layers that brought them.
 fn paths(image: &Image) -> Vec<(String, usize)> {
-    let files = image.files.iter().filter(|(_, file)| file.kind != Kind::Directory);
+    let files = image
+        .files
+        .iter()
+        .filter(|(_, file)| file.kind != Kind::Directory);
     files
         .map(|(path, file)| (String::from_utf8_lossy(path).into_owned(), file.layer))
         .collect()
 }
 
 fn named(expected: &[(&str, usize)]) -> Vec<(String, usize)> {
-    expected.iter().map(|(path, layer)| ((*path).to_owned(), *layer)).collect()
+    expected
+        .iter()
+        .map(|(path, layer)| ((*path).to_owned(), *layer))
+        .collect()
 }
 
 #[test]
 fn whiteouts_hide_what_lower_layers_brought_and_nothing_else() {
-    let lower = [put("a/b/c", "1"), put("a/b/d", "1"), put("a/e", "1"), put("f", "1"), put("g/h", "1")];
+    let lower = [
+        put("a/b/c", "1"),
+        put("a/b/d", "1"),
+        put("a/e", "1"),
+        put("f", "1"),
+        put("g/h", "1"),
+    ];
     // An opaque directory hides all that was in it, also where its mark stands behind what the layer itself brings.
     let upper = [
         put("a/b/new", "2"),
@@ -113,16 +136,28 @@ fn whiteouts_hide_what_lower_layers_brought_and_nothing_else() {
         put("a/.wh.none", ""),
         put(".wh..wh.plnk", ""),
     ];
-    assert_eq!(paths(&image(&[&lower, &upper])), named(&[("a/b/new", 1), ("a/e", 0), ("f", 1)]));
+    assert_eq!(
+        paths(&image(&[&lower, &upper])),
+        named(&[("a/b/new", 1), ("a/e", 0), ("f", 1)])
+    );
     let root = [put(".wh..wh..opq", ""), put("only", "3")];
     assert_eq!(paths(&image(&[&lower, &upper, &root])), named(&[("only", 2)]));
 }
 
 #[test]
 fn what_comes_later_takes_the_place_of_what_was_there() {
-    let lower = [put("a/b", "1"), put("c", "1"), of_kind("d", EntryType::Directory, "")];
+    let lower = [
+        put("a/b", "1"),
+        put("c", "1"),
+        of_kind("d", EntryType::Directory, ""),
+    ];
     // A file where a directory was, a directory where a file was, and a directory again, which keeps what is in it.
-    let upper = [put("a", "2"), of_kind("c/", EntryType::Directory, ""), put("c/x", "2"), of_kind("d", EntryType::Directory, "")];
+    let upper = [
+        put("a", "2"),
+        of_kind("c/", EntryType::Directory, ""),
+        put("c/x", "2"),
+        of_kind("d", EntryType::Directory, ""),
+    ];
     assert_eq!(paths(&image(&[&lower, &upper])), named(&[("a", 1), ("c/x", 1)]));
 }
 
@@ -137,11 +172,21 @@ fn links_in_the_way_lead_within_the_image() {
         of_kind("usr/bin/dash", EntryType::Link, "bin/sh"),
     ];
     let image = image(&[&layer]);
-    let expected = [("bin", 0), ("etc/passwd", 0), ("out", 0), ("usr/bin/dash", 0), ("usr/bin/sh", 0)];
+    let expected = [
+        ("bin", 0),
+        ("etc/passwd", 0),
+        ("out", 0),
+        ("usr/bin/dash", 0),
+        ("usr/bin/sh", 0),
+    ];
     assert_eq!(paths(&image), named(&expected));
     assert_eq!(image.files.get(b"usr/bin/dash"), image.files.get(b"usr/bin/sh"));
     assert_eq!(image.files.follow(b"/bin/dash").unwrap().0, b"usr/bin/dash");
-    let told: Vec<&str> = image.problems.iter().map(|problem| problem.path.as_str()).collect();
+    let told: Vec<&str> = image
+        .problems
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
     assert_eq!(told, ["bin/sh", "out/passwd"]);
 }
 
@@ -160,7 +205,11 @@ fn altered_content_is_told_from_damaged_content() {
 
 #[test]
 fn documents_say_all_that_counts() {
-    let layer = [put("etc/a b", "1"), of_kind("l", EntryType::Symlink, "etc/a b"), of_kind("p", EntryType::Fifo, "")];
+    let layer = [
+        put("etc/a b", "1"),
+        of_kind("l", EntryType::Symlink, "etc/a b"),
+        of_kind("p", EntryType::Fifo, ""),
+    ];
     let image = image(&[&layer]);
     let mut bytes = Vec::new();
     image.write_json(&mut bytes).unwrap();
@@ -172,16 +221,32 @@ fn documents_say_all_that_counts() {
 #[test]
 fn alerts_name_the_file_and_have_one_id_however_often_they_are_found() {
     let golden = image(&[&[put("a", "1")]]);
-    let altered = image(&[&[put("a", "1"), put("var/www/html/x.php", "<?php eval($_POST['x']);")]]);
+    let altered = image(&[&[
+        put("a", "1"),
+        put("var/www/html/x.php", "<?php eval($_POST['x']);"),
+    ]]);
     let (sameness, found) = compare(&golden, &altered);
     assert_eq!(sameness, Sameness::Different);
     let worst = found.first().unwrap();
-    let alert = |second: i64| alert_of_difference(&altered, "app", worst, jiff::Timestamp::from_second(second).unwrap());
+    let alert = |second: i64| {
+        alert_of_difference(
+            &altered,
+            "app",
+            worst,
+            jiff::Timestamp::from_second(second).unwrap(),
+        )
+    };
     let (first, later) = (alert(1), alert(2));
-    assert_eq!(first.pointer("/kibana.alert.uuid"), later.pointer("/kibana.alert.uuid"));
+    assert_eq!(
+        first.pointer("/kibana.alert.uuid"),
+        later.pointer("/kibana.alert.uuid")
+    );
     assert_eq!(first.pointer("/file/path").unwrap(), "/var/www/html/x.php");
     assert_eq!(first.pointer("/kibana.alert.severity").unwrap(), "critical");
-    assert_eq!(first.pointer("/threat/technique/subtechnique/id/0").unwrap(), "T1505.003");
+    assert_eq!(
+        first.pointer("/threat/technique/subtechnique/id/0").unwrap(),
+        "T1505.003"
+    );
 }
 
 /// A history of layers: what each deletes, empties and brings. Names are few, so that they meet.
