@@ -1,11 +1,14 @@
 //! `neph collect`: fills a folder with what clouds, clusters, container engines and hosts answer.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use neph_collect::{Output, Report, Settings, Watch, docker, host};
+use neph_collect::{
+    CollectError, Output, Report, Settings, Watch, aws, azure, docker, gcp, host, import, kubernetes,
+    openstack,
+};
 use neph_inventory::Call;
 use serde_json::{Value, json};
 
@@ -19,8 +22,10 @@ const SHOWN: usize = 20;
 /// Collect snapshots, images, permissions and settings into a folder, in the form in which the clouds' own tools print them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  neph collect host
-  neph collect docker --to collected/
+  neph collect aws --profile audit
+  neph collect kubernetes --context prod --to collected/2026-11-01
+  neph collect docker; sudo neph collect host
+  neph collect import exports/                     # what the clouds' own tools printed
   neph audit entitlements collected/
 
 Answers are kept as they came, one file a call; collection.json says what was asked, when, and what failed. A run that was stopped goes on where
@@ -32,8 +37,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Source {
+    Aws(AwsArgs),
+    Azure(AzureArgs),
+    Gcp(GcpArgs),
+    Openstack(OpenstackArgs),
+    Kubernetes(KubernetesArgs),
     Docker(DockerArgs),
     Host(HostArgs),
+    Import(ImportArgs),
 }
 
 /// Where to, and how.
@@ -43,6 +54,9 @@ struct Common {
     /// The folder that is filled; several sources may fill one folder.
     #[arg(long, value_name = "DIR", default_value = "collected")]
     to: PathBuf,
+    /// Leave out calls that begin with this, and what follows from them; may be given several times. collection.json names calls.
+    #[arg(long, value_name = "CALL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    skip: Vec<String>,
     /// Ask again for what is there already. Answers of before are deleted first.
     #[arg(long)]
     refresh: bool,
@@ -85,6 +99,112 @@ enum Format {
     Json,
 }
 
+/// Ask an AWS account, in all its regions: snapshots, images, disks, instances, permissions, keys, registries, firewalls, clusters
+///
+/// Credentials are found as the clouds' own tool finds them: environment, profiles, single sign-on, roles, containers. docs/collect.md has the
+/// policy with the least permissions.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  neph collect aws --profile audit
+  neph collect aws --region eu-west-1 --region us-east-1 --to collected/2026-11-01
+  neph collect aws --skip 'ec2 describe-snapshot-attribute'     # one request a snapshot")]
+struct AwsArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A profile in the files of the clouds' own tool. [default: $AWS_PROFILE]
+    #[arg(long)]
+    profile: Option<String>,
+    /// Only this region; may be given several times. [default: all that the account may use]
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+    /// Another address for all services. [default: $AWS_ENDPOINT_URL, or those of AWS]
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Use the role of the instance that this runs on, if no other credentials are found.
+    #[arg(long)]
+    instance_role: bool,
+}
+
+/// Ask Azure subscriptions: snapshots, images, galleries, disks, machines, roles, firewalls, clusters, registries
+///
+/// The token comes from AZURE_ACCESS_TOKEN, from an application (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET), or from `az`.
+#[derive(Debug, clap::Args)]
+struct AzureArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Only this subscription, by its id; may be given several times. [default: all that the credentials see]
+    #[arg(long, value_name = "ID")]
+    subscription: Vec<String>,
+    /// Another address of the management service, such as that of a sovereign cloud.
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Another address of the service that hands out tokens. [default: $AZURE_AUTHORITY_HOST]
+    #[arg(long, value_name = "URL")]
+    authority_url: Option<String>,
+    /// Use the identity of the machine that this runs on.
+    #[arg(long)]
+    instance_role: bool,
+}
+
+/// Ask Google Cloud projects: snapshots, images, disks, instances, firewalls, clusters, roles and who has them
+///
+/// The token comes from CLOUDSDK_AUTH_ACCESS_TOKEN, from the credentials that GOOGLE_APPLICATION_CREDENTIALS names or that applications use by
+/// default, or from `gcloud`.
+#[derive(Debug, clap::Args)]
+struct GcpArgs {
+    #[command(flatten)]
+    common: Common,
+    /// This project; may be given several times. [default: $GOOGLE_CLOUD_PROJECT, or that of the credentials]
+    #[arg(long, value_name = "PROJECT")]
+    project: Vec<String>,
+    /// Another address for all services.
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Use the account of the instance that this runs on.
+    #[arg(long)]
+    instance_role: bool,
+}
+
+/// Ask an OpenStack cloud, such as VK Cloud: volume snapshots, backups, volumes, images and whom they are shared with, roles
+///
+/// Credentials are those of clouds.yaml or of an openrc file (OS_AUTH_URL …): user and password, application credential, or token.
+#[derive(Debug, clap::Args)]
+struct OpenstackArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The entry of clouds.yaml. [default: $OS_CLOUD]
+    #[arg(long, value_name = "NAME")]
+    os_cloud: Option<String>,
+    /// Only this region; may be given several times. [default: the credentials' own, or all of the catalogue]
+    #[arg(long, value_name = "REGION")]
+    region: Vec<String>,
+    /// Ask for what belongs to all projects, which administrators may.
+    #[arg(long)]
+    all_projects: bool,
+}
+
+/// Ask a Kubernetes cluster: roles and who has them, workloads, nodes, services, network policies, admission
+///
+/// No secrets are read. Clusters and credentials are those of `kubectl`, programs that hand out credentials included; within a pod, its own
+/// account.
+#[derive(Debug, clap::Args)]
+struct KubernetesArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The file of settings. [default: $KUBECONFIG, or ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context. [default: the current one]
+    #[arg(long)]
+    context: Option<String>,
+    /// Name of the cluster's folder. [default: that of the context]
+    #[arg(long)]
+    name: Option<String>,
+    /// Try what somebody without credentials may do: five requests, of whose answers only the status is kept.
+    #[arg(long)]
+    probe_anonymous: bool,
+}
+
 /// Ask a container engine by Docker's interface: settings, images with their history, containers with what changed in them
 ///
 /// It needs to read the engine's socket, or a client certificate that the engine knows. Podman offers the same interface
@@ -119,46 +239,165 @@ struct HostArgs {
     name: Option<String>,
 }
 
+/// Put what the clouds' own tools printed, in files of any names, into the form of a collected folder
+///
+/// What a file is and whose, is told by its content; what does not tell its account or region takes them from the options, or from folders that
+/// are named like an account and a region. Nothing else is asked, and what is not known is named.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  neph collect import ~/Downloads/snapshots.json --account 111122223333 --region eu-west-1
+  neph collect import exports/ --to collected/2026-11-01")]
+struct ImportArgs {
+    /// Files and folders.
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// The folder that is filled.
+    #[arg(long, value_name = "DIR", default_value = "collected")]
+    to: PathBuf,
+    /// The account, subscription, project, cluster or host that all of it is of.
+    #[arg(long)]
+    account: Option<String>,
+    /// The region of what does not tell it.
+    #[arg(long)]
+    region: Option<String>,
+    /// End with exit code 1 when a file was left out or an answer is not whole.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    fail_on: Option<FailOn>,
+    /// Form of the summary.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    let common = match &args.source {
-        Source::Docker(args) => &args.common,
-        Source::Host(args) => &args.common,
-    };
+    match &args.source {
+        Source::Import(args) => import(args, terminal),
+        Source::Aws(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = aws::Options {
+                profile: args.profile.clone(),
+                regions: args.region.clone(),
+                endpoint: given_or_set(args.endpoint_url.as_deref(), "AWS_ENDPOINT_URL"),
+                is_instance: args.instance_role,
+            };
+            aws::collect(&options, output, settings, watch)
+        }),
+        Source::Azure(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = azure::Options {
+                subscriptions: args.subscription.clone(),
+                endpoint: args.endpoint_url.clone(),
+                authority: args.authority_url.clone(),
+                is_instance: args.instance_role,
+            };
+            azure::collect(&options, output, settings, watch)
+        }),
+        Source::Gcp(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = gcp::Options {
+                projects: args.project.clone(),
+                endpoint: args.endpoint_url.clone(),
+                is_instance: args.instance_role,
+            };
+            gcp::collect(&options, output, settings, watch)
+        }),
+        Source::Openstack(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = openstack::Options {
+                cloud: args.os_cloud.clone(),
+                regions: args.region.clone(),
+                is_for_all: args.all_projects,
+            };
+            openstack::collect(&options, output, settings, watch)
+        }),
+        Source::Kubernetes(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = kubernetes::Options {
+                kubeconfig: args.kubeconfig.clone(),
+                context: args.context.clone(),
+                name: args.name.clone(),
+                is_probed: args.probe_anonymous,
+            };
+            kubernetes::collect(&options, output, settings, watch)
+        }),
+        Source::Docker(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let default = || "unix:///var/run/docker.sock".to_owned();
+            let certificates = args.certificates.clone();
+            let options = docker::Options {
+                host: given_or_set(args.host.as_deref(), "DOCKER_HOST").unwrap_or_else(default),
+                certificates: certificates.or_else(|| set("DOCKER_CERT_PATH").map(PathBuf::from)),
+                name: args.name.clone(),
+            };
+            docker::collect(&options, output, settings, watch)
+        }),
+        Source::Host(args) => collect(&args.common, terminal, |output, settings, watch| {
+            let options = host::Options {
+                root: args.root.clone(),
+                name: args.name.clone(),
+            };
+            host::collect(&options, output, settings, watch)
+        }),
+    }
+}
+
+/// Runs a collector and tells what came of it.
+fn collect(
+    common: &Common,
+    terminal: &Terminal,
+    source: impl FnOnce(&Output, &Settings, &dyn Watch) -> Result<Report, CollectError>,
+) -> Result<Exit, Failure> {
     let settings = Settings {
         jobs: usize::from(common.jobs),
         refresh: common.refresh,
+        skip: common.skip.clone(),
         tries: common.tries,
         timeout: Duration::from_secs(common.timeout),
         rate: common.rate,
     };
     let output = Output::open(&common.to).map_err(|error| message(&error))?;
     let bar = Bar::new(terminal.interactive && !common.no_progress);
-    let report = match &args.source {
-        Source::Docker(args) => {
-            let options = docker::Options {
-                host: given_or_set(args.host.as_deref(), "DOCKER_HOST")
-                    .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
-                certificates: (args.certificates.clone())
-                    .or_else(|| set("DOCKER_CERT_PATH").map(PathBuf::from)),
-                name: args.name.clone(),
-            };
-            docker::collect(&options, &output, &settings, &bar)
-        }
-        Source::Host(args) => {
-            let options = host::Options {
-                root: args.root.clone(),
-                name: args.name.clone(),
-            };
-            host::collect(&options, &output, &settings, &bar)
-        }
-    };
+    let report = source(&output, &settings, &bar);
     bar.0.finish_and_clear();
     let report = report.map_err(|error| message(&error))?;
-    summary(&report, common, terminal)?;
+    let mut out = std::io::stdout().lock();
+    match common.format {
+        Format::Json => writeln!(out, "{}", document(&report, &common.to))?,
+        Format::Table => tell(&mut out, &report, &common.to, terminal)?,
+    }
     let total = report.total();
     Ok(match common.fail_on {
         _ if total.complete + total.partial + report.kept == 0 => Exit::Errors,
         Some(FailOn::Partial) if total.partial + total.failed > 0 => Exit::Alerts,
+        _ => Exit::Nothing,
+    })
+}
+
+fn import(args: &ImportArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let options = import::Options {
+        paths: args.paths.clone(),
+        account: args.account.clone(),
+        region: args.region.clone(),
+    };
+    let output = Output::open(&args.to).map_err(|error| message(&error))?;
+    let (report, left_out) = import::import(&options, &output, &()).map_err(|error| message(&error))?;
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => {
+            let mut document = document(&report, &args.to);
+            let left_out: Vec<Value> = left_out
+                .iter()
+                .map(|one| json!({"file": one.path.display().to_string(), "why": one.why}))
+                .collect();
+            if let Some(object) = document.as_object_mut() {
+                object.insert("left_out".to_owned(), left_out.into());
+            }
+            writeln!(out, "{document}")?;
+        }
+        Format::Table => {
+            for one in &left_out {
+                terminal.warning(&harmless(&format!("`{}` {}", one.path.display(), one.why)));
+            }
+            tell(&mut out, &report, &args.to, terminal)?;
+        }
+    }
+    let total = report.total();
+    Ok(match args.fail_on {
+        _ if total.complete + total.partial == 0 => Exit::Errors,
+        Some(FailOn::Partial) if total.partial > 0 || !left_out.is_empty() => Exit::Alerts,
         _ => Exit::Nothing,
     })
 }
@@ -176,18 +415,14 @@ fn message(error: &dyn std::fmt::Display) -> Failure {
     Failure::Message(harmless(&error.to_string()))
 }
 
-fn summary(report: &Report, common: &Common, terminal: &Terminal) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    if common.format == Format::Json {
-        writeln!(out, "{}", document(report, common))?;
-        return Ok(());
-    }
-    let failures = report.problems.len() as u64;
+fn tell(out: &mut impl Write, report: &Report, folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
     for call in report.problems.iter().take(SHOWN) {
         let problem = call.problem.as_deref().unwrap_or_default();
         terminal.warning(&harmless(&format!("{}: {}: {problem}", call.scope(), call.call)));
     }
-    let more = (report.total().partial + report.total().failed).saturating_sub(failures.min(SHOWN as u64));
+    let total = report.total();
+    let shown = report.problems.len().min(SHOWN) as u64;
+    let more = (total.partial + total.failed).saturating_sub(shown);
     if more > 0 {
         terminal.warning(&format!(
             "{more} further calls are not complete; collection.json has them all"
@@ -207,11 +442,11 @@ fn summary(report: &Report, common: &Common, terminal: &Terminal) -> Result<(), 
             report.kept
         ));
     }
-    terminal.note_plain(&harmless(&format!("collected into {}", common.to.display())));
+    terminal.note_plain(&harmless(&format!("collected into {}", folder.display())));
     Ok(())
 }
 
-fn document(report: &Report, common: &Common) -> Value {
+fn document(report: &Report, folder: &Path) -> Value {
     let scopes: Vec<Value> = report
         .scopes
         .iter()
@@ -224,7 +459,7 @@ fn document(report: &Report, common: &Common) -> Value {
         .collect();
     let total = report.total();
     json!({
-        "folder": common.to.display().to_string(), "kept": report.kept, "complete": total.complete, "partial": total.partial,
+        "folder": folder.display().to_string(), "kept": report.kept, "complete": total.complete, "partial": total.partial,
         "failed": total.failed, "items": total.items, "scopes": scopes, "problems": report.problems,
     })
 }

@@ -1,20 +1,29 @@
 //! Fills a folder with what clouds, clusters, container engines and hosts answer, in the form in which their own command-line tools print
 //! it, one file a call; whoever reads such folders cannot tell, and need not know, whether a person's shell or this crate filled them.
 //!
+//! - [`import`]: puts what a person's shell printed into the same form.
 //! - [`Output`]: the folder: files that are whole or not there, `collection.json`, going on where an earlier run was stopped.
-//! - [`docker`], [`host`]: one module for each kind of source. It says which calls there are; `run` makes them, several at
+//! - [`aws`], [`azure`], [`docker`], [`gcp`], [`host`], [`kubernetes`], [`openstack`]: one module for each kind of source. It says which calls there are; `run` makes them, several at
 //!   once, and `http` asks again where a server throttles or fails.
 //!
 //! **Architecture invariant:** answers are kept as they came; no module knows what they mean beyond what further calls need.
 //! **Architecture invariant:** no credential is written or told, and nothing is written outside the folder.
 //! **Architecture invariant:** a call that failed stands in `collection.json` with its reason; what could not be asked is never absent.
 
+pub mod aws;
+pub mod azure;
+mod bearer;
 pub mod docker;
+pub mod gcp;
 pub mod host;
 mod http;
+pub mod import;
+pub mod kubernetes;
 mod name;
+pub mod openstack;
 mod output;
 mod pace;
+mod page;
 mod problem;
 mod run;
 #[cfg(unix)]
@@ -30,12 +39,14 @@ pub use problem::Problem;
 pub use run::Watch;
 
 /// How calls are made.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// So many calls at once.
     pub jobs: usize,
     /// Ask again for what an earlier run has already.
     pub refresh: bool,
+    /// Calls that begin with one of these are left out, and what follows from them.
+    pub skip: Vec<String>,
     /// A request is sent so many times at most.
     pub tries: u32,
     /// A request and its answer take no longer than this.
@@ -49,6 +60,7 @@ impl Default for Settings {
         Self {
             jobs: 8,
             refresh: false,
+            skip: Vec::new(),
             tries: 10,
             timeout: Duration::from_secs(60),
             rate: 0.0,

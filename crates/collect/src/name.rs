@@ -14,10 +14,10 @@ pub(crate) fn segment(name: &str) -> String {
         .map(|character| if kept(character) { character } else { '_' })
         .take(LONGEST)
         .collect();
-    if safe.starts_with(['.', '-']) {
+    if safe.starts_with(['.', '-']) || is_device(&safe) {
         safe.insert(0, '_');
     }
-    if safe == name && !is_device(&safe) && !safe.ends_with('.') {
+    if safe == name && !safe.ends_with('.') {
         return safe;
     }
     let hash = digest(&SHA256, name.as_bytes());

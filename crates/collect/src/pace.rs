@@ -11,14 +11,14 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Nobody is left alone for longer, whatever it asks for.
 const LONGEST_ASKED: Duration = Duration::from_secs(120);
 /// Between two requests of a lane is never more than this.
-const WIDEST: Duration = Duration::from_secs(2);
-/// A server that throttles gets half as many requests from then on, but this at first.
+const WIDEST: Duration = Duration::from_secs(1);
+/// The gap once a server has throttled.
 const NARROWEST: Duration = Duration::from_millis(20);
 /// Many requests under way are throttled at once; they slow the lane down once.
 const ONCE_IN: Duration = Duration::from_millis(500);
 
-/// Lanes: what is counted together by a server. Each has a gap between requests, which doubles when the server throttles and shrinks
-/// by a twentieth with each answer.
+/// Lanes: what is counted together by a server. Each has a gap between requests, which grows by a half when the server throttles and shrinks
+/// by a tenth with each answer: where one of ten requests is throttled whatever the gap, it still shrinks.
 #[derive(Debug)]
 pub(crate) struct Paces {
     /// The gap that the user asks for.
@@ -65,7 +65,7 @@ impl Paces {
         let now = Instant::now();
         self.with(lane, |lane| {
             if now.saturating_duration_since(lane.slowed) >= ONCE_IN || lane.gap.is_zero() {
-                lane.gap = (lane.gap * 2).clamp(NARROWEST, WIDEST);
+                lane.gap = lane.gap.mul_f64(1.5).clamp(NARROWEST, WIDEST);
                 lane.slowed = now;
             }
         });
@@ -75,7 +75,7 @@ impl Paces {
     pub(crate) fn faster(&self, lane: &str) {
         let least = self.least;
         self.with(lane, |lane| {
-            let smaller = lane.gap.mul_f64(0.95);
+            let smaller = lane.gap.mul_f64(0.9);
             // Below a millisecond a gap is none.
             lane.gap = if smaller < Duration::from_millis(1) {
                 least

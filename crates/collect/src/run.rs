@@ -49,7 +49,7 @@ impl Got {
 }
 
 /// Items of an answer: what its list has, or its lists together; an object without lists is one.
-fn items(value: &Value) -> u64 {
+pub(crate) fn items(value: &Value) -> u64 {
     match value {
         Value::Array(list) => list.len() as u64,
         Value::Object(map) => {
@@ -152,6 +152,7 @@ impl<'a> Run<'a> {
 
     /// Makes the calls, and those that follow from them. What fails is written down, and the others go on.
     pub(crate) fn go<'t>(&self, settings: &Settings, tasks: Vec<Task<'t>>) -> Result<(), OutputError> {
+        let tasks = wanted(settings, tasks);
         let known = tasks.len() as u64;
         let queue = Mutex::new(Queue {
             waiting: tasks.into(),
@@ -163,7 +164,7 @@ impl<'a> Run<'a> {
         let (queue, changed) = (&queue, &Condvar::new());
         std::thread::scope(|scope| {
             for _ in 0..settings.jobs.max(1) {
-                scope.spawn(move || self.work(queue, changed));
+                scope.spawn(move || self.work(settings, queue, changed));
             }
         });
         self.output.save()?;
@@ -178,7 +179,7 @@ impl<'a> Run<'a> {
         self.report.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work<'t>(&self, queue: &Mutex<Queue<'t>>, changed: &Condvar) {
+    fn work<'t>(&self, settings: &Settings, queue: &Mutex<Queue<'t>>, changed: &Condvar) {
         loop {
             let mut held = hold(queue);
             let task = loop {
@@ -199,6 +200,7 @@ impl<'a> Run<'a> {
             held.done += 1;
             match outcome {
                 Ok((call, more)) => {
+                    let more = wanted(settings, more);
                     held.known += more.len() as u64;
                     held.waiting.extend(more);
                     self.watch.at(held.done, held.known, &call);
@@ -278,6 +280,17 @@ impl<'a> Run<'a> {
     fn report_mut(&self) -> MutexGuard<'_, Report> {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The calls that are not left out.
+fn wanted<'t>(settings: &Settings, mut tasks: Vec<Task<'t>>) -> Vec<Task<'t>> {
+    tasks.retain(|task| {
+        !settings
+            .skip
+            .iter()
+            .any(|skipped| task.call.starts_with(skipped.as_str()))
+    });
+    tasks
 }
 
 fn hold<'q, 't>(queue: &'q Mutex<Queue<'t>>) -> MutexGuard<'q, Queue<'t>> {

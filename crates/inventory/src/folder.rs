@@ -239,7 +239,9 @@ impl Folder {
         files.dedup_by(|one, other| one.path == other.path);
         self.files = files;
         // A file that was refused, for its size or else, tells as little as one that was never written.
-        self.failed = calls.into_values().collect();
+        // A whole answer without items needs no file.
+        let is_nothing = |call: &Call| call.complete && call.items == 0;
+        self.failed = calls.into_values().filter(|call| !is_nothing(call)).collect();
     }
 }
 
