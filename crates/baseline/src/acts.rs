@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use neph_inventory::Cloud;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -18,6 +18,10 @@ use crate::record::Kind;
 
 /// Most acts that are kept of a difference.
 const MOST: usize = 5;
+/// How far the making of a snapshot in a log may be from the time that the snapshot itself tells.
+const ABOUT: SignedDuration = SignedDuration::from_mins(10);
+/// Shorter names of what something was made of are not looked for.
+const SOURCE: usize = 8;
 /// Most that are remembered until the best are chosen.
 const REMEMBERED: usize = 64;
 
@@ -50,12 +54,22 @@ pub struct Act {
     fits: u8,
 }
 
+/// What must be so besides a text that an event holds.
+#[derive(Debug)]
+enum Beside {
+    Nothing,
+    /// It holds the account too.
+    Account(Box<str>),
+    /// It happened about then, and its action explains the difference.
+    At(Timestamp),
+}
+
 /// Looks for the acts behind differences.
 #[derive(Debug)]
 pub struct Actors {
     search: Option<AhoCorasick>,
-    /// Of each text that is looked for: the difference, and whether it needs the account beside it.
-    wanted: Vec<(usize, Option<Box<str>>)>,
+    /// Of each text that is looked for: the difference, and what else must be so.
+    wanted: Vec<(usize, Beside)>,
     /// Of each difference, what would explain it.
     words: Vec<&'static [&'static str]>,
     since: Timestamp,
@@ -73,17 +87,25 @@ impl Actors {
         for (number, difference) in differences.iter().enumerate() {
             let record = &difference.record;
             texts.push(record.id.to_string());
-            wanted.push((number, None));
+            wanted.push((number, Beside::Nothing));
             // The disks of an image are made by the call that makes the image.
             if let Some(image) = &difference.part_of {
                 texts.push(image.to_string());
-                wanted.push((number, None));
+                wanted.push((number, Beside::Nothing));
             }
             if let (Some(name), Some(account)) = (&record.name, &record.account)
                 && goes_by_name(record.kind)
             {
                 texts.push(format!("\"{name}\""));
-                wanted.push((number, Some(account.clone())));
+                wanted.push((number, Beside::Account(account.clone())));
+            }
+            // Some logs name the disk that a snapshot was made of, and not the snapshot.
+            if let (Some(source), Some(created)) = (&record.source, record.created)
+                && difference.class == Class::New
+                && source.len() >= SOURCE
+            {
+                texts.push(source.to_string());
+                wanted.push((number, Beside::At(created)));
             }
         }
         let search = AhoCorasick::builder()
@@ -125,14 +147,19 @@ impl Actors {
             .find_overlapping_iter(text)
             .filter(|found| stands_alone(text, found.start(), found.end()))
             .filter_map(|found| self.wanted.get(found.pattern().as_usize()))
-            .filter(|(_, beside)| beside.as_ref().is_none_or(|account| text.contains(&**account)))
+            .filter(|(number, beside)| match beside {
+                Beside::Nothing => true,
+                Beside::Account(account) => text.contains(&**account),
+                Beside::At(created) => {
+                    let apart = when.map(|when| when.duration_since(*created).abs());
+                    apart.is_some_and(|apart| apart <= ABOUT) && self.explains(*number, action)
+                }
+            })
             .map(|(number, _)| *number)
             .collect();
         numbers.sort_unstable();
         numbers.dedup();
         for number in numbers {
-            let said = action.unwrap_or("").to_ascii_lowercase();
-            let words = self.words.get(number).copied().unwrap_or_default();
             let act = Act {
                 at: when,
                 action: action.map(str::to_owned),
@@ -160,7 +187,7 @@ impl Actors {
                 ),
                 agent: first(document, &["user_agent.original"]),
                 event: first(document, &["event.id"]),
-                fits: u8::from(words.iter().any(|word| said.contains(word))),
+                fits: u8::from(self.explains(number, action)),
             };
             let acts = self.found.entry(number).or_default();
             acts.push(act);
@@ -168,6 +195,12 @@ impl Actors {
                 best(acts);
             }
         }
+    }
+
+    fn explains(&self, number: usize, action: Option<&str>) -> bool {
+        let said = action.unwrap_or("").to_ascii_lowercase();
+        let words = self.words.get(number).copied().unwrap_or_default();
+        words.iter().any(|word| said.contains(word))
     }
 
     /// The acts of each difference, those that explain it best first; of equal ones the latest.

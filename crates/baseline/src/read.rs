@@ -130,6 +130,8 @@ struct OfFile<'f> {
     seen: BTreeSet<Kind>,
     /// Whether anything in it is known here.
     known: bool,
+    /// Lists with items of something else.
+    strange: BTreeSet<String>,
     /// How many items could not be read, and what the first lacked.
     broken: BTreeMap<(Kind, String), usize>,
     paged: bool,
@@ -177,6 +179,10 @@ impl Reader {
             .call
             .as_ref()
             .map_or_else(|| file.stem(), |call| call.call.clone());
+        if lists::is_of_another_service(&call) {
+            self.out.other_files += 1;
+            return;
+        }
         let mut of_file = OfFile {
             file,
             name: file.path.display().to_string(),
@@ -184,6 +190,7 @@ impl Reader {
             records: Vec::new(),
             seen: BTreeSet::new(),
             known: false,
+            strange: BTreeSet::new(),
             broken: BTreeMap::new(),
             paged: false,
         };
@@ -232,6 +239,16 @@ impl Reader {
             return;
         }
         let Some(kind) = lists::kind_of_item(list, item) else {
+            if !of_file.strange.contains(list) {
+                of_file.strange.insert(list.to_owned());
+            }
+            // Items that nothing is known of may be what is looked for, printed otherwise.
+            if lists::is_whole_list(list) {
+                for kind in of_file.expected {
+                    let what = format!("is not as the call prints it{}", lists::hint(*kind));
+                    *of_file.broken.entry((*kind, what)).or_default() += 1;
+                }
+            }
             return;
         };
         of_file.known = true;
@@ -286,7 +303,7 @@ impl Reader {
             of_file.known = true;
         }
         for name in names {
-            if let Some(kind) = lists::kind_of_list(name) {
+            if let Some(kind) = lists::kind_of_list(name).filter(|_| !of_file.strange.contains(name)) {
                 of_file.known = true;
                 of_file.seen.insert(kind);
             }

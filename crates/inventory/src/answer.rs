@@ -76,12 +76,12 @@ pub enum Part<'a> {
 /// # Errors
 /// When it is no answer, or broken; then what was handed out since the last [`Part::End`] is not to be relied on.
 pub fn answers(reader: impl Read, visit: &mut dyn FnMut(Part<'_>)) -> Result<(), AnswerError> {
-    let since = Rc::new(Cell::new(0));
+    let meter = Rc::new(Meter::default());
     let mut reader = BufReader::with_capacity(
         1 << 16,
         Metered {
             reader,
-            since: Rc::clone(&since),
+            meter: Rc::clone(&meter),
         },
     );
     let start =
@@ -101,8 +101,9 @@ pub fn answers(reader: impl Read, visit: &mut dyn FnMut(Part<'_>)) -> Result<(),
             // What is no white space is the next answer; that reading goes wrong is told below.
             Err(_) => {}
         }
-        since.set(0);
-        let whole = Whole { visit, since: &since };
+        meter.since.set(0);
+        meter.kept.set(0);
+        let whole = Whole { visit, meter: &meter };
         whole.deserialize(&mut texts).map_err(|error| reason(&error))?;
         count += 1;
     }
@@ -126,17 +127,28 @@ fn reason(error: &serde_json::Error) -> AnswerError {
 const TOO_LARGE: &str = "an item is too large";
 const SCALAR: &str = "neither a list nor an object";
 
-/// Counts what is read since an item began, and ends where that is too much.
+/// How much was read, in bytes.
+#[derive(Debug, Default)]
+struct Meter {
+    total: Cell<u64>,
+    /// Since an item began.
+    since: Cell<u64>,
+    /// For what is kept until the answer ends; the reader reads ahead, so this is exact only in the long run.
+    kept: Cell<u64>,
+}
+
+/// Counts what is read, and ends where an item is too large.
 struct Metered<R> {
     reader: R,
-    since: Rc<Cell<u64>>,
+    meter: Rc<Meter>,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
-        let since = self.since.get() + count as u64;
-        self.since.set(since);
+        let since = self.meter.since.get() + count as u64;
+        self.meter.since.set(since);
+        self.meter.total.set(self.meter.total.get() + count as u64);
         if since > ITEM_BYTES {
             return Err(io::Error::other(TOO_LARGE));
         }
@@ -146,7 +158,7 @@ impl<R: Read> Read for Metered<R> {
 
 struct Whole<'v> {
     visit: &'v mut dyn FnMut(Part<'_>),
-    since: &'v Cell<u64>,
+    meter: &'v Meter,
 }
 
 impl<'de> DeserializeSeed<'de> for Whole<'_> {
@@ -190,7 +202,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(value) = items.next_element::<Value>()? {
-            self.since.set(0);
+            self.meter.since.set(0);
             (self.visit)(Part::Item { list: "", value });
         }
         (self.visit)(Part::End {
@@ -208,10 +220,16 @@ impl<'de> Visitor<'de> for Whole<'_> {
             let of_key = OfKey {
                 key: &key,
                 visit: &mut *self.visit,
-                since: self.since,
+                meter: self.meter,
             };
+            let before = self.meter.total.get();
             match entries.next_value_seed(of_key)? {
                 Some(value) => {
+                    let kept = self.meter.kept.get() + (self.meter.total.get() - before);
+                    self.meter.kept.set(kept);
+                    if kept > ITEM_BYTES {
+                        return Err(serde::de::Error::custom(TOO_LARGE));
+                    }
                     rest.insert(key, value);
                 }
                 None => lists.push(key),
@@ -230,7 +248,7 @@ impl<'de> Visitor<'de> for Whole<'_> {
 struct OfKey<'v> {
     key: &'v str,
     visit: &'v mut dyn FnMut(Part<'_>),
-    since: &'v Cell<u64>,
+    meter: &'v Meter,
 }
 
 impl<'de> DeserializeSeed<'de> for OfKey<'_> {
@@ -274,7 +292,7 @@ impl<'de> Visitor<'de> for OfKey<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while let Some(value) = items.next_element::<Value>()? {
-            self.since.set(0);
+            self.meter.since.set(0);
             (self.visit)(Part::Item {
                 list: self.key,
                 value,

@@ -1,6 +1,6 @@
 //! The files of a folder, within bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -236,7 +236,9 @@ impl Folder {
                 file.call = Some(call);
             }
         }
-        files.dedup_by(|one, other| one.path == other.path);
+        // What is asked for twice is there once.
+        let mut paths = BTreeSet::new();
+        files.retain(|file| paths.insert(file.path.clone()));
         self.files = files;
         // A file that was refused, for its size or else, tells as little as one that was never written.
         // A whole answer without items needs no file.

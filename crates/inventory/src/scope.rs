@@ -89,7 +89,10 @@ impl Scope {
             .collect();
         let marked = folders.iter().enumerate().rev().find_map(|(at, name)| {
             let cloud = Cloud::of_name(name)?;
-            Some((cloud, *folders.get(at + 1)?, folders.get(at + 2).copied()))
+            let account = *folders.get(at + 1)?;
+            // A folder may be called so for other reasons.
+            let fits = cloud != Cloud::Aws || is_aws_account(account);
+            fits.then(|| (cloud, account, folders.get(at + 2).copied()))
         });
         if let Some((cloud, account, below)) = marked {
             return Self {

@@ -78,7 +78,15 @@ fn an_item_is_bounded_and_a_list_is_not() {
     let large = format!("[\"{}\"]", "x".repeat(17 << 20));
     assert_eq!(parts(large.as_bytes()).1, Err(AnswerError::ItemTooLarge));
     let item = format!("\"{}\"", "x".repeat(1 << 20));
-    let long = format!("{{\"a\": [{}]}}", [item.as_str(); 40].join(","));
+    let long = format!("{{\"a\": [{}]}}", [item.as_str(); 18].join(","));
     let (told, outcome) = parts(long.as_bytes());
-    assert_eq!((told.len(), outcome), (41, Ok(())));
+    // What is no list is kept until the end, and is no more than an item, whatever stands between.
+    let kept: Vec<String> = (0..18)
+        .map(|number| format!("\"k{number}\": {item}, \"l{number}\": [1]"))
+        .collect();
+    assert_eq!(
+        parts(format!("{{{}}}", kept.join(",")).as_bytes()).1,
+        Err(AnswerError::ItemTooLarge)
+    );
+    assert_eq!((told.len(), outcome), (19, Ok(())));
 }

@@ -44,9 +44,15 @@ fn files_come_in_the_order_of_their_names_with_their_scopes() {
     );
     write(root.path(), "azure/5a5a/snapshot-list.json", "[]");
     write(root.path(), "mine/444455556666/us-gov-east-1/x.json", "{}");
+    write(root.path(), "shop/aws/prod/x.json", "{}");
     write(root.path(), "snapshots.json", "{}");
     write(root.path(), ".git/config", "");
-    let folder = Folder::open(&[root.path().to_owned()], &Limits::default());
+    let twice = [
+        root.path().to_owned(),
+        root.path().join("mine"),
+        root.path().to_owned(),
+    ];
+    let folder = Folder::open(&twice, &Limits::default());
     let told: Vec<(String, String)> = folder
         .files()
         .iter()
@@ -62,6 +68,7 @@ fn files_come_in_the_order_of_their_names_with_their_scopes() {
             "mine/444455556666/us-gov-east-1/x.json",
             "aws/444455556666/us-gov-east-1",
         ),
+        ("shop/aws/prod/x.json", "?"),
         ("snapshots.json", "?"),
     ];
     assert_eq!(

@@ -21,7 +21,16 @@ pub(super) fn kind_of_list(name: &str) -> Option<Kind> {
 
 /// The kind of an item: by its list, or by what it says itself.
 pub(super) fn kind_of_item(list: &str, item: Item<'_>) -> Option<Kind> {
-    kind_of_list(list)
+    let of_aws = kind_of_list(list).filter(|kind| {
+        // Other services call their lists alike.
+        let keys: &[&str] = match kind {
+            Kind::AwsEbsSnapshot => &["SnapshotId", "VolumeId"],
+            Kind::AwsImage => &["ImageId", "BlockDeviceMappings"],
+            _ => return true,
+        };
+        item.any(keys).is_some()
+    });
+    of_aws
         .or_else(|| gcp::kind(item))
         .or_else(|| azure::kind(item))
         .or_else(|| openstack::kind(item))
@@ -95,14 +104,44 @@ pub(super) fn kinds_of_call(call: &str) -> &'static [Kind] {
             .strip_suffix(name)
             .is_some_and(|before| before.is_empty() || before.ends_with('-'))
     };
-    // `ecr describe-images` lists something else.
-    if words.starts_with("ecr") {
-        return &[];
-    }
     CALLS
         .iter()
         .find(|(name, _)| fits(name))
         .map_or(&[], |(_, kinds)| kinds)
+}
+
+/// Services of AWS whose calls and lists go by the same names.
+pub(super) fn is_of_another_service(call: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "appstream",
+        "docdb-elastic",
+        "ecr",
+        "elasticache",
+        "fsx",
+        "lightsail",
+        "memorydb",
+        "redshift",
+        "redshift-serverless",
+    ];
+    let words = call.replace([' ', '_'], "-");
+    OTHERS.iter().any(|name| {
+        let rest = words.strip_prefix("aws-").unwrap_or(&words).strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    })
+}
+
+/// Whether a list is the answer itself, as tools print it or as the interfaces behind them give it.
+pub(super) fn is_whole_list(name: &str) -> bool {
+    matches!(name, "" | "value" | "items")
+}
+
+/// How a list is asked for.
+pub(super) fn hint(kind: Kind) -> &'static str {
+    match kind.cloud() {
+        neph_inventory::Cloud::Openstack => ", so list it with `--long -f json`",
+        neph_inventory::Cloud::Gcp => ", so list it with `--format=json`",
+        _ => "",
+    }
 }
 
 /// Of kinds that go by one name in several clouds, those of the cloud that a file is of.

@@ -375,3 +375,55 @@ fn databases_and_recovery_points_of_aws_are_read() {
     );
     assert_eq!(baseline(&before).records.len(), 4);
 }
+
+#[test]
+fn lists_of_other_things_say_nothing_of_snapshots() {
+    let before = [(
+        crate::collected::EBS,
+        crate::collected::snapshots(&[crate::collected::snapshot("snap-a")]),
+    )];
+    let redshift = json!({"Snapshots": [{"SnapshotIdentifier": "s", "ClusterIdentifier": "c"}]}).to_string();
+    for (name, text) in [
+        (
+            "aws/111122223333/eu-west-1/redshift-describe-cluster-snapshots.json",
+            redshift.clone(),
+        ),
+        ("aws/111122223333/eu-west-1/mine.json", redshift),
+        (
+            "aws/111122223333/eu-west-1/elasticache-describe-snapshots.json",
+            json!({"Snapshots": []}).to_string(),
+        ),
+        (
+            "aws/111122223333/eu-west-1/ec2-describe-volumes.json",
+            json!({"Volumes": [{"VolumeId": "vol-1"}]}).to_string(),
+        ),
+    ] {
+        let comparison = compared(&before, &[(name, text.clone())]);
+        assert_eq!(
+            (told(&comparison), comparison.unknown.len()),
+            (Vec::new(), 1),
+            "{name}"
+        );
+        assert_eq!(read(&[(name, text)]).other_files, 1, "{name}");
+    }
+}
+
+#[test]
+fn a_list_that_was_asked_for_otherwise_is_not_taken_for_empty() {
+    let image = |id: &str| {
+        json!({"ID": id, "Name": "web", "Disk Format": "raw", "Size": 100, "Checksum": "c1", "Status": "active", "Visibility": "private",
+            "Project": "p1", "Tags": []})
+    };
+    let file = "openstack/p1/MSK/image-list.json";
+    let short = list(&[json!({"ID": "i1", "Name": "web", "Status": "active"})]);
+    let comparison = compared(
+        &[(file, list(&[image("i1"), image("i2")]))],
+        &[(file, short.clone())],
+    );
+    assert_eq!(told(&comparison), Vec::<String>::new());
+    assert_eq!(comparison.unknown[0].records, 2);
+    assert_eq!(
+        read(&[(file, short)]).problems[0].what,
+        "1 item of `openstack-image` left out: it is not as the call prints it, so list it with `--long -f json`"
+    );
+}
