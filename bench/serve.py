@@ -80,7 +80,8 @@ class Process:
 
     def mib(self):
         status = (self.proc / "status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+        # Without pages of files.
+        return int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) / 1024
 
     def threads(self):
         """Processor seconds by the names of threads."""
@@ -266,7 +267,7 @@ def main():
     arguments.add_argument("--threads", type=int, default=0, help="threads that match; 0: as many as there are processors")
     arguments.add_argument("--corpus", default="64M", help="bytes of each source that bodies are made of")
     arguments.add_argument("--events-size", default="8GiB", help="what the event log may take on disk")
-    arguments.add_argument("--detect-events", type=int, default=2_000_000, help="events that `detect` reads")
+    arguments.add_argument("--detect-events", type=int, default=2_000_000, help="events that `detect` reads; with its rules it takes 3 GB of disk")
     arguments.add_argument("--data", help="folder for the service's data")
     arguments.add_argument("--perf", help="record a profile of the service into this file")
     arguments.add_argument("--no-build", action="store_true", help="measure the release binaries as they are")
@@ -293,8 +294,10 @@ def main():
         server = service.process.cpu()
     finally:
         service.stop()
-    runs, events, size = detection(service, options, corpora)
     shutil.rmtree(service.folder / "data", ignore_errors=True)
+    # An hour's figures are not lost with what follows.
+    (service.folder / "load.json").write_text(json.dumps({"result": result, "samples": samples, "threads": threads, "drained": drained, "status": status, "disk": [log, disk, server]}))
+    runs, events, size = detection(service, options, corpora)
     tell(options, number, result, samples, threads, drained, status, (log, disk, server), runs, events, size)
 
 
