@@ -110,7 +110,7 @@ def sha(data):
 
 SETTINGS = {
     "Entrypoint": ["/usr/local/bin/entry.sh"], "Cmd": ["serve"], "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C", "VERSION=1.4"],
-    "User": "app", "WorkingDir": "/srv/app", "ExposedPorts": {"8080/tcp": {}}, "Labels": {"team": "shop", "org.opencontainers.image.created": "2026-01-01T00:00:00Z"},
+    "User": "app", "WorkingDir": "/srv/app", "ExposedPorts": {"8080/tcp": {}}, "Healthcheck": {"Test": ["CMD", "/srv/app/server", "--check"], "Interval": 30_000_000_000}, "Labels": {"team": "shop", "org.opencontainers.image.created": "2026-01-01T00:00:00Z"},
 }
 
 
@@ -247,6 +247,8 @@ def benign(golden):
         # GNU's format holds no extended attributes: with it the pax headers stay, as tools that write both do.
         if form == tarfile.GNU_FORMAT and also("gnu", 1):
             files = [one for one in files if one["path"] != "usr/bin/ping"]
+        elif also("label of SELinux"):
+            files = [{**one, "pax": {**one["pax"], "SCHILY.xattr.security.selinux": "system_u:object_r:container_file_t:s0"}} for one in files]
         body = [one for one in files if one["kind"] != HARD]
         if also("order"):
             random.shuffle(body)
@@ -277,6 +279,7 @@ def benign(golden):
         settings = dict(SETTINGS)
         if also("order of variables"):
             settings["Env"] = random.sample(settings["Env"], len(settings["Env"]))
+            settings["Healthcheck"] = dict(reversed(settings["Healthcheck"].items()))
         if also("label of the build"):
             settings["Labels"] = {**settings["Labels"], "org.opencontainers.image.created": f"2026-02-{at % 28 + 1:02}T00:00:00Z", "org.opencontainers.image.revision": f"{at}"}
         made = Made(layers, settings, how=random.choice(["gzip", "zstd", "none"]), created=f"2026-03-{at % 28 + 1:02}T00:00:00Z",
@@ -311,6 +314,7 @@ def tampers():
     yield "web shell in a page", (change(base, "var/www/html/index.php", content=("<?php echo 'hello';\n" + SHELL).encode()), None), "file-replaced", "/var/www/html/index.php", "critical", "T1505.003"
     yield "web shell as a picture", (change(base, "var/www/html/logo.png", content=b"\x89PNG" + bytes(100) + SHELL.encode()), None), "file-replaced", "/var/www/html/logo.png", "critical", "T1505.003"
     yield "pictures made code", add(entry("var/www/html/.htaccess", "AddHandler application/x-httpd-php .png\n")), "file-added", "/var/www/html/.htaccess", "critical", "T1505.003"
+    yield "web shell of the shell", add(entry("usr/lib/cgi-bin/status", "#!/bin/sh\neval \"$QUERY_STRING\"\n", mode=0o755)), "file-added", "/usr/lib/cgi-bin/status", "critical", "T1505.003"
     yield "plain script for the web", add(entry("var/www/html/info.php", "<?php phpinfo();")), "file-added", "/var/www/html/info.php", "high", "T1505.003"
     yield "program replaced", (change(base, "usr/bin/curl", content=elf("evil")), None), "file-replaced", "/usr/bin/curl", "high", "T1554"
     yield "program replaced, same size", (change(base, "usr/bin/curl", content=elf("cUrl")), None), "file-replaced", "/usr/bin/curl", "high", "T1554"
@@ -493,7 +497,7 @@ def hostile(golden):
 
 
 def drifted(golden):
-    root = content() + [entry("tmp/miner", elf("miner"), mode=0o755), entry("etc/hostname", "web"), entry("dev/null2"), entry("proc"), entry("etc/cron.d/x", "* * * * * root x\n")]
+    root = content() + [entry("tmp/miner", elf("miner"), mode=0o755), entry("etc/hostname", "web"), entry("dev/null2"), entry("proc"), entry("srv/.wh.app"), entry("etc/cron.d/x", "* * * * * root x\n")]
     root = change(root, "usr/bin/curl", content=elf("evil"))
     (WORK / "root.tar").write_bytes(archive(directories(root) + root))
     event = lambda path, container="c" * 64, **more: json.dumps({"@timestamp": "2026-11-22T10:00:00Z", "event": {"category": ["process"], "type": ["start"]}, "container": {"id": container}, "process": {"executable": path, "command_line": path + " --x", **more}})
@@ -503,7 +507,7 @@ def drifted(golden):
     ]))
     (WORK / "web.diff").write_text("C /etc\nC /etc/passwd\nA /etc/ld.so.preload\nC /tmp\nA /tmp/miner\nD /usr/share/doc/notes\nC /etc/hosts\n")
     for name, args, expected in [
-        ("root", ["--root", WORK / "root.tar"], {("file-added", "/tmp/miner"), ("file-added", "/etc/cron.d/x"), ("file-replaced", "/usr/bin/curl")}),
+        ("root", ["--root", WORK / "root.tar"], {("file-added", "/tmp/miner"), ("file-added", "/srv/.wh.app"), ("file-added", "/etc/cron.d/x"), ("file-replaced", "/usr/bin/curl")}),
         ("changes", ["--changes", WORK / "web.diff"], {("file-added", "/etc/ld.so.preload"), ("file-replaced", "/etc/passwd"), ("file-removed", "/usr/share/doc/notes")}),
         ("events", ["--events", WORK / "events.ndjson", "--container", "c" * 12], {("foreign-executed", "/tmp/miner"), ("foreign-executed", "/dev/shm/x (deleted)"), ("foreign-executed", "/memfd:a"), ("foreign-executed", "/opt/y"), ("changed-executed", "/srv/app/server")}),
     ]:
@@ -653,6 +657,9 @@ def sign(folder):
         case(f"cosign {name}, key over", "expired", *simple(key), key_entry(name, "valid_until = 2026-01-31"), "counts until 2026-01-31")
     case("cosign p384 with SHA-384", "verified", *simple(keys["p384"], signature=raw(keys["p384"], payload(made.digest), hashes.SHA384())), key_entry("p384"))
     p256 = keys["p256"]
+    image, more = simple(p256)
+    more[0]["annotations"] = {"kind": "dev.cosignproject.cosign/sigs"}
+    case("cosign, as `cosign save` lays it down", "verified", image, more, key_entry("p256"))
     case("no signature", "unsigned", made, [], key_entry("p256"))
     case("key not yet", "expired", *simple(p256), key_entry("p256", "valid_from = 2099-01-01"), "counts from")
     case("key over, but asked for then", "verified", *simple(p256), key_entry("p256", "valid_until = 2026-01-31"), args=["--at", "2026-01-31T23:00:00Z"])

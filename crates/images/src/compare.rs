@@ -343,10 +343,8 @@ fn settings(golden: &Image, image: &Image, found: &mut Vec<Difference>) {
         &["T1059.004"],
     );
     let check = |settings: &Settings| {
-        settings
-            .healthcheck
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string)
+        let check = settings.healthcheck.as_ref();
+        check.map_or_else(String::new, |check| serde_json::json!(check).to_string())
     };
     say(
         "healthcheck".into(),

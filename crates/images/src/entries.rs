@@ -336,7 +336,7 @@ impl<'r, R: Read> Walk<'r, R> {
                     ));
                 }
                 key => {
-                    if let Some(name) = key.strip_prefix(XATTR) {
+                    if let Some(name) = key.strip_prefix(XATTR).filter(|name| !is_of_host(name)) {
                         let name = String::from_utf8_lossy(name).into_owned();
                         extended.xattrs.retain(|(own, _)| *own != name);
                         extended.xattrs.push((name, value.to_vec()));
@@ -370,6 +370,11 @@ impl<'r, R: Read> Walk<'r, R> {
             }
         }
     }
+}
+
+/// Attributes that say how the machine stored the file that built the image, and nothing of the file.
+fn is_of_host(name: &[u8]) -> bool {
+    name == b"security.selinux" || name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }
 
 fn padded(size: u64) -> u64 {

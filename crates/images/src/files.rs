@@ -325,6 +325,8 @@ pub(crate) struct LayerEntries {
 /// Lays layers upon one another.
 #[derive(Debug, Default)]
 pub(crate) struct Pile {
+    /// Whether names that begin with `.wh.` are only names: in the root of a container they are what somebody called a file.
+    pub(crate) is_root: bool,
     pub(crate) files: Files,
     pub(crate) oddities: Vec<(usize, Oddity)>,
 }
@@ -337,7 +339,7 @@ impl Pile {
         let (whiteouts, entries): (Vec<_>, Vec<_>) = content
             .entries
             .into_iter()
-            .partition(|(entry, ..)| name_of(&entry.path).starts_with(WHITEOUT));
+            .partition(|(entry, ..)| !self.is_root && name_of(&entry.path).starts_with(WHITEOUT));
         for (entry, ..) in &whiteouts {
             self.hide(layer, &entry.path);
         }

@@ -105,7 +105,10 @@ impl Image {
             });
         }
         let read = read_layers(source, &found, diff_ids, &options.limits, progress)?;
-        let mut pile = Pile::default();
+        let mut pile = Pile {
+            is_root,
+            ..Pile::default()
+        };
         let mut layers = Vec::new();
         let mut commands = config.history.iter().filter(|step| !step.empty_layer);
         for (index, (layer, blob)) in read.into_iter().zip(&found.layers).enumerate() {

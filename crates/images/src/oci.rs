@@ -99,7 +99,8 @@ impl std::fmt::Display for Platform {
     }
 }
 
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+/// What is `null` counts as left out.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,
@@ -231,7 +232,7 @@ pub struct Settings {
     pub shell: Vec<String>,
     /// What is run again and again to see whether it is well.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Value>,
+    pub healthcheck: Option<BTreeMap<String, Value>>,
     /// Instructions for builds upon this image.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub on_build: Vec<String>,

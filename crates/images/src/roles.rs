@@ -403,7 +403,8 @@ pub fn role(path: &[u8]) -> Option<&'static Role> {
 
 /// What a web server would run, lying where one would look.
 pub fn is_web_script(path: &[u8]) -> bool {
-    is_served(path) && (has_extension(path, WEB_SCRIPTS) || is_server_setting(path))
+    is_served(path)
+        && (has_extension(path, WEB_SCRIPTS) || is_server_setting(path) || is_in(path, b"cgi-bin"))
 }
 
 /// A file that servers of web pages run wherever it lies.
@@ -419,13 +420,15 @@ fn is_server_setting(path: &[u8]) -> bool {
 pub fn is_served(path: &[u8]) -> bool {
     WEB_ROOTS.iter().any(|root| match root.strip_prefix('/') {
         // A name in any directory.
-        Some(name) => {
-            let name = name.trim_end_matches('/').as_bytes();
-            let folder = path.strip_suffix(name_of(path)).unwrap_or_default();
-            folder.split(|byte| *byte == b'/').any(|part| part == name)
-        }
+        Some(name) => is_in(path, name.trim_end_matches('/').as_bytes()),
         None => is_at(path, root),
     })
+}
+
+/// Below a directory of that name, wherever it is.
+fn is_in(path: &[u8], name: &[u8]) -> bool {
+    let folder = path.strip_suffix(name_of(path)).unwrap_or_default();
+    folder.split(|byte| *byte == b'/').any(|part| part == name)
 }
 
 /// A script by its name.

@@ -11,6 +11,10 @@ use crate::reference::{Name, Place};
 use crate::registry::Registry;
 use crate::tree::{Tree, small};
 
+/// How `cosign save` marks what it puts into a layout, and the marks of the image and its signatures.
+const COSIGN_KIND: &str = "kind";
+const COSIGN_IMAGE: &str = "dev.cosignproject.cosign/image";
+const COSIGN_SIGNATURES: &str = "dev.cosignproject.cosign/sigs";
 /// Indexes within indexes; more than one level is rare.
 const DEPTH: usize = 4;
 
@@ -91,6 +95,7 @@ struct Saved {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "oci::or_default")]
     layers: Vec<String>,
 }
 
@@ -191,6 +196,10 @@ fn is_image(descriptor: &Descriptor) -> bool {
     let is_signature = descriptor.annotations.get(REF_NAME).is_some_and(|name| {
         name.starts_with("sha256-") && [".sig", ".att", ".sbom"].iter().any(|end| name.ends_with(end))
     });
+    let is_kept_by_cosign = descriptor
+        .annotations
+        .get(COSIGN_KIND)
+        .is_some_and(|kind| kind != COSIGN_IMAGE);
     let is_attestation = descriptor
         .annotations
         .get("vnd.docker.reference.type")
@@ -199,7 +208,7 @@ fn is_image(descriptor: &Descriptor) -> bool {
         .platform
         .as_ref()
         .is_some_and(|platform| platform.os == "unknown");
-    !(is_signature || is_attestation || is_unknown || descriptor.artifact_type.is_some())
+    !(is_signature || is_kept_by_cosign || is_attestation || is_unknown || descriptor.artifact_type.is_some())
         && (descriptor.media_type.is_empty()
             || oci::INDEXES.contains(&descriptor.media_type.as_str())
             || oci::MANIFESTS.contains(&descriptor.media_type.as_str()))
@@ -429,6 +438,11 @@ impl Source {
                         let name = name.rsplit(':').next().unwrap_or(name);
                         name == tag || name.strip_prefix(&tag).is_some_and(|rest| rest == ".sig")
                     });
+                    let by_tag = by_tag
+                        || own
+                            .annotations
+                            .get(COSIGN_KIND)
+                            .is_some_and(|kind| kind == COSIGN_SIGNATURES);
                     // Any manifest may refer to the image; only reading it tells.
                     let is_index = oci::INDEXES.contains(&own.media_type.as_str());
                     if own.digest == *of || (is_index && !by_tag) {

@@ -1,5 +1,11 @@
 //! Layers upon layers: what containers see in the end, and that nothing that a layer holds makes reading fail.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that fails may panic"
+)]
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -249,8 +255,11 @@ fn alerts_name_the_file_and_have_one_id_however_often_they_are_found() {
     );
 }
 
-/// A history of layers: what each deletes, empties and brings. Names are few, so that they meet.
-fn histories() -> impl Strategy<Value = Vec<(Vec<String>, Vec<String>, Vec<(String, u8)>)>> {
+/// What a layer deletes, empties and brings.
+type Step = (Vec<String>, Vec<String>, Vec<(String, u8)>);
+
+/// A history of layers. Names are few, so that they meet.
+fn histories() -> impl Strategy<Value = Vec<Step>> {
     let path = || proptest::collection::vec("[abc]", 1..4).prop_map(|parts| parts.join("/"));
     let layer = (
         proptest::collection::vec(path(), 0..3),
