@@ -33,7 +33,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 WORK = TARGET / "images"
 VENV = WORK / "venv"
-PIP = ["cryptography==50.0.2", "securesystemslib==1.6.0", "zstandard"]
+PIP = ["cbor2", "cryptography==50.0.2", "securesystemslib==1.6.0", "zstandard"]
 FAILED = []
 PASSED = 0
 VERBOSE = False
@@ -544,6 +544,7 @@ def signatures():
 
 def sign(folder):
     """Runs inside the virtual environment: writes signed images, and prints the cases."""
+    import cbor2
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
@@ -749,12 +750,21 @@ def sign(folder):
     # Notation.
     def notation(leaf, algorithm, *, about=None, expiry=None, tamper=False, media="application/jose+json", critical=("io.cncf.notary.signingScheme",)):
         image = copy(made)
+        body_type = "application/vnd.cncf.notary.payload.v1+json"
+        cose = media == "application/cose"
         header = {"alg": algorithm, "cty": "application/vnd.cncf.notary.payload.v1+json", "crit": list(critical), "io.cncf.notary.signingScheme": "notary.x509", "io.cncf.notary.signingTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
         if expiry:
             header["io.cncf.notary.expiry"] = expiry.strftime("%Y-%m-%dT%H:%M:%SZ")
         content_ = {"targetArtifact": {"mediaType": OCI_MANIFEST, "digest": about or image.digest, "size": len(image.manifest)}}
         protected, body = url(json.dumps(header).encode()), url(json.dumps(content_).encode())
         signing = f"{protected}.{body}".encode()
+        if cose:
+            numbers = {"ES256": -7, "ES384": -35, "PS256": -37, "PS384": -38, "PS512": -39}
+            headers = {1: numbers[algorithm], 2: list(critical), 3: body_type, "io.cncf.notary.signingScheme": "notary.x509", "io.cncf.notary.signingTime": cbor2.CBORTag(1, int(now.timestamp()))}
+            if expiry:
+                headers["io.cncf.notary.expiry"] = cbor2.CBORTag(1, int(expiry.timestamp()))
+            sealed, inner = cbor2.dumps(headers), json.dumps(content_).encode()
+            signing = cbor2.dumps(["Signature1", sealed, b"", inner])
         hash_ = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}[algorithm[2:]]
         if algorithm.startswith("PS"):
             signature = leaf[0].sign(signing, padding.PSS(padding.MGF1(hash_), hash_.digest_size), hash_)
@@ -764,25 +774,33 @@ def sign(folder):
             signature = r.to_bytes(size, "big") + s.to_bytes(size, "big")
         if tamper:
             body = url(json.dumps({**content_, "x": 1}).encode())
-        chain = [b64(one[1].public_bytes(serialization.Encoding.DER)) for one in (leaf, middle, root)]
+        ders = [one[1].public_bytes(serialization.Encoding.DER) for one in (leaf, middle, root)]
+        chain = [b64(der) for der in ders]
         document = {"payload": body, "protected": protected, "signature": url(signature), "header": {"x5c": chain, "io.cncf.notary.signingAgent": "notation"}}
         kind = "application/vnd.cncf.notary.signature"
-        return image, [artifact(image, [(media, json.dumps(document).encode(), {})], subject=image.digest, config_type=kind)]
+        written = json.dumps(document).encode()
+        if cose:
+            inner = inner.replace(b"size", b"Size") if tamper else inner
+            written = cbor2.dumps(cbor2.CBORTag(18, [sealed, {33: ders, "io.cncf.notary.signingAgent": "notation"}, inner, signature]))
+        return image, [artifact(image, [(media, written, {})], subject=image.digest, config_type=kind)]
 
     signer = {"ES256": certificate("signer", middle), "ES384": certificate("signer", middle, key=ec.generate_private_key(ec.SECP384R1()))}
     for algorithm, key in [("PS256", keys["rsa2048"]), ("PS384", keys["rsa3072"]), ("PS512", keys["rsa3072"])]:
         signer[algorithm] = certificate("signer", middle, key=key, usage=algorithm != "PS512")
     subject = authority(identities='["CN=signer, O=Example"]')
-    for algorithm, leaf in signer.items():
-        case(f"notation {algorithm}", "verified", *notation(leaf, algorithm), subject)
-    case("notation, tampered", "altered", *notation(signer["ES256"], "ES256", tamper=True), subject)
-    case("notation, of another image", "altered", *notation(signer["ES256"], "ES256", about=other.digest), subject)
-    case("notation, over", "expired", *notation(signer["ES256"], "ES256", expiry=now - day), subject, "let it count until")
-    case("notation, somebody else", "untrusted", *notation(signer["ES256"], "ES256"), authority(identities='["CN=other*"]'))
-    case("notation, strangers", "untrusted", *notation(signer["ES256"], "ES256"), authority(identities='["**"]', roots="stranger.pem"))
-    case("notation, certificate over", "expired", *notation(certificate("signer", middle, begin=now - 9 * day, end=now - 8 * day), "ES256"), subject)
-    case("notation, critical header", "untrusted", *notation(signer["ES256"], "ES256", critical=("x",)), subject, "be understood")
-    case("notation in COSE", "untrusted", *notation(signer["ES256"], "ES256", media="application/cose"), subject, "JWS")
+    for media in ("application/jose+json", "application/cose"):
+        name = f"notation {media.removeprefix('application/')}"
+        for algorithm, leaf in signer.items():
+            case(f"{name} {algorithm}", "verified", *notation(leaf, algorithm, media=media), subject)
+        es256 = signer["ES256"]
+        case(f"{name}, tampered", "altered", *notation(es256, "ES256", tamper=True, media=media), subject)
+        case(f"{name}, of another image", "altered", *notation(es256, "ES256", about=other.digest, media=media), subject)
+        case(f"{name}, over", "expired", *notation(es256, "ES256", expiry=now - day, media=media), subject, "let it count until")
+        case(f"{name}, somebody else", "untrusted", *notation(es256, "ES256", media=media), authority(identities='["CN=other*"]'), "does not count")
+        case(f"{name}, strangers", "untrusted", *notation(es256, "ES256", media=media), authority(identities='["**"]', roots="stranger.pem"), "none of the roots")
+        case(f"{name}, certificate over", "expired", *notation(certificate("signer", middle, begin=now - 9 * day, end=now - 8 * day), "ES256", media=media), subject)
+        case(f"{name}, critical header", "untrusted", *notation(es256, "ES256", critical=("x",), media=media), subject, "be understood")
+    case("notation in something else", "untrusted", *notation(es256, "ES256", media="application/other"), subject, "are not known")
     print(json.dumps(cases))
 
 

@@ -72,7 +72,8 @@ pub fn documents(bytes: &[u8]) {
         bytes.to_vec(),
         &[("dev.cosignproject.cosign/signature".to_owned(), "AA==".to_owned())].into(),
     );
-    let _ = crate::notation::envelope(bytes);
+    let _ = crate::notation::jws(bytes);
+    let _ = crate::notation::cose(bytes);
     let _ = crate::crypto::holder(bytes);
     let _ = crate::crypto::certificates(bytes);
     let _ = crate::crypto::PublicKey::read(bytes);

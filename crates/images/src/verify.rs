@@ -211,17 +211,17 @@ impl Judge<'_> {
                         Ok(None) => continue,
                         Err(why) => Outcome::new(Verdict::Untrusted, why),
                     },
-                    _ if layer.media_type != notation::JOSE => {
-                        let why = format!(
-                            "envelopes of the type `{}` are not known; JWS ones are",
-                            layer.media_type
-                        );
-                        Outcome::new(Verdict::Untrusted, why)
+                    _ => {
+                        let envelope = match layer.media_type.as_str() {
+                            notation::JOSE => notation::jws(&bytes),
+                            notation::COSE => notation::cose(&bytes),
+                            other => Err(format!("envelopes of the type `{other}` are not known")),
+                        };
+                        match envelope {
+                            Ok(envelope) => self.envelope(&envelope, &mut checked),
+                            Err(why) => Outcome::new(Verdict::Untrusted, why),
+                        }
                     }
-                    _ => match notation::envelope(&bytes) {
-                        Ok(envelope) => self.envelope(&envelope, &mut checked),
-                        Err(why) => Outcome::new(Verdict::Untrusted, why),
-                    },
                 },
             };
             checked.verdict = outcome.verdict;
