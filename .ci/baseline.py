@@ -163,6 +163,34 @@ class Neph:
         return found, answer, done.stderr
 
 
+def told_to_service(work, neph, collected, count):
+    """What nobody approved goes to the service, once, and from there to its outputs."""
+    data, told = work / "data", work / "told.ndjson"
+    (work / "neph.toml").write_text(f'[[outputs]]\nname = "archive"\ntype = "file"\npath = "{told}"\n')
+    service = subprocess.Popen([NEPH, "serve", "--config", work / "neph.toml", "--data", data, "--listen", "127.0.0.1:0"],
+                               cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if (data / "address").exists() and (data / "token").exists():
+                break
+            time.sleep(0.2)
+        words = ["--events", work / "trail.json", "--tell", "--data", data, collected]
+        check("the service takes all", f"the service took {count} alerts, and had 0 already" in neph.compare(*words)[2], True)
+        check("and none twice", f"the service took 0 alerts, and had {count} already" in neph.compare(*words)[2], True)
+        for _ in range(300):
+            lines = told.read_text().splitlines() if told.exists() else []
+            if len(lines) >= count:
+                break
+            time.sleep(0.2)
+        check("its output is told of each", len({json.loads(line)["kibana.alert.uuid"] for line in lines}), count)
+    finally:
+        service.terminate()
+        service.wait()
+    for path in (work / "neph.toml", told):
+        path.unlink()
+    shutil.rmtree(data)
+
+
 def tree(folder, without):
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and without not in path.parents}
 
@@ -303,6 +331,7 @@ def changes(work, endpoint, clients, neph, collected, shared, snapshots, images,
     check("reach", (reach[snapshots[0]], reach[snapshots[3]], reach[images[0]]), ("unknown", "public", "public"))
     check("nothing is found first since tomorrow", neph.compare("--new-since", "2099-01-01", collected)[0], set())
 
+    told_to_service(work, neph, collected, len(expected))
     for words in (["--known", PARTNER], ["--id", snapshots[5], "--class", "changed"], ["--tag", "team=evil", "--changes", "tags"],
                   ["--difference", next(one["event"]["id"] for one in answer["alerts"] if one["rule"]["id"] == "baseline-image-copied-out")[:12]]):
         neph.run("approve", *words, "--owner", "ci", "--note", "a test", "--expires", "30d")

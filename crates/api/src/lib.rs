@@ -17,6 +17,7 @@ mod completeness;
 mod counts;
 mod dispatch;
 mod execution;
+mod findings;
 mod hidden;
 mod hunt;
 mod incidents;

@@ -2,8 +2,9 @@
 
 use crate::route::Route;
 use crate::{
-    admin, alerts, cases, completeness, counts, execution, hidden, hunt, incidents, live, metrics, outputs,
-    overlays, prevalence, proof, rule_files, rules, session, sources, status, techniques, views, work,
+    admin, alerts, cases, completeness, counts, execution, findings, hidden, hunt, incidents, live, metrics,
+    outputs, overlays, prevalence, proof, rule_files, rules, session, sources, status, techniques, views,
+    work,
 };
 
 /// All routes of the API, by subject.
@@ -13,6 +14,7 @@ pub static ROUTES: &[&[Route]] = &[
     completeness::ROUTES,
     prevalence::ROUTES,
     cases::ROUTES,
+    findings::ROUTES,
     incidents::ROUTES,
     rules::ROUTES,
     hidden::ROUTES,

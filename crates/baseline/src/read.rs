@@ -151,6 +151,9 @@ impl Reader {
                 format!("`{}` has no answer: {why}", call.call),
             );
         }
+        if let Some(cloud) = lists::tells_all_sharing(&call.call) {
+            self.shares.place(cloud, &call.scope(), false);
+        }
         self.failed(lists::of_cloud(kinds, &call.scope()), &call.scope());
     }
 
@@ -204,6 +207,15 @@ impl Reader {
             })
         });
         self.shares.end();
+        // A collector names the call; a person's file is known by its name or by the folder that has one for each image.
+        let folder = file.path.parent().and_then(|folder| folder.file_name());
+        let folder = folder.unwrap_or_default().to_string_lossy();
+        let told = lists::tells_all_sharing(&call).or_else(|| lists::tells_all_sharing(&folder));
+        if let Some(cloud) = told {
+            let read = outcome.is_ok() && file.is_complete();
+            self.shares.place(cloud, &file.scope, read);
+            of_file.known = true;
+        }
         let is_ours = of_file.known || !of_file.expected.is_empty() || lists::is_about_sharing(&call);
         if let Err(error) = outcome {
             let is_json = file.path.extension().is_some_and(|ending| ending == "json");
@@ -225,7 +237,7 @@ impl Reader {
 
     /// An item of a list.
     fn item(&mut self, of_file: &mut OfFile<'_>, list: &str, value: &Value) {
-        if self.shares.item(list, value) {
+        if self.shares.item(list, value) || self.shares.policy(value) {
             of_file.known = true;
             return;
         }

@@ -150,7 +150,7 @@ fn what_is_new_in_three_clouds_is_told_with_who_made_it_and_the_store_takes_it()
         [
             new("eve", "203.0.113.1"),
             new("eve@corp.example", "203.0.113.2"),
-            new("eve@example.test", "203.0.113.3"),
+            new("eve", "203.0.113.3"),
         ]
     );
     let failed = neph(folder, &["compare", "--fail-on", "collected"]);

@@ -1,6 +1,6 @@
 //! Which list is of what, and what holds for all items of a kind.
 
-use neph_inventory::Scope;
+use neph_inventory::{Cloud, Scope};
 use serde_json::{Map, Value};
 
 use super::{aws, azure, gcp, openstack};
@@ -138,8 +138,8 @@ pub(super) fn is_whole_list(name: &str) -> bool {
 /// How a list is asked for.
 pub(super) fn hint(kind: Kind) -> &'static str {
     match kind.cloud() {
-        neph_inventory::Cloud::Openstack => ", so list it with `--long -f json`",
-        neph_inventory::Cloud::Gcp => ", so list it with `--format=json`",
+        Cloud::Openstack => ", so list it with `--long -f json`",
+        Cloud::Gcp => ", so list it with `--format=json`",
         _ => "",
     }
 }
@@ -166,6 +166,18 @@ pub(super) fn is_about_sharing(call: &str) -> bool {
     .any(|name| words.ends_with(name))
 }
 
+/// The cloud in which a call names all that is shared, so that what it does not name is not.
+pub(super) fn tells_all_sharing(call: &str) -> Option<Cloud> {
+    let words = call.replace([' ', '_'], "-");
+    if words.ends_with("image-member-list") {
+        Some(Cloud::Openstack)
+    } else if words.ends_with("asset-search-all-iam-policies") {
+        Some(Cloud::Gcp)
+    } else {
+        None
+    }
+}
+
 /// What an answer says when there is more.
 pub(super) fn is_one_page(rest: &Map<String, Value>) -> bool {
     ["NextToken", "Marker", "nextLink", "nextPageToken"]
@@ -180,7 +192,7 @@ pub(super) fn is_one_page(rest: &Map<String, Value>) -> bool {
 /// Names of subscriptions differ by their case between calls.
 pub(super) fn account_of(kind: Kind, account: &str) -> Box<str> {
     match kind.cloud() {
-        neph_inventory::Cloud::Azure => account.to_lowercase().into(),
+        Cloud::Azure => account.to_lowercase().into(),
         _ => account.into(),
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Shares {
     all: BTreeMap<Box<str>, Share>,
     /// Of the answer that is being read: its id comes before or after its list.
     now: Share,
+    /// Where one answer tells all that is shared, so that what it does not name is not: whether that is so everywhere there.
+    whole: BTreeMap<(Cloud, Option<String>, Option<String>), bool>,
 }
 
 /// Names of lists that permissions stand in.
@@ -49,6 +51,32 @@ impl Shares {
             }
         }
         value.get("role").is_some()
+    }
+
+    /// Answers of a place were read, or not, that name only what is shared: `image member list`, `asset search-all-iam-policies`.
+    pub(super) fn place(&mut self, cloud: Cloud, scope: &Scope, read: bool) {
+        let place = (cloud, scope.account.clone(), scope.region.clone());
+        *self.whole.entry(place).or_insert(true) &= read;
+    }
+
+    /// A policy of `asset search-all-iam-policies`; says whether it is one.
+    pub(super) fn policy(&mut self, value: &Value) -> bool {
+        let resource = value.get("resource").and_then(Value::as_str);
+        let bindings = value.pointer("/policy/bindings").and_then(Value::as_array);
+        let (Some(resource), Some(bindings)) = (resource, bindings) else {
+            return false;
+        };
+        if let Some(path) = resource.strip_prefix("//compute.googleapis.com/") {
+            let outer = std::mem::take(&mut self.now);
+            for binding in bindings {
+                self.item("bindings", binding);
+            }
+            let own = std::mem::replace(&mut self.now, outer);
+            let share = self.all.entry(path.to_lowercase().into()).or_default();
+            share.public |= own.public;
+            share.with.extend(own.with);
+        }
+        true
     }
 
     /// A row of `image member list`.
@@ -145,6 +173,21 @@ impl Shares {
                 self.all.get(record.name.as_ref().filter(|_| is_database)?)
             });
             let Some(share) = share else {
+                let place = |scope: &(Cloud, Option<String>, Option<String>)| {
+                    let (cloud, account, region) = scope;
+                    *cloud == record.kind.cloud()
+                        && (account.is_none() || account.as_deref() == record.account.as_deref())
+                        && (region.is_none()
+                            || !record.kind.is_regional()
+                            || region.as_deref() == record.region.as_deref())
+                };
+                let mut places = self.whole.iter().filter(|(scope, _)| place(scope)).peekable();
+                let is_told =
+                    matches!(record.kind, Kind::OpenstackImage) || record.kind.cloud() == Cloud::Gcp;
+                if is_told && places.peek().is_some() && places.all(|(_, whole)| *whole) {
+                    record.public = record.public.or(Some(false));
+                    record.shared.get_or_insert_default();
+                }
                 continue;
             };
             record.public = Some(record.public.unwrap_or(false) || share.public);

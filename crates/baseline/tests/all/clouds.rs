@@ -427,3 +427,60 @@ fn a_list_that_was_asked_for_otherwise_is_not_taken_for_empty() {
         "1 item of `openstack-image` left out: it is not as the call prints it, so list it with `--long -f json`"
     );
 }
+
+#[test]
+fn the_first_whom_an_image_is_shared_with_is_told() {
+    let image = |id: &str| {
+        json!({"ID": id, "Name": "web", "Disk Format": "raw", "Size": 100, "Checksum": "c1", "Status": "active", "Visibility": "shared",
+            "Project": "p1", "Tags": []})
+    };
+    let images = ("openstack/p1/MSK/image-list.json", list(&[image("i1")]));
+    let member = list(&[json!({"Image ID": "i1", "Member ID": "p9", "Status": "pending"})]);
+    let gcp_list = (
+        "gcp/prod-1/compute-images-list.json",
+        list(&[gcp("image", "images", "web")]),
+    );
+    let policy = |members: Value| {
+        list(&[
+            json!({"resource": "//compute.googleapis.com/projects/prod-1/global/images/web", "policy": {"bindings": [{"members": members, "role": "r"}]}}),
+        ])
+    };
+    for (listed, file, none, one, expected) in [
+        (
+            &images,
+            "openstack/p1/MSK/image-member-list.json",
+            "[]".to_owned(),
+            member.clone(),
+            "copied-out i1 (unknown): sharing - -> p9",
+        ),
+        (
+            &images,
+            "openstack/p1/MSK/image-member-list/i1.json",
+            "[]".to_owned(),
+            member,
+            "copied-out i1 (unknown): sharing - -> p9",
+        ),
+        (
+            &gcp_list,
+            "gcp/prod-1/asset-search-all-iam-policies.json",
+            "[]".to_owned(),
+            policy(json!(["allUsers"])),
+            "copied-out projects/prod-1/global/images/web (public): sharing - -> everybody",
+        ),
+    ] {
+        let before = [listed.clone(), (file, none)];
+        assert_eq!(
+            told(&compared(&before, &[listed.clone(), (file, one.clone())])),
+            [expected],
+            "{file}"
+        );
+        // Where nobody asked, nothing is known, and nothing is told.
+        assert_eq!(
+            told(&compared(
+                std::slice::from_ref(listed),
+                &[listed.clone(), (file, one)]
+            )),
+            Vec::<String>::new()
+        );
+    }
+}

@@ -19,14 +19,19 @@ use super::{
 use crate::detect;
 use crate::exit::{Exit, Failure};
 use crate::input::InputArgs;
+use crate::service::ServiceArgs;
 use crate::table::harmless;
 use crate::terminal::Terminal;
+
+/// So many alerts are given to the service at once.
+const AT_ONCE: usize = 50;
 
 /// Tell how snapshots and images differ from the baseline, from the golden images, and what of that nobody approved
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   neph baseline compare collected/
   neph baseline compare --events cloudtrail/ --events azure-activity.json collected/
+  neph baseline compare --events cloudtrail/ --tell collected/         # to the outputs of the service
   neph baseline compare --new-since 7d --fail-on=high --format json collected/ > alerts.json
 
 Exit codes: 0; 1 with --fail-on when there is a difference that nobody approved; 2 when nothing could be read or the approvals have errors.")]
@@ -55,6 +60,12 @@ pub(super) struct Compare {
     /// Only differences that no comparison of the folder found before this time: `7d`, `12h`, a day, or a time.
     #[arg(long, value_name = "WHEN", value_parser = when)]
     new_since: Option<Timestamp>,
+    /// Give the alerts to the service that runs, which tells them to its outputs and shows them in its console; one that it has already is
+    /// not told again. Needs the role `engineer`.
+    #[arg(long)]
+    tell: bool,
+    #[command(flatten)]
+    service: ServiceArgs,
     /// Do not keep in the folder what was found.
     #[arg(long)]
     no_keep: bool,
@@ -145,6 +156,9 @@ pub(super) fn run(args: &Compare, terminal: &Terminal) -> Result<Exit, Failure> 
             &json!({"older": older, "collected": problems, "baseline": before.taken}),
             *terminal,
         )?,
+    }
+    if args.tell {
+        tell(args, &review, &acts, found_at, terminal)?;
     }
     print::summary(&review, older, before.taken, terminal);
     Ok(if fail { Exit::Alerts } else { Exit::Nothing })
@@ -238,6 +252,40 @@ fn alerts(
         "not_compared": review.not_compared, "sharing_unknown": review.sharing_unknown, "more": more,
     });
     Ok(printer.end(Some(summary))?)
+}
+
+/// Gives the alerts to the service, some at a time.
+fn tell(
+    args: &Compare,
+    review: &Review,
+    acts: &[Vec<Act>],
+    found: Timestamp,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let client = args.service.client()?;
+    let open: Vec<(&Finding, &Vec<Act>)> = review
+        .findings
+        .iter()
+        .zip(acts)
+        .filter(|(one, _)| one.standing.is_open())
+        .collect();
+    let (mut raised, mut repeated) = (0, 0);
+    for some in open.chunks(AT_ONCE) {
+        let documents = some
+            .iter()
+            .map(|(one, acts)| Value::Object(alert(&one.difference, acts, &one.standing, found).document));
+        let answer = client.post(
+            "/api/v1/findings",
+            &json!({"alerts": documents.collect::<Value>()}),
+        )?;
+        let count = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+        raised += count("raised");
+        repeated += count("repeated");
+    }
+    terminal.note_plain(&format!(
+        "the service took {raised} alerts, and had {repeated} already"
+    ));
+    Ok(())
 }
 
 fn as_of_rules(alert: neph_baseline::Alert) -> neph_rules::Alert {
