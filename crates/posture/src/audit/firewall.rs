@@ -90,6 +90,10 @@ pub enum Subject {
     State(Vec<String>),
     /// Whether the address family is IPv6.
     V6(bool),
+    /// The flags of TCP: whether they are those of a first packet, of the answer to it, and of what follows.
+    Flags([bool; 3]),
+    /// Kinds of the address where it goes, in lower case: `local`, `unicast`.
+    DestinationType(Vec<String>),
     /// Always, or never, for the packets that are asked about.
     Settled(bool),
     /// It cannot be told.
@@ -208,11 +212,25 @@ pub struct Question<'a> {
     pub uplink: Option<&'a str>,
 }
 
+/// Which packet of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The one that asks for it.
+    First,
+    /// The answer to that one.
+    Answer,
+    /// What follows from the side that asked.
+    Next,
+}
+
 /// A packet of a connection.
 struct Packet<'q> {
     question: &'q Question<'q>,
+    step: Step,
     /// Whether it is the answer.
     is_answer: bool,
+    /// Whether connections are not tracked yet where it is: they are at the priority -200, where packets come in or are made.
+    is_early: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,13 +291,18 @@ impl Firewall {
                 (both, both)
             }
         };
-        for (hooks, is_answer) in [(out, false), (back, true)] {
-            let packet = Packet { question, is_answer };
+        for (hooks, step) in [(out, Step::First), (back, Step::Answer), (out, Step::Next)] {
             for hook in hooks {
                 for base in self.bases_at(*hook, question.to.is_ipv6()) {
-                    if is_answer && base.is_nat {
+                    if step != Step::First && base.is_nat {
                         continue;
                     }
+                    let packet = Packet {
+                        question,
+                        step,
+                        is_answer: step == Step::Answer,
+                        is_early: base.priority <= -200 && matches!(hook, Hook::Prerouting | Hook::Output),
+                    };
                     let mut memo = BTreeMap::new();
                     let mut ways = self.walk(&base.chain, &packet, &mut memo, 0);
                     if ways.falls_through {
@@ -436,7 +459,10 @@ impl Firewall {
             )
         };
         // Addresses and ports of this machine's side are not known; ports are above 1023 and not those of services.
+        // This machine does not have the address of the service itself.
+        let is_service = |net: &IpNet| net.addr() == question.to && net.prefix_len() == net.max_prefix_len();
         let own = |nets: &[IpNet]| match everywhere(nets) {
+            _ if nets.iter().all(is_service) => Holds::No,
             true => Holds::Yes,
             false
                 if nets
@@ -498,10 +524,24 @@ impl Firewall {
                 (from, _) => Holds::from(matches!(from, Origin::Program(..))),
             },
             Subject::State(states) => {
-                let own = if packet.is_answer { "established" } else { "new" };
+                let own = match (packet.is_early, packet.step) {
+                    (true, _) => "invalid",
+                    (_, Step::First) => "new",
+                    (_, Step::Answer | Step::Next) => "established",
+                };
                 Holds::from(states.iter().any(|state| state == own))
             }
             Subject::V6(v6) => Holds::from(question.to.is_ipv6() == *v6),
+            Subject::Flags([first, answer, next]) => Holds::from(match packet.step {
+                Step::First => *first,
+                Step::Answer => *answer,
+                Step::Next => *next,
+            }),
+            Subject::DestinationType(kinds) => {
+                let is_own = packet.is_answer && inner.is_none();
+                let own = if is_own { "local" } else { "unicast" };
+                Holds::from(kinds.iter().any(|kind| kind == own))
+            }
             Subject::Settled(holds) => Holds::from(*holds),
             Subject::Unknown(_) => Holds::Maybe,
         };

@@ -72,7 +72,7 @@ pub(crate) static REPOSITORY_MUTABLE: Check = Check {
                         .iter()
                         .map(|filter| text(filter, "/filter"))
                         .collect();
-                    let is_wide = but.iter().any(|filter| *filter == "*");
+                    let is_wide = but.contains(&"*");
                     (
                         !is_wide,
                         format!("its tags cannot be moved, but for {}", but.join(", ")),

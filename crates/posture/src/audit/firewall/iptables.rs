@@ -174,7 +174,10 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
                 let states = next.split(',').map(str::to_lowercase).collect();
                 test(Subject::State(states));
             }
-            "--dst-type" => test(Subject::Settled(next.split(',').any(|kind| kind == "UNICAST"))),
+            "--dst-type" => {
+                let kinds = next.split(',').map(str::to_lowercase).collect();
+                test(Subject::DestinationType(kinds));
+            }
             "--src-type" => test(doubt(option, next)),
             "--limit-iface-in" | "--limit-iface-out" => at -= 1,
             "--dst-range" => test(range(next).map_or_else(|| doubt(option, next), Subject::Destination)),
@@ -184,17 +187,12 @@ fn rule(words: &[String], v6: bool, table: &str) -> (Vec<Test>, Action) {
                 at += 1;
             }
             "--syn" => {
-                test(Subject::Settled(true));
+                test(Subject::Flags([true, false, false]));
                 at -= 1;
             }
             "--tcp-flags" => {
                 let set = words.get(at).map_or("", String::as_str);
-                // The first packet of a connection has SYN alone.
-                let asked = |flag: &str| next.split(',').any(|own| own == flag || own == "ALL");
-                let wants = |flag: &str| set.split(',').any(|own| own == flag || own == "ALL");
-                let others = ["FIN", "RST", "PSH", "ACK", "URG"];
-                let fits = asked("SYN") == wants("SYN") && !others.into_iter().any(wants);
-                test(Subject::Settled(fits));
+                test(flags(next, set));
                 at += 1;
             }
             "-f" => {
@@ -322,6 +320,17 @@ fn nets(written: &str, v6: bool) -> Option<Vec<IpNet>> {
     };
     let found: Option<Vec<IpNet>> = written.split(',').map(one).collect();
     found.filter(|nets| nets.iter().all(|net| net.addr().is_ipv6() == v6))
+}
+
+/// Which flags are looked at, and which of them have to be set: the first packet of a connection has SYN alone, its answer ACK as well.
+fn flags(looked_at: &str, set: &str) -> Subject {
+    let is_in = |list: &str, flag: &str| list.split(',').any(|own| own == flag || own == "ALL");
+    let fits = |has: &[&str]| {
+        ["SYN", "ACK", "FIN", "RST", "PSH", "URG"]
+            .into_iter()
+            .all(|flag| !is_in(looked_at, flag) || is_in(set, flag) == has.contains(&flag))
+    };
+    Subject::Flags([fits(&["SYN"]), fits(&["SYN", "ACK"]), fits(&["ACK"])])
 }
 
 /// A range of addresses, as the networks that make it up.

@@ -170,7 +170,21 @@ impl Reader<'_> {
             match name.as_str() {
                 "match" => tests.push(self.test(inner)),
                 "accept" => action = Action::Accept,
-                "drop" | "reject" => action = Action::Drop,
+                "drop" => action = Action::Drop,
+                "reject" => {
+                    // What the rejection says is for one family or protocol, and `nft` leaves out what asks for that.
+                    let subject = match text(inner, "/type") {
+                        "icmp" => Some(Subject::V6(false)),
+                        "icmpv6" => Some(Subject::V6(true)),
+                        "tcp reset" => Some(Subject::Tcp(true)),
+                        _ => None,
+                    };
+                    tests.extend(subject.map(|subject| Test {
+                        negated: false,
+                        subject,
+                    }));
+                    action = Action::Drop;
+                }
                 "return" => action = Action::Return,
                 "jump" => action = Action::Jump(format!("{}/{}", self.table, text(inner, "/target"))),
                 "goto" => action = Action::Goto(format!("{}/{}", self.table, text(inner, "/target"))),
@@ -338,7 +352,7 @@ impl Reader<'_> {
             let kinds = texts()?;
             return match text(left, "/fib/result") {
                 "type" if list(left, "/fib/flags").iter().any(|flag| flag == "daddr") => {
-                    Some(Subject::Settled(kinds.iter().any(|kind| kind == "unicast")))
+                    Some(Subject::DestinationType(kinds))
                 }
                 _ => None,
             };

@@ -306,10 +306,15 @@ impl Words {
                 "comment" => self.at += 1,
                 "accept" | "drop" | "return" | "continue" | "notrack" => parts.push(json!({ word: null })),
                 "reject" => {
+                    let mut kind = Value::Null;
                     if self.peek() == "with" {
+                        kind = match self.list.get(self.at + 1).map_or("", String::as_str) {
+                            "tcp" => json!({"type": "tcp reset"}),
+                            name => json!({ "type": name }),
+                        };
                         self.at = self.list.len();
                     }
-                    parts.push(json!({"reject": null}));
+                    parts.push(json!({ "reject": kind }));
                 }
                 "jump" | "goto" => {
                     let target = self.next();

@@ -144,10 +144,9 @@ impl Reader<'_> {
             };
             let mut inner = inner;
             inner.insert("$line".to_owned(), json!(self.line(block)));
-            match out.entry(name).or_insert_with(|| json!([])) {
-                Value::Array(list) => list.push(Value::Object(inner)),
-                // An attribute of the same name is an error of Terraform's.
-                _ => {}
+            // An attribute of the same name is an error of Terraform's.
+            if let Value::Array(list) = out.entry(name).or_insert_with(|| json!([])) {
+                list.push(Value::Object(inner));
             }
         }
         out
