@@ -142,6 +142,7 @@ fn tell_all(store: &Weak<Store>, sender: &broadcast::Sender<Message>, closing: &
 fn changed_since(store: &Store, since: Instant, most: usize) -> Result<Vec<AlertRecord>, StoreError> {
     let query = AlertQuery {
         retracted: true,
+        updated_from: Some(since),
         ..AlertQuery::default()
     };
     let mut found = Vec::new();
@@ -150,14 +151,8 @@ fn changed_since(store: &Store, since: Instant, most: usize) -> Result<Vec<Alert
         let page = store
             .db
             .search(&query, AlertSort::Updated, false, cursor.as_ref(), PAGE)?;
-        let before = found.len();
-        let all = page.alerts.len();
-        found.extend(
-            page.alerts
-                .into_iter()
-                .take_while(|record| record.updated >= since),
-        );
-        let ended = found.len() - before < all || found.len() > most;
+        found.extend(page.alerts);
+        let ended = found.len() > most;
         match page.next.filter(|_| !ended) {
             Some(next) => cursor = Some(next),
             None => break,

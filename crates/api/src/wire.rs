@@ -221,6 +221,7 @@ impl AlertFilter {
             text: self.q.clone().unwrap_or_default(),
             from: instant(self.from.as_ref(), now)?,
             to: instant(self.to.as_ref(), now)?,
+            updated_from: None,
             retracted: self.retracted.unwrap_or(false),
             excluded: self
                 .not

@@ -177,6 +177,8 @@ pub struct AlertQuery {
     pub from: Option<Instant>,
     /// Before.
     pub to: Option<Instant>,
+    /// Changed then or later.
+    pub updated_from: Option<Instant>,
     /// Withdrawn alerts too.
     pub retracted: bool,
     /// None of these may find the alert. Theirs count withdrawn alerts whatever they say of them.

@@ -377,6 +377,7 @@ fn every_filter_finds_its_own() {
     );
     assert_eq!(find(|query| query.tags = vec!["Set: 1".into()]), "1 3 5 7 9 11");
     assert_eq!(find(|query| query.tags = vec!["week".into()]), "5");
+    assert_eq!(find(|query| query.updated_from = Some(at(6000))), "2 3 4 5");
     assert_eq!(find(|query| query.assignees = vec![Some("bob".into())]), "4");
     assert_eq!(
         find(|query| query.assignees = vec![None]),

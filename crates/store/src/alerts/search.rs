@@ -237,6 +237,9 @@ impl Filter {
         if let Some(to) = query.to {
             filter.add("a.time < ?", [to_nanos(to).into()]);
         }
+        if let Some(from) = query.updated_from {
+            filter.add("a.updated >= ?", [to_nanos(from).into()]);
+        }
         if !query.retracted {
             filter.add("a.retracted IS NULL", []);
         }
