@@ -15,6 +15,7 @@ use neph_runtime::service::{Service, ServiceOptions};
 use neph_store::{SilenceLimits, Store};
 use tokio::sync::Semaphore;
 
+use crate::baselines::BaselineFiles;
 use crate::keys::Keys;
 use crate::known::Known;
 use crate::live::Live;
@@ -131,6 +132,8 @@ pub struct AppParts {
     pub silences: SilenceLimits,
     /// Whether the API is encrypted.
     pub tls: bool,
+    /// Where baselines come from.
+    pub baselines: BaselineFiles,
 }
 
 /// What the routes work on.
@@ -150,6 +153,7 @@ pub struct App {
     pub(crate) started: Instant,
     pub(crate) silences: SilenceLimits,
     pub(crate) tls: bool,
+    pub(crate) baselines: BaselineFiles,
     pub(crate) sessions: Sessions,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
     pub(crate) outputs: OnceLock<Arc<neph_outputs::Outputs>>,
@@ -178,6 +182,7 @@ impl App {
             started: now(),
             silences: parts.silences,
             tls: parts.tls,
+            baselines: parts.baselines,
             sessions: Sessions::default(),
             intake: OnceLock::new(),
             outputs: OnceLock::new(),

@@ -12,6 +12,7 @@
 mod admin;
 mod alerts;
 mod app;
+mod baselines;
 mod cases;
 mod completeness;
 mod counts;
@@ -50,6 +51,7 @@ mod work;
 
 pub use admin::tokens_json;
 pub use app::{App, AppLimits, AppParts, RuleFiles, overlay_folder, rule_folder};
+pub use baselines::BaselineFiles;
 pub use dispatch::router;
 pub use keys::{FixedToken, Keys, Who, role};
 pub use openapi::openapi;

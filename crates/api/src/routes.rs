@@ -2,7 +2,7 @@
 
 use crate::route::Route;
 use crate::{
-    admin, alerts, cases, completeness, counts, execution, findings, hidden, hunt, incidents, live, metrics,
+    admin, alerts, baselines, cases, completeness, counts, execution, findings, hidden, hunt, incidents, live, metrics,
     outputs, overlays, prevalence, proof, rule_files, rules, session, sources, status, techniques, views,
     work,
 };
@@ -27,6 +27,7 @@ pub static ROUTES: &[&[Route]] = &[
     work::ROUTES,
     views::ROUTES,
     live::ROUTES,
+    baselines::ROUTES,
     status::ROUTES,
     sources::ROUTES,
     outputs::ROUTES,

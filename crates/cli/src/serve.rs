@@ -11,11 +11,11 @@ mod trouble;
 mod watch;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_api::{App, AppLimits, AppParts, FixedToken, Keys, overlay_folder, rule_folder};
+use neph_api::{App, AppLimits, AppParts, BaselineFiles, FixedToken, Keys, overlay_folder, rule_folder};
 use neph_config::{Config, LogFormat};
 use neph_enrich::Enrichment;
 use neph_runtime::RunOptions;
@@ -145,6 +145,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             ..SilenceLimits::default()
         },
         tls: settings.api.tls.is_some(),
+        baselines: baselines(&settings, &data),
     });
     app.set_outputs(Arc::clone(&outputs));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -245,6 +246,19 @@ fn retain(store: &Store, app: &App, settings: &Config, log: Log) {
         Ok(0) => {}
         Ok(count) => log.info("old alerts are removed", &[("alerts", &count)]),
         Err(error) => log.error("old alerts cannot be removed", &[("error", &error)]),
+    }
+}
+
+fn baselines(settings: &Config, data: &Path) -> BaselineFiles {
+    let named = &settings.baselines;
+    let folder = named.folder.clone().unwrap_or_else(|| data.join("baselines"));
+    BaselineFiles {
+        collected: named.collected.clone(),
+        approvals: named
+            .approvals
+            .clone()
+            .unwrap_or_else(|| folder.join("approvals.toml")),
+        folder,
     }
 }
 

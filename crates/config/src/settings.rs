@@ -74,6 +74,8 @@ pub struct Config {
     pub files: Vec<Files>,
     /// Object storage to read.
     pub objects: Vec<Objects>,
+    /// Snapshots and images that are held against a baseline.
+    pub baselines: Baselines,
     /// When sources count as silent.
     pub silences: Vec<Silence>,
     /// Where alerts go.
@@ -270,6 +272,17 @@ pub struct Objects {
     pub source: Option<String>,
 }
 
+/// Snapshots and images that are held against a baseline.
+#[derive(Clone, Debug, Default)]
+pub struct Baselines {
+    /// Files and folders of what was collected.
+    pub collected: Vec<PathBuf>,
+    /// The folder of baselines.
+    pub folder: Option<PathBuf>,
+    /// The file of approvals.
+    pub approvals: Option<PathBuf>,
+}
+
 /// When a source counts as silent.
 #[derive(Clone, Debug)]
 pub struct Silence {
@@ -370,6 +383,7 @@ impl Config {
             syslog: values.tables("syslog").iter().filter_map(syslog).collect(),
             files: values.tables("files").iter().map(files).collect(),
             objects: values.tables("objects").iter().map(objects).collect(),
+            baselines: baselines(&values.get("baselines")),
             silences: values.tables("silences").iter().map(silence).collect(),
             outputs: values.tables("outputs").iter().filter_map(Output::new).collect(),
         }
@@ -434,6 +448,14 @@ fn objects(values: &Values) -> Objects {
         url: values.get("url"),
         every: values.get("every"),
         source: values.find("source"),
+    }
+}
+
+fn baselines(values: &Values) -> Baselines {
+    Baselines {
+        collected: values.get("collected"),
+        folder: values.find("folder"),
+        approvals: values.find("approvals"),
     }
 }
 

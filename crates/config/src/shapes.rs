@@ -29,6 +29,7 @@ pub(crate) static FILE: Shape = shape(
         Key::new("syslog", Tables(&SYSLOG), "Listeners for syslog (RFC 5424 and 3164)."),
         Key::new("files", Tables(&FILES), "Files that are followed as they grow and are rotated."),
         Key::new("objects", Tables(&OBJECTS), "Prefixes of object storage whose new objects are read."),
+        Key::new("baselines", Table(&BASELINES), "Snapshots and images that are held against a baseline."),
         Key::new("silences", Tables(&SILENCE), "From when on a source that sends nothing counts as silent."),
         Key::new("outputs", Tables(&outputs::OUTPUT), "Where alerts go beside the alert store."),
     ],
@@ -308,6 +309,30 @@ static OBJECTS: Shape = shape(
             "The source that all of them are of, as `neph sources` names it; recognised by their content without it.",
         )
         .such_as("\"cloudtrail\""),
+    ],
+);
+
+static BASELINES: Shape = shape(
+    "Snapshots and images that the console holds against a baseline, as `neph baseline` does.",
+    &[
+        Key::new(
+            "collected",
+            List(&Path),
+            "Files and folders of what was collected; without any there is nothing to compare.",
+        )
+        .or("[]"),
+        Key::new(
+            "folder",
+            Path,
+            "The folder of baselines. Without it: `baselines` in the data folder.",
+        )
+        .such_as("\"/var/lib/neph/baselines\""),
+        Key::new(
+            "approvals",
+            Path,
+            "The file of approvals, golden images and accounts. Without it: `approvals.toml` in that folder.",
+        )
+        .such_as("\"/etc/neph/approvals.toml\""),
     ],
 );
 

@@ -94,8 +94,8 @@ function useLayer() {
 
 function Matrix({ matrix, fired, tags }) {
   const status = useGet('/api/v1/status', { since: '7d' });
-  // A dataset is of the source that its name begins with: `aws.cloudtrail`.
-  const live = useMemo(() => new Set((status.value?.names || []).filter((name) => name.dataset).flatMap((name) => [name.dataset, name.dataset.split('.')[0]])), [status.value]);
+  // A dataset is of the source that its name begins with, `aws.cloudtrail`; an index names its dataset: `logs-aws.cloudtrail-default`.
+  const live = useMemo(() => new Set((status.value?.names || []).map((name) => name.dataset || /^(?:logs|metrics|traces)-(.+)-[^-]+$/.exec(name.index || '')?.[1]).filter(Boolean).flatMap((dataset) => [dataset, dataset.split('.')[0]])), [status.value]);
   const chosen = first('technique');
   const show = first('show');
   const gapsOnly = show === 'gaps';
