@@ -31,7 +31,7 @@ function wrongInLayer(layer) {
   return wrong.slice(0, 5);
 }
 
-export async function checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, RULE }) {
+export async function checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, snapshots, RULE }) {
   const url = () => new URL(page.url());
   const goto = async (way, ready) => { await page.goto(base + way); await page.waitForSelector(ready); };
   const blur = () => page.evaluate(() => document.activeElement.blur());
@@ -243,6 +243,56 @@ export async function checkPages({ page, base, api, alertsOf, check, until, pres
   check('a span of an entity is chosen for all of its page', await until(() => Boolean(url().searchParams.get('to')), 5));
   await sleep(500);
   check('with its own count', Number((await text('.facts dd')).replace(/,/g, '')) < await alertsOf('entity=user.name:www-data'), await text('.facts dd'));
+
+  // Baselines: taken, differing, explained, approved, alerted.
+  await goto('/console/baselines', '.baselines button.main');
+  await page.click('.baselines button.main');
+  await page.waitForSelector('.baselines .list', { timeout: 30000 });
+  check('a baseline is taken', await until(async () => (await text('.baselines')).includes('Everything is as in the baseline.'), 20));
+  snapshots(['snap-0aaaaaaaaaaaaaaa1', { Encrypted: false }], ['snap-0aaaaaaaaaaaaaaa3', { StartTime: new Date().toISOString() }]);
+  await page.reload();
+  await page.waitForSelector('.rows .row');
+  const classes = (await page.locator('.rows .row .class').allTextContents()).sort().join();
+  check('what differs is told', classes === 'Changed,Gone,New', classes);
+  await page.click('.rows .row:has-text("Changed") a');
+  await page.waitForSelector('.detail td.plus');
+  check('what changed is shown, and the address holds it', (await text('.detail')).includes('encrypt') && Boolean(url().searchParams.get('difference')));
+  await blur();
+  await press('a');
+  await page.waitForSelector('dialog input[type=date]');
+  await page.fill('dialog .fields input', 'migrated to the new key');
+  await press('Enter');
+  await page.waitForSelector('dialog .diff');
+  check('an approval is shown as a difference of its file', (await text('dialog .diff')).includes('+[[approved]]') && (await text('dialog .diff')).includes('migrated'));
+  await press('Enter');
+  await page.waitForSelector('dialog[open]', { state: 'detached' });
+  check('it is approved', await until(async () => (await api('/api/v1/baselines')).findings.filter((one) => one.standing.is === 'approved').length === 1, 10));
+  await goto('/console/baselines', '.rows .row');
+  check('and out of sight', (await page.locator('.rows .row').count()) === 2);
+  await page.click('.rows .row:has-text("New") a');
+  await page.waitForSelector('.detail h2');
+  await blur();
+  await press('A');
+  check('a difference becomes an alert', await until(async () => (await api('/api/v1/alerts?q=0aaaaaaaaaaaaaaa3&limit=1&total=true')).total === 1, 20));
+
+  // Posture: failures with evidence and fix, muted.
+  await goto('/console/posture', '.rows .row');
+  await page.click('.rows .row:has-text("aws-imdsv1") a');
+  await page.waitForSelector('.detail h3');
+  const imds = await text('.detail');
+  check('a failure has its evidence, technique and what mends it', imds.includes('HttpTokens') && imds.includes('T1552.005') && imds.includes('aws ec2 modify-instance-metadata-options'));
+  await blur();
+  await press('m');
+  await page.waitForSelector('dialog input[type=date]');
+  await page.fill('dialog .fields input', 'an old "agent" of ours');
+  await press('Enter');
+  await page.waitForSelector('dialog .diff');
+  check('a mute is shown as a difference of its file', (await text('dialog .diff')).includes('+[[mute]]'));
+  await press('Enter');
+  await page.waitForSelector('dialog[open]', { state: 'detached' });
+  check('it is muted', await until(async () => (await api('/api/v1/posture')).findings.some((one) => one.check === 'aws-imdsv1' && one.mute?.reason === 'an old "agent" of ours'), 10));
+  await page.click('text=Check and remember');
+  check('runs are remembered', await until(async () => (await api('/api/v1/posture')).runs.length === 1, 20));
 
   // Everything by name.
   await goto('/console/hunt', '.editor');

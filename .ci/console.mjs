@@ -59,7 +59,14 @@ const axe = fs.readFileSync(path.join(work, 'node_modules/axe-core/axe.min.js'),
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neph-console-'));
 const data = path.join(folder, 'data');
 const log = fs.openSync(path.join(folder, 'log'), 'w');
-const service = spawn(path.join(target, profile, 'neph'), ['serve', '--data', data, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', log] });
+// What was collected: snapshots for the baseline, an instance for the checks.
+const region = path.join(folder, 'collected/aws/111122223333/eu-west-1');
+fs.mkdirSync(region, { recursive: true });
+const snapshots = (...list) => fs.writeFileSync(path.join(region, 'ec2-describe-snapshots.json'), JSON.stringify({ Snapshots: list.map(([id, more]) => ({ SnapshotId: id, VolumeId: 'vol-1', VolumeSize: 8, State: 'completed', StartTime: '2026-11-01T00:00:00Z', OwnerId: '111122223333', Encrypted: true, ...more })) }));
+snapshots(['snap-0aaaaaaaaaaaaaaa1'], ['snap-0aaaaaaaaaaaaaaa2']);
+fs.writeFileSync(path.join(region, 'ec2-describe-instances.json'), JSON.stringify({ Reservations: [{ OwnerId: '111122223333', Instances: [{ InstanceId: 'i-0a1b2c3d4e5f60718', State: { Name: 'running' }, Placement: { AvailabilityZone: 'eu-west-1a' }, MetadataOptions: { State: 'applied', HttpTokens: 'optional', HttpPutResponseHopLimit: 2, HttpEndpoint: 'enabled', InstanceMetadataTags: 'disabled' } }] }] }));
+fs.writeFileSync(path.join(folder, 'neph.toml'), '[baselines]\ncollected = ["collected"]\n[posture]\ncollected = ["collected"]\n');
+const service = spawn(path.join(target, profile, 'neph'), ['serve', '--config', path.join(folder, 'neph.toml'), '--data', data, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', log] });
 let browser = null;
 
 const read = (name) => (fs.existsSync(path.join(data, name)) ? fs.readFileSync(path.join(data, name), 'utf8').trim() : '');
@@ -211,7 +218,7 @@ try {
   const given = { page, base, token, api, check, until, press, sleep, alertsOf, shots, figures, keyTimes, RULE, target, profile, data, hosts: many };
   await trial.alertPages(given);
   await trial.groupPages(given);
-  await checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, RULE });
+  await checkPages({ page, base, api, alertsOf, check, until, press, send, sleep, folder, snapshots, RULE });
   await send(['web-evil'], trial.evilEvent());
   check('the hostile alert is stored', await until(async () => await alertsOf('entity=host.name:web-evil') >= 1, 30));
   await trial.hostilePages(given);
@@ -219,7 +226,7 @@ try {
 
   // Every page in both themes: screenshots, and axe.
   const one = (await api('/api/v1/alerts?limit=1')).alerts[0].id;
-  const pages = { alerts: '/console/alerts', incidents: '/console/alerts?group=incident', alert: `/console/alert/${one}`, incident: `/console/incident/${one}`, hunt: '/console/hunt?query=process%20where%20host.name%20%3D%3D%20%22web-3%22&from=7d', rules: '/console/rules', rule: `/console/rule/${RULE}`, coverage: '/console/coverage?technique=T1552.005', sources: '/console/sources', entity: '/console/entity?field=host.name&value=web-3' };
+  const pages = { alerts: '/console/alerts', incidents: '/console/alerts?group=incident', alert: `/console/alert/${one}`, incident: `/console/incident/${one}`, hunt: '/console/hunt?query=process%20where%20host.name%20%3D%3D%20%22web-3%22&from=7d', rules: '/console/rules', rule: `/console/rule/${RULE}`, coverage: '/console/coverage?technique=T1552.005', baselines: '/console/baselines', posture: '/console/posture?outcome=fail&outcome=unknown', sources: '/console/sources', entity: '/console/entity?field=host.name&value=web-3' };
   for (const theme of ['light', 'dark']) {
     const own = theme === 'light' ? page : await open('dark');
     for (const [name, way] of Object.entries(pages)) {

@@ -19,6 +19,7 @@ use crate::baselines::BaselineFiles;
 use crate::keys::Keys;
 use crate::known::Known;
 use crate::live::Live;
+use crate::posture::PostureFiles;
 use crate::session::Sessions;
 use crate::when::now;
 
@@ -134,6 +135,8 @@ pub struct AppParts {
     pub tls: bool,
     /// Where baselines come from.
     pub baselines: BaselineFiles,
+    /// Where what is checked against mitigations comes from.
+    pub posture: PostureFiles,
 }
 
 /// What the routes work on.
@@ -154,6 +157,7 @@ pub struct App {
     pub(crate) silences: SilenceLimits,
     pub(crate) tls: bool,
     pub(crate) baselines: BaselineFiles,
+    pub(crate) posture: PostureFiles,
     pub(crate) sessions: Sessions,
     pub(crate) intake: OnceLock<Arc<neph_ingest::Counts>>,
     pub(crate) outputs: OnceLock<Arc<neph_outputs::Outputs>>,
@@ -183,6 +187,7 @@ impl App {
             silences: parts.silences,
             tls: parts.tls,
             baselines: parts.baselines,
+            posture: parts.posture,
             sessions: Sessions::default(),
             intake: OnceLock::new(),
             outputs: OnceLock::new(),

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_api::{App, AppLimits, AppParts, BaselineFiles, FixedToken, Keys, overlay_folder, rule_folder};
+use neph_api::{
+    App, AppLimits, AppParts, BaselineFiles, FixedToken, Keys, PostureFiles, overlay_folder, rule_folder,
+};
 use neph_config::{Config, LogFormat};
 use neph_enrich::Enrichment;
 use neph_runtime::RunOptions;
@@ -146,6 +148,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         },
         tls: settings.api.tls.is_some(),
         baselines: baselines(&settings, &data),
+        posture: posture(&settings, &data),
     });
     app.set_outputs(Arc::clone(&outputs));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -262,6 +265,16 @@ fn baselines(settings: &Config, data: &Path) -> BaselineFiles {
     }
 }
 
+fn posture(settings: &Config, data: &Path) -> PostureFiles {
+    let named = &settings.posture;
+    let folder = data.join("posture");
+    PostureFiles {
+        collected: named.collected.clone(),
+        mutes: named.mutes.clone().unwrap_or_else(|| folder.join("mutes.toml")),
+        history: named.history.clone().unwrap_or_else(|| folder.join("runs")),
+    }
+}
+
 fn service_options(settings: &Config, log: &Log) -> ServiceOptions {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let threads = match settings.limits.threads {
@@ -334,7 +347,7 @@ fn fixed_tokens(settings: &Config) -> Result<Vec<FixedToken>, Failure> {
 }
 
 /// Says in the data folder where the service is reached, for the commands of this machine.
-fn write_address(path: &std::path::Path, listening: &Listening) -> Result<(), Failure> {
+fn write_address(path: &Path, listening: &Listening) -> Result<(), Failure> {
     std::fs::write(path, format!("{}\n", listening.base())).map_err(|source| Failure::Write {
         path: path.display().to_string(),
         source,

@@ -76,6 +76,8 @@ pub struct Config {
     pub objects: Vec<Objects>,
     /// Snapshots and images that are held against a baseline.
     pub baselines: Baselines,
+    /// Settings that are checked against mitigations.
+    pub posture: Posture,
     /// When sources count as silent.
     pub silences: Vec<Silence>,
     /// Where alerts go.
@@ -283,6 +285,17 @@ pub struct Baselines {
     pub approvals: Option<PathBuf>,
 }
 
+/// Settings that are checked against mitigations.
+#[derive(Clone, Debug, Default)]
+pub struct Posture {
+    /// Files and folders of what was collected, or of infrastructure as code.
+    pub collected: Vec<PathBuf>,
+    /// The list of failures that somebody answers for.
+    pub mutes: Option<PathBuf>,
+    /// The folder of runs.
+    pub history: Option<PathBuf>,
+}
+
 /// When a source counts as silent.
 #[derive(Clone, Debug)]
 pub struct Silence {
@@ -384,6 +397,7 @@ impl Config {
             files: values.tables("files").iter().map(files).collect(),
             objects: values.tables("objects").iter().map(objects).collect(),
             baselines: baselines(&values.get("baselines")),
+            posture: posture(&values.get("posture")),
             silences: values.tables("silences").iter().map(silence).collect(),
             outputs: values.tables("outputs").iter().filter_map(Output::new).collect(),
         }
@@ -456,6 +470,14 @@ fn baselines(values: &Values) -> Baselines {
         collected: values.get("collected"),
         folder: values.find("folder"),
         approvals: values.find("approvals"),
+    }
+}
+
+fn posture(values: &Values) -> Posture {
+    Posture {
+        collected: values.get("collected"),
+        mutes: values.find("mutes"),
+        history: values.find("history"),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) static FILE: Shape = shape(
         Key::new("files", Tables(&FILES), "Files that are followed as they grow and are rotated."),
         Key::new("objects", Tables(&OBJECTS), "Prefixes of object storage whose new objects are read."),
         Key::new("baselines", Table(&BASELINES), "Snapshots and images that are held against a baseline."),
+        Key::new("posture", Table(&POSTURE), "Settings that are checked against mitigations."),
         Key::new("silences", Tables(&SILENCE), "From when on a source that sends nothing counts as silent."),
         Key::new("outputs", Tables(&outputs::OUTPUT), "Where alerts go beside the alert store."),
     ],
@@ -333,6 +334,30 @@ static BASELINES: Shape = shape(
             "The file of approvals, golden images and accounts. Without it: `approvals.toml` in that folder.",
         )
         .such_as("\"/etc/neph/approvals.toml\""),
+    ],
+);
+
+static POSTURE: Shape = shape(
+    "Settings that the console checks against mitigations, as `neph audit run` does.",
+    &[
+        Key::new(
+            "collected",
+            List(&Path),
+            "Files and folders of what was collected, or of infrastructure as code; without any there is nothing to check.",
+        )
+        .or("[]"),
+        Key::new(
+            "mutes",
+            Path,
+            "The list of failures that somebody answers for. Without it: `mutes.toml` in `posture` of the data folder.",
+        )
+        .such_as("\"/etc/neph/mutes.toml\""),
+        Key::new(
+            "history",
+            Path,
+            "The folder of runs. Without it: `runs` in `posture` of the data folder.",
+        )
+        .such_as("\"/var/lib/neph/posture/runs\""),
     ],
 );
 

@@ -22,6 +22,7 @@ const PAGES = [
   { name: 'rules', key: 'g r', load: () => import('./pages/rules.js') },
   { name: 'coverage', key: 'g c', load: () => import('./pages/coverage.js') },
   { name: 'baselines', key: 'g b', load: () => import('./pages/baselines.js') },
+  { name: 'posture', key: 'g p', load: () => import('./pages/posture.js') },
   { name: 'sources', key: 'g s', load: () => import('./pages/sources.js') },
 ];
 /** Pages that others lead to. */
