@@ -169,7 +169,7 @@ def prowler(work, folder, environment):
     for path in out.glob("*.csv"):
         with open(path, newline="") as file:
             for row in csv.DictReader(file, delimiter=";"):
-                found[(row["CHECK_ID"], row["RESOURCE_ID"] or row["RESOURCE_UID"])] = row["STATUS"].lower()
+                found[(row["CHECK_ID"], row["RESOURCE_NAME"] or row["RESOURCE_UID"])] = row["STATUS"].lower()
     if not found:
         raise SystemExit("Prowler found nothing:\n" + done.stdout[-3000:] + done.stderr[-3000:])
     return found

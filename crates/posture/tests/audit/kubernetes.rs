@@ -223,6 +223,33 @@ fn network_policies_decide_by_what_they_allow() {
 }
 
 #[test]
+fn what_a_workload_made_is_told_once_and_only_in_its_cluster() {
+    let pod = |name: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "api-{name}", "generateName": "api-", "namespace": "n", "ownerReferences": [{{"kind": "ReplicaSet", "name": "api"}}]}}, "spec": {{"containers": [{{"name": "c", "image": "a"}}]}}}}"#
+        )
+    };
+    let pods = format!(
+        r#"{{"apiVersion": "v1", "kind": "List", "items": [{}, {}]}}"#,
+        pod("1"),
+        pod("2")
+    );
+    let deployment = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "n"}, "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "a"}]}}}}"#;
+    let told = asked(
+        "image-latest",
+        &[
+            ("kubernetes/a/pods.json", pods.as_str()),
+            ("kubernetes/a/deployments.json", deployment),
+            ("kubernetes/b/pods.json", pods.as_str()),
+        ],
+    );
+    assert_eq!(
+        told,
+        ["fail deployment n/api container c", "fail pod n/api container c"]
+    );
+}
+
+#[test]
 fn the_worst_is_critical() {
     let report = report(FILES);
     let severity = |check: &str| {

@@ -2,6 +2,7 @@
 //!
 //! <https://kubernetes.io/docs/concepts/services-networking/network-policies/>
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -55,6 +56,7 @@ pub(super) struct Workload<'a> {
 /// Everything that runs pods; what another of them made is left out where that one is there.
 pub(super) fn all_workloads(all: &Collected) -> Vec<Workload<'_>> {
     let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
     for (kind, pointer) in [
         ("k8s:Deployment", "/spec/template"),
         ("k8s:DaemonSet", "/spec/template"),
@@ -68,13 +70,12 @@ pub(super) fn all_workloads(all: &Collected) -> Vec<Workload<'_>> {
         for item in all.items(kind) {
             let template = item.value.pointer(pointer).unwrap_or(&Value::Null);
             let owner = text(&item.value, "/metadata/ownerReferences/0/kind");
+            // Whether what made it was collected of the same cluster.
+            let there = |kind: &str| all.of_scope(kind, &item.scope).next().is_some();
             let is_made = match owner {
                 "" | "Node" => false,
-                "ReplicaSet" => {
-                    !all.items("k8s:Deployment").is_empty()
-                        || !all.items("k8s:ReplicaSet").is_empty() && kind == "k8s:Pod"
-                }
-                other => !all.items(&format!("k8s:{other}")).is_empty(),
+                "ReplicaSet" => there("k8s:Deployment") || kind == "k8s:Pod" && there("k8s:ReplicaSet"),
+                other => there(&format!("k8s:{other}")),
             };
             if is_made {
                 continue;
@@ -90,12 +91,9 @@ pub(super) fn all_workloads(all: &Collected) -> Vec<Workload<'_>> {
                 generated => generated.trim_end_matches('-'),
             };
             let name = format!("{word} {namespace}/{name}");
-            if found.iter().any(|other: &Workload<'_>| {
-                other.name == name
-                    && other.item.scope == item.scope
-                    && other.item.file == item.file
-                    && word == "pod"
-            }) {
+            // Pods that one thing made are alike.
+            if kind == "k8s:Pod" && !owner.is_empty() && !seen.insert((&item.scope, &item.file, name.clone()))
+            {
                 continue;
             }
             found.push(Workload {
