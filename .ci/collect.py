@@ -203,9 +203,10 @@ def seed(endpoint, snapshots, images):
         template = {"ImageId": base, "InstanceType": "t3.micro", "UserData": "cGFzc3dvcmQ9" + "c2VjcmV0"}
         ec2.create_launch_template(LaunchTemplateName="web", LaunchTemplateData=template)
         backend = ec2_backends[ACCOUNT][region]
-        for number in range(snapshots):
+        many = region == REGIONS[0]
+        for number in range(snapshots if many else 5):
             backend.create_snapshot(volume, f"nightly {number}", owner_id=ACCOUNT)
-        for number in range(images):
+        for number in range(images if many else 5):
             backend.create_image(instance, f"web-{number}", "built", [])
         rds = client("rds", region)
         rds.create_db_instance(DBInstanceIdentifier="shop", DBInstanceClass="db.t3.micro", Engine="postgres", AllocatedStorage=10, MasterUsername="u", MasterUserPassword="p" * 8)
@@ -295,10 +296,10 @@ def peer(client, call, region, stem):
     return told(answer)
 
 
-def without_user_data(value):
+def without(keys, value):
     if isinstance(value, dict):
-        return {key: without_user_data(inner) for key, inner in value.items() if key != "UserData"}
-    return [without_user_data(inner) for inner in value] if isinstance(value, list) else value
+        return {key: without(keys, inner) for key, inner in value.items() if key not in keys}
+    return [without(keys, inner) for inner in value] if isinstance(value, list) else value
 
 
 def compare(client, folder):
@@ -317,7 +318,9 @@ def compare(client, folder):
             left_out[call["call"]] += 1
             continue
         found = json.loads(path.read_text())
-        check(call["file"], found == without_user_data(expected), f"\n{json.dumps(found)[:1500]}\n{json.dumps(expected)[:1500]}")
+        # moto says the time of the call for the last moment that a database can go back to.
+        keys = {"UserData", "LatestRestorableTime"}
+        check(call["file"], without(keys - {"UserData"}, found) == without(keys, expected), f"\n{json.dumps(found)[:1500]}\n{json.dumps(expected)[:1500]}")
         compared[call["call"]] += 1
     return compared, left_out
 
@@ -333,7 +336,7 @@ def aws(work, snapshots):
     server.start()
     port = server._server.server_port
     begin = time.monotonic()
-    client = seed(f"http://127.0.0.1:{port}", snapshots, 300)
+    client = seed(f"http://127.0.0.1:{port}", snapshots, snapshots // 5)
     print(f"  seeded in {time.monotonic() - begin:.1f} s")
     proxy = Proxy(port)
 
@@ -349,8 +352,9 @@ def aws(work, snapshots):
     for region in REGIONS:
         list_file = json.loads((folder / f"aws/{ACCOUNT}/{region}/ec2-describe-snapshots.json").read_text())
         expected = {one["SnapshotId"] for page in client("ec2", region).get_paginator("describe_snapshots").paginate(OwnerIds=["self"]) for one in page["Snapshots"]}
-        check("snapshots", len(expected) >= snapshots and {one["SnapshotId"] for one in list_file["Snapshots"]} == expected)
-        check("pages", proxy.pages["DescribeSnapshots", region] >= snapshots // PAGE, proxy.pages)
+        least = snapshots if region == REGIONS[0] else 5
+        check("snapshots", len(expected) >= least and {one["SnapshotId"] for one in list_file["Snapshots"]} == expected)
+        check("pages", proxy.pages["DescribeSnapshots", region] >= least // PAGE, proxy.pages)
         attributes = [call for call in found.values() if call["region"] == region and call["call"] == "ec2 describe-snapshot-attribute"]
         check("permissions", len(attributes) == len(expected) and all(call["complete"] for call in attributes))
     of_denied = [call for call in found.values() if call["region"] == DENIED and call["call"].startswith("ec2 ")]
@@ -388,10 +392,11 @@ def aws(work, snapshots):
         text = (folder / "collection.json").read_text() if (folder / "collection.json").exists() else ""
         check("the record is whole", not text or json.loads(text)["version"] == 1)
     collect(proxy, folder, "--region", REGIONS[0])
+    one_region = [file for file in rows(folder) if "/ec2-describe-snapshot-attribute/" in file]
     permissions = {key: count for key, count in proxy.asked.items() if key[0] == "DescribeSnapshotAttribute"}
     twice = sum(count - 1 for count in permissions.values())
     print(f"  killed three times: {len(permissions)} permissions asked for, {twice} of them again")
-    check("all of them", len(permissions) == snapshots + 1 + 1 or len(permissions) > snapshots, len(permissions))
+    check("all of them", len(permissions) == len(one_region), (len(permissions), len(one_region)))
     check("few are asked again", twice < len(permissions) * 0.6, twice)
     one, other = (json.loads((work / name / f"aws/{ACCOUNT}/{REGIONS[0]}/ec2-describe-snapshots.json").read_text()) for name in ("all", "killed"))
     check("it is the same", one == other)
@@ -601,6 +606,8 @@ def gcp(work):
     check("roles that somebody has", "compute.snapshots.create" in read(role)["includedPermissions"])
     check("no secret in any file", not any(secret in file.read_text() for file in own.rglob("*.json") for secret in ("hunter2", "ya29", "clientKey", "PRIVATE")))
     neph(work, "gcp", "--endpoint-url", server.url, "--project", "shop-1", "--to", work / "by-token", CLOUDSDK_AUTH_ACCESS_TOKEN="ya29.a-token")
+    done = neph(work, "gcp", "--endpoint-url", server.url, "--project", "no-such", "--to", work / "none", expected=2, CLOUDSDK_AUTH_ACCESS_TOKEN="ya29.a-token")
+    check("a project that is not there has no empty lists", "status 404" in done.stderr, done.stderr)
     check("by a token", (work / "by-token/gcp/shop-1/compute-images-list.json").exists())
     server.shutdown()
 
@@ -646,7 +653,7 @@ PARTS = {part.__name__: part for part in (host, docker, kubernetes, openstack, g
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--snapshots", type=int, default=1500)
+    parser.add_argument("--snapshots", type=int, default=1000)
     parser.add_argument("--only", action="append", choices=list(PARTS))
     arguments = parser.parse_args()
     install()

@@ -235,6 +235,7 @@ impl<'a> Account<'a> {
         Task::new(place, file, call, move || {
             self.service.got(&region, call, &parameters, page)
         })
+        .or_absent()
     }
 
     /// Images that instances were made of, whoever they belong to. Those that are gone are left out, as a filter does it.

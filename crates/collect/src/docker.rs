@@ -185,12 +185,12 @@ fn images<'t>(engine: &'t Engine, place: &'t Place, list: &Value) -> Vec<Task<'t
             None,
             ".json",
         );
-        tasks.push(Task::new(
-            place,
-            file,
-            format!("docker history {id}"),
-            move || engine.got(&format!("/images/{}/history", utf8_percent_encode(&id, PATH))),
-        ));
+        tasks.push(
+            Task::new(place, file, format!("docker history {id}"), move || {
+                engine.got(&format!("/images/{}/history", utf8_percent_encode(&id, PATH)))
+            })
+            .or_absent(),
+        );
     }
     tasks.push(Task::new(
         place,
@@ -210,15 +210,19 @@ fn containers<'t>(engine: &'t Engine, place: &'t Place, list: &Value) -> Vec<Tas
             None,
             ".json",
         );
-        tasks.push(Task::new(place, file, format!("docker diff {id}"), move || {
-            // An engine answers `null` where nothing changed.
-            let changes = engine.get(&format!("/containers/{}/changes", utf8_percent_encode(&id, PATH)))?;
-            Ok(Got::whole(if changes.is_null() {
-                Value::Array(Vec::new())
-            } else {
-                changes
-            }))
-        }));
+        tasks.push(
+            Task::new(place, file, format!("docker diff {id}"), move || {
+                // An engine answers `null` where nothing changed.
+                let changes =
+                    engine.get(&format!("/containers/{}/changes", utf8_percent_encode(&id, PATH)))?;
+                Ok(Got::whole(if changes.is_null() {
+                    Value::Array(Vec::new())
+                } else {
+                    changes
+                }))
+            })
+            .or_absent(),
+        );
     }
     tasks.push(Task::new(
         place,

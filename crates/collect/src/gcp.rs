@@ -317,6 +317,7 @@ impl Access {
                     self.ask(IAM, &format!("/v1/{}", path.join("/")), None)
                         .map(Got::whole)
                 })
+                .or_absent()
             })
             .collect()
     }

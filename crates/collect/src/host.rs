@@ -100,21 +100,24 @@ pub fn collect(
     }
     let is_of_machine = |path: &str| !path.starts_with("/proc/") || is_here;
     for (file, path) in FILES.iter().filter(|(_, path)| is_of_machine(path)) {
-        tasks.push(Task::new(
-            &place,
-            place.file(file, None, ""),
-            format!("cat {path}"),
-            || text(bounded(&below(root, path))?),
-        ));
+        tasks.push(
+            Task::new(&place, place.file(file, None, ""), format!("cat {path}"), || {
+                text(bounded(&below(root, path))?)
+            })
+            .or_absent(),
+        );
     }
     for unit in UNITS {
         let file = unit.replace('.', "-");
-        tasks.push(Task::new(
-            &place,
-            place.file(&file, None, ".txt"),
-            format!("systemctl cat {unit}"),
-            || text(unit_text(root, unit)?),
-        ));
+        tasks.push(
+            Task::new(
+                &place,
+                place.file(&file, None, ".txt"),
+                format!("systemctl cat {unit}"),
+                || text(unit_text(root, unit)?),
+            )
+            .or_absent(),
+        );
     }
     let run = Run::new(output, watch);
     run.go(settings, tasks)?;

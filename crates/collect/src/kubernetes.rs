@@ -116,25 +116,26 @@ pub fn collect(
     for (group, kinds) in KINDS {
         for kind in *kinds {
             let call = format!("kubectl get {kind} -A");
-            tasks.push(Task::new(&place, file(kind), call, move || {
-                cluster.list(group, kind)
-            }));
+            tasks.push(Task::new(&place, file(kind), call, move || cluster.list(group, kind)).or_absent());
         }
     }
     // Who of an account of AWS is whom in the cluster.
-    tasks.push(Task::new(
-        &place,
-        file("configmap-aws-auth"),
-        "kubectl get configmap aws-auth -n kube-system",
-        || {
-            cluster
-                .get("/api/v1/namespaces/kube-system/configmaps/aws-auth")
-                .map(|mut object| {
-                    tidy(&mut object, None);
-                    Got::whole(object)
-                })
-        },
-    ));
+    tasks.push(
+        Task::new(
+            &place,
+            file("configmap-aws-auth"),
+            "kubectl get configmap aws-auth -n kube-system",
+            || {
+                cluster
+                    .get("/api/v1/namespaces/kube-system/configmaps/aws-auth")
+                    .map(|mut object| {
+                        tidy(&mut object, None);
+                        Got::whole(object)
+                    })
+            },
+        )
+        .or_absent(),
+    );
     if let Some(client) = &anonymous {
         tasks.push(Task::new(
             &place,

@@ -99,6 +99,7 @@ pub(crate) struct Task<'t> {
     call: String,
     ask: Ask<'t>,
     then: Option<Then<'t>>,
+    may_be_absent: bool,
 }
 
 impl<'t> Task<'t> {
@@ -115,7 +116,14 @@ impl<'t> Task<'t> {
             call: call.into(),
             ask: Box::new(ask),
             then: None,
+            may_be_absent: false,
         }
+    }
+
+    /// That there is none is an answer. Elsewhere it says that the wrong thing was asked: a project that does not exist has no empty list.
+    pub(crate) fn or_absent(mut self) -> Self {
+        self.may_be_absent = true;
+        self
     }
 
     /// What is to be asked for when the answer is there.
@@ -254,7 +262,7 @@ impl<'a> Run<'a> {
                     }
                 });
             }
-            Err(Problem::Absent(_)) => {}
+            Err(Problem::Absent(_)) if task.may_be_absent => {}
             Err(problem) => {
                 call.complete = false;
                 call.problem = Some(problem.to_string());
