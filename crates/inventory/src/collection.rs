@@ -123,7 +123,18 @@ impl Collection {
     /// When the folder cannot be written to.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         let part = folder.join(format!(".{COLLECTION_FILE}.part"));
-        let mut file = std::fs::File::create(&part)?;
+        // A part that was left lying, or a link in its place, is not written into.
+        if let Err(error) = std::fs::remove_file(&part)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.create_new(true).write(true);
+        // It names accounts, for those who may see them.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&part)?;
         serde_json::to_writer_pretty(&mut file, self).map_err(std::io::Error::from)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
