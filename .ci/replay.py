@@ -263,7 +263,7 @@ def gcp(verify):
             return 403, {}, {"error": {"code": 403, "message": "Cloud Asset API has not been used in project 1 before or it is disabled.", "status": "PERMISSION_DENIED"}}
         if path == "/v1/projects/shop-1/locations/-/clusters":
             return 200, {}, {"clusters": [{"name": "prod", "masterAuth": {"clientKey": "k", "clusterCaCertificate": "c"}}]}
-        if path.endswith("/denypolicies"):
+        if path.endswith("projects%2Fshop-1/denypolicies"):
             return 200, {}, {}
         return NOT_FOUND
 
