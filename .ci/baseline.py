@@ -197,7 +197,7 @@ def tree(folder, without):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--snapshots", type=int, default=1500)
+    parser.add_argument("--snapshots", type=int, default=2000)
     parser.add_argument("--keep", action="store_true", help="keep the folder that was worked in")
     args = parser.parse_args()
     try:

@@ -130,6 +130,8 @@ struct OfFile<'f> {
     seen: BTreeSet<Kind>,
     /// Whether anything in it is known here.
     known: bool,
+    /// Whether there was a list of what is expected, also an empty one.
+    listed: bool,
     /// Lists with items of something else.
     strange: BTreeSet<String>,
     /// How many items could not be read, and what the first lacked.
@@ -193,6 +195,7 @@ impl Reader {
             records: Vec::new(),
             seen: BTreeSet::new(),
             known: false,
+            listed: false,
             strange: BTreeSet::new(),
             broken: BTreeMap::new(),
             paged: false,
@@ -320,6 +323,9 @@ impl Reader {
                 of_file.seen.insert(kind);
             }
         }
+        let own = |name: &&String| !of_file.strange.contains(*name) && lists::is_list(name);
+        of_file.listed |=
+            shape == Shape::List || names.iter().any(|name| own(&name)) || lists::is_empty_list(&rest);
         of_file.paged |= lists::is_one_page(&rest);
         if shape == Shape::Object {
             let item = Item::new(&rest);
@@ -343,10 +349,17 @@ impl Reader {
             expected,
             records,
             seen,
-            broken,
+            listed,
+            mut broken,
             paged,
             ..
         } = of_file;
+        if !listed {
+            // An answer that lacks its list, such as one of an error, does not say that there is nothing.
+            for kind in expected.iter().filter(|kind| !seen.contains(kind)) {
+                broken.insert((*kind, "has no list of them".to_owned()), 0);
+            }
+        }
         if paged {
             let what = "is one page of several: what the others hold is unknown";
             self.problem(name.as_str(), what);
@@ -359,6 +372,13 @@ impl Reader {
             self.problem(name.as_str(), format!("is not whole: {why}"));
         }
         for ((kind, what), count) in &broken {
+            if *count == 0 {
+                self.problem(
+                    name.as_str(),
+                    format!("{what}, though it is named after `{}`", kind.name()),
+                );
+                continue;
+            }
             let items = if *count == 1 { "item" } else { "items" };
             self.problem(
                 name.as_str(),

@@ -135,6 +135,18 @@ pub(super) fn is_whole_list(name: &str) -> bool {
     matches!(name, "" | "value" | "items")
 }
 
+/// Whether a list is one of those that are looked for.
+pub(super) fn is_list(name: &str) -> bool {
+    is_whole_list(name) || kind_of_list(name).is_some() || name == "restorePoints"
+}
+
+/// An answer of Google Cloud that found nothing has no list, and says so by its kind: `compute#snapshotList`.
+pub(super) fn is_empty_list(rest: &Map<String, Value>) -> bool {
+    rest.get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| kind.starts_with("compute#") && kind.ends_with("List"))
+}
+
 /// How a list is asked for.
 pub(super) fn hint(kind: Kind) -> &'static str {
     match kind.cloud() {

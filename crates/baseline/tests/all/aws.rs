@@ -168,6 +168,16 @@ fn what_could_not_be_collected_is_unknown_and_not_gone() {
         (vec![(elsewhere, snapshots(&[])), images.clone()], 2, ""),
         (vec![(EBS, String::new()), images.clone()], 2, "is empty"),
         (
+            vec![(EBS, "{}".to_owned()), images.clone()],
+            2,
+            "has no list of them, though it is named after `aws-ebs-snapshot`",
+        ),
+        (
+            vec![(EBS, json!({"error": {"code": 403}}).to_string()), images.clone()],
+            2,
+            "has no list of them",
+        ),
+        (
             vec![
                 (EBS, "An error occurred (RequestExpired)".to_owned()),
                 images.clone(),
@@ -342,4 +352,87 @@ fn without_folders_the_answers_tell_the_account() {
     );
     let accounts = Accounts::default();
     assert_eq!(compare(&baseline(&before), &read(&before), &accounts).same, 2);
+}
+
+#[test]
+fn wherever_an_answer_is_cut_nothing_is_gone_and_nothing_panics() {
+    let all = snapshots(&[snapshot("snap-a"), snapshot("snap-b"), snapshot("snap-c")]);
+    let before = baseline(&[(EBS, all.clone())]);
+    for cut in (0..all.len()).step_by(7) {
+        let found = compare(
+            &before,
+            &read(&[(EBS, all[..cut].to_owned())]),
+            &Accounts::default(),
+        );
+        assert_eq!((told(&found), found.unknown.len()), (Vec::new(), 1), "{cut}");
+    }
+    // Bytes that are something else: whatever is read, a list that is broken is not taken for whole.
+    for at in (0..all.len()).step_by(11) {
+        let mut text = all.clone();
+        text.replace_range(at..=at, "}");
+        let collected = read(&[(EBS, text)]);
+        let found = compare(&before, &collected, &Accounts::default());
+        let gone = found
+            .differences
+            .iter()
+            .any(|one| one.class == neph_baseline::Class::Gone);
+        assert!(
+            !gone || collected.records.len() + collected.offered == 3,
+            "{at}: {:?}",
+            told(&found)
+        );
+    }
+}
+
+#[test]
+fn whatever_is_read_differs_from_itself_in_nothing() {
+    let texts = [
+        snapshots(&[snapshot("snap-a"), with(snapshot("snap-b"), json!({"Description": "[Copied snap-a from us-east-1] x"}))]),
+        images(&[image("ami-a"), image("ami-b")]),
+        permissions(&[("snap-a", json!([{"UserId": "999999999999"}])), ("snap-b", json!([{"Group": "all"}]))]),
+        json!([{"id": "/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute/snapshots/x", "name": "x", "properties": {"diskSizeGB": 3}},
+            {"kind": "compute#image", "selfLink": "https://x/projects/p/global/images/i", "id": 5, "labels": {"a": 1}},
+            {"ID": "1", "Size": 1, "Description": null, "Volume": "v", "Status": "x"}])
+        .to_string(),
+    ];
+    // A generator of our own, so that the run is the same each time.
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ",",
+        ":",
+        "null",
+        "0",
+        "-1e999",
+        "\\u0000",
+        "\u{202e}",
+        "true",
+        "/",
+        "arn:aws:rds:::x",
+        " ",
+    ];
+    for round in 0..400 {
+        let mut text = texts[round % texts.len()].clone();
+        for _ in 0..=random(4) {
+            let from = text.floor_char_boundary(random(text.len()));
+            let to = text
+                .floor_char_boundary((from + random(6)).min(text.len()))
+                .max(from);
+            text.replace_range(from..to, pieces[random(pieces.len())]);
+        }
+        let files = [(EBS, text.clone()), ("loose.json", text)];
+        let taken = baseline(&files);
+        let found = compare(&taken, &read(&files), &Accounts::default());
+        assert_eq!(told(&found), Vec::<String>::new(), "{}", files[0].1);
+    }
 }
