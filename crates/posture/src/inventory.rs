@@ -1,9 +1,10 @@
 //! Files that the command-line tools of the clouds wrote: what each is, is told by its content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use neph_inventory::{COLLECTION_FILE, Folder, Limits};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -111,10 +112,15 @@ impl Inventory {
     pub fn read(paths: &[PathBuf]) -> (Self, Vec<(PathBuf, ReadError)>) {
         let mut inventory = Self::new();
         let mut refused = Vec::new();
-        for found in paths
-            .iter()
-            .flat_map(|path| walkdir::WalkDir::new(path).sort_by_file_name())
-        {
+        let collected = inventory.collected(paths);
+        // What begins with a dot is no answer: collectors lock their folders by such a file.
+        let is_hidden = |entry: &walkdir::DirEntry| {
+            entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
+        };
+        for found in paths.iter().flat_map(|path| {
+            let walk = walkdir::WalkDir::new(path).sort_by_file_name();
+            walk.into_iter().filter_entry(|entry| !is_hidden(entry))
+        }) {
             let (path, outcome) = match found {
                 Ok(entry)
                     if entry.file_type().is_dir() || entry.depth() > 0 && !entry.file_type().is_file() =>
@@ -135,12 +141,45 @@ impl Inventory {
                     (path, Err(ReadError::Unreadable(reason)))
                 }
             };
-            if let Err(error) = outcome {
-                refused.push((path, error));
+            // Collectors also keep what others read; that it is not for this is no news.
+            let is_of_others = |error: &ReadError| match error {
+                ReadError::Unknown => true,
+                ReadError::Json(_) | ReadError::Yaml(_) | ReadError::Service => {
+                    path.extension().is_none_or(|ending| ending != "json")
+                }
+                _ => false,
+            };
+            match outcome {
+                Err(error) if collected.contains(&path) && is_of_others(&error) => {}
+                Err(error) => refused.push((path, error)),
+                Ok(()) => {}
             }
         }
         inventory.finish();
         (inventory, refused)
+    }
+
+    /// The files that a collector wrote. Calls about permissions that it could not make whole are problems: what they would have told is
+    /// unknown.
+    fn collected(&mut self, paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+        let folder = Folder::open(paths, &Limits::default());
+        let own = folder.files().iter().filter(|file| file.call.is_some());
+        let partial = own
+            .clone()
+            .filter_map(|file| file.call.as_ref())
+            .filter(|call| !call.complete);
+        let words = ["iam ", "policy", "policies", "role", "rolebindings", "attribute"];
+        for call in folder.failed().iter().chain(partial) {
+            if words.iter().any(|word| call.call.contains(word)) {
+                let why = call.problem.as_deref().unwrap_or("it has no file");
+                self.problems.file.clone_from(&call.file);
+                self.problems
+                    .add(format!("`{}` is not complete: {why}", call.call));
+            }
+        }
+        // That a collector wrote them is told by the record itself, which is no answer.
+        let records = folder.collections().map(|(path, _)| path.join(COLLECTION_FILE));
+        own.map(|file| file.path.clone()).chain(records).collect()
     }
 
     /// Takes a file over. Files may come in any order; [`Inventory::finish`] brings them together.
