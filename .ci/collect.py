@@ -404,7 +404,7 @@ def aws(work, snapshots):
 
     # Asked again from the start: what is gone is gone.
     proxy.delay = 0
-    gone = one["Snapshots"][-1]["SnapshotId"]
+    gone = next(snapshot["SnapshotId"] for snapshot in one["Snapshots"] if snapshot["Description"].startswith("nightly"))
     client("ec2", REGIONS[0]).delete_snapshot(SnapshotId=gone)
     stale = folder / f"aws/{ACCOUNT}/{REGIONS[0]}/ec2-describe-snapshot-attribute/{gone}.json"
     check("it was there", stale.exists())

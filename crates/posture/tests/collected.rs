@@ -1,5 +1,4 @@
 //! Folders that a collector filled are read without noise, and what it could not ask is told.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use neph_posture::Inventory;
 use serde_json::json;
