@@ -156,7 +156,7 @@ export default function Alert({ me }) {
       <${Completeness} state=${seen} rule=${whole.rule_id} />
       <${Prevalence} path=${path} days=${first('days') || '30'} onDays=${(days) => change({ days }, { replace: true })} />
       <${Members} of=${id} />
-      <${MitigationState} techniques=${whole.techniques} />
+      <${MitigationState} techniques=${whole.techniques} entities=${whole.entities} />
       <${History} id=${id} stamp=${whole.updated} />
       ${rule.description && html`<section><h2>${t('rule')}</h2><${Markdown} text=${rule.description} /></section>`}
       ${note && html`<section><h2>${t('guide')}</h2><${Markdown} text=${note} fill=${fill} /></section>`}
