@@ -225,7 +225,7 @@ try {
   if (many >= 60_000) await trial.manyAlerts(given);
 
   // Every page in both themes: screenshots, and axe.
-  const one = (await api('/api/v1/alerts?limit=1')).alerts[0].id;
+  const one = (await api('/api/v1/alerts?entity=user.name:mallory&limit=1')).alerts[0].id;
   const pages = { alerts: '/console/alerts', incidents: '/console/alerts?group=incident', alert: `/console/alert/${one}`, incident: `/console/incident/${one}`, hunt: '/console/hunt?query=process%20where%20host.name%20%3D%3D%20%22web-3%22&from=7d', rules: '/console/rules', rule: `/console/rule/${RULE}`, coverage: '/console/coverage?technique=T1552.005', baselines: '/console/baselines', posture: '/console/posture?outcome=fail&outcome=unknown', sources: '/console/sources', entity: '/console/entity?field=host.name&value=web-3' };
   for (const theme of ['light', 'dark']) {
     const own = theme === 'light' ? page : await open('dark');

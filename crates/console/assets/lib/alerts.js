@@ -108,9 +108,9 @@ export async function loadUntil(index) {
 }
 
 let refresh = 0;
+/** Changes that never pause are still shown. */
 function refreshSoon() {
-  clearTimeout(refresh);
-  refresh = setTimeout(refreshNow, 300);
+  refresh ||= setTimeout(() => { refresh = 0; refreshNow(); }, 300);
 }
 
 /** Puts what is new at the top, and leaves the rest of the list and the cursor where they are. */

@@ -6,7 +6,7 @@ import * as store from './alerts.js';
 import { change, go } from './route.js';
 import { useKeys } from './keys.js';
 import { List, listKeys } from './list.js';
-import { useGet } from './load.js';
+import { useAgain, useGet } from './load.js';
 import { Severity, Time, page } from './parts.js';
 import { Short } from './safe.js';
 import { number, t } from './text.js';
@@ -53,11 +53,7 @@ export function Groups({ by, told, keys, density }) {
   const [marked, setMarked] = useState(new Set());
   const list = useMemo(() => (state.fresh ? groupsOf(by, state.value, told) : []), [state.value, state.fresh, by, told]);
   useEffect(() => { setMarked(new Set()); setAt(0); }, [by]);
-  useEffect(() => {
-    if (!store.changes.value) return undefined;
-    const timer = setTimeout(state.again, 800);
-    return () => clearTimeout(timer);
-  }, [store.changes.value]);
+  useAgain(state.again, store.changes.value, 800);
   const mark = (key) => { const next = new Set(marked); if (!next.delete(key)) next.add(key); setMarked(next); };
   const target = () => {
     const chosen = marked.size ? list.filter((group) => marked.has(group.key)) : list.slice(at, at + 1);

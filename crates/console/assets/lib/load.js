@@ -1,6 +1,6 @@
 // Something of the API that a component shows: asked for when it appears and when the question changes.
 
-import { useEffect, useState } from './ui.js';
+import { useEffect, useRef, useState } from './ui.js';
 import { get } from './api.js';
 
 /** `{ value, problem, again }`; the value of the question before stays until the new one is there. */
@@ -18,4 +18,15 @@ export function useGet(path, query) {
     return () => abort.abort();
   }, [question, turn]);
   return { ...state, fresh: state.of === question, again: () => setTurn((count) => count + 1) };
+}
+
+/** Asks again a little after something changed, however often it goes on changing. */
+export function useAgain(again, changes, millis) {
+  const timer = useRef(0);
+  const latest = useRef(again);
+  latest.current = again;
+  useEffect(() => {
+    if (changes) timer.current ||= setTimeout(() => { timer.current = 0; latest.current(); }, millis);
+  }, [changes]);
+  useEffect(() => () => clearTimeout(timer.current), []);
 }

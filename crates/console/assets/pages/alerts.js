@@ -13,7 +13,7 @@ import { SEVERITIES, page } from '../lib/parts.js';
 import { ColumnsForm, Head, cells, columnsHere, densityHere, mainEntity } from '../lib/columns.js';
 import { GROUPS, Groups } from '../lib/groups.js';
 import { Short } from '../lib/safe.js';
-import { useGet } from '../lib/load.js';
+import { useAgain, useGet } from '../lib/load.js';
 import { language, number, t } from '../lib/text.js';
 import { AssignForm, CloseForm, NoteForm, TagForm } from '../lib/triage.js';
 import { ExceptionForm } from '../lib/exception.js';
@@ -59,18 +59,9 @@ function Filters({ names }) {
   </div>`;
 }
 
-/** Asks again a little after something changed. */
-function useAgain(again, millis) {
-  useEffect(() => {
-    if (!store.changes.value) return undefined;
-    const timer = setTimeout(again, millis);
-    return () => clearTimeout(timer);
-  }, [store.changes.value]);
-}
-
 function FacetPanel({ names }) {
   const state = useGet('/api/v1/alerts/facets', { ...store.filterHere(), facet: FACETS, values: 8 });
-  useAgain(state.again, 800);
+  useAgain(state.again, store.changes.value, 800);
   const facets = state.value?.facets || {};
   return html`<aside class="facets" aria-label=${t('facets')}>${FACETS.filter((facet) => facets[facet]?.length).map((facet) => html`<section><h3>${t(`facet.${facet}`)}</h3><ul>
     ${facets[facet].map(({ value, count }) => html`<li><button type="button" aria-pressed=${all(facet).includes(value)} title=${t('filter.shift')} onClick=${(event) => turn(facet, value, { exclude: event.shiftKey })}><${Short} text=${told(facet, value, names)} most=${48} /><span class="count">${number(count)}</span></button></li>`)}
@@ -115,7 +106,7 @@ export function triageKeys({ me, alert, target: given }) {
 function Histogram() {
   const filter = store.filterHere();
   const state = useGet('/api/v1/alerts/histogram', { ...filter, by: 'severity' });
-  useAgain(state.again, 1500);
+  useAgain(state.again, store.changes.value, 1500);
   const bars = useMemo(() => barsOf(state.value), [state.value]);
   return html`<${Bars} bars=${bars} parts=${[...SEVERITIES].reverse()} label=${t('alerts')} onRange=${chooseSpan} />`;
 }

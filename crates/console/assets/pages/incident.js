@@ -4,7 +4,7 @@ import { html, useEffect, useState } from '../lib/ui.js';
 import * as store from '../lib/alerts.js';
 import { go, here } from '../lib/route.js';
 import { useKeys } from '../lib/keys.js';
-import { useGet } from '../lib/load.js';
+import { useAgain, useGet } from '../lib/load.js';
 import { List, listKeys } from '../lib/list.js';
 import { Chip, Loaded, Severity, Status, Technique, Time, page } from '../lib/parts.js';
 import { Safe, Short } from '../lib/safe.js';
@@ -20,12 +20,7 @@ export default function Incident({ me }) {
   const state = useGet(path);
   const [at, setAt] = useState(0);
   const members = state.value?.members || [];
-  // What the stream tells of one of its alerts is asked for again.
-  useEffect(() => {
-    if (!store.changes.value || !state.value) return undefined;
-    const timer = setTimeout(state.again, 600);
-    return () => clearTimeout(timer);
-  }, [store.changes.value]);
+  useAgain(state.again, store.changes.value, 600);
   useEffect(() => { document.getElementById('list')?.focus({ preventScroll: true }); }, [Boolean(state.value)]);
   const target = () => state.value && { ids: state.value.ids, count: state.value.ids.length };
   const open_ = (index) => members[index] && go(page(`alert/${members[index].id}`));
