@@ -107,11 +107,10 @@ fn of_capability(capability: &Capability) -> Check {
     }
 }
 
-/// Runs that `neph audit run --history` wrote into `audit` of the data folder, oldest first.
+/// The runs of checks that are remembered, oldest first, and their folder.
 fn runs(app: &App) -> Result<(History, String), Problem> {
-    let data = app.overlay_folder.parent().unwrap_or(&app.overlay_folder);
-    let folder = data.join("audit");
-    let history = History::read(&folder).map_err(|error| Problem::failed(error.to_string()))?;
+    let folder = &app.posture.history;
+    let history = History::read(folder).map_err(|error| Problem::failed(error.to_string()))?;
     Ok((history, folder.display().to_string()))
 }
 

@@ -521,6 +521,53 @@ fn facets_count_what_the_query_finds() {
 }
 
 #[test]
+fn few_alerts_are_counted_as_many_are_and_a_tag_of_rule_and_analyst_counts_once() {
+    let (_folder, store) = with_alerts(40);
+    let db = &store.db;
+    let tags = AlertAction::AddTags {
+        tags: vec!["Domain: Cloud".into(), "own".into()],
+    };
+    db.act(Selection::Ids(vec!["a0000".into()]), tags, "ann", at(6000))
+        .unwrap();
+    let count = |query: &AlertQuery| {
+        let counts = db.count_by(query, &Facet::Tag, 10).unwrap();
+        counts
+            .iter()
+            .map(|(name, count)| format!("{name}={count}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        count(&AlertQuery::default()),
+        "Domain: Cloud=40 Set: 0=20 Set: 1=20 own=1"
+    );
+    let one = query(|query| query.entities = vec![("source.ip".into(), "10.0.0.0".into())]);
+    assert_eq!(count(&one), "Domain: Cloud=1 Set: 0=1 own=1");
+    let none = query(|query| query.rules = vec!["none".into()]);
+    assert_eq!(count(&none), "");
+}
+
+#[test]
+fn alerts_in_brief_are_the_newest_in_the_order_of_time() {
+    let (_folder, store) = with_alerts(5);
+    let ids = |most| {
+        let (found, more) = store
+            .db
+            .brief(&AlertQuery::default(), &["host.name"], most)
+            .unwrap();
+        let ids: Vec<String> = found.iter().map(|alert| alert.id.clone()).collect();
+        (ids.join(" "), more, found)
+    };
+    let (all, more, found) = ids(10);
+    assert_eq!((all.as_str(), more), ("a0000 a0001 a0002 a0003 a0004", false));
+    let last = found.last().unwrap();
+    assert_eq!(last.entities, [("host.name".to_owned(), "web-4".to_owned())]);
+    assert_eq!((last.techniques.len(), last.tactics.len()), (2, 1));
+    let (newest, more, _) = ids(2);
+    assert_eq!((newest.as_str(), more), ("a0003 a0004", true));
+}
+
+#[test]
 fn actions_are_written_down_and_can_be_undone() {
     let (_folder, store) = with_alerts(6);
     let db = &store.db;

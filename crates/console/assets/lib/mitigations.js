@@ -2,7 +2,7 @@
 
 import { html } from './ui.js';
 import { useGet } from './load.js';
-import { Loaded, Technique, Time, copy } from './parts.js';
+import { Loaded, Technique, Time, copy, page } from './parts.js';
 import { Short } from './safe.js';
 import { t } from './text.js';
 
@@ -21,7 +21,7 @@ function Check({ of, own }) {
 /** The mitigations of one technique. */
 function Mitigations({ id, own }) {
   const state = useGet(`/api/v1/techniques/${encodeURIComponent(id)}`);
-  return html`<h3><${Technique} id=${id} /> ${state.value?.name || ''}</h3><${Loaded} state=${state}>${({ mitigations, runs }) => {
+  return html`<h3><${Technique} id=${id} /> ${state.value?.name || ''} <a href=${page('posture', { technique: id })}>${t('page.posture')}</a></h3><${Loaded} state=${state}>${({ mitigations, runs }) => {
     const checks = mitigations.flatMap((one) => one.checks);
     return html`${mitigations.length ? html`<ul class="plain">${mitigations.map((one) => { const failures = one.checks.reduce((sum, check) => sum + check.failures, 0); return html`<li><strong>${one.id}</strong> ${one.name} ${failures > 0 && html`<strong class="problem">${t('mitigation.fails', { count: failures })}</strong>`}
       ${one.checks.length > 0 && html`<details open=${failures > 0}><summary>${t('mitigation.check', { count: one.checks.length })}</summary><ul>${[...one.checks].sort((a, b) => b.failures - a.failures).map((check) => html`<${Check} of=${check} own=${own} />`)}</ul></details>`}</li>`; })}</ul>` : html`<p>${t('mitigation.none')}</p>`}
