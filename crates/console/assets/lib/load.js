@@ -3,6 +3,9 @@
 import { useEffect, useRef, useState } from './ui.js';
 import { get } from './api.js';
 
+/** How often something is asked for while the service is busy. */
+const PATIENCE = 40;
+
 /** `{ value, problem, again }`; the value of the question before stays until the new one is there. */
 export function useGet(path, query) {
   const question = path && JSON.stringify([path, query]);
@@ -11,11 +14,17 @@ export function useGet(path, query) {
   useEffect(() => {
     if (!question) return undefined;
     const abort = new AbortController();
-    get(path, query, abort.signal).then(
+    let timer = 0;
+    const ask = (tries) => get(path, query, abort.signal).then(
       (value) => setState({ value, of: question }),
-      (error) => { if (error.name !== 'AbortError') setState({ problem: error.message, status: error.status, of: question }); },
+      (error) => {
+        // Searches wait for one another: what a page left behind ends a moment later.
+        if (error.status === 429 && tries < PATIENCE) timer = setTimeout(() => ask(tries + 1), 1000);
+        else if (error.name !== 'AbortError') setState({ problem: error.message, status: error.status, of: question });
+      },
     );
-    return () => abort.abort();
+    ask(0);
+    return () => { abort.abort(); clearTimeout(timer); };
   }, [question, turn]);
   return { ...state, fresh: state.of === question, again: () => setTurn((count) => count + 1) };
 }
