@@ -92,6 +92,9 @@ class Proxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def url(self):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_):
+        """Clients that are killed hang up."""
+
 
 ERROR = "<Response><Errors><Error><Code>{0}</Code><Message>on purpose</Message></Error></Errors><RequestID>r</RequestID></Response>"
 
