@@ -656,7 +656,7 @@ PARTS = {part.__name__: part for part in (host, docker, kubernetes, openstack, g
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--snapshots", type=int, default=1000)
+    parser.add_argument("--snapshots", type=int, default=400)
     parser.add_argument("--only", action="append", choices=list(PARTS))
     arguments = parser.parse_args()
     install()
