@@ -2,9 +2,9 @@
 
 use crate::route::Route;
 use crate::{
-    admin, alerts, baselines, cases, completeness, counts, execution, findings, hidden, hunt, incidents, live,
-    metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, session, sources, status,
-    techniques, views, work,
+    admin, alerts, baselines, cases, completeness, counts, execution, findings, hidden, hunt, incidents,
+    live, metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, session, sources,
+    status, techniques, views, work,
 };
 
 /// All routes of the API, by subject.

@@ -100,7 +100,10 @@ fn of_audit(check: &AuditCheck, runs: &[Run]) -> Check {
 fn of_capability(capability: &Capability) -> Check {
     Check {
         what: format!("who can {}", capability.what),
-        command: format!("neph audit entitlements --capability {} collected/", capability.id),
+        command: format!(
+            "neph audit entitlements --capability {} collected/",
+            capability.id
+        ),
         asked: None,
         failures: 0,
         failed: Vec::new(),
