@@ -1,10 +1,6 @@
 //! `neph audit` as people and CI run it.
 
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test may fail loudly and says what it saw"
-)]
+#![expect(clippy::expect_used, reason = "a test may fail loudly and says what it saw")]
 
 use std::path::Path;
 use std::process::{Command, Output};
