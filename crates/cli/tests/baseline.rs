@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     reason = "clippy exempts test functions, but not the functions that they share"
 )]
 

@@ -15,9 +15,12 @@ const PAGE: usize = 1000;
 /// Longer texts of changes are cut; the JSON forms hold all.
 const LONGEST: usize = 200;
 
+/// A kind, an account and a region.
+type Place<'b> = (Kind, Option<&'b str>, Option<&'b str>);
+
 /// How many records there are of each kind and account.
 pub(super) fn covers(baseline: &Baseline) -> comfy_table::Table {
-    let mut counts: BTreeMap<(Kind, Option<&str>, Option<&str>), (usize, bool)> = BTreeMap::new();
+    let mut counts: BTreeMap<Place<'_>, (usize, bool)> = BTreeMap::new();
     for cover in &baseline.covers {
         let place = (cover.kind, cover.account.as_deref(), cover.region.as_deref());
         let entry = counts.entry(place).or_insert((0, true));
