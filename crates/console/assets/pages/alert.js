@@ -146,7 +146,8 @@ export default function Alert({ me }) {
         ${steps.map((one, index) => html`<div class="step"><h3>${steps.length > 1 ? t('step', { number: one.step ?? index + 1 }) : ''} <code><${Safe} text=${one.query || ''} most=${400} /></code></h3>
           ${one.missing && html`<p class="hint">${t('step.missing')}</p>`}
           ${(one.events || []).slice(0, 50).map((event) => html`<${Event} key=${event.id} event=${event} open=${steps.length === 1} />`)}
-          ${(one.events || []).length > 50 && html`<p>${t('evidence.more', { count: one.events.length - 50 })}</p>`}</div>`)}</section>
+          ${(one.events || []).length > 50 && html`<p>${t('evidence.more', { count: one.events.length - 50 })}</p>`}</div>`)}
+        ${steps.length === 0 && html`<p class="hint">${t('evidence.state')}</p><${Fields} document=${whole.document} />`}</section>
       <${ProcessTree} documents=${documents} />
       <${Calls} documents=${documents} />
       <${Graph} key=${id} events=${documents} />

@@ -170,6 +170,7 @@ export default {
   'entity.peers': 'Seen with',
   'evidence': 'Evidence',
   'evidence.more': { one: '{count} more event', other: '{count} more events' },
+  'evidence.state': 'It was found in what was collected, not in events. This is all that is known of it.',
   'examine': 'Examine',
   'examine.before': 'The week before',
   'examine.events': { one: '{count} event', other: '{count} events' },

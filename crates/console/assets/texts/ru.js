@@ -170,6 +170,7 @@ export default {
   'entity.peers': 'Замечено вместе с',
   'evidence': 'Доказательства',
   'evidence.more': { one: 'ещё {count} событие', few: 'ещё {count} события', many: 'ещё {count} событий', other: 'ещё {count} события' },
+  'evidence.state': 'Найдено в собранных данных, а не в событиях. Вот всё, что об этом известно.',
   'examine': 'Изучить',
   'examine.before': 'Неделя до этого',
   'examine.events': { one: '{count} событие', few: '{count} события', many: '{count} событий', other: '{count} события' },

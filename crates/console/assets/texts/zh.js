@@ -170,6 +170,7 @@ export default {
   'entity.peers': '同时出现',
   'evidence': '证据',
   'evidence.more': { other: '还有 {count} 个事件' },
+  'evidence.state': '它是在收集的数据中发现的，而不是在事件中。以下是已知的全部内容。',
   'examine': '检查',
   'examine.before': '前一周',
   'examine.events': '{count} 个事件',
