@@ -146,6 +146,13 @@ try {
   // Twenty alerts, with keys only.
   await page.goto(`${base}/console/alerts?status=open&status=acknowledged`);
   await page.waitForSelector('.row.cursor');
+  const place = () => page.getAttribute('#list', 'aria-activedescendant');
+  await press('j', 'j', 'j', 'Enter');
+  await page.waitForSelector('article.alert');
+  await press('Escape');
+  await page.waitForSelector('.row.cursor');
+  check('the list is as it was when an alert is left', await place() === 'list-3', await place());
+  await press('k', 'k', 'k');
   const closed = () => alertsOf('status=closed');
   begin = Date.now();
   for (let round = 0; round < 20; round += 1) {

@@ -96,7 +96,8 @@ export default function Alert({ me }) {
   // The list knows of changes that the stream or this page made.
   const listed = store.rows.value.find((alert) => alert.id === id);
   const shown = state.value && { ...state.value, ...(listed && listed.updated >= state.value.updated ? listed : {}) };
-  useEffect(() => { store.load(); }, []);
+  // The list that led here stays as it is; without one, the next and the previous alert are those of all.
+  useEffect(() => { if (!store.rows.value.length) store.load(); }, []);
   const step = (by) => {
     const place = store.rows.value.findIndex((alert) => alert.id === id);
     const next = store.rows.value[place < 0 ? store.cursor.value : place + by];

@@ -144,7 +144,9 @@ export default function Alerts({ me }) {
   const names = useRuleNames();
   const group = first('group');
   const by = GROUPS.includes(group) ? group : '';
-  useEffect(() => { store.load(); }, [here.value]);
+  // While the page that follows is fetched this one stands, and the address is the other's already: its list is not for that filter.
+  const [own] = useState(here.value.path);
+  useEffect(() => { if (here.value.path === own) store.load(); }, [here.value]);
   useEffect(() => { document.getElementById('list')?.focus({ preventScroll: true }); }, [by]);
   useKeys([
     { key: '/', text: t('search'), run: () => document.getElementById('search').focus() },
