@@ -14,17 +14,15 @@ use neph_baseline::{
     Act, Actors, Approvals, Baseline, Collected, Difference, Entry, Finding, History, NewApproval, Review,
     approve, review,
 };
-use neph_diag::{SourceFile, has_errors, render};
 use neph_event::Instant;
 use neph_inventory::{Folder, Limits};
 use neph_store::{AlertChange, Commit, Role, StoredAlert};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use similar::TextDiff;
 
+use crate::edits::{self, Edit};
 use crate::hunt::compile;
-use crate::overlays::{hash, replace};
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 use crate::search::scan;
@@ -63,7 +61,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Role::Analyst,
         "baselines.propose",
         "What approving differences would change in the file of approvals.",
-        schema_of::<Proposal>,
+        schema_of::<Edit>,
         propose,
     )
     .with_body(schema_of::<NewSign>),
@@ -72,7 +70,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Role::Engineer,
         "baselines.approve",
         "Approves differences: adds an entry to the file of approvals.",
-        schema_of::<Proposal>,
+        schema_of::<Edit>,
         write,
     )
     .with_verb(Verb::Put)
@@ -93,6 +91,8 @@ pub(crate) static ROUTES: &[Route] = &[
 const MOST: usize = 1000;
 /// Longest note, in bytes.
 const LONGEST: usize = 4 << 10;
+/// What people call the file that is written.
+const APPROVALS: &str = "the file of approvals";
 /// Comparisons of the past that are told.
 const PAST: usize = 50;
 
@@ -146,14 +146,6 @@ fn files<'c>(call: &'c Call<'_>) -> Result<&'c BaselineFiles, Problem> {
     }
 }
 
-fn approvals_text(files: &BaselineFiles) -> Result<String, Problem> {
-    match std::fs::read_to_string(&files.approvals) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(failed("the file of approvals", &error)),
-    }
-}
-
 fn collect(files: &BaselineFiles) -> (Collected, Option<Timestamp>) {
     let folder = Folder::open(&files.collected, &Limits::default());
     let ended = folder.collections().map(|(_, collection)| collection.ended).max();
@@ -167,7 +159,10 @@ fn compared(files: &BaselineFiles, history: &History, today: Date) -> Result<Opt
     };
     let file = std::fs::File::open(path).map_err(|error| failed("the baseline", &error))?;
     let baseline = Baseline::read(file).map_err(|error| failed("the baseline", &error))?;
-    let (approvals, _) = Approvals::read(&approvals_text(files)?, today);
+    let (approvals, _) = Approvals::read(
+        &edits::read(&files.approvals, APPROVALS)?.unwrap_or_default(),
+        today,
+    );
     let (collected, ended) = collect(files);
     let review = review(&baseline, &collected, &approvals, today);
     Ok(Some(Compared {
@@ -208,7 +203,10 @@ fn compare(call: &Call<'_>) -> Result<Answer, Problem> {
             value
         })
         .collect();
-    let (_, wrong) = Approvals::read(&approvals_text(files)?, today);
+    let (_, wrong) = Approvals::read(
+        &edits::read(&files.approvals, APPROVALS)?.unwrap_or_default(),
+        today,
+    );
     let past = history.comparisons.iter().rev().take(PAST).map(|kept| {
         json!({
             "compared": kept.compared, "by": kept.by, "baseline": kept.baseline, "unknown": kept.unknown,
@@ -347,24 +345,6 @@ struct NewSign {
     base: Option<String>,
 }
 
-/// What approving changes.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Proposal {
-    /// The file.
-    file: String,
-    /// The difference, as `diff -u` writes it.
-    diff: String,
-    /// A hash of the text that is there; null where there is none.
-    base: Option<String>,
-    /// Whether it can be written.
-    valid: bool,
-    /// What is wrong with the file, with its place.
-    diagnostics: Vec<Value>,
-    #[serde(skip)]
-    #[schemars(skip)]
-    text: String,
-}
-
 fn few(ids: &[String]) -> Result<(), Problem> {
     match ids.is_empty() || ids.len() > MOST || ids.iter().any(|id| id.is_empty() || id.len() > 200) {
         true => Err(Problem::invalid(format!("name 1 to {MOST} differences by `ids`"))),
@@ -372,7 +352,7 @@ fn few(ids: &[String]) -> Result<(), Problem> {
     }
 }
 
-fn judge(call: &Call<'_>, new: &NewSign) -> Result<Proposal, Problem> {
+fn judge(call: &Call<'_>, new: &NewSign) -> Result<Edit, Problem> {
     few(&new.ids)?;
     if new.note.trim().is_empty() || new.note.len() > LONGEST {
         return Err(Problem::invalid(format!(
@@ -388,7 +368,7 @@ fn judge(call: &Call<'_>, new: &NewSign) -> Result<Proposal, Problem> {
         return Err(Problem::invalid("`expires` must not be in the past"));
     }
     let files = files(call)?;
-    let before = approvals_text(files)?;
+    let before = edits::read(&files.approvals, APPROVALS)?;
     let approval = NewApproval {
         patterns: vec![("difference", new.ids.clone())],
         owner: Some(call.who.name.to_string()),
@@ -396,28 +376,16 @@ fn judge(call: &Call<'_>, new: &NewSign) -> Result<Proposal, Problem> {
         expires: Some(expires),
         ..NewApproval::default()
     };
-    let text = approve(&before, Entry::Approved, &approval)
+    let text = approve(before.as_deref().unwrap_or_default(), Entry::Approved, &approval)
         .map_err(|why| Problem::invalid(format!("the file of approvals cannot be changed: {why}")))?;
     let (_, diagnostics) = Approvals::read(&text, today);
-    let display = files.approvals.display().to_string();
-    let source = SourceFile {
-        name: &display,
-        text: &text,
-    };
-    let records = diagnostics
-        .iter()
-        .map(|found| serde_json::to_value(render::record(found, &source)).unwrap_or_default());
-    Ok(Proposal {
-        diff: TextDiff::from_lines(&before, &text)
-            .unified_diff()
-            .header("a/approvals.toml", "b/approvals.toml")
-            .to_string(),
-        base: files.approvals.is_file().then(|| hash(&before)),
-        valid: !has_errors(&diagnostics),
-        diagnostics: records.collect(),
-        file: display,
+    Ok(Edit::new(
+        &files.approvals,
+        "approvals.toml",
+        before.as_deref(),
         text,
-    })
+        &diagnostics,
+    ))
 }
 
 fn propose(call: &Call<'_>) -> Result<Answer, Problem> {
@@ -428,24 +396,9 @@ fn propose(call: &Call<'_>) -> Result<Answer, Problem> {
 fn write(call: &Call<'_>) -> Result<Answer, Problem> {
     let new: NewSign = call.body()?;
     let _alone = call.app.writing();
-    let proposal = judge(call, &new)?;
-    if proposal.base != new.base {
-        return Err(Problem::conflict(
-            "the file of approvals is another than the one that was shown; propose again",
-        ));
-    }
-    if !proposal.valid {
-        let mut problem = Problem::text("the file of approvals has mistakes", Vec::new());
-        problem.diagnostics = proposal.diagnostics;
-        return Err(problem);
-    }
-    call.about(proposal.diff.clone());
-    let path = &files(call)?.approvals;
-    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    folder
-        .and_then(|()| replace(path, proposal.text.as_bytes()))
-        .map_err(|error| Problem::failed(format!("the file of approvals cannot be written: {error}")))?;
-    Answer::json(&proposal)
+    let mut edit = judge(call, &new)?;
+    edit.write(call, &files(call)?.approvals, new.base.as_deref(), APPROVALS)?;
+    Answer::json(&edit)
 }
 
 /// Alerts that were made.

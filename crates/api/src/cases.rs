@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::overlays::replace;
+use crate::edits::replace;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 

@@ -17,6 +17,7 @@ mod cases;
 mod completeness;
 mod counts;
 mod dispatch;
+mod edits;
 mod execution;
 mod findings;
 mod hidden;

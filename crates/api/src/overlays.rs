@@ -2,19 +2,17 @@
 //!
 //! Such overlays stand in a folder of their own, one file each. The text is the truth: it is what was sent, word by word.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use neph_diag::{SourceFile, has_errors, render};
+use neph_diag::has_errors;
 use neph_rules::load_with;
 use neph_store::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use similar::TextDiff;
 
 use crate::app::App;
+use crate::edits::{check, file_difference, hash, read, records, replace};
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 use crate::scratch::Scratch;
@@ -60,6 +58,8 @@ pub(crate) static ROUTES: &[Route] = &[
 
 /// Longest text, in bytes.
 const LONGEST: usize = 512 << 10;
+/// What people call the file.
+const WHAT: &str = "the overlay";
 
 /// A text to be written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -120,23 +120,10 @@ fn file(app: &App, name: &str) -> Result<PathBuf, Problem> {
     Ok(app.overlay_folder.join(format!("{name}.yml")))
 }
 
-pub(crate) fn hash(text: &str) -> String {
-    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read(path: &Path) -> Result<Option<String>, Problem> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Problem::failed(format!("the overlay cannot be read: {error}"))),
-    }
-}
-
 fn get(call: &Call<'_>) -> Result<Answer, Problem> {
     let name = call.part("name");
     let path = file(call.app, name)?;
-    let text = read(&path)?.ok_or_else(|| Problem::missing("overlay", name))?;
+    let text = read(&path, WHAT)?.ok_or_else(|| Problem::missing("overlay", name))?;
     Answer::json(&Text {
         name: name.to_owned(),
         file: path.display().to_string(),
@@ -153,7 +140,7 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
         )));
     }
     let failed = |error: std::io::Error| Problem::failed(format!("the overlay cannot be checked: {error}"));
-    let before = read(path)?;
+    let before = read(path, WHAT)?;
     let folder = Scratch::new(app).map_err(failed)?;
     let name = path.file_name().map(PathBuf::from).unwrap_or_default();
     let trial = folder.path().join(&name);
@@ -178,13 +165,6 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
     let told = set.report.beside.iter().find(|file| file.path == trial);
     let diagnostics = told.map_or(&[][..], |file| &file.diagnostics);
     let display = path.display().to_string();
-    let source = SourceFile {
-        name: &display,
-        text: &new.text,
-    };
-    let records = diagnostics
-        .iter()
-        .map(|diagnostic| serde_json::to_value(render::record(diagnostic, &source)).unwrap_or_default());
     let rules = set
         .report
         .overlays
@@ -192,15 +172,12 @@ fn judge(app: &App, path: &Path, new: &New) -> Result<Proposal, Problem> {
         .filter(|overlay| overlay.file == trial_name);
     let label = name.display().to_string();
     Ok(Proposal {
-        file: display.clone(),
-        diff: TextDiff::from_lines(before.as_deref().unwrap_or(""), &new.text)
-            .unified_diff()
-            .header(&format!("a/{label}"), &format!("b/{label}"))
-            .to_string(),
+        diff: file_difference(&label, before.as_deref(), &new.text),
         base: before.as_deref().map(hash),
         valid: told.is_some() && !has_errors(diagnostics),
         rules: rules.flat_map(|overlay| overlay.rules.iter().cloned()).collect(),
-        diagnostics: records.collect(),
+        diagnostics: records(diagnostics, &display, &new.text),
+        file: display,
     })
 }
 
@@ -216,17 +193,13 @@ fn write(call: &Call<'_>) -> Result<Answer, Problem> {
     let path = file(call.app, name)?;
     // One writer at a time: between the look and the rename nobody else writes.
     let _alone = call.app.writing();
-    let proposal = judge(call.app, &path, &new)?;
-    if proposal.base != new.base {
-        return Err(Problem::conflict(
-            "the overlay is another than the one that this text was made from; propose again",
-        ));
-    }
-    if !proposal.valid {
-        let mut problem = Problem::text("the overlay has mistakes", Vec::new());
-        problem.diagnostics = proposal.diagnostics;
-        return Err(problem);
-    }
+    let mut proposal = judge(call.app, &path, &new)?;
+    check(
+        WHAT,
+        (proposal.base.as_deref(), new.base.as_deref()),
+        proposal.valid,
+        &mut proposal.diagnostics,
+    )?;
     call.about(format!("{name} {}", proposal.diff));
     replace(&path, new.text.as_bytes())
         .map_err(|error| Problem::failed(format!("the overlay cannot be written: {error}")))?;
@@ -236,17 +209,6 @@ fn write(call: &Call<'_>) -> Result<Answer, Problem> {
         hash: hash(&new.text),
         text: new.text,
     })
-}
-
-/// Writes beside the file, and puts it in its place at once: whoever reads it reads all or nothing.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
 }
 
 fn remove(call: &Call<'_>) -> Result<Answer, Problem> {

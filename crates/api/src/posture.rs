@@ -9,16 +9,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use neph_diag::{SourceFile, has_errors, render};
 use neph_event::Instant;
 use neph_posture::audit::{Collected, Finding, History, Mutes, Outcome, Report, Run, Selection, run};
 use neph_store::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use similar::TextDiff;
 
-use crate::overlays::{hash, replace};
+use crate::edits::{self, Edit};
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 use crate::when::now;
@@ -47,7 +45,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Role::Analyst,
         "posture.propose",
         "What muting a failure would change in the list of mutes.",
-        schema_of::<Proposal>,
+        schema_of::<Edit>,
         propose,
     )
     .with_body(schema_of::<NewMute>),
@@ -56,7 +54,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Role::Engineer,
         "posture.mute",
         "Mutes a failure: adds an entry to the list of mutes.",
-        schema_of::<Proposal>,
+        schema_of::<Edit>,
         write,
     )
     .with_verb(Verb::Put)
@@ -69,6 +67,8 @@ const MOST: usize = 5000;
 const PAST: usize = 100;
 /// Longest text, in bytes.
 const LONGEST: usize = 4 << 10;
+/// What people call the file that is written.
+const MUTES: &str = "the list of mutes";
 
 /// Where what is checked comes from.
 #[derive(Clone, Debug, Default)]
@@ -89,18 +89,8 @@ fn today() -> Date {
     timestamp(now()).to_zoned(TimeZone::UTC).date()
 }
 
-fn mutes_text(files: &PostureFiles) -> Result<String, Problem> {
-    match std::fs::read_to_string(&files.mutes) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Problem::failed(format!(
-            "the list of mutes cannot be read: {error}"
-        ))),
-    }
-}
-
 fn asked(files: &PostureFiles) -> Result<(Collected, Report, Mutes), Problem> {
-    let (mutes, _) = Mutes::read(&mutes_text(files)?, today());
+    let (mutes, _) = Mutes::read(&edits::read(&files.mutes, MUTES)?.unwrap_or_default(), today());
     let collected = Collected::read(&files.collected, &mut |_, _| {});
     let mut report = run(&collected, &Selection::default(), &mut |_, _| {});
     report.mute(&mutes);
@@ -172,7 +162,7 @@ fn check(call: &Call<'_>) -> Result<Answer, Problem> {
     let runs = history.runs().iter().rev().take(PAST).map(|run| {
         json!({ "at": run.at, "failed": run.failed.len(), "passed": run.passed, "unknown": run.unknown })
     });
-    let (_, wrong) = Mutes::read(&mutes_text(files)?, today());
+    let (_, wrong) = Mutes::read(&edits::read(&files.mutes, MUTES)?.unwrap_or_default(), today());
     Answer::json(&json!({
         "configured": true,
         "files": collected.files(),
@@ -253,30 +243,12 @@ struct NewMute {
     base: Option<String>,
 }
 
-/// What muting changes.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Proposal {
-    /// The file.
-    file: String,
-    /// The difference, as `diff -u` writes it.
-    diff: String,
-    /// A hash of the text that is there; null where there is none.
-    base: Option<String>,
-    /// Whether it can be written.
-    valid: bool,
-    /// What is wrong with the list, with its place.
-    diagnostics: Vec<Value>,
-    #[serde(skip)]
-    #[schemars(skip)]
-    text: String,
-}
-
 /// A text as TOML writes it: JSON's strings are TOML's, but for one character (<https://toml.io/en/v1.0.0#string>).
 fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
-fn judge(call: &Call<'_>, new: &NewMute) -> Result<Proposal, Problem> {
+fn judge(call: &Call<'_>, new: &NewMute) -> Result<Edit, Problem> {
     let files = configured(call)?;
     let texts = [&new.check, &new.resource, &new.reason];
     if texts
@@ -294,8 +266,8 @@ fn judge(call: &Call<'_>, new: &NewMute) -> Result<Proposal, Problem> {
     if expires < today() {
         return Err(Problem::invalid("`expires` must not be in the past"));
     }
-    let before = mutes_text(files)?;
-    let mut text = before.clone();
+    let before = edits::read(&files.mutes, MUTES)?;
+    let mut text = before.clone().unwrap_or_default();
     if !text.is_empty() {
         text.truncate(text.trim_end().len());
         text.push_str("\n\n");
@@ -315,25 +287,13 @@ fn judge(call: &Call<'_>, new: &NewMute) -> Result<Proposal, Problem> {
     }
     text.push_str(&format!("expires = {expires}\n"));
     let (_, diagnostics) = Mutes::read(&text, today());
-    let display = files.mutes.display().to_string();
-    let source = SourceFile {
-        name: &display,
-        text: &text,
-    };
-    let records = diagnostics
-        .iter()
-        .map(|found| serde_json::to_value(render::record(found, &source)).unwrap_or_default());
-    Ok(Proposal {
-        diff: TextDiff::from_lines(&before, &text)
-            .unified_diff()
-            .header("a/mutes.toml", "b/mutes.toml")
-            .to_string(),
-        base: files.mutes.is_file().then(|| hash(&before)),
-        valid: !has_errors(&diagnostics),
-        diagnostics: records.collect(),
-        file: display,
+    Ok(Edit::new(
+        &files.mutes,
+        "mutes.toml",
+        before.as_deref(),
         text,
-    })
+        &diagnostics,
+    ))
 }
 
 fn propose(call: &Call<'_>) -> Result<Answer, Problem> {
@@ -344,22 +304,7 @@ fn propose(call: &Call<'_>) -> Result<Answer, Problem> {
 fn write(call: &Call<'_>) -> Result<Answer, Problem> {
     let new: NewMute = call.body()?;
     let _alone = call.app.writing();
-    let proposal = judge(call, &new)?;
-    if proposal.base != new.base {
-        return Err(Problem::conflict(
-            "the list of mutes is another than the one that was shown; propose again",
-        ));
-    }
-    if !proposal.valid {
-        let mut problem = Problem::text("the list of mutes has mistakes", Vec::new());
-        problem.diagnostics = proposal.diagnostics;
-        return Err(problem);
-    }
-    call.about(proposal.diff.clone());
-    let path = &configured(call)?.mutes;
-    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    folder
-        .and_then(|()| replace(path, proposal.text.as_bytes()))
-        .map_err(|error| Problem::failed(format!("the list of mutes cannot be written: {error}")))?;
-    Answer::json(&proposal)
+    let mut edit = judge(call, &new)?;
+    edit.write(call, &configured(call)?.mutes, new.base.as_deref(), MUTES)?;
+    Answer::json(&edit)
 }

@@ -16,11 +16,10 @@ use neph_store::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use similar::TextDiff;
 
 use crate::app::Shown;
+use crate::edits::{difference, hash};
 use crate::known::{Cost, Costs, Tested};
-use crate::overlays::hash;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
 use crate::when::now;
@@ -318,13 +317,6 @@ fn changes(call: &Call<'_>) -> Result<Answer, Problem> {
         overlays,
         file: change,
     })
-}
-
-fn difference(before: &str, after: &str, name: &str, other: &str) -> String {
-    TextDiff::from_lines(before, after)
-        .unified_diff()
-        .header(name, other)
-        .to_string()
 }
 
 /// What of a rule is in force and overlays may change, a line each, so that it can be compared.

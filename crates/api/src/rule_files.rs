@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use neph_diag::{SourceFile, has_errors, render};
+use neph_diag::has_errors;
 use neph_rules::rule_tests::parse_test_file;
 use neph_rules::{RuleState, load_with};
 use neph_runtime::rule_tests::TestRunner;
@@ -13,10 +13,9 @@ use neph_store::Role;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use similar::TextDiff;
 
 use crate::app::{App, rule_folder};
-use crate::overlays::{hash, replace};
+use crate::edits::{check, file_difference, hash, read, records, replace};
 use crate::problem::Problem;
 use crate::proof::Case;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
@@ -73,6 +72,8 @@ pub(crate) static ROUTES: &[Route] = &[
 
 /// Longest text, in bytes.
 const LONGEST: usize = 512 << 10;
+/// What people call the file.
+const WHAT: &str = "the rule file";
 /// Names that are told.
 const MOST: usize = 10_000;
 /// Endings of rule files that can be written.
@@ -179,14 +180,6 @@ fn paths(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf), Problem> {
     Ok((folder.join(name), folder.join(format!("{stem}.test.yaml"))))
 }
 
-fn read(path: &Path) -> Result<Option<String>, Problem> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Problem::failed(format!("the rule file cannot be read: {error}"))),
-    }
-}
-
 fn list(call: &Call<'_>) -> Result<Answer, Problem> {
     let folder = rule_folder(call.app.data_folder());
     let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -205,13 +198,13 @@ fn list(call: &Call<'_>) -> Result<Answer, Problem> {
 fn get(call: &Call<'_>) -> Result<Answer, Problem> {
     let name = call.part("name");
     let (path, tests) = paths(&rule_folder(call.app.data_folder()), name)?;
-    let text = read(&path)?.ok_or_else(|| Problem::missing("rule file", name))?;
+    let text = read(&path, WHAT)?.ok_or_else(|| Problem::missing("rule file", name))?;
     Answer::json(&Text {
         name: name.to_owned(),
         file: path.display().to_string(),
         hash: hash(&text),
         text,
-        tests: read(&tests)?,
+        tests: read(&tests, WHAT)?,
         rules: rules_in(call.app, &path),
     })
 }
@@ -237,7 +230,7 @@ fn judge(call: &Call<'_>, name: &str, new: &New) -> Result<Proposal, Problem> {
     let app = call.app;
     let failed = |error: std::io::Error| Problem::failed(format!("the rule file cannot be checked: {error}"));
     let (path, tests_path) = paths(&rule_folder(app.data_folder()), name)?;
-    let before = read(&path)?;
+    let before = read(&path, WHAT)?;
     let scratch = Scratch::new(app).map_err(failed)?;
     let (trial, trial_tests) = paths(scratch.path(), name)?;
     std::fs::write(&trial, &new.text).map_err(failed)?;
@@ -245,15 +238,11 @@ fn judge(call: &Call<'_>, name: &str, new: &New) -> Result<Proposal, Problem> {
     let set = load_with(&[&trial], &shown.files.options);
     let report = &set.report;
     let display = path.display().to_string();
-    let source = SourceFile {
-        name: &display,
-        text: &new.text,
-    };
     let is_broken = report.files.iter().any(|file| has_errors(&file.diagnostics));
     let mut valid = !is_broken && !report.rules.is_empty() && report.failures.is_empty();
-    let found = report.files.iter().flat_map(|file| &file.diagnostics);
-    let mut diagnostics: Vec<Value> = found
-        .map(|diagnostic| serde_json::to_value(render::record(diagnostic, &source)).unwrap_or_default())
+    let files = report.files.iter();
+    let mut diagnostics: Vec<Value> = files
+        .flat_map(|file| records(&file.diagnostics, &display, &new.text))
         .collect();
     valid &= report.rules.iter().all(|rule| rule.state != RuleState::Rejected);
     if report.rules.is_empty() && diagnostics.is_empty() {
@@ -269,22 +258,14 @@ fn judge(call: &Call<'_>, name: &str, new: &New) -> Result<Proposal, Problem> {
     }
     let tests = match &new.tests {
         Some(tests) => Some(tests.clone()),
-        None => read(&tests_path)?,
+        None => read(&tests_path, WHAT)?,
     };
     let (mut cases, mut test_diagnostics) = (Vec::new(), Vec::new());
     if let Some(tests) = tests.filter(|_| valid) {
         std::fs::write(&trial_tests, &tests).map_err(failed)?;
         let file = parse_test_file(&trial_tests, tests);
         let shown_as = tests_path.display().to_string();
-        let source = SourceFile {
-            name: &shown_as,
-            text: &file.text,
-        };
-        let records = file
-            .diagnostics
-            .iter()
-            .map(|found| serde_json::to_value(render::record(found, &source)).unwrap_or_default());
-        test_diagnostics.extend(records);
+        test_diagnostics = records(&file.diagnostics, &shown_as, &file.text);
         let in_time = |_: &str| !call.cancel.load(std::sync::atomic::Ordering::Relaxed);
         cases = TestRunner::default()
             .run(&file, in_time)
@@ -293,10 +274,7 @@ fn judge(call: &Call<'_>, name: &str, new: &New) -> Result<Proposal, Problem> {
             .collect();
     }
     Ok(Proposal {
-        diff: TextDiff::from_lines(before.as_deref().unwrap_or(""), &new.text)
-            .unified_diff()
-            .header(&format!("a/{name}"), &format!("b/{name}"))
-            .to_string(),
+        diff: file_difference(name, before.as_deref(), &new.text),
         base: before.as_deref().map(hash),
         file: display,
         valid,
@@ -345,17 +323,13 @@ fn write(call: &Call<'_>) -> Result<Answer, Problem> {
     let (path, tests_path) = paths(&rule_folder(call.app.data_folder()), name)?;
     // One writer at a time: between the look and the rename nobody else writes.
     let _alone = call.app.writing();
-    let proposal = judge(call, name, &new)?;
-    if proposal.base != new.base {
-        return Err(Problem::conflict(
-            "the rule file is another than the one that this text was made from; propose again",
-        ));
-    }
-    if !proposal.valid {
-        let mut problem = Problem::text("the rule file has mistakes", Vec::new());
-        problem.diagnostics = proposal.diagnostics;
-        return Err(problem);
-    }
+    let mut proposal = judge(call, name, &new)?;
+    check(
+        WHAT,
+        (proposal.base.as_deref(), new.base.as_deref()),
+        proposal.valid,
+        &mut proposal.diagnostics,
+    )?;
     call.about(format!("{name} {}", proposal.diff));
     let failed = |error: std::io::Error| Problem::failed(format!("the rule file cannot be written: {error}"));
     // The tests first: whoever sees the rule sees them, too.

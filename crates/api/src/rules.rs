@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::app::{App, Listed, Shown};
+use crate::edits::hash;
 use crate::execution::last_evaluated;
 use crate::known::{Cost, Costs, Tested};
-use crate::overlays::hash;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, schema_of};
 use crate::when::now;

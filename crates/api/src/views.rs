@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::overlays::replace;
+use crate::edits::replace;
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Route, Verb, schema_of};
 
