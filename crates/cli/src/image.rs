@@ -159,7 +159,7 @@ struct DriftArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Reading")]
 struct Reading {
-    /// The name of the image, where what it is in does not say: REGISTRY/REPOSITORY[:TAG].
+    /// The name of the image, where what it is in does not say: REGISTRY/REPOSITORY:TAG, the tag may be left out.
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
     /// Which of several images: OS/ARCHITECTURE[/VARIANT]. [default: linux on this machine's processor]
