@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("collect", &["inventory", "diag"]),
     ("config", &["document", "diag"]),
     ("store", &["event", "diag"]),
+    ("sensor", &["event", "diag"]),
     ("runtime", ALL),
     ("ingest", &["runtime", "store", "event", "diag"]),
     (

@@ -1,0 +1,11 @@
+//! Live telemetry of a Linux host and its containers, as ECS events.
+//!
+//! A *source* (eBPF, audit, the process connector) sees [`Observation`]s; what is known of processes, containers and
+//! packages is added, and what comes out are ECS documents as Elastic's endpoint writes them, one a line.
+
+mod observation;
+
+pub use observation::{
+    Cause, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer, ProcessId,
+    SinceBoot, TICK, Transport,
+};
