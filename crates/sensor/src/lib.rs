@@ -3,9 +3,22 @@
 //! A *source* (eBPF, audit, the process connector) sees [`Observation`]s; what is known of processes, containers and
 //! packages is added, and what comes out are ECS documents as Elastic's endpoint writes them, one a line.
 
+mod clock;
+mod connector;
+mod document;
+mod host;
+mod netlink;
 mod observation;
+mod options;
+mod procfs;
+mod queue;
+mod sensor;
+mod source;
 
 pub use observation::{
     Cause, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer, ProcessId,
     SinceBoot, TICK, Transport,
 };
+pub use options::{HostOptions, Limits, Options};
+pub use sensor::{Counts, Sensor, SensorError, StartError};
+pub use source::{Abilities, Hook, Mode, Part, SourceError};

@@ -212,6 +212,20 @@ pub struct Open {
     pub failed: Option<i32>,
 }
 
+impl Observation {
+    /// Its class; of what was lost, that of what was lost.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Exec(_) => Class::Exec,
+            Self::Connect(_) => Class::Connect,
+            Self::Open(_) => Class::Open,
+            Self::Fork { .. } => Class::Fork,
+            Self::Exit { .. } => Class::Exit,
+            Self::Lost(lost) => lost.class,
+        }
+    }
+}
+
 /// So many of a class were not seen, or seen and given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
@@ -236,6 +250,8 @@ pub enum Class {
     Fork,
     /// Processes ended.
     Exit,
+    /// Nobody knows of which class it was.
+    Unknown,
 }
 
 /// Why something was lost.
