@@ -59,6 +59,9 @@ pub enum Observation {
     },
     /// A process asked for a connection, or for a datagram to be sent to where it had not sent one yet.
     Connect(Box<Connect>),
+    /// How a connection went that was handed over before as [`Outcome::Attempted`], since it took long: the same process, peer
+    /// and time of asking. It is no connection of its own.
+    Outcome(Box<Connect>),
     /// A process opened one of the files that are looked at.
     Open(Box<Open>),
     /// So many of a class were not seen, or seen and given up.
@@ -246,6 +249,8 @@ pub enum Class {
     Connect,
     /// Files opened.
     Open,
+    /// How connections went, while the connections themselves were seen.
+    Outcome,
     /// Processes made.
     Fork,
     /// Processes ended.
