@@ -221,6 +221,7 @@ impl Observation {
         match self {
             Self::Exec(_) => Class::Exec,
             Self::Connect(_) => Class::Connect,
+            Self::Outcome(_) => Class::Outcome,
             Self::Open(_) => Class::Open,
             Self::Fork { .. } => Class::Fork,
             Self::Exit { .. } => Class::Exit,

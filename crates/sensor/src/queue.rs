@@ -15,6 +15,7 @@ fn share(class: Class) -> u64 {
     match class {
         Class::Exit => 50,
         Class::Fork => 60,
+        Class::Outcome => 65,
         Class::Open => 70,
         Class::Connect => 85,
         Class::Exec | Class::Unknown => 100,
@@ -135,7 +136,7 @@ fn weight(observation: &Observation) -> u64 {
                 + paths.into_iter().flatten().map(Vec::capacity).sum::<usize>()
                 + args.sum::<usize>()
         }
-        Observation::Connect(connect) => size_of_val(connect.as_ref()) + 64,
+        Observation::Connect(connect) | Observation::Outcome(connect) => size_of_val(connect.as_ref()) + 64,
         Observation::Open(open) => size_of_val(open.as_ref()) + open.path.capacity(),
         Observation::Fork { .. } | Observation::Exit { .. } | Observation::Lost(_) => 0,
     };
