@@ -13,7 +13,7 @@ use neph_rules::{BUILTIN_DEMO, Lang, Rule, builtin_files};
 use neph_runtime::rule_tests::replay;
 use serde_json::{Value, json};
 
-use crate::detect::{Format, Printer};
+use crate::detect::{Format, Printer, Tell};
 use crate::exit::{Exit, Failure};
 use crate::input::plural;
 use crate::rules::{BUILTIN, BesideArgs, LangArgs, rule_path};

@@ -208,6 +208,8 @@ impl Worker for MatchWorker {
             ..Found::default()
         };
         self.reader.received(chunk.mark.received);
+        // Also where nothing happens: rules that wait for what does not come go by it.
+        found.latest = chunk.until;
         for record in chunk.records() {
             match record {
                 Ok(record) => {

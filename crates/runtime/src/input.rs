@@ -31,6 +31,7 @@
 mod chunk;
 mod diagnose;
 mod event_log;
+mod feed;
 mod find;
 mod follow;
 mod framer;
@@ -47,6 +48,7 @@ mod values;
 pub use chunk::{Chunk, RecordPlace};
 pub(crate) use chunk::{HeldLines, Mark, PlacedProblem};
 pub use diagnose::diagnose;
+pub use feed::Hand;
 #[cfg(feature = "object-store")]
 pub use objects::{ListedObject, list_objects};
 pub use problem::{InputProblem, ProblemKind, ProblemLog};

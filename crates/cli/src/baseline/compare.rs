@@ -16,7 +16,7 @@ use super::{
     FolderArgs, approvals_path, collect, day_of, keep, now, print, problems_json, program, read_approvals,
     when,
 };
-use crate::detect;
+use crate::detect::{self, Tell};
 use crate::exit::{Exit, Failure};
 use crate::input::InputArgs;
 use crate::service::ServiceArgs;

@@ -22,6 +22,39 @@ pub(crate) struct Printer {
     printed: u64,
 }
 
+/// Tells of alerts as they come.
+pub(crate) trait Tell {
+    /// Tells of one.
+    fn tell(&mut self, told: Told) -> io::Result<()>;
+
+    /// Tells what is left, and the summary where the form holds one.
+    fn end(&mut self, summary: Option<Value>) -> io::Result<()>;
+}
+
+impl Tell for Printer {
+    fn tell(&mut self, told: Told) -> io::Result<()> {
+        match told {
+            Told::Raised(alert) => self.print(alert),
+            Told::Updated(alert) => self.update(alert),
+            Told::Retracted(alert) => self.retract(alert),
+        }
+    }
+
+    fn end(&mut self, summary: Option<Value>) -> io::Result<()> {
+        match self.format {
+            Format::Table => self.flush_page(),
+            Format::Ndjson => Ok(()),
+            Format::Json => {
+                let mut out = io::stdout().lock();
+                if self.printed == 0 {
+                    out.write_all(b"{\"alerts\":[")?;
+                }
+                writeln!(out, "],\"summary\":{}}}", summary.unwrap_or(Value::Null))
+            }
+        }
+    }
+}
+
 impl Printer {
     pub(crate) fn new(format: Format, why: bool, terminal: Terminal) -> Self {
         Self {
@@ -30,14 +63,6 @@ impl Printer {
             terminal,
             page: Vec::new(),
             printed: 0,
-        }
-    }
-
-    pub(crate) fn tell(&mut self, told: Told) -> io::Result<()> {
-        match told {
-            Told::Raised(alert) => self.print(alert),
-            Told::Updated(alert) => self.update(alert),
-            Told::Retracted(alert) => self.retract(alert),
         }
     }
 
@@ -101,21 +126,6 @@ impl Printer {
             );
         }
         self.print(alert)
-    }
-
-    /// Prints what is left, and the summary where the format holds one.
-    pub(crate) fn end(&mut self, summary: Option<Value>) -> io::Result<()> {
-        match self.format {
-            Format::Table => self.flush_page(),
-            Format::Ndjson => Ok(()),
-            Format::Json => {
-                let mut out = io::stdout().lock();
-                if self.printed == 0 {
-                    out.write_all(b"{\"alerts\":[")?;
-                }
-                writeln!(out, "],\"summary\":{}}}", summary.unwrap_or(Value::Null))
-            }
-        }
     }
 
     fn flush_page(&mut self) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use neph_rules::{AlertFlow, ExceptionSource, RuleException, Suppressed};
 use serde_json::{Value, json};
 
-use super::Active;
+use super::session::Active;
 use crate::input::plural;
 use crate::terminal::Terminal;
 

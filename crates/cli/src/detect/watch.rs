@@ -14,7 +14,7 @@ use neph_diag::has_errors;
 use neph_rules::{Library, LoadReport, Rule, Snapshot, unchanged};
 use neph_runtime::{NewRules, Reloads};
 
-use super::{Active, Args};
+use super::session::{Active, RuleArgs};
 use crate::terminal::Terminal;
 
 /// Time between two looks at the files.
@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// What is watched, and what runs.
 pub(super) struct Watch<'a> {
-    args: &'a Args,
+    args: &'a RuleArgs,
     paths: Vec<PathBuf>,
     /// The files as they were when the rules were loaded last.
     loaded: Snapshot,
@@ -39,7 +39,7 @@ pub(super) struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     pub(super) fn new(
-        args: &'a Args,
+        args: &'a RuleArgs,
         active: &Active,
         library: Library,
         reloads: &Reloads<Active>,
@@ -102,7 +102,7 @@ impl<'a> Watch<'a> {
         self.broken = wrong;
         self.reloads.push(NewRules {
             program,
-            operators: active.operators(self.args),
+            operators: active.operators(self.args, true),
             same,
             with: active,
         });

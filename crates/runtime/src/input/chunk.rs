@@ -62,6 +62,8 @@ pub struct Chunk {
     pub(crate) generation: u64,
     /// What it is of an event log, if it comes from one.
     pub(crate) mark: Mark,
+    /// Everything up to this time is there, if whoever hands records over says so.
+    pub(crate) until: Option<Instant>,
 }
 
 /// What the joiner of a stream holds back, and when the stream last sent something.
@@ -97,6 +99,7 @@ impl Default for Chunk {
             bytes: 0,
             generation: 0,
             mark: Mark::default(),
+            until: None,
         }
     }
 }
@@ -138,6 +141,7 @@ impl Chunk {
         self.deletes = 0;
         self.bytes = 0;
         self.mark = Mark::default();
+        self.until = None;
         let wanted = size.max(carry.len());
         // A buffer that grew for one long record goes back to the common size, so that memory stays bounded.
         if self.buffer.len() > wanted.saturating_mul(2) {
