@@ -25,6 +25,7 @@ mod message;
 mod ocsf;
 mod outputs;
 mod pause;
+mod ship;
 mod stdout;
 mod syslog;
 mod template;
@@ -40,6 +41,7 @@ pub use deliver::Hear;
 pub use form::Form;
 pub use message::{Group, Message};
 pub use outputs::{Notice, OutputOptions, OutputState, Outputs, Work};
+pub use ship::{RANKS, ShipCounts, ShipError, ShipOptions, Shipper};
 pub use transport::{OpenError, Outcome, Transport};
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! `POST /ingest` takes one object, an array of objects, objects one a line or one after the other, the `EventList` of a
 //! Kubernetes API server, and lines of text. What it is, is told by its bytes. `?source=NAME`, or `/ingest/NAME`, says of
-//! which source of `neph` the records are, where that must not be left to their looks.
+//! which source of `neph` the records are, where that must not be left to their looks. `?host=NAME` says which of several machines
+//! that send with one token it is: each has a time of its own, so that one that was away for long does not make its records late.
 
 use axum::Router;
 use axum::extract::{Extension, Path, Request, State};
@@ -70,10 +71,15 @@ async fn answer(intake: Intake, sender: Admitted, source: Option<String>, reques
         sender.counter.refused(refusal.reason, 1);
         Dialect::Plain.refuse(&parts.headers, &refusal)
     };
+    let name = match parameter(&parts.uri, "host") {
+        None => sender.name.to_string(),
+        // What is behind a question mark is not the host's to say.
+        Some(host) => format!("{}/{}", sender.name, host.replace('?', "_")),
+    };
     let stream = match &source {
-        None => intake.stream(Protocol::Http, &sender.name),
+        None => intake.stream(Protocol::Http, &name),
         Some(source) if is_source_name(source) => {
-            intake.stream(Protocol::Http, &format!("{}?source={source}", sender.name))
+            intake.stream(Protocol::Http, &format!("{name}?source={source}"))
         }
         Some(_) => {
             let message = "the name of a source consists of a-z, 0-9, `_` and `-`".to_owned();

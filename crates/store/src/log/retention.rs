@@ -43,6 +43,31 @@ impl EventLog {
         Ok(Some((begin, counts)))
     }
 
+    /// Removes the segments before an offset, whatever their age: for a log that only holds what is still to be brought away. The
+    /// segment that is written stays.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be removed.
+    pub fn forget_before(&self, offset: Offset) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        loop {
+            let oldest = {
+                let state = self.shared.state();
+                state
+                    .segments
+                    .front()
+                    .filter(|first| state.segments.len() > 1 && first.end <= offset)
+                    .map(|first| first.begin)
+            };
+            let Some(begin) = oldest else {
+                removed.begin = self.begin();
+                return Ok(removed);
+            };
+            self.remove(begin, &mut removed)?;
+        }
+    }
+
     /// Removes the oldest segment.
     pub(crate) fn remove(&self, begin: Offset, removed: &mut Removed) -> Result<(), StoreError> {
         let folder = &self.shared.folder;
