@@ -278,7 +278,14 @@ fn receiver(options: &ShipOptions) -> Result<Receiver, OpenError> {
     let host = percent(&options.host);
     let url = format!("{}/ingest?host={host}", options.url.trim_end_matches('/'));
     let headers = BTreeMap::from([("Authorization".to_owned(), format!("Bearer {}", options.token))]);
-    Receiver::new(&url, &headers, None, options.authority.as_deref(), TIMEOUT, ANSWER)
+    Receiver::new(
+        &url,
+        &headers,
+        None,
+        options.authority.as_deref(),
+        TIMEOUT,
+        ANSWER,
+    )
 }
 
 /// A text as part of a query (RFC 3986, 2.3).
@@ -412,7 +419,8 @@ impl Sender {
     fn acknowledged(&self, end: Offset) {
         self.shared.cursor.store(end, Ordering::Relaxed);
         let temporary = self.cursor.with_extension("new");
-        let written = fs::write(&temporary, format!("{end}\n")).and_then(|()| fs::rename(&temporary, &self.cursor));
+        let written =
+            fs::write(&temporary, format!("{end}\n")).and_then(|()| fs::rename(&temporary, &self.cursor));
         if let Err(error) = written {
             // What is sent again counts once.
             *self.shared.error() = Some(format!("cannot write `{}`: {error}", self.cursor.display()));

@@ -14,6 +14,7 @@ mod procfs;
 mod queue;
 mod sensor;
 mod source;
+mod steady;
 
 pub use observation::{
     Cause, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer, ProcessId,
@@ -22,3 +23,4 @@ pub use observation::{
 pub use options::{HostOptions, Limits, Options};
 pub use sensor::{Counts, Sensor, SensorError, StartError};
 pub use source::{Abilities, Hook, Mode, Part, SourceError};
+pub use steady::{Notice, Steady};

@@ -274,3 +274,31 @@ pub enum Cause {
     /// The sensor keeps to its limits.
     Shed,
 }
+
+impl Class {
+    /// Its name in documents and counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::Connect => "connect",
+            Self::Open => "open",
+            Self::Outcome => "outcome",
+            Self::Fork => "fork",
+            Self::Exit => "exit",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Cause {
+    /// Its name in documents and counts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+            Self::TableFull => "table_full",
+            Self::Unreadable => "unreadable",
+            Self::Gone => "gone",
+            Self::Shed => "shed",
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::connector;
 use crate::document::Writer;
-use crate::observation::{Cause, Class, Observation};
+use crate::observation::{Cause, Class, Lost, Observation};
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::source::{Abilities, Mode, Source, SourceError};
@@ -39,6 +39,19 @@ pub struct Counts {
     pub written: u64,
     /// What was lost, by class and cause.
     pub lost: BTreeMap<(Class, Cause), u64>,
+}
+
+impl Counts {
+    /// Adds what another sensor did.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (class, count) in &other.seen {
+            *self.seen.entry(*class).or_default() += count;
+        }
+        for (lost, count) in &other.lost {
+            *self.lost.entry(*lost).or_default() += count;
+        }
+        self.written += other.written;
+    }
 }
 
 /// Why a sensor cannot start: every way that was tried, and why it failed.
@@ -121,6 +134,11 @@ impl Sensor {
     /// What it did so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Notes that documents were given up behind the sensor: it is counted and told of as any loss.
+    pub fn note_lost(&self, lost: Lost) {
+        self.queue.push(&mut vec![Observation::Lost(lost)]);
     }
 
     /// Waits at most so long for something, appends ECS documents to `lines`, one a line, and returns how many.
