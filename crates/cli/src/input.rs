@@ -152,9 +152,12 @@ impl InputArgs {
     /// A bar on standard error, if a person is watching.
     pub(crate) fn progress(&self, terminal: &Terminal) -> Bar {
         if self.no_progress || !terminal.interactive {
-            return Bar(None);
+            return Bar::default();
         }
-        Bar(Some(ProgressBar::no_length()))
+        Bar {
+            bar: Some(ProgressBar::no_length()),
+            text: None,
+        }
     }
 }
 
@@ -170,13 +173,38 @@ fn time(text: &str) -> Result<Instant, String> {
     read.ok_or_else(|| format!("`{text}` is no time such as `2026-01-31T23:59:59Z`"))
 }
 
+/// What a line says of how far a run is.
+type Words = Box<dyn Fn(Progress) -> String>;
+
 /// A progress bar, or nothing.
-pub(crate) struct Bar(Option<ProgressBar>);
+#[derive(Default)]
+pub(crate) struct Bar {
+    bar: Option<ProgressBar>,
+    /// What stands there instead of how much was read.
+    text: Option<Words>,
+}
 
 impl Bar {
+    /// A line on standard error that says how a run without an end stands, if a person is watching.
+    pub(crate) fn telling(terminal: &Terminal, text: Words) -> Self {
+        let bar = terminal.interactive.then(ProgressBar::no_length);
+        if let (Some(bar), Ok(style)) = (&bar, ProgressStyle::with_template("{spinner} {msg}")) {
+            bar.set_style(style);
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self {
+            bar,
+            text: Some(text),
+        }
+    }
+
     /// Shows how far the run is.
     pub(crate) fn show(&self, progress: Progress) {
-        let Some(bar) = &self.0 else { return };
+        let Some(bar) = &self.bar else { return };
+        if let Some(text) = &self.text {
+            bar.set_message(text(progress));
+            return;
+        }
         if bar.length().is_none() {
             let template = match progress.total_bytes {
                 Some(total) => {
@@ -200,7 +228,7 @@ impl Bar {
 
     /// Prints above the bar without tearing it.
     pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
-        match &self.0 {
+        match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
@@ -208,7 +236,7 @@ impl Bar {
 
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.0 {
+        if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }

@@ -26,6 +26,7 @@ mod status;
 mod table;
 mod terminal;
 mod token;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -67,6 +68,7 @@ enum Command {
     Image(image::Args),
     Baseline(baseline::Args),
     Demo(demo::Args),
+    Watch(watch::Args),
     Serve(serve::Args),
     Status(status::Args),
     Backfill(backfill::Args),
@@ -92,6 +94,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(&args, &terminal),
         Command::Baseline(args) => baseline::run(&args, &terminal),
         Command::Demo(args) => demo::run(&args, &terminal),
+        Command::Watch(args) => watch::run(&args, &terminal),
         Command::Serve(args) => serve::run(&args, &terminal),
         Command::Status(args) => status::run(&args, &terminal),
         Command::Backfill(args) => backfill::run(&args, &terminal),

@@ -1,0 +1,133 @@
+//! What is seen on this host, what is not, and what is missing for it.
+
+use std::io::Write;
+
+use neph_sensor::{Abilities, Mode, Options, Sensor, StartError};
+
+use crate::exit::{Exit, Failure};
+
+/// Capabilities (capabilities(7)) by their numbers, and what they are needed for.
+const CAPABILITIES: [(u32, &str, &str); 8] = [
+    (
+        2,
+        "CAP_DAC_READ_SEARCH",
+        "sockets of container engines and files of packages",
+    ),
+    (
+        12,
+        "CAP_NET_ADMIN",
+        "hooks of connections, and the process connector",
+    ),
+    (19, "CAP_SYS_PTRACE", "who the processes of others are"),
+    (
+        21,
+        "CAP_SYS_ADMIN",
+        "the control groups that hooks are attached to, on some kernels",
+    ),
+    (30, "CAP_AUDIT_CONTROL", "rules of the audit system"),
+    (37, "CAP_AUDIT_READ", "records of the audit system"),
+    (38, "CAP_PERFMON", "programs in the kernel that look at it"),
+    (39, "CAP_BPF", "programs in the kernel"),
+];
+
+/// `neph watch --check`.
+pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
+    let mut out = std::io::stdout().lock();
+    let mut works = false;
+    let modes = options.mode.map_or(Mode::ALL.to_vec(), |mode| vec![mode]);
+    for mode in modes {
+        let mut options = options.clone();
+        options.mode = Some(mode);
+        match Sensor::start(&options) {
+            Ok(sensor) => {
+                writeln!(out, "{mode}: works")?;
+                for line in abilities(sensor.abilities()) {
+                    writeln!(out, "  {line}")?;
+                }
+                works = true;
+            }
+            Err(error) => {
+                let why: Vec<String> = error.tried.iter().map(|(_, error)| error.to_string()).collect();
+                writeln!(out, "{mode}: does not work: {}", why.join("; "))?;
+            }
+        }
+    }
+    let missing = missing();
+    if !missing.is_empty() {
+        writeln!(out, "missing capabilities:")?;
+        for (name, what) in missing {
+            writeln!(out, "  {name}: {what}")?;
+        }
+    }
+    Ok(if works { Exit::Nothing } else { Exit::Errors })
+}
+
+/// What a sensor sees, in lines.
+fn abilities(abilities: &Abilities) -> Vec<String> {
+    let mut lines = Vec::new();
+    let attached = abilities.hooks.iter().filter(|hook| hook.failed.is_none());
+    let attached: Vec<&str> = attached.map(|hook| hook.name.as_str()).collect();
+    if !attached.is_empty() {
+        lines.push(format!("attached: {}", attached.join(", ")));
+    }
+    for hook in &abilities.hooks {
+        if let Some(why) = &hook.failed {
+            lines.push(format!("not attached: {}: {why}", hook.name));
+        }
+    }
+    for (parts, what) in [
+        (&abilities.unseen, "not seen"),
+        (
+            &abilities.uncertain,
+            "seen only of processes that run for some milliseconds",
+        ),
+    ] {
+        if !parts.is_empty() {
+            let parts: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+            lines.push(format!("{what}: {}", parts.join(", ")));
+        }
+    }
+    lines
+}
+
+/// What is said when looking begins.
+pub(super) fn banner(seen: &Abilities) -> String {
+    let mut text = format!("watching this host by {}", seen.mode);
+    for line in abilities(seen) {
+        text.push_str(&format!("\n  {line}"));
+    }
+    for (mode, why) in &seen.passed_over {
+        text.push_str(&format!("\n  not by {mode}: {why}"));
+    }
+    text
+}
+
+/// Why nothing can be seen, and what to do about it.
+pub(super) fn refused(error: &StartError) -> Failure {
+    let mut text = String::from("nothing can be seen of this host");
+    for (mode, why) in &error.tried {
+        text.push_str(&format!("\n  {mode}: {why}"));
+    }
+    let missing: Vec<&str> = missing().into_iter().map(|(name, _)| name).collect();
+    if !missing.is_empty() {
+        text.push_str(&format!(
+            "\nthe kernel shows it only to who may look; missing: {}\ntype `sudo neph watch`, or run the unit `neph-watch.service`, which has no more rights than these",
+            missing.join(", ")
+        ));
+    }
+    Failure::Message(text)
+}
+
+/// The capabilities that this process lacks. None where the kernel does not say.
+fn missing() -> Vec<(&'static str, &'static str)> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
+    let Some(effective) = effective else {
+        return Vec::new();
+    };
+    let lacking = |(number, ..): &&(u32, &str, &str)| effective >> number & 1 == 0;
+    let missing = CAPABILITIES.iter().filter(lacking);
+    missing.map(|(_, name, what)| (*name, *what)).collect()
+}
