@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 const MOST: usize = 1000;
 
 /// Collects the tests of alerts, and writes them.
-pub(super) struct Saver {
+pub(crate) struct Saver {
     target: PathBuf,
     /// Ids or names of the rules whose alerts are saved; all where there are none.
     only: Vec<String>,
