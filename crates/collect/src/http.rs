@@ -69,11 +69,7 @@ impl Client {
     #[cfg(unix)]
     pub(crate) fn over_socket(settings: &Settings, path: &Path) -> Self {
         let config = base(settings).proxy(None).build();
-        let connector = crate::unix::SocketConnector::new(path);
-        Self::of(
-            settings,
-            ureq::Agent::with_parts(config, connector, crate::unix::Nowhere),
-        )
+        Self::of(settings, neph_socket::agent(config, path).0)
     }
 
     fn of(settings: &Settings, agent: ureq::Agent) -> Self {

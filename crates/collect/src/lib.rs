@@ -26,8 +26,6 @@ mod pace;
 mod page;
 mod problem;
 mod run;
-#[cfg(unix)]
-mod unix;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

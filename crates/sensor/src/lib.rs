@@ -5,6 +5,7 @@
 
 mod clock;
 mod connector;
+mod containers;
 mod document;
 mod host;
 mod netlink;
@@ -16,6 +17,9 @@ mod sensor;
 mod source;
 mod steady;
 
+pub use containers::{
+    Container, ContainerCounts, ContainerOptions, Containers, EngineState, News, Pod, Runtime,
+};
 pub use observation::{
     Cause, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer, ProcessId,
     SinceBoot, TICK, Transport,

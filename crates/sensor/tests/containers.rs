@@ -1,0 +1,481 @@
+//! Who containers are, asked of engines that run: Podman's service and Docker's daemon, where they are installed.
+//!
+//! Each engine has folders of its own, no network, and is ended with its test. Where an engine is not there, the test says so.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use neph_sensor::{Container, ContainerOptions, Containers, EngineState, News, Runtime};
+
+/// An engine of our own.
+struct Engine {
+    folder: tempfile::TempDir,
+    kind: Runtime,
+    service: Option<Child>,
+}
+
+const IMAGE: &str = "localhost/shop/web:1.0";
+/// A static binary that the image holds.
+const BUSYBOX: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/usr/bin/busybox-static"];
+
+impl Engine {
+    /// The engine with an image in it; `None`, and a word about it, where it cannot run here.
+    fn start(kind: Runtime) -> Option<Self> {
+        let skipped = |why: &str| {
+            println!("skipped: {} cannot be asked: {why}", kind.name());
+            None
+        };
+        if !rustix::process::geteuid().is_root() {
+            return skipped("only root can start it");
+        }
+        let program = if kind == Runtime::Podman {
+            "podman"
+        } else {
+            "dockerd"
+        };
+        if Command::new(program).arg("--version").output().is_err() {
+            return skipped("it is not installed");
+        }
+        let Some(busybox) = std::env::var_os("NEPH_BUSYBOX")
+            .map(PathBuf::from)
+            .into_iter()
+            .chain(BUSYBOX.iter().map(PathBuf::from))
+            .find(|path| path.is_file())
+        else {
+            return skipped("there is no `busybox-static` for an image (also: NEPH_BUSYBOX)");
+        };
+        let mut engine = Self {
+            // Paths of sockets are short.
+            folder: tempfile::tempdir_in("/tmp").unwrap(),
+            kind,
+            service: None,
+        };
+        let bin = engine.path("image/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::copy(busybox, bin.join("busybox")).unwrap();
+        std::fs::write(
+            engine.path("containers.conf"),
+            "[engine]\nruntime=\"runc\"\nevents_logger=\"file\"\n[containers]\ndefault_ulimits=[\"nofile=1024:1024\"]\n",
+        )
+        .unwrap();
+        std::fs::write(
+            engine.path("storage.conf"),
+            format!(
+                "[storage]\ndriver=\"overlay\"\ngraphroot=\"{}\"\nrunroot=\"{}\"\n",
+                engine.path("graph").display(),
+                engine.path("run").display()
+            ),
+        )
+        .unwrap();
+        engine.serve();
+        let tar = engine.path("image.tar");
+        let packed = Command::new("tar")
+            .arg("-C")
+            .arg(engine.path("image"))
+            .arg("-cf")
+            .arg(&tar)
+            .arg("bin")
+            .status();
+        assert!(packed.unwrap().success());
+        let tar = tar.to_str().unwrap().to_owned();
+        if let Err(why) = engine.run(&["import", &tar, IMAGE]) {
+            return skipped(&why);
+        }
+        Some(engine)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path("engine.sock")
+    }
+
+    /// Starts the service, and waits until it listens.
+    fn serve(&mut self) {
+        let socket = format!("unix://{}", self.socket().display());
+        let mut command = if self.kind == Runtime::Podman {
+            let mut command = self.podman();
+            command.args(["system", "service", "-t", "0", &socket]);
+            command
+        } else {
+            let mut command = Command::new("dockerd");
+            command.args(["-H", &socket, "--bridge", "none", "--iptables=false"]);
+            command.arg("--data-root").arg(self.path("data"));
+            command.arg("--exec-root").arg(self.path("exec"));
+            command.arg("--pidfile").arg(self.path("docker.pid"));
+            command
+        };
+        let log = std::fs::File::create(self.path("service.log")).unwrap();
+        command
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null());
+        self.service = Some(command.spawn().unwrap());
+        let begun = Instant::now();
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "the engine does not listen"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn podman(&self) -> Command {
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", self.path("containers.conf"));
+        command.env("CONTAINERS_STORAGE_CONF", self.path("storage.conf"));
+        command.arg("--tmpdir").arg(self.path("tmp"));
+        command
+    }
+
+    fn command(&self) -> Command {
+        if self.kind == Runtime::Podman {
+            return self.podman();
+        }
+        let mut command = Command::new("docker");
+        command
+            .arg("-H")
+            .arg(format!("unix://{}", self.socket().display()));
+        command
+    }
+
+    /// Runs a command of the engine, and gives what it printed.
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let done = self
+            .command()
+            .args(arguments)
+            .output()
+            .map_err(|error| error.to_string())?;
+        if !done.status.success() {
+            return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// Ends the service, as its unit does.
+    fn stop(&mut self) {
+        if let Some(mut service) = self.service.take() {
+            let id = rustix::process::Pid::from_child(&service);
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+            let _ = service.wait();
+        }
+    }
+
+    fn containers(&self, events: bool) -> Watched {
+        let mut watched = Watched {
+            containers: Containers::start(&ContainerOptions {
+                sockets: Some(vec![self.socket()]),
+                events,
+                ..ContainerOptions::default()
+            }),
+            known: Vec::new(),
+            events: Vec::new(),
+            states: Vec::new(),
+        };
+        watched.until("the engine answers", |watched| watched.is_connected());
+        watched
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.run(&["rm", "-f", "-a"]);
+        if let Ok(all) = self.run(&["ps", "-aq"]) {
+            for id in all.lines() {
+                let _ = self.run(&["rm", "-f", id]);
+            }
+        }
+        self.stop();
+        for name in ["graph/overlay", "data/overlay2"] {
+            let _ = Command::new("umount")
+                .arg(self.path(name))
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+/// What was told until now.
+struct Watched {
+    containers: Containers,
+    known: Vec<Arc<Container>>,
+    events: Vec<serde_json::Value>,
+    states: Vec<EngineState>,
+}
+
+impl Watched {
+    fn take(&mut self) {
+        while let Some(news) = self.containers.news() {
+            match news {
+                News::Known(container) => self.known.push(container),
+                News::Event(line) => self.events.push(serde_json::from_slice(&line).unwrap()),
+                News::Engine(state) => self.states.push(state),
+            }
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.states.last().is_some_and(|state| state.problem.is_none())
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, mut reached: impl FnMut(&mut Self) -> bool) {
+        let begun = Instant::now();
+        loop {
+            self.take();
+            if reached(self) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "{what}: not reached; {:?} {:?}",
+                self.states,
+                self.containers.counts()
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[track_caller]
+    fn complete(&mut self, id: &str) -> Arc<Container> {
+        let mut found = None;
+        self.until("the container is known", |watched| {
+            found = watched
+                .containers
+                .of(id)
+                .filter(|container| !container.digests.is_empty());
+            found.is_some()
+        });
+        found.unwrap()
+    }
+}
+
+fn both(test: impl Fn(Engine)) {
+    for kind in [Runtime::Podman, Runtime::Docker] {
+        if let Some(engine) = Engine::start(kind) {
+            test(engine);
+        }
+    }
+}
+
+#[test]
+fn a_container_that_lived_for_50_ms_is_completely_named() {
+    both(|engine| {
+        let mut watched = engine.containers(true);
+        let id_file = engine.path("id");
+        let hostile = "a\"}\n\u{1b}[31m<script>{{x}}ü";
+        engine
+            .run(&[
+                "run",
+                "--rm",
+                "--network",
+                "none",
+                "--name",
+                "short",
+                "--cidfile",
+                id_file.to_str().unwrap(),
+                "--label",
+                "io.kubernetes.pod.name=shop-1",
+                "--label",
+                "io.kubernetes.pod.namespace=prod",
+                "--label",
+                &format!("hostile={hostile}"),
+                IMAGE,
+                "/bin/busybox",
+                "sleep",
+                "0.05",
+            ])
+            .unwrap();
+        let id = std::fs::read_to_string(&id_file).unwrap_or_default();
+        let id = if id.is_empty() {
+            watched.until("an event", |watched| !watched.events.is_empty());
+            watched.events[0]["Actor"]["ID"].as_str().unwrap().to_owned()
+        } else {
+            id
+        };
+        let container = watched.complete(id.trim());
+        assert_eq!(container.name.as_deref(), Some("short"));
+        assert_eq!(container.image.as_deref(), Some(IMAGE));
+        assert_eq!(container.runtime, engine.kind);
+        let members = serde_json::Value::Object(container.members());
+        assert_eq!(members["container"]["labels"]["hostile"], hostile);
+        assert_eq!(members["container"]["image"]["tag"][0], "1.0");
+        assert!(
+            members["container"]["image"]["hash"]["all"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("sha256:")
+        );
+        assert_eq!(members["orchestrator"]["resource"]["name"], "shop-1");
+        assert_eq!(members["orchestrator"]["namespace"], "prod");
+        watched.until("its end is told", |watched| {
+            watched
+                .events
+                .iter()
+                .any(|event| event["Action"] == "die" || event["Action"] == "died")
+        });
+        assert_eq!(watched.containers.counts().unreadable, 0);
+    });
+}
+
+#[test]
+fn what_runs_before_and_after_the_engine_restarts_is_known() {
+    both(|mut engine| {
+        let run = |engine: &Engine, name: &str, more: &[&str]| {
+            let mut arguments = vec!["run", "-d", "--network", "none", "--name", name];
+            arguments.extend(more);
+            arguments.extend([IMAGE, "/bin/busybox", "sleep", "600"]);
+            engine.run(&arguments).unwrap()
+        };
+        let before = run(&engine, "before", &["--privileged", "-v", "/run:/host"]);
+        let mut watched = engine.containers(false);
+        assert!(watched.containers.of("0123456789abcdef").is_none());
+        let mut found = None;
+        watched.until("it is known", |watched| {
+            found = watched
+                .containers
+                .of(&before)
+                .filter(|container| container.is_complete);
+            found.is_some()
+        });
+        let container = found.unwrap();
+        assert_eq!(container.name.as_deref(), Some("before"));
+        assert_eq!(container.privileged, Some(true));
+        assert_eq!(container.network.as_deref(), Some("none"));
+        assert_eq!(container.engine_sockets, ["/run"]);
+        engine.stop();
+        watched.until("the end is told", |watched| !watched.is_connected());
+        // It is still known, and what nobody knows is told when the engine is back.
+        assert!(watched.containers.of(&before).is_some());
+        let unknown = "f".repeat(64);
+        assert!(watched.containers.of(&unknown).is_none());
+        engine.serve();
+        watched.until("the engine answers again", |watched| watched.is_connected());
+        let after = run(&engine, "after", &[]);
+        assert_eq!(watched.complete(&after).name.as_deref(), Some("after"));
+        assert!(watched.containers.counts().disconnected >= 1);
+    });
+}
+
+#[test]
+fn two_hundred_containers_in_a_burst_are_all_named() {
+    both(|engine| {
+        let mut watched = engine.containers(true);
+        let count = 200;
+        let script = format!(
+            "seq {count} | xargs -P 8 -I{{}} \"$@\" create --network none --name burst-{{}} --label n={{}} {IMAGE} /bin/busybox true"
+        );
+        let command = engine.command();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &script, "sh"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        shell.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        let done = shell.output().unwrap();
+        let ids: Vec<String> = String::from_utf8_lossy(&done.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(ids.len(), count, "{}", String::from_utf8_lossy(&done.stderr));
+        let mut names = std::collections::BTreeSet::new();
+        for id in &ids {
+            let container = watched.complete(id);
+            assert_eq!(container.image.as_deref(), Some(IMAGE));
+            names.insert(container.name.clone().unwrap());
+        }
+        assert_eq!(names.len(), count);
+        let counts = watched.containers.counts();
+        assert_eq!((counts.lost_news, counts.unasked, counts.unreadable), (0, 0, 0));
+        let created = watched
+            .events
+            .iter()
+            .filter(|event| event["Type"] == "container" && event["Action"] == "create");
+        assert_eq!(created.count(), count);
+    });
+}
+
+/// An engine that answers what it likes: too much, too long, nothing, and rubbish.
+#[test]
+fn a_hostile_engine_costs_nothing_but_counts() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = &folder.path().join("docker.sock");
+    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(&stream);
+                let mut first = String::new();
+                let _ = reader.read_line(&mut first);
+                let mut line = String::new();
+                while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                    line.clear();
+                }
+                let mut to = &stream;
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+                if first.contains("/version") {
+                    let _ = write!(to, "{head}Content-Length: 2\r\n\r\n{{}}");
+                } else if first.contains("/events") {
+                    let _ = write!(to, "{head}Connection: close\r\n\r\n");
+                    let long = "x".repeat(3 << 20);
+                    let bad = format!(
+                        "{{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{{\"ID\":\"../{long}\"}}}}\n"
+                    );
+                    for line in [
+                        bad.as_str(),
+                        "null\n",
+                        "[]\n",
+                        "}{\n",
+                        "{\"Type\":7,\"Actor\":[]}\n",
+                    ] {
+                        let _ = to.write_all(line.as_bytes());
+                    }
+                    let id = "1".repeat(64);
+                    let good = format!(
+                        "{{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{\"name\":\"good\",\"x\":7}}}}}}\n"
+                    );
+                    let _ = to.write_all(good.as_bytes());
+                    std::thread::sleep(Duration::from_secs(2));
+                } else {
+                    // Neither a list nor a container is ever told.
+                    let _ = to.write_all(&[b'{'; 100_000]);
+                }
+            });
+        }
+    });
+    let mut containers = Containers::start(&ContainerOptions {
+        sockets: Some(vec![path.to_owned()]),
+        ..ContainerOptions::default()
+    });
+    let id = "1".repeat(64);
+    let begun = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let found = containers.of(&id);
+        assert!(asked.elapsed() < Duration::from_millis(100));
+        if let Some(container) = found {
+            assert_eq!(container.name.as_deref(), Some("good"));
+            assert!(container.labels.is_empty());
+            break;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            containers.counts()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let counts = containers.counts();
+    assert!(counts.unreadable >= 2 && counts.known == 1, "{counts:?}");
+}
