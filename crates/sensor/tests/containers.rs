@@ -58,7 +58,7 @@ impl Engine {
         std::fs::copy(busybox, bin.join("busybox")).unwrap();
         std::fs::write(
             engine.path("containers.conf"),
-            "[engine]\nruntime=\"runc\"\nevents_logger=\"file\"\n[containers]\ndefault_ulimits=[\"nofile=1024:1024\"]\n",
+            "[engine]\nruntime=\"runc\"\nevents_logger=\"file\"\n[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=4096:4096\"]\n",
         )
         .unwrap();
         std::fs::write(
@@ -327,13 +327,24 @@ fn a_container_that_lived_for_50_ms_is_completely_named() {
 #[test]
 fn what_runs_before_and_after_the_engine_restarts_is_known() {
     both(|mut engine| {
-        let run = |engine: &Engine, name: &str, more: &[&str]| {
-            let mut arguments = vec!["run", "-d", "--network", "none", "--name", name];
-            arguments.extend(more);
-            arguments.extend([IMAGE, "/bin/busybox", "sleep", "600"]);
-            engine.run(&arguments).unwrap()
+        // A machine may lack capabilities that a privileged container gets when it is started.
+        let make = |engine: &Engine, more: &[&str]| {
+            let more = more.iter().chain(&[IMAGE, "/bin/busybox", "sleep", "600"]);
+            engine.run(&more.copied().collect::<Vec<_>>()).unwrap()
         };
-        let before = run(&engine, "before", &["--privileged", "-v", "/run:/host"]);
+        let before = make(
+            &engine,
+            &[
+                "create",
+                "--network",
+                "none",
+                "--name",
+                "before",
+                "--privileged",
+                "-v",
+                "/run:/host",
+            ],
+        );
         let mut watched = engine.containers(false);
         assert!(watched.containers.of("0123456789abcdef").is_none());
         let mut found = None;
@@ -357,7 +368,7 @@ fn what_runs_before_and_after_the_engine_restarts_is_known() {
         assert!(watched.containers.of(&unknown).is_none());
         engine.serve();
         watched.until("the engine answers again", |watched| watched.is_connected());
-        let after = run(&engine, "after", &[]);
+        let after = make(&engine, &["run", "-d", "--network", "none", "--name", "after"]);
         assert_eq!(watched.complete(&after).name.as_deref(), Some("after"));
         assert!(watched.containers.counts().disconnected >= 1);
     });
