@@ -1,0 +1,140 @@
+//! Values of documents: text of bytes that need not be UTF-8, times, and names of capabilities.
+
+use serde::{Serialize, Serializer};
+
+use crate::observation::SinceBoot;
+
+/// Bytes as text: what is no UTF-8 becomes replacement characters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => serializer.serialize_str(&String::from_utf8_lossy(self.0)),
+        }
+    }
+}
+
+/// Arguments, up to a number of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Args<'a> {
+    pub(super) args: &'a [Vec<u8>],
+    pub(super) most: usize,
+}
+
+impl<'a> Args<'a> {
+    fn kept(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut left = self.most;
+        self.args.iter().map_while(move |arg| {
+            let kept = arg.get(..arg.len().min(left))?;
+            let whole = kept.len() == arg.len();
+            let fits = left > 0 && (whole || !kept.is_empty());
+            left = left.saturating_sub(arg.len() + 1);
+            fits.then_some(kept)
+        })
+    }
+}
+
+impl Serialize for Args<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.kept().map(Text))
+    }
+}
+
+/// Arguments in one text, a blank between them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CommandLine<'a>(pub(super) Args<'a>);
+
+impl Serialize for CommandLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let parts: Vec<&[u8]> = self.0.kept().collect();
+        Text(&parts.join(&b' ')).serialize(serializer)
+    }
+}
+
+/// A moment by the wall clock, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp(pub(super) i128);
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match jiff::Timestamp::from_nanosecond(self.0) {
+            Ok(time) => serializer.collect_str(&format_args!("{time:.9}")),
+            // No clock shows such a time, since they count 64 bits of nanoseconds.
+            Err(_) => serializer.serialize_none(),
+        }
+    }
+}
+
+/// A number as a text, as ECS has ids of users.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Number(pub(super) u32);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Capabilities by name (capabilities(7)).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capabilities(pub(super) u64);
+
+impl Serialize for Capabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = CAPABILITIES.iter().enumerate();
+        serializer.collect_seq(names.filter(|(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name))
+    }
+}
+
+/// In the order of their bits (`linux/capability.h`).
+const CAPABILITIES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// A moment, where it is known.
+pub(super) fn moment(at: Option<SinceBoot>, wall: crate::clock::Wall) -> Option<Stamp> {
+    at.map(|at| Stamp(wall.of(at)))
+}

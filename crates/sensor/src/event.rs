@@ -1,0 +1,68 @@
+//! Something that was seen, with who did it.
+
+use std::sync::Arc;
+
+use crate::cgroup::Contained;
+use crate::observation::{Class, Connect, Open, SinceBoot};
+use crate::process::{Kin, Process};
+
+/// Something that was seen, with everything that a document tells of who did it.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    /// When.
+    pub(crate) at: SinceBoot,
+    /// What happened.
+    pub(crate) what: What,
+    /// Who did it.
+    pub(crate) process: Arc<Process>,
+    /// The leader of its session.
+    pub(crate) session: Option<Kin>,
+    /// The leader of its process group.
+    pub(crate) group: Option<Kin>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// The process was there when the sensor began.
+    Running,
+    /// It was made.
+    Fork,
+    /// It became another program.
+    Exec,
+    /// It ended, and told its parent this.
+    End {
+        /// As wait(2) gives it.
+        status: i32,
+    },
+    /// It asked for a connection.
+    Connect(Box<Connect>),
+    /// How a connection went that took long.
+    Outcome(Box<Connect>),
+    /// It opened a file.
+    Open(Box<Open>),
+}
+
+impl Event {
+    /// In which container it happened.
+    pub(crate) fn container(&self) -> Option<&Contained> {
+        self.process.own.container.as_deref()
+    }
+
+    /// Whether a process begins to be told of.
+    pub(crate) fn what_starts(&self) -> bool {
+        matches!(self.what, What::Exec | What::Fork | What::Running)
+    }
+
+    /// What it counts as where things are given up.
+    pub(crate) fn class(&self) -> Class {
+        match self.what {
+            What::Running | What::Exec => Class::Exec,
+            What::Fork => Class::Fork,
+            What::End { .. } => Class::Exit,
+            What::Connect(_) => Class::Connect,
+            What::Outcome(_) => Class::Outcome,
+            What::Open(_) => Class::Open,
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Who is who: every process that is known, and who it descends from.
+//!
+//! A process that ended stays for a while, so that what was seen of it or of its children a little later still has it. Numbers that
+//! are used again make no mistake, since a process is known by its number and its start. What a source did not see is repaired from
+//! `/proc`, if the process still runs; what cannot be known stays unknown and is never guessed.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use crate::cgroup;
+use crate::event::{Event, What};
+use crate::observation::{Context, Exec, Observation, ProcessId, SinceBoot};
+use crate::process::{Entry, EntryKind, Kin, Process, Program};
+use crate::procfs::Snapshot;
+
+/// How long a process is kept that has ended.
+const KEPT: u64 = 60_000_000_000;
+
+/// Who ended longer ago than this is hardly missed.
+const JUST: u64 = 2_000_000_000;
+
+/// Generations that are read from `/proc` at most, to repair one.
+const REPAIRED: usize = 32;
+
+/// How far the start of a process may differ that a source has to estimate, in ticks.
+const ESTIMATED: u64 = 2;
+
+/// Bytes that a process takes beside its program: entries of the tables, and what it shares with few.
+const EACH: u64 = 700;
+
+/// Reads a process from `/proc`.
+pub(crate) type Look = Box<dyn FnMut(u32) -> Option<Snapshot> + Send>;
+
+/// All processes that are known.
+pub(crate) struct Table {
+    processes: HashMap<ProcessId, Place>,
+    /// Which process has a number now, or had it last.
+    current: HashMap<u32, u64>,
+    /// In the order in which they came; who was used since goes round once more before it is given up.
+    order: VecDeque<ProcessId>,
+    ended: VecDeque<(SinceBoot, ProcessId)>,
+    weight: u64,
+    limit: u64,
+    latest: SinceBoot,
+    look: Look,
+    counts: TableCounts,
+}
+
+/// What a table counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableCounts {
+    /// Processes that were given up although they had not ended, or had only just, to keep to the memory.
+    pub(crate) evicted: u64,
+    /// Processes that no source told of and that were read from `/proc`.
+    pub(crate) repaired: u64,
+    /// Processes that something was seen of and that were gone when they were looked for.
+    pub(crate) unknown: u64,
+}
+
+struct Place {
+    process: Arc<Process>,
+    weight: u64,
+    used: bool,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("processes", &self.processes.len())
+            .field("weight", &self.weight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    /// An empty one that takes so many bytes, about, and reads processes so.
+    pub(crate) fn new(limit: u64, look: Look) -> Self {
+        Self {
+            processes: HashMap::new(),
+            current: HashMap::new(),
+            order: VecDeque::new(),
+            ended: VecDeque::new(),
+            weight: 0,
+            limit,
+            latest: SinceBoot(0),
+            look,
+            counts: TableCounts::default(),
+        }
+    }
+
+    /// Takes over processes that already run, and gives those of them that have a program, parents first.
+    pub(crate) fn attach(&mut self, at: SinceBoot, mut running: Vec<Snapshot>) -> Vec<Event> {
+        // A parent may have started in the same tick as its child; then the lower number comes first.
+        running.sort_by_key(|snapshot| (snapshot.process.start, snapshot.process.pid));
+        let mut events = Vec::new();
+        for snapshot in running {
+            let id = snapshot.process;
+            self.insert_snapshot(snapshot, 0);
+            events.extend(self.event(id, at, What::Running));
+        }
+        events.retain(|event| !event.process.own.program.executable.is_empty());
+        events
+    }
+
+    /// Learns from an observation, and makes an event of it. What is lost is no event.
+    pub(crate) fn apply(&mut self, observation: Observation) -> Option<Event> {
+        match observation {
+            Observation::Fork { at, child, parent } => {
+                self.forget_ended(at);
+                let id = self.fork(child, parent);
+                self.event(id, at, What::Fork)
+            }
+            Observation::Exec(exec) => {
+                self.forget_ended(exec.at);
+                let at = exec.at;
+                let id = self.exec(*exec);
+                self.event(id, at, What::Exec)
+            }
+            Observation::Exit { at, process, status } => {
+                let id = self.known(process);
+                self.change(id, |process| process.ended = Some(at));
+                self.ended.push_back((at, id));
+                let event = self.event(id, at, What::End { status });
+                self.forget_ended(at);
+                event
+            }
+            Observation::Connect(connect) => {
+                let id = self.known(connect.process);
+                self.event(id, connect.at, What::Connect(connect))
+            }
+            Observation::Outcome(connect) => {
+                let id = self.known(connect.process);
+                self.event(id, connect.at, What::Outcome(connect))
+            }
+            Observation::Open(open) => {
+                let id = self.known(open.process);
+                self.event(id, open.at, What::Open(open))
+            }
+            Observation::Lost(_) => None,
+        }
+    }
+
+    /// How many processes it knows, how many bytes that takes, about, and what it counted.
+    pub(crate) fn state(&self) -> (usize, u64, TableCounts) {
+        (self.processes.len(), self.weight, self.counts)
+    }
+
+    fn event(&mut self, id: ProcessId, at: SinceBoot, what: What) -> Option<Event> {
+        let process = Arc::clone(&self.touch(id)?.process);
+        let context = Arc::clone(&process.own.context);
+        let session = context.session_leader.and_then(|pid| self.leader(pid, &process));
+        let group = context.group_leader.and_then(|pid| self.leader(pid, &process));
+        Some(Event {
+            at,
+            what,
+            process,
+            session,
+            group,
+        })
+    }
+
+    fn touch(&mut self, id: ProcessId) -> Option<&Place> {
+        let place = self.processes.get_mut(&id)?;
+        place.used = true;
+        Some(place)
+    }
+
+    /// The leader of a group or session, who may have ended, but not before its number was used again.
+    fn leader(&mut self, pid: u32, member: &Process) -> Option<Kin> {
+        if pid == 0 {
+            return None;
+        }
+        if pid == member.own.id.pid {
+            return Some(member.own.clone());
+        }
+        let start = *self.current.get(&pid)?;
+        // Who started later than its member is another that got the number.
+        let id = ProcessId { pid, start };
+        (start <= member.own.id.start.saturating_add(ESTIMATED)).then_some(())?;
+        Some(self.touch(id)?.process.own.clone())
+    }
+
+    fn fork(&mut self, child: ProcessId, parent: ProcessId) -> ProcessId {
+        let parent = self.known(parent);
+        let Some(made_by) = self.touch(parent).map(|place| Arc::clone(&place.process)) else {
+            return child;
+        };
+        if self.processes.contains_key(&child) {
+            // Its program was seen first, since processors tell what they saw in no common order.
+            self.change(child, |process| {
+                process.parent.get_or_insert_with(|| made_by.own.clone());
+                if process.entry.is_none() {
+                    process.entry.clone_from(&made_by.entry);
+                }
+            });
+            return child;
+        }
+        let mut context = (*made_by.own.context).clone();
+        context.inner_pid = None;
+        self.insert(Process {
+            own: Kin {
+                id: child,
+                started: None,
+                program: Arc::clone(&made_by.own.program),
+                context: Arc::new(context),
+                container: made_by.own.container.clone(),
+            },
+            parent: Some(made_by.own.clone()),
+            maker: None,
+            entry: made_by.entry.clone(),
+            previous: None,
+            started_program: false,
+            ended: None,
+        });
+        child
+    }
+
+    fn exec(&mut self, exec: Exec) -> ProcessId {
+        let id = self.same(exec.process).unwrap_or(exec.process);
+        let before = self.processes.get(&id).map(|place| Arc::clone(&place.process));
+        let told = exec.parent.map(|parent| self.known(parent));
+        let parent = match told.and_then(|parent| self.touch(parent)).map(|place| place.process.own.clone()) {
+            Some(parent) => Some(parent),
+            None => before.as_ref().and_then(|before| before.parent.clone()),
+        };
+        let parent = match parent {
+            None => self.repaired_parent(id.pid),
+            known => known,
+        };
+        let made_by = before.as_ref().and_then(|before| before.parent.as_ref()).map(|made_by| made_by.id);
+        let maker = before
+            .as_ref()
+            .and_then(|before| before.maker)
+            .or(made_by)
+            .filter(|made_by| parent.as_ref().is_some_and(|parent| parent.id != *made_by));
+        let inherited = match (&before, &parent) {
+            (Some(before), _) => (*before.own.context).clone(),
+            (None, Some(parent)) => Context {
+                inner_pid: None,
+                ..(*parent.context).clone()
+            },
+            (None, None) => Context::default(),
+        };
+        let context = overlaid(inherited, &exec.context);
+        let container = match (&exec.context.cgroup, &before, &parent) {
+            (Some(path), ..) => cgroup::contained(path).map(Arc::new),
+            (None, Some(before), _) => before.own.container.clone(),
+            (None, None, Some(parent)) => parent.container.clone(),
+            (None, None, None) => None,
+        };
+        let own = Kin {
+            id,
+            started: exec.started,
+            program: Arc::new(Program {
+                executable: exec.executable,
+                script: exec.script,
+                thread: Vec::new(),
+                unnamed: exec.unnamed,
+                args: exec.args,
+                args_bytes: exec.args_bytes,
+                args_count: exec.args_count,
+                cwd: exec.cwd,
+            }),
+            context: Arc::new(context),
+            container,
+        };
+        let inherited = match &before {
+            Some(before) => before.entry.clone(),
+            None => parent.as_ref().and_then(|parent| self.processes.get(&parent.id)?.process.entry.clone()),
+        };
+        let entry = entry_of(&own, parent.as_ref(), inherited);
+        self.insert(Process {
+            own,
+            parent,
+            maker,
+            entry,
+            previous: before.map(|before| Arc::clone(&before.own.program)),
+            started_program: true,
+            ended: None,
+        });
+        id
+    }
+
+    /// Which process of the table is meant, if it is there.
+    fn same(&self, id: ProcessId) -> Option<ProcessId> {
+        if self.processes.contains_key(&id) {
+            return Some(id);
+        }
+        let start = *self.current.get(&id.pid)?;
+        // A source that cannot know a start gives none, or estimates it.
+        let near = start.abs_diff(id.start) <= ESTIMATED;
+        (id.start == 0 || near).then_some(ProcessId { pid: id.pid, start })
+    }
+
+    /// Which process of the table is meant. One that is not there is read from `/proc`; one that is gone is there as unknown.
+    fn known(&mut self, id: ProcessId) -> ProcessId {
+        if let Some(same) = self.same(id) {
+            return same;
+        }
+        let snapshot = (self.look)(id.pid).filter(|read| id.start == 0 || read.process.start.abs_diff(id.start) <= ESTIMATED);
+        if let Some(snapshot) = snapshot {
+            let found = snapshot.process;
+            self.counts.repaired += 1;
+            self.insert_snapshot(snapshot, REPAIRED);
+            return found;
+        }
+        self.counts.unknown += 1;
+        self.insert(Process {
+            own: Kin::unknown(id),
+            parent: None,
+            maker: None,
+            entry: None,
+            previous: None,
+            started_program: false,
+            ended: None,
+        });
+        id
+    }
+
+    /// The parent of a process of which no source told it, if both still run.
+    fn repaired_parent(&mut self, pid: u32) -> Option<Kin> {
+        let parent = (self.look)(pid)?.parent;
+        if parent == 0 {
+            return None;
+        }
+        let id = self.known(ProcessId { pid: parent, start: 0 });
+        Some(self.touch(id)?.process.own.clone())
+    }
+
+    /// Puts a process in as `/proc` shows it, and those that it descends from, as far as that many generations.
+    fn insert_snapshot(&mut self, snapshot: Snapshot, generations: usize) {
+        let mut missing = vec![snapshot];
+        while let Some(youngest) = missing.last()
+            && missing.len() <= generations
+            && youngest.parent != 0
+            && !self.current.contains_key(&youngest.parent)
+        {
+            let Some(parent) = (self.look)(youngest.parent) else {
+                break;
+            };
+            missing.push(parent);
+        }
+        while let Some(snapshot) = missing.pop() {
+            let parent = ProcessId {
+                pid: snapshot.parent,
+                start: self.current.get(&snapshot.parent).copied().unwrap_or(0),
+            };
+            let parent = self.processes.get(&parent).map(|place| Arc::clone(&place.process));
+            let own = Kin {
+                id: snapshot.process,
+                started: None,
+                program: Arc::new(Program {
+                    executable: snapshot.executable.unwrap_or_default(),
+                    script: None,
+                    thread: snapshot.name,
+                    unnamed: snapshot.unnamed,
+                    args: Some(snapshot.args),
+                    args_bytes: snapshot.args_bytes,
+                    args_count: None,
+                    cwd: snapshot.cwd,
+                }),
+                container: snapshot.context.cgroup.as_deref().and_then(cgroup::contained).map(Arc::new),
+                context: Arc::new(snapshot.context),
+            };
+            let kin = parent.as_ref().map(|parent| parent.own.clone());
+            let inherited = parent.as_ref().and_then(|parent| parent.entry.clone());
+            let entry = entry_of(&own, kin.as_ref(), inherited);
+            self.insert(Process {
+                own,
+                parent: kin,
+                maker: None,
+                entry,
+                previous: None,
+                started_program: true,
+                ended: None,
+            });
+        }
+    }
+
+    fn change(&mut self, id: ProcessId, change: impl FnOnce(&mut Process)) {
+        if let Some(place) = self.processes.get_mut(&id) {
+            change(Arc::make_mut(&mut place.process));
+        }
+    }
+
+    fn insert(&mut self, process: Process) {
+        let id = process.own.id;
+        let weight = weight(&process);
+        let newest = self.current.entry(id.pid).or_insert(id.start);
+        *newest = id.start.max(*newest);
+        let place = Place {
+            process: Arc::new(process),
+            weight,
+            used: true,
+        };
+        match self.processes.insert(id, place) {
+            Some(before) => self.weight = self.weight.saturating_sub(before.weight),
+            None => self.order.push_back(id),
+        }
+        self.weight = self.weight.saturating_add(weight);
+        self.keep_to_the_limit(id);
+    }
+
+    fn remove(&mut self, id: ProcessId) {
+        if let Some(place) = self.processes.remove(&id) {
+            self.weight = self.weight.saturating_sub(place.weight);
+        }
+        if self.current.get(&id.pid) == Some(&id.start) {
+            self.current.remove(&id.pid);
+        }
+    }
+
+    /// Those that ended long ago go.
+    fn forget_ended(&mut self, now: SinceBoot) {
+        self.latest = self.latest.max(now);
+        while let Some((at, id)) = self.ended.front().copied()
+            && now.0.saturating_sub(at.0) > KEPT
+        {
+            self.ended.pop_front();
+            self.remove(id);
+        }
+        // What was removed is still in the order. It is taken out when there is much of it.
+        if self.order.len() > 1_024 && self.order.len() / 2 > self.processes.len() {
+            let processes = &self.processes;
+            self.order.retain(|id| processes.contains_key(id));
+        }
+    }
+
+    /// Above the limit those go first that have ended, then those of which nothing was seen for longest.
+    fn keep_to_the_limit(&mut self, newest: ProcessId) {
+        while self.weight > self.limit {
+            if let Some((at, id)) = self.ended.pop_front() {
+                if id != newest && self.processes.contains_key(&id) {
+                    self.counts.evicted += u64::from(self.latest.0.saturating_sub(at.0) < JUST);
+                    self.remove(id);
+                }
+                continue;
+            }
+            // Each goes round at most once, so this ends.
+            let Some(id) = self.order.pop_front() else {
+                return;
+            };
+            match self.processes.get_mut(&id) {
+                None => {}
+                Some(_) if id == newest => {
+                    self.order.push_back(id);
+                    if self.processes.len() == 1 {
+                        return;
+                    }
+                }
+                Some(place) if place.used => {
+                    place.used = false;
+                    self.order.push_back(id);
+                }
+                Some(_) => {
+                    self.counts.evicted += 1;
+                    self.remove(id);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes that a process takes, about: with all that it keeps alive, though others may keep it, too.
+fn weight(process: &Process) -> u64 {
+    let own = process.started_program.then_some(&process.own.program);
+    let parent = process.parent.as_ref().map(|parent| &parent.program);
+    let kept = [own, parent, process.previous.as_ref()];
+    EACH + kept.into_iter().flatten().map(|program| program.weight()).sum::<u64>()
+}
+
+/// Where the session of a process began: with itself, or where it began for those that it descends from.
+fn entry_of(own: &Kin, parent: Option<&Kin>, inherited: Option<Entry>) -> Option<Entry> {
+    let begun = EntryKind::begun_by(own, parent);
+    let begins = begun.or_else(|| (inherited.is_none() && own.leads_session()).then_some(EntryKind::Unknown));
+    match (begins, inherited) {
+        (Some(kind), _) => Some(Entry {
+            leader: own.clone(),
+            kind,
+        }),
+        // Its leader became another program since it was inherited.
+        (None, Some(entry)) if entry.leader.id == own.id => Some(Entry {
+            leader: own.clone(),
+            ..entry
+        }),
+        (None, inherited) => inherited,
+    }
+}
+
+/// What is newly known, and what was known of the rest.
+pub(crate) fn overlaid(before: Context, new: &Context) -> Context {
+    Context {
+        uid: new.uid.or(before.uid),
+        euid: new.euid.or(before.euid),
+        gid: new.gid.or(before.gid),
+        egid: new.egid.or(before.egid),
+        login_uid: new.login_uid.or(before.login_uid),
+        session_id: new.session_id.or(before.session_id),
+        capabilities_effective: new.capabilities_effective.or(before.capabilities_effective),
+        capabilities_permitted: new.capabilities_permitted.or(before.capabilities_permitted),
+        inner_pid: new.inner_pid.or(before.inner_pid),
+        namespaces: new.namespaces.or(before.namespaces),
+        cgroup: new.cgroup.clone().or(before.cgroup),
+        tty: new.tty.or(before.tty),
+        session_leader: new.session_leader.or(before.session_leader),
+        group_leader: new.group_leader.or(before.group_leader),
+    }
+}
