@@ -37,10 +37,17 @@ pub(crate) fn contained(path: &[u8]) -> Option<Contained> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let pod = parts.iter().rev().find_map(|part| pod(part));
     for (index, part) in parts.iter().enumerate().rev() {
-        let unit = part.strip_suffix(".scope").or_else(|| part.strip_suffix(".slice")).unwrap_or(part);
+        let unit = part
+            .strip_suffix(".scope")
+            .or_else(|| part.strip_suffix(".slice"))
+            .unwrap_or(part);
         // `-` in units of systemd; `:` where a runtime was told to ask systemd and did not (`system.slice:docker:ID`).
         let (before, id) = unit.rsplit_once(['-', ':']).unwrap_or(("", unit));
-        if is_task(part) && parts.get(index.wrapping_sub(1)).is_some_and(|task| part.starts_with(task)) {
+        if is_task(part)
+            && parts
+                .get(index.wrapping_sub(1))
+                .is_some_and(|task| part.starts_with(task))
+        {
             return Some(Contained {
                 id: (*part).to_owned(),
                 runtime: Some("containerd"),
@@ -55,7 +62,14 @@ pub(crate) fn contained(path: &[u8]) -> Option<Contained> {
         if before.ends_with("conmon") {
             return None;
         }
-        let named = [before, index.checked_sub(1).and_then(|above| parts.get(above)).copied().unwrap_or("")];
+        let named = [
+            before,
+            index
+                .checked_sub(1)
+                .and_then(|above| parts.get(above))
+                .copied()
+                .unwrap_or(""),
+        ];
         let runtime = named.into_iter().find_map(|name| {
             let (_, runtime) = RUNTIMES.iter().find(|(known, _)| *known == name)?;
             Some(*runtime)
@@ -77,7 +91,10 @@ fn is_id(text: &str) -> bool {
 fn is_task(text: &str) -> bool {
     text.split_once('-').is_some_and(|(task, number)| {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        task.len() == 32 && digits(task) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+        task.len() == 32
+            && digits(task)
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
@@ -102,7 +119,9 @@ mod tests {
     fn check(path: &str, expected: Option<(&str, Option<&str>, Option<&str>)>) {
         let path = path.replace("{A}", A).replace("{B}", B);
         let found = contained(path.as_bytes());
-        let found = found.as_ref().map(|found| (found.id.as_str(), found.runtime, found.pod.as_deref()));
+        let found = found
+            .as_ref()
+            .map(|found| (found.id.as_str(), found.runtime, found.pod.as_deref()));
         assert_eq!(found, expected, "{path}");
     }
 
@@ -111,34 +130,64 @@ mod tests {
         let pod = Some("a1b2c3d4-0000-1111-2222-333344445555");
         check("/docker/{A}", Some((A, Some("docker"), None)));
         check("/system.slice/docker-{A}.scope", Some((A, Some("docker"), None)));
-        check("/machine.slice/libpod-{A}.scope/container", Some((A, Some("podman"), None)));
-        check("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{A}.scope", Some((A, Some("podman"), None)));
+        check(
+            "/machine.slice/libpod-{A}.scope/container",
+            Some((A, Some("podman"), None)),
+        );
+        check(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{A}.scope",
+            Some((A, Some("podman"), None)),
+        );
         check("/libpod_parent/libpod-{A}", Some((A, Some("podman"), None)));
-        check("/kubepods/burstable/poda1b2c3d4-0000-1111-2222-333344445555/{A}", Some((A, None, pod)));
+        check(
+            "/kubepods/burstable/poda1b2c3d4-0000-1111-2222-333344445555/{A}",
+            Some((A, None, pod)),
+        );
         check(
             "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poda1b2c3d4_0000_1111_2222_333344445555.slice/cri-containerd-{A}.scope",
             Some((A, Some("containerd"), pod)),
         );
-        check("/kubepods.slice/kubepods-pod00112233445566778899aabbccddeeff.slice/crio-{A}.scope", Some((A, Some("cri-o"), Some("00112233445566778899aabbccddeeff"))));
+        check(
+            "/kubepods.slice/kubepods-pod00112233445566778899aabbccddeeff.slice/crio-{A}.scope",
+            Some((A, Some("cri-o"), Some("00112233445566778899aabbccddeeff"))),
+        );
         check("/system.slice:docker:{A}", Some((A, Some("docker"), None)));
-        check("/kubepods-besteffort-poda1b2c3d4_0000_1111_2222_333344445555.slice:cri-containerd:{A}", Some((A, Some("containerd"), None)));
+        check(
+            "/kubepods-besteffort-poda1b2c3d4_0000_1111_2222_333344445555.slice:cri-containerd:{A}",
+            Some((A, Some("containerd"), None)),
+        );
         check("docker-{A}.scope", Some((A, Some("docker"), None)));
         check("{A}", Some((A, None, None)));
         check("/ecs/0123456789abcdef0123456789abcdef/{A}", Some((A, None, None)));
         let task = "0123456789abcdef0123456789abcdef-1234567890";
-        check(&format!("/ecs/0123456789abcdef0123456789abcdef/{task}"), Some((task, Some("containerd"), None)));
+        check(
+            &format!("/ecs/0123456789abcdef0123456789abcdef/{task}"),
+            Some((task, Some("containerd"), None)),
+        );
     }
 
     #[test]
     fn the_innermost_container_counts() {
         check("/docker/{A}/docker/{B}", Some((B, Some("docker"), None)));
         check("/docker/{A}/init.scope", Some((A, Some("docker"), None)));
-        check("/system.slice/docker-{A}.scope/system.slice/cron.service", Some((A, Some("docker"), None)));
+        check(
+            "/system.slice/docker-{A}.scope/system.slice/cron.service",
+            Some((A, Some("docker"), None)),
+        );
     }
 
     #[test]
     fn what_is_no_container_has_none() {
-        for path in ["/", "", "/system.slice/ssh.service", "/user.slice/user-0.slice/session-1.scope", "/machine.slice/libpod-conmon-{A}.scope", "/docker", "/docker/0123", "/{A}x"] {
+        for path in [
+            "/",
+            "",
+            "/system.slice/ssh.service",
+            "/user.slice/user-0.slice/session-1.scope",
+            "/machine.slice/libpod-conmon-{A}.scope",
+            "/docker",
+            "/docker/0123",
+            "/{A}x",
+        ] {
             check(path, None);
         }
         assert_eq!(contained(b"/docker/\xff\xfe"), None);

@@ -167,6 +167,7 @@ impl Connector {
                 parent: None,
                 executable: Vec::new(),
                 script: None,
+                asked: None,
                 unnamed: false,
                 args: None,
                 args_bytes: 0,
@@ -180,13 +181,15 @@ impl Connector {
             pid: read.parent,
             start: self.start_of(read.parent, 0),
         };
+        let (asked, script) = read.asked();
         Exec {
             at,
             process: read.process,
             started: None,
             parent: (read.parent != 0).then_some(parent),
             executable: read.executable.unwrap_or_default(),
-            script: None,
+            script,
+            asked,
             unnamed: read.unnamed,
             args: Some(read.args),
             args_bytes: read.args_bytes,

@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use self::shapes::{
-    AbilityFields, Address, Agent, ContainerFields, DataStream, Datasets, Device, Document, End, EntryMeta, EventFields,
-    FileFields, GroupFields, LostFields, NamespaceFields, Network, Orchestrator, Own, Previous, ProcessFields, Resource,
-    SensorFields, SocketFields, Thread, ThreadCapabilities, Tty, UserFields, Version,
+    AbilityFields, Address, Agent, ContainerFields, DataStream, Datasets, Device, Document, End, EntryMeta,
+    EventFields, FileFields, GroupFields, LostFields, NamespaceFields, Network, Orchestrator, Own, Previous,
+    ProcessFields, Resource, SensorFields, SocketFields, Thread, ThreadCapabilities, Tty, UserFields,
+    Version,
 };
 use self::text::{Args, Capabilities, CommandLine, Number, Stamp, Text, moment};
 use crate::clock::{self, Wall};
@@ -76,7 +77,11 @@ impl Writer {
         Self {
             run: hash(&[b"run", host.id.as_bytes(), host.boot.as_bytes(), &started], 16),
             agent,
-            namespace: options.host.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+            namespace: options
+                .host
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".to_owned()),
             mode: abilities.mode.name(),
             users: Names::of("/etc/passwd"),
             groups: Names::of("/etc/group"),
@@ -95,7 +100,12 @@ impl Writer {
 
     /// Appends the document of an event. `container` are the members `container`, `orchestrator` and `neph` of who its container is, where
     /// that is known.
-    pub(crate) fn event(&mut self, event: &Event, container: Option<&Map<String, Value>>, lines: &mut Vec<u8>) {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event,
+        container: Option<&Map<String, Value>>,
+        lines: &mut Vec<u8>,
+    ) {
         self.sequence += 1;
         let id = self.id();
         let document = self.document(event, container, &id);
@@ -118,7 +128,8 @@ impl Writer {
 
     /// Appends the document that tells what the sensor sees.
     pub(crate) fn started(&mut self, abilities: &Abilities, lines: &mut Vec<u8>) {
-        let (failed, attached): (Vec<_>, Vec<_>) = abilities.hooks.iter().partition(|hook| hook.failed.is_some());
+        let (failed, attached): (Vec<_>, Vec<_>) =
+            abilities.hooks.iter().partition(|hook| hook.failed.is_some());
         let fields = SensorFields {
             mode: self.mode,
             abilities: Some(AbilityFields {
@@ -140,7 +151,13 @@ impl Writer {
         self.about_itself("sensor_started", "the sensor started", fields, lines);
     }
 
-    fn about_itself(&mut self, action: &'static str, message: &'static str, fields: SensorFields<'_>, lines: &mut Vec<u8>) {
+    fn about_itself(
+        &mut self,
+        action: &'static str,
+        message: &'static str,
+        fields: SensorFields<'_>,
+        lines: &mut Vec<u8>,
+    ) {
         self.sequence += 1;
         let id = self.id();
         let kind = Kind {
@@ -215,7 +232,12 @@ impl Writer {
         }
     }
 
-    fn document<'a>(&'a self, event: &'a Event, told: Option<&'a Map<String, Value>>, id: &'a str) -> Document<'a> {
+    fn document<'a>(
+        &'a self,
+        event: &'a Event,
+        told: Option<&'a Map<String, Value>>,
+        id: &'a str,
+    ) -> Document<'a> {
         let kind = kind_of(&event.what, event.container().is_some());
         let message = match kind.category {
             "process" => "Endpoint process event",
@@ -248,7 +270,8 @@ impl Writer {
         sensor.audit_session = context.session_id;
         sensor.unnamed = own.program.unnamed;
         sensor.made_by = event.process.maker.map(|maker| self.entity(maker));
-        sensor.interpreter = own.program.script.is_some().then_some(Text(&own.program.executable));
+        let file = own.program.executable.as_slice();
+        sensor.executable = (file != own.program.path()).then_some(Text(file));
         if own.program.args.is_some() && own.program.args_bytes > own.program.args_seen() {
             sensor.args_truncated = Some(own.program.args_bytes);
         }
@@ -306,7 +329,9 @@ impl Writer {
         fields.tty = tty(context);
         fields.vpid = context.inner_pid;
         let thread = match &event.what {
-            What::Connect(connect) | What::Outcome(connect) if !connect.thread.is_empty() => Some(Text(&connect.thread)),
+            What::Connect(connect) | What::Outcome(connect) if !connect.thread.is_empty() => {
+                Some(Text(&connect.thread))
+            }
             _ => None,
         };
         let capabilities = ThreadCapabilities {
@@ -321,7 +346,11 @@ impl Writer {
         if let What::End { status } = event.what {
             // As shells tell it: 128 and the signal, or what the program returned.
             let signal = status & 0x7f;
-            fields.exit_code = Some(if signal == 0 { status >> 8 & 0xff } else { 128 + signal });
+            fields.exit_code = Some(if signal == 0 {
+                status >> 8 & 0xff
+            } else {
+                128 + signal
+            });
             fields.end = Some(Stamp(self.wall.of(event.at)));
         }
         if event.what_starts() {
@@ -350,7 +379,10 @@ impl Writer {
             fields.entry_meta = kind.map(|kind| EntryMeta { kind: kind.name() });
             Box::new(fields)
         };
-        fields.entry_leader = process.entry.as_ref().map(|entry| leader(&entry.leader, Some(entry.kind)));
+        fields.entry_leader = process
+            .entry
+            .as_ref()
+            .map(|entry| leader(&entry.leader, Some(entry.kind)));
         fields.session_leader = event.session.as_ref().map(|kin| leader(kin, None));
         fields.group_leader = event.group.as_ref().map(|kin| leader(kin, None));
         fields
@@ -375,7 +407,11 @@ impl Writer {
         }
     }
 
-    fn effective(&self, context: &Context, contained: bool) -> (Option<UserFields<'_>>, Option<GroupFields<'_>>) {
+    fn effective(
+        &self,
+        context: &Context,
+        contained: bool,
+    ) -> (Option<UserFields<'_>>, Option<GroupFields<'_>>) {
         let user = context.euid.or(context.uid).map(|id| self.user(id, contained));
         let group = context.egid.or(context.gid).map(|id| self.group(id, contained));
         (user, group)
@@ -437,7 +473,11 @@ fn kind_of(what: &What, contained: bool) -> Kind {
                 (None, false) => &["access", "change"],
             },
             action: "open",
-            outcome: if open.failed.is_some() { "failure" } else { "success" },
+            outcome: if open.failed.is_some() {
+                "failure"
+            } else {
+                "success"
+            },
             dataset: "endpoint.events.file",
             datasets: of("cloud_defend.file", "endpoint.events.file"),
         },
@@ -467,12 +507,19 @@ fn connection<'a>(connect: &'a Connect, document: &mut Document<'a>) {
             };
             document.network = Some(Network {
                 transport: name,
-                kind: Some(if destination.ip.is_some_and(|ip| ip.is_ipv4()) { "ipv4" } else { "ipv6" }),
+                kind: Some(if destination.ip.is_some_and(|ip| ip.is_ipv4()) {
+                    "ipv4"
+                } else {
+                    "ipv6"
+                }),
                 direction: "egress",
                 iana_number: number,
             });
             document.destination = Some(destination);
-            document.source = connect.local.filter(|local| !local.ip().is_unspecified() || local.port() != 0).map(end);
+            document.source = connect
+                .local
+                .filter(|local| !local.ip().is_unspecified() || local.port() != 0)
+                .map(end);
         }
         Peer::Unix(path) => {
             let (is_abstract, path) = match path.strip_prefix(b"\0") {
@@ -539,7 +586,10 @@ fn tty(context: &Context) -> Option<Tty> {
 }
 
 fn args_count(program: &crate::process::Program) -> Option<u64> {
-    let seen = program.args.as_ref().map(|args| u64::try_from(args.len()).unwrap_or(u64::MAX));
+    let seen = program
+        .args
+        .as_ref()
+        .map(|args| u64::try_from(args.len()).unwrap_or(u64::MAX));
     program.args_count.or(seen)
 }
 

@@ -53,16 +53,4 @@ impl Event {
     pub(crate) fn what_starts(&self) -> bool {
         matches!(self.what, What::Exec | What::Fork | What::Running)
     }
-
-    /// What it counts as where things are given up.
-    pub(crate) fn class(&self) -> Class {
-        match self.what {
-            What::Running | What::Exec => Class::Exec,
-            What::Fork => Class::Fork,
-            What::End { .. } => Class::Exit,
-            What::Connect(_) => Class::Connect,
-            What::Outcome(_) => Class::Outcome,
-            What::Open(_) => Class::Open,
-        }
-    }
 }

@@ -113,7 +113,8 @@ fn addresses() -> Vec<IpAddr> {
 
 fn hardware_addresses() -> Vec<String> {
     let interfaces = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let addresses = interfaces.filter_map(|interface| fs::read_to_string(interface.path().join("address")).ok());
+    let addresses =
+        interfaces.filter_map(|interface| fs::read_to_string(interface.path().join("address")).ok());
     let mut found: Vec<String> = addresses
         .map(|address| address.trim().to_ascii_uppercase().replace(':', "-"))
         .filter(|address| address.len() == 17 && address != "00-00-00-00-00-00")

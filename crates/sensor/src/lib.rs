@@ -3,19 +3,27 @@
 //! A *source* (eBPF, audit, the process connector) sees [`Observation`]s; what is known of processes, containers and
 //! packages is added, and what comes out are ECS documents as Elastic's endpoint writes them, one a line.
 
+mod budget;
+mod cgroup;
 mod clock;
 mod connector;
 mod containers;
 mod document;
+mod event;
 mod host;
 mod netlink;
 mod observation;
 mod options;
+mod process;
 mod procfs;
 mod queue;
+mod scope;
 mod sensor;
 mod source;
 mod steady;
+mod stream;
+mod table;
+mod users;
 
 pub use containers::{
     Container, ContainerCounts, ContainerOptions, Containers, EngineState, News, Pod, Runtime,

@@ -83,6 +83,10 @@ pub struct Exec {
     pub executable: Vec<u8>,
     /// What was asked to be run, where that is a script and the program is its interpreter.
     pub script: Option<Vec<u8>>,
+    /// The path that was asked to be run, as it was written (`filename` of the kernel's `struct linux_binprm`): it may be relative, a link
+    /// such as `/bin/sh` to `dash` or `/bin/wget` to `busybox`, or a script. Rules name programs by it. A name without a slash where a
+    /// source knows no more. `None`: the source cannot see it.
+    pub asked: Option<Vec<u8>>,
     /// The program is no file that has a name (`memfd_create`, or deleted before it ran).
     pub unnamed: bool,
     /// Its arguments; the first is the name by which it was called. `None`: the source cannot see them.

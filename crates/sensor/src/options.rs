@@ -14,6 +14,9 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Tell also of the processes that run when the sensor starts (`event.action: already_running`). Who they are is read in any case.
     pub attach: bool,
+    /// Tell also of processes that are made and run the program of their maker (`event.action: fork`). They are twice as many as
+    /// programs, and known in any case.
+    pub forks: bool,
     /// What documents say of the host.
     pub host: HostOptions,
     /// How much the sensor may use.
@@ -26,6 +29,7 @@ impl Default for Options {
             mode: None,
             cgroup: None,
             attach: true,
+            forks: false,
             host: HostOptions::default(),
             limits: Limits::default(),
         }

@@ -70,6 +70,8 @@ pub(crate) struct Program {
     pub(crate) executable: Vec<u8>,
     /// What was asked to be run, where that is a script.
     pub(crate) script: Option<Vec<u8>>,
+    /// What was asked to be run, as it was written.
+    pub(crate) asked: Option<Vec<u8>>,
     /// The name of the thread, where nothing else tells a name.
     pub(crate) thread: Vec<u8>,
     /// The file has no name.
@@ -85,17 +87,29 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// What was run: the script, or the program's file.
+    /// What was run, by the path that was asked for where it tells more than that of the file: a script, or a link.
     pub(crate) fn path(&self) -> &[u8] {
-        self.script.as_deref().unwrap_or(&self.executable)
+        let named = self.asked_for().filter(|asked| asked.starts_with(b"/"));
+        self.script.as_deref().or(named).unwrap_or(&self.executable)
     }
 
     /// The last part of the path, or what the thread is called.
     pub(crate) fn name(&self) -> &[u8] {
-        match name_of(self.path()) {
+        let path = self.script.as_deref().or_else(|| self.asked_for());
+        match name_of(path.unwrap_or(&self.executable)) {
             b"" => &self.thread,
             name => name,
         }
+    }
+
+    /// What was asked for, unless that is only a way to say "this file".
+    fn asked_for(&self) -> Option<&[u8]> {
+        let by_number = |asked: &&[u8]| asked.starts_with(b"/proc/") || asked.starts_with(b"/dev/fd/");
+        let asked = self
+            .asked
+            .as_deref()
+            .filter(|asked| !asked.is_empty() && !by_number(asked));
+        asked.filter(|_| !self.unnamed)
     }
 
     /// Bytes of the arguments that were seen, with the zero after each.
@@ -106,8 +120,15 @@ impl Program {
 
     /// Bytes that it takes, about.
     pub(crate) fn weight(&self) -> u64 {
-        let args = self.args.iter().flatten().map(|arg| arg.capacity() + size_of::<Vec<u8>>());
-        let paths = [&self.script, &self.cwd].into_iter().flatten().map(Vec::capacity);
+        let args = self
+            .args
+            .iter()
+            .flatten()
+            .map(|arg| arg.capacity() + size_of::<Vec<u8>>());
+        let paths = [&self.script, &self.asked, &self.cwd]
+            .into_iter()
+            .flatten()
+            .map(Vec::capacity);
         let bytes = args.sum::<usize>() + paths.sum::<usize>() + self.executable.capacity();
         u64::try_from(bytes + size_of::<Self>()).unwrap_or(u64::MAX)
     }
@@ -182,7 +203,8 @@ impl EntryKind {
         let name_of_parent = parent.map_or(&b""[..], |parent| parent.program.name());
         // What a runtime does on its way into a container (`runc init`) is part of the runtime.
         let enters = own.container.as_ref().is_some_and(|own| {
-            let outside = parent.is_none_or(|parent| parent.container.as_ref().is_none_or(|around| around.id != own.id));
+            let outside = parent
+                .is_none_or(|parent| parent.container.as_ref().is_none_or(|around| around.id != own.id));
             outside
         });
         if enters && !is_runtime(own.program.name()) {
@@ -219,5 +241,8 @@ impl EntryKind {
 fn is_runtime(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 6] = [b"runc", b"crun", b"youki", b"conmon", b"exe", b"runsc"];
     // `runc` runs a copy of itself without a name: `/dev/fd/N`, `memfd:runc_cloned:/proc/self/exe`, `runc:[2:INIT]`.
-    NAMES.contains(&name) || name.starts_with(b"containerd-shim") || name.starts_with(b"runc:") || name.starts_with(b"memfd:")
+    NAMES.contains(&name)
+        || name.starts_with(b"containerd-shim")
+        || name.starts_with(b"runc:")
+        || name.starts_with(b"memfd:")
 }

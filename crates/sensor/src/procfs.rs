@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::observation::{Context, Namespaces, ProcessId};
+use crate::process::name_of;
 
 /// Bytes of arguments that are kept of a process. What is beyond is told by its length.
 pub(crate) const ARGS_KEPT: usize = 16 << 10;
@@ -34,6 +35,38 @@ pub(crate) struct Snapshot {
     pub(crate) cwd: Option<Vec<u8>>,
     /// As whom and where it runs.
     pub(crate) context: Context,
+}
+
+impl Snapshot {
+    /// What was asked to be run, and the script that this was, if the program was started just now.
+    ///
+    /// The kernel names a thread that becomes a program by the last part of what was asked for, cut after 15 bytes. Where that is not the
+    /// name of the file, it was a link, or a script that an interpreter runs, which stands among the arguments.
+    pub(crate) fn asked(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        const NAME: usize = 15;
+        let is_called = |path: &[u8]| {
+            let name = name_of(path);
+            name.get(..name.len().min(NAME)) == Some(self.name.as_slice())
+        };
+        if self.name.is_empty() || self.executable.as_deref().is_none_or(is_called) {
+            return (None, None);
+        }
+        let mut args = self.args.iter();
+        if let Some(first) = args.next().filter(|first| is_called(first)) {
+            return (Some(first.clone()), None);
+        }
+        let Some(script) = args.find(|arg| is_called(arg)) else {
+            return (Some(self.name.clone()), None);
+        };
+        let path = match &self.cwd {
+            Some(cwd) if !script.starts_with(b"/") => {
+                let below = script.strip_prefix(b"./").unwrap_or(script);
+                [cwd.strip_suffix(b"/").unwrap_or(cwd), b"/", below].concat()
+            }
+            _ => script.clone(),
+        };
+        (Some(script.clone()), Some(path))
+    }
 }
 
 /// The numbers of all processes that run now.

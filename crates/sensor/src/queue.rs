@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::budget::Thrift;
 use crate::observation::{Cause, Class, Lost, Observation};
 use crate::source::SourceError;
 
@@ -64,8 +65,8 @@ impl Queue {
         }
     }
 
-    /// Puts observations in, and leaves `observations` empty.
-    pub(crate) fn push(&self, observations: &mut Vec<Observation>) {
+    /// Puts observations in that can be afforded, and leaves `observations` empty.
+    pub(crate) fn push(&self, observations: &mut Vec<Observation>, thrift: Thrift) {
         let mut inner = self.lock();
         for observation in observations.drain(..) {
             let class = match &observation {
@@ -79,7 +80,10 @@ impl Queue {
             let size = weight(&observation);
             let count = u64::try_from(inner.waiting.len()).unwrap_or(u64::MAX);
             let full = |taken: u64, most: u64| taken.saturating_mul(100) >= most.saturating_mul(share(class));
-            if full(count, self.most) || full(inner.bytes.saturating_add(size), self.most_bytes) {
+            if !thrift.affords(class)
+                || full(count, self.most)
+                || full(inner.bytes.saturating_add(size), self.most_bytes)
+            {
                 *inner.lost.entry((class, Cause::Shed)).or_default() += 1;
                 continue;
             }
@@ -130,7 +134,7 @@ fn weight(observation: &Observation) -> u64 {
                 .iter()
                 .flatten()
                 .map(|arg| arg.capacity() + size_of::<Vec<u8>>());
-            let paths = [&exec.script, &exec.cwd, &exec.context.cgroup];
+            let paths = [&exec.script, &exec.asked, &exec.cwd, &exec.context.cgroup];
             size_of_val(exec.as_ref())
                 + exec.executable.capacity()
                 + paths.into_iter().flatten().map(Vec::capacity).sum::<usize>()

@@ -4,20 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::connector;
-use crate::document::Writer;
+use crate::budget::Budget;
 use crate::observation::{Cause, Class, Lost, Observation};
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::source::{Abilities, Mode, Source, SourceError};
+use crate::stream::Stream;
+use crate::{clock, connector, procfs};
 
 /// How long a source waits for something before it looks whether it is to end.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// How long is waited for what may have happened before what is there already.
+const SETTLING: Duration = Duration::from_millis(2);
+
+/// How long a sensor pauses that has used its share of the processor, before it looks again whether it may go on.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Observations that a source gathers before it hands them over.
 const GATHERED: usize = 256;
+
+/// Observations that wait to be settled before no more are taken out of the queue.
+const SETTLED: usize = 4_096;
 
 /// A running sensor. It ends when it is dropped.
 #[derive(Debug)]
@@ -26,7 +36,11 @@ pub struct Sensor {
     queue: Arc<Queue>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    writer: Writer,
+    budget: Arc<Budget>,
+    stream: Stream,
+    /// Documents that were written before anybody read.
+    first: (Vec<u8>, usize),
+    ended: Option<SourceError>,
     counts: Counts,
 }
 
@@ -39,6 +53,16 @@ pub struct Counts {
     pub written: u64,
     /// What was lost, by class and cause.
     pub lost: BTreeMap<(Class, Cause), u64>,
+    /// Processes that are known now.
+    pub processes: u64,
+    /// Bytes that what is known of them takes, about.
+    pub memory: u64,
+    /// Processes that were forgotten before their time, to keep to the memory.
+    pub evicted: u64,
+    /// Processes that no source told of and that were read from `/proc`.
+    pub repaired: u64,
+    /// Processes that something was seen of and that were gone when they were looked for, so that nothing else is known of them.
+    pub strangers: u64,
 }
 
 impl Counts {
@@ -51,6 +75,11 @@ impl Counts {
             *self.lost.entry(*lost).or_default() += count;
         }
         self.written += other.written;
+        self.processes = other.processes;
+        self.memory = other.memory;
+        self.evicted += other.evicted;
+        self.repaired += other.repaired;
+        self.strangers += other.strangers;
     }
 }
 
@@ -107,21 +136,39 @@ impl Sensor {
             .iter()
             .map(|(mode, error)| (*mode, error.to_string()))
             .collect();
-        let queue = Arc::new(Queue::new(options.limits.waiting, options.limits.memory / 4));
+        let limits = &options.limits;
+        let queue = Arc::new(Queue::new(limits.waiting, limits.memory / 8));
         let stop = Arc::new(AtomicBool::new(false));
+        let budget = Arc::new(Budget::new(limits.share));
+        // What happens from now on waits in the kernel, so nothing is missed between what runs and what begins.
+        let before = clock::thread_used();
+        let mut stream = Stream::new(options, &abilities, Box::new(procfs::read));
+        let mut first = Vec::new();
+        let running = procfs::all().into_iter().filter_map(procfs::read).collect();
+        let written = stream.begin(
+            &abilities,
+            running,
+            clock::since_boot(),
+            options.attach,
+            &mut first,
+        );
+        budget.spend_since(before);
         let thread = std::thread::Builder::new().name("neph-sensor".to_owned()).spawn({
-            let (queue, stop) = (Arc::clone(&queue), Arc::clone(&stop));
-            move || look(source, &queue, &stop)
+            let (queue, stop, budget) = (Arc::clone(&queue), Arc::clone(&stop), Arc::clone(&budget));
+            move || look(source, &queue, &stop, &budget)
         });
         let thread = thread.map_err(|error| StartError {
             tried: vec![(abilities.mode, SourceError::refused("starting a thread", error))],
         })?;
         Ok(Self {
-            writer: Writer::new(options, abilities.mode),
             abilities,
             queue,
             stop,
             thread: Some(thread),
+            budget,
+            stream,
+            first: (first, written),
+            ended: None,
             counts: Counts::default(),
         })
     }
@@ -138,7 +185,8 @@ impl Sensor {
 
     /// Notes that documents were given up behind the sensor: it is counted and told of as any loss.
     pub fn note_lost(&self, lost: Lost) {
-        self.queue.push(&mut vec![Observation::Lost(lost)]);
+        self.queue
+            .push(&mut vec![Observation::Lost(lost)], self.budget.state());
     }
 
     /// Waits at most so long for something, appends ECS documents to `lines`, one a line, and returns how many.
@@ -147,26 +195,61 @@ impl Sensor {
     ///
     /// If nothing more is to be expected of the kernel. What was seen before has been given.
     pub fn read(&mut self, wait: Duration, lines: &mut Vec<u8>) -> Result<usize, SensorError> {
-        let taken = self.queue.take(wait);
+        let end = Instant::now() + wait;
+        let mut used = clock::thread_used();
+        let (first, mut written) = std::mem::take(&mut self.first);
+        lines.extend(first);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.stream.waiting() < SETTLED {
+                let patience = if written > 0 {
+                    Duration::ZERO
+                } else if self.stream.waiting() > 0 {
+                    left.min(SETTLING)
+                } else {
+                    left
+                };
+                self.take(patience);
+            }
+            written += self
+                .stream
+                .settle(clock::since_boot(), self.ended.is_some(), lines);
+            used = self.budget.spend_since(used);
+            if written > 0 || self.ended.is_some() || Instant::now() >= end {
+                break;
+            }
+        }
+        self.counts.written += u64::try_from(written).unwrap_or(0);
+        let (processes, memory, table) = self.stream.table();
+        self.counts.processes = u64::try_from(processes).unwrap_or(0);
+        self.counts.memory = memory;
+        self.counts.evicted = table.evicted;
+        self.counts.repaired = table.repaired;
+        self.counts.strangers = table.unknown;
+        match self.ended.take() {
+            Some(error) if written == 0 => Err(error.into()),
+            ended => {
+                self.ended = ended;
+                Ok(written)
+            }
+        }
+    }
+
+    /// Takes what waits in the queue into the stream.
+    fn take(&mut self, patience: Duration) {
+        let taken = self.queue.take(patience);
         for (class, count) in taken.seen {
             *self.counts.seen.entry(class).or_default() += count;
         }
-        for lost in &taken.lost {
+        for lost in taken.lost {
             *self.counts.lost.entry((lost.class, lost.cause)).or_default() += lost.count;
+            self.stream.push(Observation::Lost(lost));
         }
-        let lost = taken.lost.into_iter().map(Observation::Lost);
-        let mut written = 0;
-        for observation in taken.observations.into_iter().chain(lost) {
-            written += self.writer.write(&observation, lines);
+        for observation in taken.observations {
+            self.stream.push(observation);
         }
-        self.counts.written += u64::try_from(written).unwrap_or(0);
-        match taken.ended {
-            Some(error) if written == 0 => Err(error.into()),
-            Some(error) => {
-                self.queue.end(error);
-                Ok(written)
-            }
-            None => Ok(written),
+        if taken.ended.is_some() {
+            self.ended = taken.ended;
         }
     }
 }
@@ -192,21 +275,43 @@ fn open(mode: Mode, _options: &Options) -> Result<Box<dyn Source>, SourceError> 
 }
 
 /// What the thread of a source does.
-fn look(mut source: Box<dyn Source>, queue: &Queue, stop: &AtomicBool) {
+fn look(mut source: Box<dyn Source>, queue: &Queue, stop: &AtomicBool, budget: &Budget) {
+    let mut end = EndOfThread { queue, error: None };
     let mut gathered = Vec::with_capacity(GATHERED);
+    let mut used = clock::thread_used();
     while !stop.load(Ordering::Relaxed) {
         let polled = source.poll(PATIENCE, &mut |observation| {
             gathered.push(observation);
             if gathered.len() >= GATHERED {
-                queue.push(&mut gathered);
+                used = budget.spend_since(used);
+                queue.push(&mut gathered, budget.state());
             }
         });
+        used = budget.spend_since(used);
         if !gathered.is_empty() {
-            queue.push(&mut gathered);
+            queue.push(&mut gathered, budget.state());
         }
         if let Err(error) = polled {
-            queue.end(error);
+            end.error = Some(error);
             return;
         }
+        // What comes meanwhile waits in the kernel, as long as its buffer lasts.
+        while budget.state().is_out() && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(PAUSE);
+            used = budget.spend_since(used);
+        }
+    }
+}
+
+/// Tells the reader that nothing more will come, however the thread ends.
+struct EndOfThread<'a> {
+    queue: &'a Queue,
+    error: Option<SourceError>,
+}
+
+impl Drop for EndOfThread<'_> {
+    fn drop(&mut self) {
+        let unexpected = || SourceError::Unsupported("the thread that looks ended unexpectedly".to_owned());
+        self.queue.end(self.error.take().unwrap_or_else(unexpected));
     }
 }

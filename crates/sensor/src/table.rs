@@ -220,7 +220,10 @@ impl Table {
         let id = self.same(exec.process).unwrap_or(exec.process);
         let before = self.processes.get(&id).map(|place| Arc::clone(&place.process));
         let told = exec.parent.map(|parent| self.known(parent));
-        let parent = match told.and_then(|parent| self.touch(parent)).map(|place| place.process.own.clone()) {
+        let parent = match told
+            .and_then(|parent| self.touch(parent))
+            .map(|place| place.process.own.clone())
+        {
             Some(parent) => Some(parent),
             None => before.as_ref().and_then(|before| before.parent.clone()),
         };
@@ -228,7 +231,10 @@ impl Table {
             None => self.repaired_parent(id.pid),
             known => known,
         };
-        let made_by = before.as_ref().and_then(|before| before.parent.as_ref()).map(|made_by| made_by.id);
+        let made_by = before
+            .as_ref()
+            .and_then(|before| before.parent.as_ref())
+            .map(|made_by| made_by.id);
         let maker = before
             .as_ref()
             .and_then(|before| before.maker)
@@ -255,6 +261,7 @@ impl Table {
             program: Arc::new(Program {
                 executable: exec.executable,
                 script: exec.script,
+                asked: exec.asked,
                 thread: Vec::new(),
                 unnamed: exec.unnamed,
                 args: exec.args,
@@ -267,7 +274,9 @@ impl Table {
         };
         let inherited = match &before {
             Some(before) => before.entry.clone(),
-            None => parent.as_ref().and_then(|parent| self.processes.get(&parent.id)?.process.entry.clone()),
+            None => parent
+                .as_ref()
+                .and_then(|parent| self.processes.get(&parent.id)?.process.entry.clone()),
         };
         let entry = entry_of(&own, parent.as_ref(), inherited);
         self.insert(Process {
@@ -298,7 +307,8 @@ impl Table {
         if let Some(same) = self.same(id) {
             return same;
         }
-        let snapshot = (self.look)(id.pid).filter(|read| id.start == 0 || read.process.start.abs_diff(id.start) <= ESTIMATED);
+        let snapshot = (self.look)(id.pid)
+            .filter(|read| id.start == 0 || read.process.start.abs_diff(id.start) <= ESTIMATED);
         if let Some(snapshot) = snapshot {
             let found = snapshot.process;
             self.counts.repaired += 1;
@@ -324,7 +334,10 @@ impl Table {
         if parent == 0 {
             return None;
         }
-        let id = self.known(ProcessId { pid: parent, start: 0 });
+        let id = self.known(ProcessId {
+            pid: parent,
+            start: 0,
+        });
         Some(self.touch(id)?.process.own.clone())
     }
 
@@ -346,13 +359,17 @@ impl Table {
                 pid: snapshot.parent,
                 start: self.current.get(&snapshot.parent).copied().unwrap_or(0),
             };
-            let parent = self.processes.get(&parent).map(|place| Arc::clone(&place.process));
+            let parent = self
+                .processes
+                .get(&parent)
+                .map(|place| Arc::clone(&place.process));
             let own = Kin {
                 id: snapshot.process,
                 started: None,
                 program: Arc::new(Program {
                     executable: snapshot.executable.unwrap_or_default(),
                     script: None,
+                    asked: None,
                     thread: snapshot.name,
                     unnamed: snapshot.unnamed,
                     args: Some(snapshot.args),
@@ -360,7 +377,12 @@ impl Table {
                     args_count: None,
                     cwd: snapshot.cwd,
                 }),
-                container: snapshot.context.cgroup.as_deref().and_then(cgroup::contained).map(Arc::new),
+                container: snapshot
+                    .context
+                    .cgroup
+                    .as_deref()
+                    .and_then(cgroup::contained)
+                    .map(Arc::new),
                 context: Arc::new(snapshot.context),
             };
             let kin = parent.as_ref().map(|parent| parent.own.clone());
@@ -467,7 +489,11 @@ fn weight(process: &Process) -> u64 {
     let own = process.started_program.then_some(&process.own.program);
     let parent = process.parent.as_ref().map(|parent| &parent.program);
     let kept = [own, parent, process.previous.as_ref()];
-    EACH + kept.into_iter().flatten().map(|program| program.weight()).sum::<u64>()
+    EACH + kept
+        .into_iter()
+        .flatten()
+        .map(|program| program.weight())
+        .sum::<u64>()
 }
 
 /// Where the session of a process began: with itself, or where it began for those that it descends from.

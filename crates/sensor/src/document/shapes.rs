@@ -277,9 +277,9 @@ pub(super) struct SensorFields<'a> {
     /// Bytes that the arguments have in truth, where they were cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) args_truncated: Option<u64>,
-    /// The interpreter that runs the script.
+    /// The file that runs, where `process.executable` is a script or a link: the interpreter, or where the link leads.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) interpreter: Option<Text<'a>>,
+    pub(super) executable: Option<Text<'a>>,
     /// The program's file has no name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unnamed: bool,

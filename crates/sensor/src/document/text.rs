@@ -85,7 +85,11 @@ pub(super) struct Capabilities(pub(super) u64);
 impl Serialize for Capabilities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = CAPABILITIES.iter().enumerate();
-        serializer.collect_seq(names.filter(|(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name))
+        serializer.collect_seq(
+            names
+                .filter(|(bit, _)| self.0 >> bit & 1 == 1)
+                .map(|(_, name)| name),
+        )
     }
 }
 

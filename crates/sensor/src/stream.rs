@@ -1,0 +1,150 @@
+//! From observations to documents: put in order, known who did it, written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::document::Writer;
+use crate::event::{Event, What};
+use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
+use crate::options::Options;
+use crate::procfs::Snapshot;
+use crate::scope::Scope;
+use crate::source::Abilities;
+use crate::table::{Look, Table, TableCounts};
+
+/// How long an observation waits for others that happened before it: processors tell what they saw in no common order.
+const WINDOW: u64 = 2_000_000;
+
+/// How often what is lost is told, at most.
+const TOLD: u64 = 1_000_000_000;
+
+/// Bytes of documents that are made at once; the rest waits.
+const AT_ONCE: usize = 1 << 20;
+
+/// Observations on their way to documents.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    waiting: BTreeMap<(SinceBoot, u64), Observation>,
+    arrived: u64,
+    table: Table,
+    writer: Writer,
+    scope: Scope,
+    forks: bool,
+    /// What was lost and is not told yet.
+    lost: BTreeMap<(Class, Cause), u64>,
+    told: Option<SinceBoot>,
+    /// What runs and is to be told of.
+    running: std::vec::IntoIter<Event>,
+}
+
+impl Stream {
+    /// An empty one, which reads processes so.
+    pub(crate) fn new(options: &Options, abilities: &Abilities, look: Look) -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            arrived: 0,
+            table: Table::new(options.limits.memory / 8 * 3, look),
+            writer: Writer::new(options, abilities),
+            scope: Scope::of(options.cgroup.as_deref().map(Path::new)),
+            forks: options.forks,
+            lost: BTreeMap::new(),
+            told: None,
+            running: Vec::new().into_iter(),
+        }
+    }
+
+    /// Begins: tells what is seen, and takes over what already runs, which is told of if that is asked for.
+    pub(crate) fn begin(
+        &mut self,
+        abilities: &Abilities,
+        running: Vec<Snapshot>,
+        now: SinceBoot,
+        tell: bool,
+        lines: &mut Vec<u8>,
+    ) -> usize {
+        self.writer.refresh();
+        self.writer.started(abilities, lines);
+        let running = self.table.attach(now, running);
+        if tell {
+            self.running = running.into_iter();
+        }
+        1
+    }
+
+    /// Takes an observation in.
+    pub(crate) fn push(&mut self, observation: Observation) {
+        if let Observation::Lost(lost) = observation {
+            let count = self.lost.entry((lost.class, lost.cause)).or_default();
+            *count = count.saturating_add(lost.count);
+            return;
+        }
+        self.arrived += 1;
+        self.waiting
+            .insert((time_of(&observation), self.arrived), observation);
+    }
+
+    /// How many observations wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Writes documents of what happened long enough ago, or of everything, and returns how many.
+    pub(crate) fn settle(&mut self, now: SinceBoot, everything: bool, lines: &mut Vec<u8>) -> usize {
+        self.writer.refresh();
+        let most = lines.len().saturating_add(AT_ONCE);
+        let mut written = 0;
+        while lines.len() < most
+            && let Some(event) = self.running.next()
+        {
+            written += self.write(&event, lines);
+        }
+        let settled = now.0.saturating_sub(WINDOW);
+        while lines.len() < most
+            && let Some(first) = self.waiting.first_entry()
+            && (everything || first.key().0.0 <= settled)
+        {
+            let observation = first.remove();
+            if let Some(event) = self.table.apply(observation) {
+                written += self.write(&event, lines);
+            }
+        }
+        let due = self.told.is_none_or(|told| now.0.saturating_sub(told.0) >= TOLD);
+        if (due || everything) && !self.lost.is_empty() {
+            self.told = Some(now);
+            for ((class, cause), count) in std::mem::take(&mut self.lost) {
+                self.writer.lost(&Lost { class, cause, count }, lines);
+                written += 1;
+            }
+        }
+        written
+    }
+
+    /// How many processes are known, how many bytes that takes, about, and what was counted.
+    pub(crate) fn table(&self) -> (usize, u64, TableCounts) {
+        self.table.state()
+    }
+
+    fn write(&mut self, event: &Event, lines: &mut Vec<u8>) -> usize {
+        let told = match event.what {
+            What::Fork => self.forks,
+            // Copies of a program of which no beginning was told end without being told, too.
+            What::End { .. } => self.forks || event.process.started_program,
+            _ => true,
+        };
+        if !told || !self.scope.has(&event.process) {
+            return 0;
+        }
+        self.writer.event(event, None, lines);
+        1
+    }
+}
+
+fn time_of(observation: &Observation) -> SinceBoot {
+    match observation {
+        Observation::Fork { at, .. } | Observation::Exit { at, .. } => *at,
+        Observation::Exec(exec) => exec.at,
+        Observation::Connect(connect) | Observation::Outcome(connect) => connect.at,
+        Observation::Open(open) => open.at,
+        Observation::Lost(_) => SinceBoot(0),
+    }
+}
