@@ -196,6 +196,11 @@ struct exec_record {
 	u32 arguments;
 };
 
+_Static_assert(sizeof(struct connect_record) == 96, "as record.rs reads it");
+_Static_assert(sizeof(struct outcome_record) == 56, "as record.rs reads it");
+_Static_assert(sizeof(struct open_record) == 80, "as record.rs reads it");
+_Static_assert(sizeof(struct exec_record) == 152, "as record.rs reads it");
+
 /* Records that are too long for the stack are made here. */
 struct draft {
 	/* How much of `bytes` is in use. */

@@ -9,6 +9,7 @@ mod clock;
 mod connector;
 mod containers;
 mod document;
+mod ebpf;
 mod event;
 mod host;
 mod netlink;

@@ -1,0 +1,148 @@
+//! Programs in the kernel tell what happens (bpf(2)): nothing is missed of processes however short they live.
+//!
+//! The programs are in `ebpf/sensor.bpf.c`, compiled and committed, so that a build needs no compiler for them. They write records
+//! to a ring, which is read here. They only look: nothing waits for them or for who reads, and what finds no room is counted.
+
+mod attached;
+mod joined;
+mod record;
+mod watched;
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use self::attached::{Attached, CAUSES, CLASSES, Counted};
+use self::joined::Joined;
+use crate::clock;
+use crate::observation::{Cause, Class, Lost, Observation};
+use crate::options::Options;
+use crate::source::{Abilities, Mode, Part, Source, SourceError};
+
+/// After the first record others are waited for a moment, so that many are read at once.
+const GATHER: Duration = Duration::from_millis(8);
+
+/// Records that are read before the caller has a say again.
+const AT_ONCE: usize = 32_768;
+
+/// How often the counts of the kernel are read.
+const COUNTED_EVERY: Duration = Duration::from_millis(500);
+
+/// The classes and causes in the order in which the programs count.
+const COUNTED_CLASSES: [Class; CLASSES] = [
+    Class::Exec,
+    Class::Connect,
+    Class::Open,
+    Class::Outcome,
+    Class::Fork,
+    Class::Exit,
+];
+const COUNTED_CAUSES: [Cause; CAUSES] = [Cause::BufferFull, Cause::TableFull, Cause::Unreadable, Cause::Shed];
+
+/// Brings the programs into the kernel. They go with what is returned, also when the process is killed.
+///
+/// # Errors
+///
+/// If the kernel does not allow it, or cannot do what is least needed.
+pub(crate) fn start(options: &Options) -> Result<Reader, SourceError> {
+    // Before Linux 5.11 tables in the kernel counted as locked memory. Whether the limit can be raised shows when they are made.
+    let unlimited = rustix::process::Rlimit {
+        current: None,
+        maximum: None,
+    };
+    let _raised = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+    let attached = Attached::new(options)?;
+    Ok(Reader {
+        joined: Joined::new(attached.outcomes),
+        attached,
+        lost: [0; CLASSES * CAUSES],
+        counted: Instant::now(),
+        unreadable: 0,
+    })
+}
+
+/// Reads what the programs tell.
+pub(crate) struct Reader {
+    attached: Attached,
+    joined: Joined,
+    /// What was told as lost, by class and cause.
+    lost: [u64; CLASSES * CAUSES],
+    counted: Instant,
+    unreadable: u64,
+}
+
+impl Reader {
+    /// Waits until the ring has something.
+    fn wait(&self, wait: Duration) -> Result<bool, SourceError> {
+        let timeout = Timespec::try_from(wait).ok();
+        let mut events = [PollFd::new(&self.attached.ring, PollFlags::IN)];
+        match rustix::event::poll(&mut events, timeout.as_ref()) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(SourceError::refused("waiting for the kernel", error)),
+        }
+    }
+
+    /// What the programs gave up since the last time.
+    fn lost(&mut self, sink: &mut dyn FnMut(Observation)) {
+        let Ok(processors) = self.attached.counted.get(&0, 0) else {
+            return;
+        };
+        let mut sums: Counted = [0; CLASSES + CLASSES * CAUSES];
+        for counted in processors.iter() {
+            for (sum, count) in sums.iter_mut().zip(counted) {
+                *sum = sum.wrapping_add(*count);
+            }
+        }
+        let classes = COUNTED_CLASSES.iter().flat_map(|class| COUNTED_CAUSES.map(|cause| (*class, cause)));
+        let sums = sums.iter().skip(CLASSES);
+        for (((class, cause), told), sum) in classes.zip(&mut self.lost).zip(sums) {
+            let count = sum.wrapping_sub(*told);
+            if count > 0 {
+                *told = *sum;
+                sink(Observation::Lost(Lost { class, cause, count }));
+            }
+        }
+        if self.unreadable > 0 {
+            sink(Observation::Lost(Lost {
+                class: Class::Unknown,
+                cause: Cause::Unreadable,
+                count: std::mem::take(&mut self.unreadable),
+            }));
+        }
+    }
+}
+
+impl Source for Reader {
+    fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        let patience = self.joined.patience(clock::since_boot());
+        if self.wait(patience.map_or(wait, |patience| patience.min(wait)))? {
+            std::thread::sleep(GATHER.min(wait));
+        }
+        for _ in 0..AT_ONCE {
+            let Some(bytes) = self.attached.ring.next() else {
+                break;
+            };
+            match record::read(&bytes) {
+                Some(record) => self.joined.push(record),
+                None => self.unreadable = self.unreadable.wrapping_add(1),
+            }
+        }
+        if self.counted.elapsed() >= COUNTED_EVERY {
+            self.counted = Instant::now();
+            self.lost(sink);
+        }
+        self.joined.release(clock::since_boot(), sink);
+        Ok(())
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            mode: Mode::Ebpf,
+            hooks: self.attached.hooks.clone(),
+            unseen: self.attached.unseen.clone(),
+            uncertain: Vec::<Part>::new(),
+            passed_over: Vec::new(),
+        }
+    }
+}
