@@ -6,6 +6,8 @@
 mod attached;
 mod joined;
 mod record;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use std::time::{Duration, Instant};
@@ -37,7 +39,12 @@ const COUNTED_CLASSES: [Class; CLASSES] = [
     Class::Fork,
     Class::Exit,
 ];
-const COUNTED_CAUSES: [Cause; CAUSES] = [Cause::BufferFull, Cause::TableFull, Cause::Unreadable, Cause::Shed];
+const COUNTED_CAUSES: [Cause; CAUSES] = [
+    Cause::BufferFull,
+    Cause::TableFull,
+    Cause::Unreadable,
+    Cause::Shed,
+];
 
 /// Brings the programs into the kernel. They go with what is returned, also when the process is killed.
 ///
@@ -94,7 +101,9 @@ impl Reader {
                 *sum = sum.wrapping_add(*count);
             }
         }
-        let classes = COUNTED_CLASSES.iter().flat_map(|class| COUNTED_CAUSES.map(|cause| (*class, cause)));
+        let classes = COUNTED_CLASSES
+            .iter()
+            .flat_map(|class| COUNTED_CAUSES.map(|cause| (*class, cause)));
         let sums = sums.iter().skip(CLASSES);
         for (((class, cause), told), sum) in classes.zip(&mut self.lost).zip(sums) {
             let count = sum.wrapping_sub(*told);

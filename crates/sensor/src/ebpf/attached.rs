@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
@@ -54,7 +54,8 @@ impl Attached {
     ///
     /// If that is not allowed, if the kernel does not tell its types (BTF), or if it does not tell of programs started.
     pub(crate) fn new(options: &Options) -> Result<Self, SourceError> {
-        let types = Btf::from_sys_fs().map_err(|error| unsupported("reading the types of the kernel", &error))?;
+        let types =
+            Btf::from_sys_fs().map_err(|error| unsupported("reading the types of the kernel", &error))?;
         let ring = ring_size(options.limits.memory);
         let room = ROOM.map(|percent| u64::from(ring) * percent / 100);
         let filter = options.cgroup.as_deref().map(Group::find).transpose()?;
@@ -66,17 +67,15 @@ impl Attached {
             .override_global("filter_group", &group, true)
             .override_global("filter_level", &level, true)
             .override_global("room_of_class", &room, true)
-            .override_global("room_of_long_arguments", &(u64::from(ring) * ROOM_OF_LONG_ARGUMENTS / 100), true)
+            .override_global(
+                "room_of_long_arguments",
+                &(u64::from(ring) * ROOM_OF_LONG_ARGUMENTS / 100),
+                true,
+            )
             .load(OBJECT)
             .map_err(|error| unsupported("loading programs into the kernel", &error))?;
 
-        let mut table: HashMap<_, u64, u8> = map(&mut programs, "watched")?;
-        for (digest, value) in watched::table() {
-            table
-                .insert(digest, value, 0)
-                .map_err(|error| unsupported("filling a table in the kernel", &error))?;
-        }
-        drop(table);
+        fill(&mut programs).map_err(|error| unsupported("filling a table in the kernel", &error))?;
         let ring = map(&mut programs, "events")?;
         let counted = map(&mut programs, "counted")?;
 
@@ -86,7 +85,9 @@ impl Attached {
         };
         if !hooks.tracepoint("program_started", "sched_process_exec") {
             let why = hooks.hooks.pop().and_then(|hook| hook.failed).unwrap_or_default();
-            return Err(SourceError::Unsupported(format!("the kernel does not tell of programs started: {why}")));
+            return Err(SourceError::Unsupported(format!(
+                "the kernel does not tell of programs started: {why}"
+            )));
         }
         let mut unseen = Vec::new();
         if !hooks.tracepoint("process_made", "sched_process_fork") {
@@ -119,6 +120,18 @@ impl Attached {
     }
 }
 
+/// Tells the programs what is looked for.
+fn fill(programs: &mut Ebpf) -> Result<(), MapError> {
+    let Some(table) = programs.map_mut("watched") else {
+        return Err(MapError::ElementNotFound);
+    };
+    let mut table: HashMap<_, u64, u8> = HashMap::try_from(table)?;
+    for (digest, value) in watched::table() {
+        table.insert(digest, value, 0)?;
+    }
+    Ok(())
+}
+
 /// The ring's size must be a power of two, and a multiple of the size of a page.
 fn ring_size(memory: u64) -> u32 {
     let wished = (memory / 5).clamp(*RING.start(), *RING.end());
@@ -149,7 +162,7 @@ fn told(error: &dyn std::error::Error) -> String {
 
 fn map<T>(programs: &mut Ebpf, name: &str) -> Result<T, SourceError>
 where
-    T: TryFrom<aya::maps::Map, Error = aya::maps::MapError>,
+    T: TryFrom<Map, Error = MapError>,
 {
     let map = programs
         .take_map(name)
@@ -191,11 +204,15 @@ impl Hooks {
             ("send_v4", "sendmsg4"),
             ("send_v6", "sendmsg6"),
         ] {
-            let attached = File::open(&root).map_err(ProgramError::IOError).and_then(|group| {
-                let program: &mut CgroupSockAddr = self.load(program)?;
-                program.load()?;
-                program.attach(group, CgroupAttachMode::AllowMultiple).map(drop)
-            });
+            // A link leaves other programs at the group in place, whatever its mode; the kernel refuses one that says so.
+            let mode = CgroupAttachMode::default();
+            let attached = File::open(&root)
+                .map_err(ProgramError::IOError)
+                .and_then(|group| {
+                    let program: &mut CgroupSockAddr = self.load(program)?;
+                    program.load()?;
+                    program.attach(group, mode).map(drop)
+                });
             let attached = self.note(format!("control group {at}"), attached);
             all &= attached || at.starts_with("sendmsg");
         }
@@ -243,7 +260,7 @@ impl Group {
 }
 
 /// Where the second hierarchy of control groups is mounted.
-fn group_root() -> Option<PathBuf> {
+pub(crate) fn group_root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     mounts.lines().find_map(|line| {
         // What the kind of file system is stands behind a hyphen, the place in the fifth column (proc(5)).

@@ -93,7 +93,8 @@ impl Joined {
         {
             connect.outcome = outcome;
             connect.local = local;
-            self.waiting.push_back(Waiting::Ready(Observation::Outcome(connect)));
+            self.waiting
+                .push_back(Waiting::Ready(Observation::Outcome(connect)));
         }
     }
 
@@ -221,8 +222,14 @@ mod tests {
         joined.push(asked(7, 10));
         joined.push(asked(8, 10));
         assert!(released(&mut joined, 11).is_empty());
-        assert_eq!(joined.patience(SinceBoot(60 * MILLISECOND)), Some(Duration::from_millis(100)));
-        assert_eq!(released(&mut joined, 200), ["connect Attempted", "connect Attempted"]);
+        assert_eq!(
+            joined.patience(SinceBoot(60 * MILLISECOND)),
+            Some(Duration::from_millis(100))
+        );
+        assert_eq!(
+            released(&mut joined, 200),
+            ["connect Attempted", "connect Attempted"]
+        );
         joined.push(Record::Went(7, Outcome::Accepted, None));
         assert_eq!(released(&mut joined, 300), ["outcome Accepted"]);
         assert!(released(&mut joined, 200_000).is_empty());
@@ -237,7 +244,10 @@ mod tests {
         joined.push(asked(7, 10));
         joined.push(asked(7, 20));
         joined.push(Record::Went(7, Outcome::Accepted, None));
-        assert_eq!(released(&mut joined, 300), ["connect Attempted", "connect Accepted"]);
+        assert_eq!(
+            released(&mut joined, 300),
+            ["connect Attempted", "connect Accepted"]
+        );
         joined.push(exit(1));
         joined.push(exit(1));
         assert_eq!(released(&mut joined, 301), ["exit 1"]);

@@ -90,7 +90,13 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
     context.session_leader = Some(bytes.u32()?);
     context.group_leader = Some(bytes.u32()?);
     let flags = bytes.u32()?;
-    let lengths = [bytes.u32()?, bytes.u32()?, bytes.u32()?, bytes.u32()?, bytes.u32()?];
+    let lengths = [
+        bytes.u32()?,
+        bytes.u32()?,
+        bytes.u32()?,
+        bytes.u32()?,
+        bytes.u32()?,
+    ];
     let [script, program, cwd, group, args] = lengths;
     let script = bytes.take(script)?;
     let executable = path(bytes.take(program)?);
@@ -193,7 +199,10 @@ fn outcome(mut bytes: Bytes<'_>) -> Option<Record> {
     let (outcome, local) = match error {
         // A datagram's socket has no other end that could accept.
         0 if port == 0 => (Outcome::Attempted, None),
-        0 => (Outcome::Accepted, ip(family, address).map(|ip| SocketAddr::new(ip, port))),
+        0 => (
+            Outcome::Accepted,
+            ip(family, address).map(|ip| SocketAddr::new(ip, port)),
+        ),
         1.. => (Outcome::Failed(Some(error)), None),
         _ => (Outcome::Failed(None), None),
     };
@@ -273,14 +282,21 @@ fn named(mut bytes: Bytes<'_>) -> Option<Named> {
         thread,
         error,
         writing,
-        path: used.into_iter().chain(real).find(|path| watched::is_watched(path)),
+        path: used
+            .into_iter()
+            .chain(real)
+            .find(|path| watched::is_watched(path)),
     })
 }
 
 /// A path of which the kernel wrote the parts from the last to the first, a zero behind each.
 fn path(parts: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(parts.len() + 1);
-    for part in parts.split(|byte| *byte == 0).rev().filter(|part| !part.is_empty()) {
+    for part in parts
+        .split(|byte| *byte == 0)
+        .rev()
+        .filter(|part| !part.is_empty())
+    {
         path.push(b'/');
         path.extend_from_slice(part);
     }
@@ -298,7 +314,10 @@ fn absolute(name: &[u8], folder: Option<&[u8]>) -> Vec<u8> {
         (_, Some(b"/")) => Vec::with_capacity(name.len() + 1),
         (_, Some(folder)) => folder.to_vec(),
     };
-    for part in name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".") {
+    for part in name
+        .split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".")
+    {
         path.push(b'/');
         path.extend_from_slice(part);
     }
@@ -404,6 +423,9 @@ mod tests {
     #[test]
     fn mapped_addresses_are_those_of_version_four() {
         let mapped = Ipv4Addr::new(169, 254, 169, 254).to_ipv6_mapped().octets();
-        assert_eq!(ip(10, mapped), Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254))));
+        assert_eq!(
+            ip(10, mapped),
+            Some(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)))
+        );
     }
 }

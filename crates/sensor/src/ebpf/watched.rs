@@ -159,7 +159,10 @@ mod tests {
             ("/home/a/b/.aws/credentials", true),
             ("/root/.aws/credentials.bak", false),
             ("/root/aws/credentials", false),
-            ("/run/secrets/kubernetes.io/serviceaccount/..2026_11_22/token", true),
+            (
+                "/run/secrets/kubernetes.io/serviceaccount/..2026_11_22/token",
+                true,
+            ),
             ("/var/run/secrets/kubernetes.io/serviceaccount/token", true),
             ("/secrets/kubernetes.io/token", false),
             ("/etc/shadow", true),
