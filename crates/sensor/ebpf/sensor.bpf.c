@@ -163,11 +163,10 @@ enum {
 	FLAG_UNNAMED = 1,
 	FLAG_SCRIPT = 2,
 	FLAG_LOGIN = 4,
-	FLAG_GROUP_V2 = 8,
 };
 
-/* Behind it: what was asked to be run where that is not the program, the program, the working directory and the control group,
- * each path from its end, and the arguments. */
+/* Behind it: what was asked to be run, the program, the working directory and the control groups of both hierarchies, each path from
+ * its end, and the arguments. */
 struct exec_record {
 	struct head head;
 	u64 parent_start;
@@ -189,17 +188,19 @@ struct exec_record {
 	u32 session_leader;
 	u32 group_leader;
 	u32 flags;
-	u32 script;
+	u32 asked;
 	u32 program;
 	u32 cwd;
 	u32 group;
+	u32 group_before;
 	u32 arguments;
+	u32 pad;
 };
 
 _Static_assert(sizeof(struct connect_record) == 96, "as record.rs reads it");
 _Static_assert(sizeof(struct outcome_record) == 56, "as record.rs reads it");
 _Static_assert(sizeof(struct open_record) == 80, "as record.rs reads it");
-_Static_assert(sizeof(struct exec_record) == 152, "as record.rs reads it");
+_Static_assert(sizeof(struct exec_record) == 160, "as record.rs reads it");
 
 /* Records that are too long for the stack are made here. */
 struct draft {
@@ -543,7 +544,9 @@ int program_started(struct bpf_raw_tracepoint_args *ctx)
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct css_set *groups = BPF_CORE_READ(task, cgroups);
 	struct kernfs_node *group = BPF_CORE_READ(groups, dfl_cgrp, kn);
+	struct kernfs_node *group_before = NULL;
 	u64 most = ARGUMENTS, begins, length, used;
+	s64 read;
 	struct exec_record *record;
 	struct draft *whole;
 	const char *asked;
@@ -558,16 +561,15 @@ int program_started(struct bpf_raw_tracepoint_args *ctx)
 	begin(&record->head, KIND_EXEC, task);
 	describe(record, task);
 
-	record->script = 0;
+	record->asked = 0;
+	record->pad = 0;
 	asked = BPF_CORE_READ(program, filename);
-	if (asked != BPF_CORE_READ(program, interp)) {
-		s64 read = bpf_probe_read_kernel_str(whole->bytes + sizeof(*record), PATH_MAX, asked);
-
+	if (asked != BPF_CORE_READ(program, interp))
 		record->flags |= FLAG_SCRIPT;
-		if (read > 0) {
-			record->script = read;
-			whole->used += read;
-		}
+	read = bpf_probe_read_kernel_str(whole->bytes + sizeof(*record), PATH_MAX, asked);
+	if (read > 0) {
+		record->asked = read;
+		whole->used += read;
 	}
 
 	if (BPF_CORE_READ(dentry, d_inode, i_nlink) == 0)
@@ -575,18 +577,17 @@ int program_started(struct bpf_raw_tracepoint_args *ctx)
 	record->program = add_path((u64)dentry, (u64)BPF_CORE_READ(file, f_path.mnt));
 	record->cwd = add_path((u64)BPF_CORE_READ(task, fs, pwd.dentry), (u64)BPF_CORE_READ(task, fs, pwd.mnt));
 
-	/* Containers stand in the second hierarchy; where it is not in use, in the first. */
-	if (group && above(group)) {
-		record->flags |= FLAG_GROUP_V2;
-	} else if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
+	/* Which hierarchy tells of a container depends on its runtime, where both are in use. */
+	record->group = add_group((u64)group);
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
 		u32 which = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
 		struct cgroup_subsys_state *state = NULL;
 
 		bpf_probe_read_kernel(&state, sizeof(state),
 				      (void *)groups + bpf_core_field_offset(struct css_set, subsys) + which * sizeof(state));
-		group = BPF_CORE_READ(state, cgroup, kn);
+		group_before = BPF_CORE_READ(state, cgroup, kn);
 	}
-	record->group = add_group((u64)group);
+	record->group_before = group_before == group ? 0 : add_group((u64)group_before);
 
 	begins = BPF_CORE_READ(mm, arg_start);
 	length = BPF_CORE_READ(mm, arg_end) - begins;

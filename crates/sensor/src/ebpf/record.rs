@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::watched;
+use crate::cgroup;
 use crate::observation::{
     Connect, Context, Exec, Namespaces, Observation, Open, Outcome, Peer, ProcessId, SinceBoot, Transport,
 };
@@ -96,12 +97,15 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         bytes.u32()?,
         bytes.u32()?,
         bytes.u32()?,
+        bytes.u32()?,
     ];
-    let [script, program, cwd, group, args] = lengths;
-    let script = bytes.take(script)?;
+    let [asked, program, cwd, group, group_before, args] = lengths;
+    // What follows begins where a number of eight bytes could.
+    bytes.take(4)?;
+    let asked = until_zero(bytes.take(asked)?);
     let executable = path(bytes.take(program)?);
     let cwd = path(bytes.take(cwd)?);
-    let group = path(bytes.take(group)?);
+    let group = telling(path(bytes.take(group)?), path(bytes.take(group_before)?));
     let args = bytes.take(args)?;
     if flags & LOGIN != 0 {
         context.login_uid = known(login);
@@ -116,7 +120,8 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         process: head.process,
         started: Some(head.started),
         parent: Some(ProcessId::new(parent, parent_started)),
-        script: (flags & SCRIPT != 0).then(|| absolute(until_zero(script), Some(&cwd))),
+        script: (flags & SCRIPT != 0).then(|| absolute(asked, Some(&cwd))),
+        asked: Some(asked.to_vec()),
         executable,
         unnamed: flags & UNNAMED != 0,
         args: (!args.is_empty() || args_bytes == 0).then(|| arguments(args)),
@@ -125,6 +130,16 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         cwd: Some(cwd),
         context,
     }))))
+}
+
+/// Of the control groups of the second hierarchy and of the first, the one that tells of a container, or else of anything.
+fn telling(group: Vec<u8>, before: Vec<u8>) -> Vec<u8> {
+    let contained = |group: &[u8]| cgroup::contained(group).is_some();
+    if !contained(&group) && (contained(&before) || group == b"/") {
+        before
+    } else {
+        group
+    }
 }
 
 /// The number that stands for nobody is no number.

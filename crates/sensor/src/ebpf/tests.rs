@@ -108,6 +108,7 @@ impl Trial {
                 end = Some(Instant::now());
             }
         }
+        child.wait().unwrap();
         self.reader.lost(&mut |observation| seen.push(observation));
         seen
     }
@@ -130,27 +131,30 @@ impl Drop for Trial {
 }
 
 fn execs(seen: &[Observation]) -> Vec<&Exec> {
-    let exec = |observation| match observation {
-        &Observation::Exec(ref exec) => Some(exec.as_ref()),
-        _ => None,
-    };
-    seen.iter().filter_map(exec).collect()
+    seen.iter()
+        .filter_map(|observation| match observation {
+            Observation::Exec(exec) => Some(exec.as_ref()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn connects(seen: &[Observation]) -> Vec<&Connect> {
-    let connect = |observation| match observation {
-        &Observation::Connect(ref connect) => Some(connect.as_ref()),
-        _ => None,
-    };
-    seen.iter().filter_map(connect).collect()
+    seen.iter()
+        .filter_map(|observation| match observation {
+            Observation::Connect(connect) => Some(connect.as_ref()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn opens(seen: &[Observation]) -> Vec<&Open> {
-    let open = |observation| match observation {
-        &Observation::Open(ref open) => Some(open.as_ref()),
-        _ => None,
-    };
-    seen.iter().filter_map(open).collect()
+    seen.iter()
+        .filter_map(|observation| match observation {
+            Observation::Open(open) => Some(open.as_ref()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn lost(seen: &[Observation]) -> Vec<Lost> {
@@ -208,6 +212,7 @@ fn who_a_program_is_and_where_it_runs() {
         real(trial.folder.path().to_str().unwrap())
     );
     assert!(!exec.unnamed && exec.script.is_none());
+    assert_eq!(exec.asked.as_deref(), acts.to_str().map(str::as_bytes));
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let context = &exec.context;
     assert_eq!(
@@ -302,6 +307,7 @@ fn programs_of_other_kinds() {
     let exec = last(&seen);
     assert_eq!(text(exec.script.as_ref().unwrap()), real(&script));
     assert_eq!(text(&exec.executable), real("/bin/sh"));
+    assert_eq!(text(exec.asked.as_ref().unwrap()), "./script.sh");
     assert_eq!(args(exec), ["/bin/sh", "-e", "./script.sh"]);
 
     let seen = trial.act(&["memory"]);
