@@ -24,6 +24,7 @@ use counts::{Shared, report};
 use show::Live;
 use sight::{Sight, Stop};
 use taps::Taps;
+pub(crate) use taps::host;
 
 /// Watch this Linux host and its containers: run rules over what programs start, connect to and open, as it happens
 #[derive(Debug, clap::Args)]

@@ -25,7 +25,7 @@ pub use schema::schema;
 pub use secret::{Secret, SecretError};
 pub use settings::{
     Api, Baselines, Config, Files, Limits, Log, LogFormat, LogLevel, Objects, Posture, Read, Retention,
-    Rules, Silence, Stream, Syslog, Tls, Token, Transport, read,
+    Rules, Sensor, Silence, Stream, Syslog, Tls, Token, Transport, read,
 };
 pub use shape::{Key, Kind, Shape};
 pub use units::{parse_duration, parse_size};

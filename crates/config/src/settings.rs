@@ -74,6 +74,8 @@ pub struct Config {
     pub files: Vec<Files>,
     /// Object storage to read.
     pub objects: Vec<Objects>,
+    /// The sensor of this host, if it is to look.
+    pub sensor: Option<Sensor>,
     /// Snapshots and images that are held against a baseline.
     pub baselines: Baselines,
     /// Settings that are checked against mitigations.
@@ -274,6 +276,21 @@ pub struct Objects {
     pub source: Option<String>,
 }
 
+/// The sensor of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sensor {
+    /// `ebpf`, `audit` or `connector`; none for the best that works.
+    pub mode: Option<String>,
+    /// The host's name in events, if it is not its own.
+    pub host: Option<String>,
+    /// The control group that it looks at, if it is not the whole host.
+    pub cgroup: Option<PathBuf>,
+    /// Bytes that it may take.
+    pub memory: u64,
+    /// Percent of a processor core that it may use.
+    pub cpu: u8,
+}
+
 /// Snapshots and images that are held against a baseline.
 #[derive(Clone, Debug, Default)]
 pub struct Baselines {
@@ -396,6 +413,7 @@ impl Config {
             syslog: values.tables("syslog").iter().filter_map(syslog).collect(),
             files: values.tables("files").iter().map(files).collect(),
             objects: values.tables("objects").iter().map(objects).collect(),
+            sensor: sensor(&values.get("sensor")),
             baselines: baselines(&values.get("baselines")),
             posture: posture(&values.get("posture")),
             silences: values.tables("silences").iter().map(silence).collect(),
@@ -463,6 +481,16 @@ fn objects(values: &Values) -> Objects {
         every: values.get("every"),
         source: values.find("source"),
     }
+}
+
+fn sensor(values: &Values) -> Option<Sensor> {
+    values.get::<bool>("enabled").then(|| Sensor {
+        mode: Some(values.get("mode")).filter(|mode| mode != "best"),
+        host: values.find("host"),
+        cgroup: values.find("cgroup"),
+        memory: values.get("memory"),
+        cpu: u8::try_from(number(values, "cpu")).unwrap_or(u8::MAX),
+    })
 }
 
 fn baselines(values: &Values) -> Baselines {

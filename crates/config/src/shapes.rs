@@ -29,6 +29,7 @@ pub(crate) static FILE: Shape = shape(
         Key::new("syslog", Tables(&SYSLOG), "Listeners for syslog (RFC 5424 and 3164)."),
         Key::new("files", Tables(&FILES), "Files that are followed as they grow and are rotated."),
         Key::new("objects", Tables(&OBJECTS), "Prefixes of object storage whose new objects are read."),
+        Key::new("sensor", Table(&SENSOR), "What happens on this host, as `neph watch` sees it."),
         Key::new("baselines", Table(&BASELINES), "Snapshots and images that are held against a baseline."),
         Key::new("posture", Table(&POSTURE), "Settings that are checked against mitigations."),
         Key::new("silences", Tables(&SILENCE), "From when on a source that sends nothing counts as silent."),
@@ -310,6 +311,33 @@ static OBJECTS: Shape = shape(
             "The source that all of them are of, as `neph sources` names it; recognised by their content without it.",
         )
         .such_as("\"cloudtrail\""),
+    ],
+);
+
+static SENSOR: Shape = shape(
+    "The sensor of this host: what programs start, connect to and open, on the host and in its containers. Needs Linux and the rights of `neph-watch.service`.",
+    &[
+        Key::new("enabled", Bool, "Whether the service looks.").or("false"),
+        Key::new(
+            "mode",
+            Choice(&["best", "ebpf", "audit", "connector"]),
+            "How the kernel is asked; `best` takes the first of the others, in this order, that works.",
+        )
+        .or("\"best\""),
+        Key::new("host", Text, "The name of this host in events. Without it, its own.").such_as("\"web-1\""),
+        Key::new(
+            "cgroup",
+            Path,
+            "Only what happens in this control group and below it. Without it, the whole host.",
+        )
+        .such_as("\"/sys/fs/cgroup/system.slice\""),
+        Key::new("memory", Size, "Most memory of the sensor.").or("\"80MiB\""),
+        Key::new(
+            "cpu",
+            Integer(1, 100),
+            "Most of one processor core that the sensor may use, in percent; above it, what matters least is given up and counted.",
+        )
+        .or("25"),
     ],
 );
 

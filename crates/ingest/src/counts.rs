@@ -23,6 +23,8 @@ pub enum Protocol {
     File,
     /// Objects of cloud storage.
     Object,
+    /// The sensor of this host.
+    Sensor,
 }
 
 impl Protocol {
@@ -36,6 +38,7 @@ impl Protocol {
             Self::Syslog => "syslog",
             Self::File => "file",
             Self::Object => "object",
+            Self::Sensor => "sensor",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! - [`syslog`]: RFC 5424 and 3164 over UDP, TCP and TLS.
 //! - [`follow`]: files that others write and rotate. With the feature `object-store`, `poll` reads objects that appear below a
 //!   prefix of cloud storage.
+//! - [`sense`]: what the sensor of this host sees.
 //!
 //! What is kept of a record is what came, in a form that the readers of `neph` know: a document of `_bulk` as a search hit,
 //! a log record of OTLP as an OTLP request, a line as the line.
@@ -29,6 +30,7 @@ mod limits;
 mod listener;
 #[cfg(feature = "object-store")]
 mod poll;
+mod sensor;
 pub mod syslog;
 
 pub use counts::{Counts, Protocol, Refused, Row};
@@ -40,3 +42,4 @@ pub use limits::{InFlight, Limits};
 pub use listener::{Shutdown, Stopper, TlsError, TlsFiles, serve, shutdown};
 #[cfg(feature = "object-store")]
 pub use poll::{PollOptions, poll};
+pub use sensor::{SensorNews, SensorOptions, sense};

@@ -75,7 +75,7 @@ impl Listening {
         for listener in &settings.syslog {
             tasks.push(open_syslog(runtime, listener, &intake, &stop, log)?);
         }
-        let mut readers = Readers::new(runtime.handle().clone(), store.log.clone(), intake, data, log);
+        let mut readers = Readers::new(runtime.handle().clone(), Arc::clone(store), intake, data, log);
         readers.change(settings);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use neph_config::{Config, Files, Objects};
-use neph_ingest::{FileGroup, FollowOptions, Intake, Shutdown, Stopper, follow, shutdown};
-use neph_store::EventLog;
+use neph_config::{Config, Files, Objects, Sensor};
+use neph_ingest::{
+    FileGroup, FollowOptions, Intake, SensorNews, SensorOptions, Shutdown, Stopper, follow, sense, shutdown,
+};
+use neph_store::{Database, EventLog, Store};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -16,7 +18,7 @@ use super::log::Log;
 /// What is read.
 pub(super) struct Readers {
     runtime: Handle,
-    events: Arc<EventLog>,
+    store: Arc<Store>,
     intake: Intake,
     data: PathBuf,
     log: Log,
@@ -35,15 +37,16 @@ struct Running {
 enum What {
     Files(Vec<Files>),
     Objects(Objects),
+    Sensor(Sensor),
     /// Something was read with this cursor, and ends.
     Nothing,
 }
 
 impl Readers {
-    pub(super) fn new(runtime: Handle, events: Arc<EventLog>, intake: Intake, data: &Path, log: Log) -> Self {
+    pub(super) fn new(runtime: Handle, store: Arc<Store>, intake: Intake, data: &Path, log: Log) -> Self {
         Self {
             runtime,
-            events,
+            store,
             intake,
             data: data.to_owned(),
             log,
@@ -60,6 +63,9 @@ impl Readers {
             .collect();
         if !settings.files.is_empty() {
             wanted.insert(self.data.join("followed"), What::Files(settings.files.clone()));
+        }
+        if let Some(sensor) = &settings.sensor {
+            wanted.insert(self.data.join("sensor"), What::Sensor(sensor.clone()));
         }
         for cursor in self.running.keys() {
             wanted.entry(cursor.clone()).or_insert(What::Nothing);
@@ -94,15 +100,21 @@ impl Readers {
             running.task
         });
         let (stopper, stop) = shutdown();
-        let (read, events, intake, log) = (what.clone(), self.events.clone(), self.intake.clone(), self.log);
+        let (read, store, intake, log) = (
+            what.clone(),
+            Arc::clone(&self.store),
+            self.intake.clone(),
+            self.log,
+        );
         let own = cursor.clone();
         let task = self.runtime.spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
             match read {
-                What::Files(files) => follow_files(&files, own, events, intake, stop, log).await,
+                What::Files(files) => follow_files(&files, own, store.log.clone(), intake, stop, log).await,
                 What::Objects(objects) => poll_objects(objects, own, intake, stop, log).await,
+                What::Sensor(sensor) => look(sensor, store.db.clone(), intake, stop, log).await,
                 What::Nothing => {}
             }
         });
@@ -145,6 +157,48 @@ async fn follow_files(
     let options = FollowOptions::new(files.iter().map(group).collect(), cursor);
     if let Err(error) = follow(options, events, intake, stop).await {
         log.error("files are not followed any more", &[("error", &error)]);
+    }
+}
+
+/// Takes what the sensor of this host sees.
+async fn look(sensor: Sensor, database: Database, intake: Intake, stop: Shutdown, log: Log) {
+    let mut options = neph_sensor::Options::default();
+    options.mode = sensor.mode.as_deref().and_then(neph_sensor::Mode::named);
+    options.cgroup = sensor.cgroup;
+    options.limits.memory = sensor.memory;
+    options.limits.share = f64::from(sensor.cpu) / 100.0;
+    options.host.name.clone_from(&sensor.host);
+    let host = sensor.host.unwrap_or_else(crate::watch::host);
+    let (news, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let sensing = tokio::spawn(sense(
+        SensorOptions::new(options, host, news),
+        database,
+        intake,
+        stop,
+    ));
+    // The sensor holds the other end until it ends.
+    while let Some(news) = heard.recv().await {
+        match news {
+            SensorNews::Looks(seen) => {
+                let unseen: Vec<&str> = seen.unseen.iter().map(|part| part.name()).collect();
+                log.info(
+                    "the sensor looks at this host",
+                    &[("mode", &seen.mode), ("not_seen", &unseen.join(", "))],
+                );
+            }
+            SensorNews::Blind(why) => log.error("nothing is seen of this host", &[("error", &why)]),
+            SensorNews::Lost(class, cause, count) => log.warn(
+                "the sensor lost something",
+                &[
+                    ("class", &class.name()),
+                    ("cause", &cause.name()),
+                    ("count", &count),
+                ],
+            ),
+        }
+    }
+    if let Ok(Err(error)) = sensing.await {
+        log.error("the sensor ended", &[("error", &error)]);
     }
 }
 

@@ -130,7 +130,7 @@ fn unwritable(path: &std::path::Path, source: std::io::Error) -> Failure {
 }
 
 /// The name of this machine.
-fn host() -> String {
+pub(crate) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {
         "" => "localhost".to_owned(),

@@ -38,7 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["event", "diag"]),
     ("sensor", &["socket", "event", "diag"]),
     ("runtime", ALL),
-    ("ingest", &["runtime", "store", "event", "diag"]),
+    ("ingest", &["runtime", "sensor", "store", "event", "diag"]),
     (
         "outputs",
         &["config", "store", "kql", "engine", "plan", "event", "diag"],
