@@ -6,6 +6,7 @@
 mod budget;
 mod cgroup;
 mod clock;
+mod cloud;
 mod connector;
 mod containers;
 mod document;
@@ -15,6 +16,7 @@ mod host;
 mod netlink;
 mod observation;
 mod options;
+mod packages;
 mod process;
 mod procfs;
 mod queue;
@@ -26,6 +28,7 @@ mod stream;
 mod table;
 mod users;
 
+pub use cloud::{Cloud, CloudError, CloudOptions};
 pub use containers::{
     Container, ContainerCounts, ContainerOptions, Containers, EngineState, News, Pod, Runtime,
 };
@@ -34,6 +37,7 @@ pub use observation::{
     SinceBoot, TICK, Transport,
 };
 pub use options::{HostOptions, Limits, Options};
+pub use packages::{Executable, Package, Packages, Place};
 pub use sensor::{Counts, Sensor, SensorError, StartError};
 pub use source::{Abilities, Hook, Mode, Part, SourceError};
 pub use steady::{Notice, Steady};

@@ -1,0 +1,410 @@
+//! Which package brought an executable, whether it is still what that brought, and whether it was in the container's image at all.
+//!
+//! Whoever asks waits for two system calls, no more: what is known of a file is kept by its identity (device, inode and the times at which
+//! it was changed), and what is not is found out by a thread of the lowest priority. So the first event of an executable may say nothing of
+//! this, and later ones do.
+
+mod apk;
+mod digest;
+mod dpkg;
+mod index;
+mod root;
+mod rpm;
+mod upper;
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FileType, Stat, fstat};
+use serde_json::{Map, Value, json};
+
+use digest::Sum;
+use root::Root;
+
+/// Executables that are remembered, at most.
+const EXECUTABLES: usize = 16_384;
+/// Executables that wait to be looked at, at most: each keeps a file open.
+const WAITING: usize = 128;
+/// Databases that are kept in memory, and the files that these have together, at most.
+const DATABASES: (usize, usize) = (8, 1_500_000);
+/// Executables with more bytes are not held against their digests.
+const BYTES: u64 = 512 << 20;
+/// A database is asked whether it changed no more often than this.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// Where a path leads from.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// From the root of the host.
+    Host,
+    /// From the root of a process in a container.
+    Container {
+        /// The container.
+        id: &'a str,
+        /// A process of it that still runs.
+        pid: u32,
+    },
+}
+
+/// A package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, as its own tools print it.
+    pub version: Option<String>,
+    /// `deb`, `rpm`, or `apk`.
+    pub kind: &'static str,
+}
+
+/// What is known of an executable. `None`: that is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executable {
+    /// Its package; `Some(None)`: it is of none.
+    pub package: Option<Option<Package>>,
+    /// It is not what its package brought.
+    pub differs_from_package: Option<bool>,
+    /// It was in the image of its container. What was added or changed since the start, or is on a volume, was not.
+    pub in_image: Option<bool>,
+}
+
+impl Executable {
+    /// What a document says of it, below `neph.sensor.executable`.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        let mut set = |name: &str, value: Value| members.insert(name.to_owned(), value);
+        match &self.package {
+            Some(Some(package)) => {
+                let Package { name, version, kind } = package;
+                set(
+                    "package",
+                    json!({ "name": name, "version": version, "type": kind }),
+                );
+                set("in_package", json!(true));
+            }
+            Some(None) => drop(set("in_package", json!(false))),
+            None => {}
+        }
+        for (name, value) in [
+            ("differs_from_package", self.differs_from_package),
+            ("in_image", self.in_image),
+        ] {
+            if let Some(value) = value {
+                set(name, json!(value));
+            }
+        }
+        members
+    }
+}
+
+/// What a database says of a path.
+#[derive(Debug)]
+struct Owned {
+    package: Package,
+    sum: Option<Sum>,
+}
+
+/// The identity of a file, as long as it does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+    written: (i64, i64),
+    size: i64,
+}
+
+/// Knows where executables come from.
+#[derive(Debug)]
+pub struct Packages {
+    host: Option<Root>,
+    shared: Arc<Shared>,
+    jobs: SyncSender<Job>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    known: Mutex<Known>,
+    /// Executables that were not looked at, since too many waited. A later event asks again.
+    unlooked: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    executables: HashMap<Identity, Answer>,
+    order: VecDeque<Identity>,
+    /// How often databases changed; what was found before is found out again.
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Awaited,
+    Found(Arc<Executable>, u64),
+}
+
+/// An executable to be looked at.
+#[derive(Debug)]
+struct Job {
+    identity: Identity,
+    root: Option<Root>,
+    found: OwnedFd,
+    container: Option<(String, u32)>,
+}
+
+impl Packages {
+    /// Begins to look. Where no thread can be had, nothing will be known.
+    pub fn start() -> Self {
+        let (jobs, receiver) = sync_channel(WAITING);
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            host: Root::at("/").ok(),
+            shared: Arc::clone(&shared),
+            databases: VecDeque::new(),
+            uppers: upper::Uppers::default(),
+        };
+        // Without the thread every question stays open, which is what its answers say.
+        let _ = std::thread::Builder::new()
+            .name("packages".to_owned())
+            .spawn(move || worker.work(&receiver));
+        Self {
+            host: Root::at("/").ok(),
+            shared,
+            jobs,
+        }
+    }
+
+    /// What is known of the executable at this path; nothing yet, where it is seen for the first time. Does not wait.
+    pub fn of(&mut self, place: Place<'_>, path: &[u8]) -> Option<Arc<Executable>> {
+        let (root, container) = match place {
+            Place::Host => (None, None),
+            Place::Container { id, pid } => (
+                Some(Root::at(&format!("/proc/{pid}/root")).ok()?),
+                Some((id.to_owned(), pid)),
+            ),
+        };
+        let found = root.as_ref().or(self.host.as_ref())?.find(path).ok()?;
+        let stat = fstat(&found).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let identity = Identity::of(&stat);
+        let mut known = self.shared.known();
+        let before = match known.executables.get(&identity) {
+            Some(Answer::Awaited) => return None,
+            Some(Answer::Found(executable, generation)) if *generation == known.generation => {
+                return Some(Arc::clone(executable));
+            }
+            Some(Answer::Found(executable, _)) => Some(Arc::clone(executable)),
+            None => None,
+        };
+        known.put(identity, Answer::Awaited);
+        drop(known);
+        let job = Job {
+            identity,
+            root,
+            found,
+            container,
+        };
+        if self.jobs.try_send(job).is_err() {
+            self.shared.unlooked.fetch_add(1, Ordering::Relaxed);
+            self.shared.known().executables.remove(&identity);
+        }
+        before
+    }
+
+    /// How many executables are known, and how often one was not looked at because too many waited.
+    pub fn counts(&self) -> (u64, u64) {
+        let known = self.shared.known().executables.len();
+        (known as u64, self.shared.unlooked.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn put(&mut self, identity: Identity, answer: Answer) {
+        if self.executables.insert(identity, answer).is_none() {
+            self.order.push_back(identity);
+        }
+        while self.order.len() > EXECUTABLES {
+            if let Some(oldest) = self.order.pop_front() {
+                self.executables.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Identity {
+    fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            written: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            size: stat.st_size,
+        }
+    }
+}
+
+/// The thread that looks.
+struct Worker {
+    host: Option<Root>,
+    shared: Arc<Shared>,
+    /// The databases that were used, the last one at the end.
+    databases: VecDeque<Cached>,
+    uppers: upper::Uppers,
+}
+
+/// The database of a root, as it was when it was read.
+struct Cached {
+    /// The container; `None`: the host.
+    container: Option<String>,
+    identity: Option<Identity>,
+    asked: Instant,
+    database: Option<Database>,
+}
+
+enum Database {
+    Dpkg(dpkg::Database),
+    Apk(apk::Database),
+    Rpm(rpm::Database),
+}
+
+impl Worker {
+    fn work(mut self, jobs: &Receiver<Job>) {
+        // On Linux this is of the thread alone, and everything else goes first. Where it is refused, the thread is like others.
+        let _ = rustix::process::nice(19);
+        while let Ok(job) = jobs.recv() {
+            let executable = Arc::new(self.look(&job));
+            let mut known = self.shared.known();
+            let answer = Answer::Found(executable, known.generation);
+            known.put(job.identity, answer);
+        }
+    }
+
+    fn look(&mut self, job: &Job) -> Executable {
+        let mut executable = Executable::default();
+        let Some(path) = root::path_of(&job.found) else {
+            return executable;
+        };
+        let host = self.host.take();
+        if let Some(root) = job.root.as_ref().or(host.as_ref()) {
+            if let Some((id, pid)) = &job.container {
+                executable.in_image = self.uppers.in_image(id, *pid, &job.found, &path);
+            }
+            self.compare(root, job, &path, &mut executable);
+        }
+        self.host = host;
+        executable
+    }
+
+    fn compare(&mut self, root: &Root, job: &Job, path: &[u8], executable: &mut Executable) {
+        let container = job.container.as_ref().map(|(id, _)| id.as_str());
+        let Some(database) = self.database(root, container) else {
+            return;
+        };
+        let owned = match database {
+            Database::Dpkg(database) => Ok(database.owner(root, path)),
+            Database::Apk(database) => Ok(database.owner(root, path)),
+            Database::Rpm(database) => database.owner(path),
+        };
+        // What cannot be read now says nothing about the file.
+        let Ok(owned) = owned else { return };
+        if let Some(Owned { sum: Some(sum), .. }) = &owned
+            && !is_being_changed(root)
+            && let Ok(file) = root::reopen(&job.found)
+        {
+            let same = sum.is_of(file, BYTES).ok().flatten();
+            executable.differs_from_package = same.map(|same| !same);
+        }
+        executable.package = Some(owned.map(|owned| owned.package));
+    }
+
+    /// The database of a root, read again where it changed.
+    fn database(&mut self, root: &Root, container: Option<&str>) -> Option<&Database> {
+        let at = self
+            .databases
+            .iter()
+            .position(|cached| cached.container.as_deref() == container);
+        let cached = at.and_then(|at| self.databases.remove(at));
+        let cached = match cached {
+            Some(cached) if cached.asked.elapsed() < FRESH => cached,
+            Some(mut cached) if identity(root) == cached.identity => {
+                cached.asked = Instant::now();
+                cached
+            }
+            before => {
+                if before.is_some() {
+                    self.shared.known().generation += 1;
+                }
+                Cached {
+                    container: container.map(str::to_owned),
+                    // Before it is read, so that what changes meanwhile is seen the next time.
+                    identity: identity(root),
+                    asked: Instant::now(),
+                    database: read(root, container.is_none()),
+                }
+            }
+        };
+        self.databases.push_back(cached);
+        while self.databases.len() > 1
+            && (self.databases.len() > DATABASES.0
+                || self.databases.iter().map(Cached::files).sum::<usize>() > DATABASES.1)
+        {
+            self.databases.pop_front();
+        }
+        self.databases.back()?.database.as_ref()
+    }
+}
+
+impl Cached {
+    fn files(&self) -> usize {
+        match &self.database {
+            Some(Database::Dpkg(database)) => database.files(),
+            Some(Database::Apk(database)) => database.files(),
+            Some(Database::Rpm(_)) | None => 0,
+        }
+    }
+}
+
+/// The identity of the file that changes whenever a package does.
+fn identity(root: &Root) -> Option<Identity> {
+    let places = [dpkg::STATUS, apk::INSTALLED]
+        .into_iter()
+        .chain(rpm::PLACES.iter().copied());
+    let found = places
+        .into_iter()
+        .find_map(|path| root.find(path.as_bytes()).ok())?;
+    Some(Identity::of(&fstat(&found).ok()?))
+}
+
+fn read(root: &Root, is_host: bool) -> Option<Database> {
+    if root.find(dpkg::STATUS.as_bytes()).is_ok() {
+        return dpkg::Database::read(root).ok().map(Database::Dpkg);
+    }
+    if root.find(apk::INSTALLED.as_bytes()).is_ok() {
+        return apk::Database::read(root).ok().map(Database::Apk);
+    }
+    // SQLite opens files by path and follows links, which below the root of a container would lead out of it.
+    let mut places = rpm::PLACES
+        .iter()
+        .map(Path::new)
+        .filter(|path| is_host && path.exists());
+    rpm::Database::open(places.next()?).ok().map(Database::Rpm)
+}
+
+/// Whether dpkg is in the middle of unpacking a package: files are replaced before their digests are.
+fn is_being_changed(root: &Root) -> bool {
+    let names = root.names("var/lib/dpkg/tmp.ci", 3);
+    names.is_ok_and(|names| names.iter().any(|name| name != "." && name != ".."))
+}
