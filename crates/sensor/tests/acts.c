@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -54,6 +56,36 @@ int main(int argc, char **argv)
 	if (!strcmp(act, "tcp")) {
 		int fd = connect_to(SOCK_STREAM, 0, argv[2], argv[3]);
 		return fd < 0 ? 1 : 0;
+	}
+	if (!strcmp(act, "listen")) {
+		/* Takes connections, and tells its port. */
+		struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t length = sizeof(at);
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		if (bind(fd, (void *)&at, length) || listen(fd, 4096) || getsockname(fd, (void *)&at, &length))
+			return 1;
+		printf("%d\n", ntohs(at.sin_port));
+		fflush(stdout);
+		for (;;)
+			close(accept(fd, NULL, NULL));
+	}
+	if (!strcmp(act, "calls")) {
+		/* What a call to the kernel costs, and what an open does: so many of each, and nanoseconds of the processor for one. */
+		long count = atol(argv[2]);
+		struct timespec before, after;
+
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+		for (long i = 0; i < count; i++)
+			syscall(SYS_getppid);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+		printf("%.1f ", ((after.tv_sec - before.tv_sec) * 1e9 + after.tv_nsec - before.tv_nsec) / count);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+		for (long i = 0; i < count; i++)
+			close(open("/usr/share/common-licenses/GPL-3", O_RDONLY));
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+		printf("%.1f\n", ((after.tv_sec - before.tv_sec) * 1e9 + after.tv_nsec - before.tv_nsec) / count);
+		return 0;
 	}
 	if (!strcmp(act, "spawn")) {
 		/* So many processes, as many at once as asked; each runs this program and connects, and tells its number. */
