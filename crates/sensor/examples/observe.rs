@@ -17,7 +17,10 @@ use serde_json::json;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let usage = "observe MODE CONTROL-GROUP FILE";
-    let mode = arguments.next().and_then(|name| Mode::named(&name)).ok_or(usage)?;
+    let mode = arguments
+        .next()
+        .and_then(|name| Mode::named(&name))
+        .ok_or(usage)?;
     let options = Options {
         mode: Some(mode),
         cgroup: Some(arguments.next().ok_or(usage)?.into()),
