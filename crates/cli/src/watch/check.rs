@@ -11,7 +11,7 @@ const CAPABILITIES: [(u32, &str, &str); 8] = [
     (
         2,
         "CAP_DAC_READ_SEARCH",
-        "sockets of container engines and files of packages",
+        "which files the processes of others run",
     ),
     (
         12,
