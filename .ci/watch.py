@@ -50,7 +50,8 @@ LISTED = "Containers Listed on a Host by a User for the First Time"
 UNASKED = "Containers Listed or Inspected by What Has No Business with Them"
 RAW = "Container Engine or Kubelet Asked by a Command Without Its Client"
 SOCKET = "Program Connects to a Container Engine's Socket for the First Time"
-METADATA = {UNUSUAL, CREDENTIALS, FIRST, CONTAINER}
+# `-O -` and `>&3` look to it like writing a file.
+EXPORTED = "Answer of the Metadata Service Exported"
 
 # A program that asks for the credentials and ends: about a millisecond.
 READER = r"""
@@ -274,7 +275,7 @@ class Expected:
         came = self.came()
         names = sorted(alert["rule"]["name"] for _, alert in came)
         surplus = [name for name in names if name not in self.rules | self.also]
-        told = json.dumps([alert["message"] for _, alert in came], indent=1)
+        told = json.dumps([f"{alert['rule']['name']}: {alert['message']}" for _, alert in came], indent=1)
         check(f"{self.name}: alerts that must come", sorted(self.rules) == sorted(name for name in names if name in self.rules), f"{sorted(self.rules)}, but: {told}\n{self.watch.text()[-1500:]}")
         check(f"{self.name}: no others", not surplus, told)
         for arrived, alert in came:
@@ -406,8 +407,8 @@ def on_the_host(place, watch, sees):
     """Ways to read the metadata service."""
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
     ways = [
-        ("curl", f"curl -s -o /dev/null {SECRETS}", {UNUSUAL, CREDENTIALS, FIRST}, ["curl", SECRETS], ("sh", "dash")),
-        ("wget", f"wget -q -O /dev/null {SECRETS}", {UNUSUAL, CREDENTIALS, FIRST}, ["wget", SECRETS], ("sh", "dash")),
+        ("curl", f"curl -s {SECRETS}", {UNUSUAL, CREDENTIALS, FIRST}, ["curl", SECRETS], ("sh", "dash")),
+        ("wget", f"wget -q -O - {SECRETS}", {UNUSUAL, CREDENTIALS, FIRST}, ["wget", SECRETS], ("sh", "dash")),
         ("python", f"{python} -c 'import urllib.request as u; u.urlopen(\"{SECRETS}\").read()'", {UNUSUAL, CREDENTIALS, FIRST}, [SECRETS], ("sh", "dash")),
         ("a static program", f"{place.folder}/reader", {UNUSUAL, FIRST}, ["reader"], ("sh", "dash")),
         ("/dev/tcp", f"bash -c 'exec 3<>/dev/tcp/{ADDRESS}/80; printf \"GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\\r\\n\\r\\n\" >&3; read -r line <&3'", {UNUSUAL, CREDENTIALS, FIRST}, [f"/dev/tcp/{ADDRESS}"], ("sh", "dash")),
@@ -415,7 +416,7 @@ def on_the_host(place, watch, sees):
     for name, command, rules, args, parent in ways:
         if name == "a static program" and sees.is_racy:
             continue
-        expected = Expected(watch, name, sees.of(rules), args=args, parent=parent)
+        expected = Expected(watch, name, sees.of(rules), also={EXPORTED}, args=args, parent=parent)
         # The shell stays, so that it is a parent and not replaced by what it runs.
         code, _, error = place.act(f"{command}\nexit $?")
         check(f"{name} reads the service", code == 0, error.decode()[-400:])
@@ -432,13 +433,13 @@ def in_containers(place, watch, sees, engine):
     mine = (identity, name, "shop")
     engine_exec = [*engine.command, "exec", name]
     ways = [
-        ("wget", ["/bin/sh", "-c", f"wget -q -O /dev/null {SECRETS}; true"], {UNUSUAL, CONTAINER}, ["wget", SECRETS]),
+        ("wget", ["/bin/sh", "-c", f"wget -q -O - {SECRETS}; true"], {UNUSUAL, CONTAINER}, ["wget", SECRETS]),
         ("a static program", ["/bin/sh", "-c", "/tmp/reader; true"], {UNUSUAL, CONTAINER}, ["reader"]),
     ]
     for what, command, rules, args in ways:
         if what == "a static program" and sees.is_racy:
             continue
-        expected = Expected(watch, f"{what} in a container of {kind}", sees.of(rules), also={CREDENTIALS, FIRST, UNASKED, SOCKET}, args=args, container=mine)
+        expected = Expected(watch, f"{what} in a container of {kind}", sees.of(rules), also={CREDENTIALS, EXPORTED, FIRST, UNASKED, SOCKET}, args=args, container=mine)
         code, _, error = place.act([*engine_exec, *command])
         check(f"{what} in a container of {kind} reads the service", code == 0, error.decode()[-400:])
         expected.held()
@@ -584,7 +585,7 @@ def odd_things(place, mode):
     odd = os.fsencode(place.folder) + b"/na\xff\xfeme"
     shutil.copy(nothing, odd)
     # It runs before the sensor does, and asks after it was killed and started anew.
-    early = place.act("sleep 1000 & echo ready; read line; " + f"curl -s -o /dev/null {SECRETS}; true", wait=False)
+    early = place.act("sleep 1000 & echo ready; read line; " + f"curl -s {SECRETS}; true", wait=False)
     early.stdin = None
     watch = Watch(place, "--events", mode=mode)
     for _ in range(8):
@@ -602,7 +603,7 @@ def odd_things(place, mode):
     check(f"{mode}: a name that is no UTF-8", len(strange) == 1, str([at(line, "process.name") for line in lines][:40]))
     check(f"{mode}: a namespace that is gone", any("gone" in (at(line, "process.args") or []) for line in documents))
     watch = Watch(place, "--events", mode=mode)
-    code, _, _ = place.act(f"curl -s -o /dev/null {SECRETS}; true")
+    code, _, _ = place.act(f"curl -s {SECRETS}; true")
     time.sleep(1)
     early.kill()
     early.wait()
@@ -643,7 +644,7 @@ def served(place, mode):
     try:
         wait_for("the sensor of the service", 30, lambda: "the sensor looks at this host" in running.said())
         began = time.time()
-        place.act(f"curl -s -o /dev/null {SECRETS}\nexit $?")
+        place.act(f"curl -s {SECRETS}\nexit $?")
         rule = "92d4171d-9930-41cf-9a44-98309f4f7122"
         alerts = wait_for("an alert of the service", 20, lambda: running.alerts(rule))
         late = time.time() - began
