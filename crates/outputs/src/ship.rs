@@ -134,7 +134,8 @@ impl Shipper {
             move |source| ShipError::File { path, source }
         };
         let folder = &options.buffer;
-        fs::create_dir_all(folder).map_err(file(folder))?;
+        let records = folder.join("records");
+        fs::create_dir_all(&records).map_err(file(&records))?;
         let lock_path = folder.join("lock");
         let lock = File::create(&lock_path).map_err(file(&lock_path))?;
         match lock.try_lock() {
@@ -157,7 +158,7 @@ impl Shipper {
             max_age: Duration::MAX,
             max_waiting_bytes: 16 << 20,
         };
-        let (log, _) = EventLog::open(&folder.join("records"), &limits, cursor)?;
+        let (log, _) = EventLog::open(&records, &limits, cursor)?;
         let log = Arc::new(log);
         let shared = Arc::new(Shared::default());
         shared.cursor.store(cursor.max(log.begin()), Ordering::Relaxed);
