@@ -678,6 +678,8 @@ def shipped(place, mode, count=300):
         act("while it is there")
         running.stop(signal.SIGKILL)
         act("while it is away")
+        # What is not in the buffer yet goes with who was to put it there.
+        time.sleep(1)
         watch.process.kill()
         watch.end(signal.SIGKILL)
         watch = Watch(place, *options, mode=mode)
