@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::netlink;
 
 use crate::clock;
-use crate::netlink::{Link, Message, Received, messages, word};
+use crate::netlink::{Link, Message, Received, messages, wait_for, word};
 use crate::observation::{Cause, Class, Context, Exec, Lost, Observation, ProcessId, SinceBoot};
 use crate::procfs::{self, Stat};
 use crate::source::{Abilities, Hook, Mode, Part, Source, SourceError};
@@ -30,21 +30,35 @@ const ENVELOPE: usize = 20;
 /// Bytes that may wait in the kernel: some ten thousand events.
 const BUFFER: usize = 8 << 20;
 
-/// Processes whose start is remembered, so that their end is told of the same process.
-const REMEMBERED: usize = 65_536;
+/// Processes whose start is remembered at once, so that their end is told of the same process; as many again are about to be forgotten.
+const REMEMBERED: usize = 32_768;
 
+/// Messages that are read at once.
+const AT_ONCE: usize = 8_192;
+
+/// A subscription to the process connector.
 #[derive(Debug)]
-struct Connector {
+pub(crate) struct Connector {
     link: Link,
+    /// Programs are told of. Otherwise only that processes are made and end.
+    programs: bool,
     /// The next number of each processor's messages. A gap tells how many were lost.
     expected: HashMap<u32, u32>,
+    /// When processes started, also of those that ended, of which something may be heard a little later.
     starts: HashMap<u32, u64>,
+    /// The same of those of which nothing was heard for longer.
+    older: HashMap<u32, u64>,
     /// How far the clock since boot is ahead of the one of which messages tell.
     ahead: u64,
 }
 
-/// Subscribes to the process connector.
+/// Subscribes to the process connector, as a source of its own.
 pub(crate) fn start() -> Result<impl Source, SourceError> {
+    subscribe(true)
+}
+
+/// Subscribes to the process connector: for programs, too, or only for processes that are made and end.
+pub(crate) fn subscribe(programs: bool) -> Result<Connector, SourceError> {
     if !procfs::there() {
         return Err(SourceError::Unsupported("`/proc` is not mounted".to_owned()));
     }
@@ -60,8 +74,10 @@ pub(crate) fn start() -> Result<impl Source, SourceError> {
     link.send(DONE, 0, &request).map_err(refused)?;
     let mut connector = Connector {
         link,
+        programs,
         expected: HashMap::new(),
         starts: HashMap::new(),
+        older: HashMap::new(),
         ahead: clock::slept(),
     };
     connector.await_answer()?;
@@ -95,21 +111,55 @@ impl Connector {
         ))
     }
 
-    fn start_of(&mut self, pid: u32, otherwise: u64) -> u64 {
-        if let Some(start) = self.starts.get(&pid) {
-            return *start;
-        }
-        let start = Stat::read(pid).map_or(otherwise, |stat| stat.process.start);
+    /// The socket on which something can be waited for.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// In which tick a process started, as far as that can be known.
+    pub(crate) fn start_of(&mut self, pid: u32, otherwise: u64) -> u64 {
+        let known = self.starts.get(&pid).or_else(|| self.older.get(&pid)).copied();
+        let start = known.unwrap_or_else(|| Stat::read(pid).map_or(otherwise, |stat| stat.process.start));
         self.remember(pid, start);
         start
     }
 
     fn remember(&mut self, pid: u32, start: u64) {
         if self.starts.len() >= REMEMBERED {
-            // Whoever is asked for again is read from `/proc` again.
-            self.starts.clear();
+            self.older = std::mem::take(&mut self.starts);
         }
         self.starts.insert(pid, start);
+    }
+
+    /// Hands over what is there.
+    pub(crate) fn drain(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        self.ahead = clock::slept();
+        for _ in 0..AT_ONCE {
+            let received = self
+                .link
+                .receive(Duration::ZERO)
+                .map_err(|error| SourceError::refused("receiving from the process connector", error))?;
+            let datagram = match received {
+                Received::Datagram(datagram) => datagram.to_vec(),
+                // How many were lost, the numbers of the next messages tell.
+                Received::Overrun => continue,
+                Received::Nothing => break,
+            };
+            for event in messages(&datagram).filter_map(Event::parse) {
+                let lost = event.missing(&mut self.expected);
+                if lost > 0 {
+                    sink(Observation::Lost(Lost {
+                        class: Class::Unknown,
+                        cause: Cause::BufferFull,
+                        count: lost.into(),
+                    }));
+                }
+                if let Some(observation) = self.observe(&event) {
+                    sink(observation);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn observe(&mut self, event: &Event<'_>) -> Option<Observation> {
@@ -122,6 +172,7 @@ impl Connector {
                     return None;
                 }
                 self.starts.remove(&child);
+                self.older.remove(&child);
                 let child = ProcessId {
                     pid: child,
                     start: self.start_of(child, now),
@@ -132,7 +183,7 @@ impl Connector {
                 };
                 Some(Observation::Fork { at, child, parent })
             }
-            Event::EXEC => {
+            Event::EXEC if self.programs => {
                 let pid = event.number(1)?;
                 Some(Observation::Exec(Box::new(self.program(at, pid, now))))
             }
@@ -142,10 +193,8 @@ impl Connector {
                     return None;
                 }
                 let status = event.number(2)?.cast_signed();
-                let start = self.starts.remove(&pid).unwrap_or_else(|| {
-                    // It can still be read until its parent has been told.
-                    Stat::read(pid).map_or(now, |stat| stat.process.start)
-                });
+                // It can still be read until its parent has been told.
+                let start = self.start_of(pid, now);
                 let process = ProcessId { pid, start };
                 Some(Observation::Exit { at, process, status })
             }
@@ -154,7 +203,7 @@ impl Connector {
     }
 
     fn program(&mut self, at: SinceBoot, pid: u32, now: u64) -> Exec {
-        let known = self.starts.get(&pid).copied();
+        let known = self.starts.get(&pid).or_else(|| self.older.get(&pid)).copied();
         let snapshot = procfs::read(pid).filter(|read| known.is_none_or(|start| start == read.process.start));
         let Some(read) = snapshot else {
             return Exec {
@@ -202,34 +251,9 @@ impl Connector {
 
 impl Source for Connector {
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
-        self.ahead = clock::slept();
-        let mut wait = wait;
-        loop {
-            let received = self
-                .link
-                .receive(wait)
-                .map_err(|error| SourceError::refused("receiving from the process connector", error))?;
-            wait = Duration::ZERO;
-            let datagram = match received {
-                Received::Datagram(datagram) => datagram.to_vec(),
-                // How many were lost, the numbers of the next messages tell.
-                Received::Overrun => continue,
-                Received::Nothing => return Ok(()),
-            };
-            for event in messages(&datagram).filter_map(Event::parse) {
-                let lost = event.missing(&mut self.expected);
-                if lost > 0 {
-                    sink(Observation::Lost(Lost {
-                        class: Class::Unknown,
-                        cause: Cause::BufferFull,
-                        count: lost.into(),
-                    }));
-                }
-                if let Some(observation) = self.observe(&event) {
-                    sink(observation);
-                }
-            }
-        }
+        let refused = |error| SourceError::refused("receiving from the process connector", error);
+        wait_for([Some(&self.link), None], wait).map_err(refused)?;
+        self.drain(sink)
     }
 
     fn abilities(&self) -> Abilities {

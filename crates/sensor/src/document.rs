@@ -3,6 +3,8 @@
 //!
 //! What ECS has no field for stands below `neph.sensor`. Hashes of files are not made: that would mean to read every program.
 
+#[cfg(test)]
+mod rules;
 mod shapes;
 mod text;
 
@@ -93,7 +95,7 @@ impl Writer {
 
     /// Looks at the clocks, and at files that tell names, as often as something new is to be written.
     pub(crate) fn refresh(&mut self) {
-        self.wall = Wall::now();
+        self.wall = self.wall.followed();
         self.users.refresh();
         self.groups.refresh();
     }
@@ -501,9 +503,10 @@ fn connection<'a>(connect: &'a Connect, document: &mut Document<'a>) {
         Peer::Ip { transport, address } => {
             let destination = end(*address);
             let (name, number) = match transport {
-                Transport::Tcp => ("tcp", None),
-                Transport::Udp => ("udp", None),
-                Transport::Other(number) => ("other", Some(number.to_string())),
+                Transport::Tcp => (Some("tcp"), None),
+                Transport::Udp => (Some("udp"), None),
+                Transport::Other(number) => (None, Some(number.to_string())),
+                Transport::Unknown => (None, None),
             };
             document.network = Some(Network {
                 transport: name,
@@ -531,7 +534,7 @@ fn connection<'a>(connect: &'a Connect, document: &mut Document<'a>) {
                 is_abstract,
             });
             document.network = Some(Network {
-                transport: "unix",
+                transport: Some("unix"),
                 kind: None,
                 direction: "egress",
                 iana_number: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cgroup::Contained;
-use crate::observation::{Class, Connect, Open, SinceBoot};
+use crate::observation::{Connect, Open, SinceBoot};
 use crate::process::{Kin, Process};
 
 /// Something that was seen, with everything that a document tells of who did it.

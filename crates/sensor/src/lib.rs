@@ -3,6 +3,7 @@
 //! A *source* (eBPF, audit, the process connector) sees [`Observation`]s; what is known of processes, containers and
 //! packages is added, and what comes out are ECS documents as Elastic's endpoint writes them, one a line.
 
+mod audit;
 mod budget;
 mod cgroup;
 mod clock;
@@ -26,6 +27,8 @@ mod source;
 mod steady;
 mod stream;
 mod table;
+#[cfg(test)]
+mod trial;
 mod users;
 
 pub use cloud::{Cloud, CloudError, CloudOptions};

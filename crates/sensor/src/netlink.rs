@@ -87,15 +87,7 @@ impl Link {
     /// The next datagram of the kernel, if one comes within the time. What other processes send is passed over.
     pub(crate) fn receive(&mut self, wait: Duration) -> io::Result<Received<'_>> {
         if !wait.is_zero() {
-            let timeout = Timespec {
-                tv_sec: wait.as_secs().try_into().unwrap_or(1),
-                tv_nsec: wait.subsec_nanos().into(),
-            };
-            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) | Err(Errno::INTR) => return Ok(Received::Nothing),
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
+            wait_for([Some(self), None], wait)?;
         }
         loop {
             match recvfrom(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
@@ -116,6 +108,23 @@ impl Link {
     }
 }
 
+/// Waits at most so long until one of the sockets has something.
+pub(crate) fn wait_for(links: [Option<&Link>; 2], wait: Duration) -> io::Result<()> {
+    let mut waiting: Vec<PollFd<'_>> = links
+        .into_iter()
+        .flatten()
+        .map(|link| PollFd::new(&link.socket, PollFlags::IN))
+        .collect();
+    let timeout = Timespec {
+        tv_sec: wait.as_secs().try_into().unwrap_or(1),
+        tv_nsec: wait.subsec_nanos().into(),
+    };
+    match poll(&mut waiting, Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// One message of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Message<'a> {
@@ -129,8 +138,6 @@ pub(crate) struct Message<'a> {
 
 /// The messages of a datagram. What is cut off or has an impossible length ends them.
 ///
-/// Audit gives the length of its records without the header (`audit_log_end` in `kernel/audit.c`), so a datagram of audit has
-/// one message, whose payload is all that follows the header.
 pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
@@ -144,7 +151,8 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// The one message that a datagram is, whatever length its header tells.
+/// The one message that a datagram is, whatever length its header tells: audit gives the length of some records without the header
+/// (`kauditd_send_multicast_skb` in `kernel/audit.c`).
 pub(crate) fn message(datagram: &[u8]) -> Option<Message<'_>> {
     Some(Message {
         kind: u16::from_ne_bytes(word(datagram, 4)?),

@@ -191,6 +191,8 @@ pub enum Transport {
     Udp,
     /// Another, by the number that IANA gave it.
     Other(u8),
+    /// The source cannot see it.
+    Unknown,
 }
 
 /// What is known of how a connection went.

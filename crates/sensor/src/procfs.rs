@@ -58,14 +58,18 @@ impl Snapshot {
         let Some(script) = args.find(|arg| is_called(arg)) else {
             return (Some(self.name.clone()), None);
         };
-        let path = match &self.cwd {
-            Some(cwd) if !script.starts_with(b"/") => {
-                let below = script.strip_prefix(b"./").unwrap_or(script);
-                [cwd.strip_suffix(b"/").unwrap_or(cwd), b"/", below].concat()
-            }
-            _ => script.clone(),
-        };
-        (Some(script.clone()), Some(path))
+        (Some(script.clone()), Some(absolute(script, self.cwd.as_deref())))
+    }
+}
+
+/// A path as seen from a folder.
+pub(crate) fn absolute(path: &[u8], folder: Option<&[u8]>) -> Vec<u8> {
+    match folder {
+        Some(folder) if !path.starts_with(b"/") => {
+            let below = path.strip_prefix(b"./").unwrap_or(path);
+            [folder.strip_suffix(b"/").unwrap_or(folder), b"/", below].concat()
+        }
+        _ => path.to_vec(),
     }
 }
 
@@ -94,14 +98,7 @@ pub(crate) fn read(pid: u32) -> Option<Snapshot> {
         unnamed |= path.starts_with(b"/memfd:");
     }
     let (args, bytes) = arguments(pid);
-    let mut context = status(pid);
-    context.login_uid = number(pid, "loginuid");
-    context.session_id = number(pid, "sessionid");
-    context.namespaces = namespaces(pid);
-    context.cgroup = Cgroups::read(pid).map(|groups| groups.telling().to_vec());
-    context.tty = Some(before.tty);
-    context.session_leader = Some(before.session);
-    context.group_leader = Some(before.group);
+    let context = context_of(&before);
     let cwd = link("cwd");
     // The number may have been given to another process while this one was read.
     if Stat::read(pid)?.process != before.process {
@@ -118,6 +115,29 @@ pub(crate) fn read(pid: u32) -> Option<Snapshot> {
         cwd,
         context,
     })
+}
+
+/// As whom and where a process runs, if it still does.
+pub(crate) fn context(process: ProcessId) -> Option<Context> {
+    let is_it = |stat: &Stat| process.start == 0 || stat.process.start.abs_diff(process.start) <= 2;
+    let stat = Stat::read(process.pid).filter(is_it)?;
+    let context = context_of(&stat);
+    Stat::read(process.pid).filter(is_it)?;
+    Some(context)
+}
+
+fn context_of(stat: &Stat) -> Context {
+    let pid = stat.process.pid;
+    Context {
+        login_uid: number(pid, "loginuid"),
+        session_id: number(pid, "sessionid"),
+        namespaces: namespaces(pid),
+        cgroup: Cgroups::read(pid).map(|groups| groups.telling().to_vec()),
+        tty: Some(stat.tty),
+        session_leader: Some(stat.session),
+        group_leader: Some(stat.group),
+        ..status(pid)
+    }
 }
 
 /// What `/proc/PID/stat` says.

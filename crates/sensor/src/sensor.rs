@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::queue::Queue;
 use crate::source::{Abilities, Mode, Source, SourceError};
 use crate::stream::Stream;
-use crate::{clock, connector, ebpf, procfs};
+use crate::{audit, clock, connector, ebpf, procfs};
 
 /// How long a source waits for something before it looks whether it is to end.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -267,7 +267,7 @@ impl Drop for Sensor {
 fn open(mode: Mode, options: &Options) -> Result<Box<dyn Source>, SourceError> {
     match mode {
         Mode::Ebpf => Ok(Box::new(ebpf::start(options)?)),
-        Mode::Audit => Err(SourceError::Unsupported("audit is not built in".to_owned())),
+        Mode::Audit => Ok(Box::new(audit::start()?)),
         Mode::Connector => Ok(Box::new(connector::start()?)),
     }
 }

@@ -1,71 +1,163 @@
-//! The sensor on this host. Where the kernel does not let us, tests say so and pass.
+//! The sensor on this host, by the ways that need no program in the kernel. Where the kernel does not let us, tests say so and pass.
 
-use std::process::Command;
+use std::net::TcpListener;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use neph_sensor::{Mode, Options, Sensor};
-use serde_json::Value;
+use neph_sensor::{Mode, Options, Sensor, StartError};
+use serde_json::{Value, json};
 
-/// What a sensor tells until a document meets a condition, or the time is over.
-fn until(sensor: &mut Sensor, mut met: impl FnMut(&Value) -> bool) -> Option<Value> {
-    let end = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < end {
+fn start(mode: Mode) -> Option<Sensor> {
+    let mut options = Options {
+        mode: Some(mode),
+        attach: false,
+        ..Options::default()
+    };
+    // Everything that happens on the host meanwhile is seen, too.
+    options.limits.share = 1.0;
+    match Sensor::start(&options) {
+        Ok(sensor) => Some(sensor),
+        Err(StartError { tried }) => {
+            println!("skipped: {}", tried[0].1);
+            None
+        }
+    }
+}
+
+/// What a sensor tells until a document meets a condition, or the time is over: all documents that met one of them.
+fn until(
+    sensor: &mut Sensor,
+    mut met: impl FnMut(&Value) -> bool,
+    mut enough: impl FnMut(&[Value]) -> bool,
+) -> Vec<Value> {
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut found = Vec::new();
+    while Instant::now() < end && !enough(&found) {
         let mut lines = Vec::new();
         sensor.read(Duration::from_millis(200), &mut lines).unwrap();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let document: Value = serde_json::from_slice(line).unwrap();
             if met(&document) {
-                return Some(document);
+                found.push(document);
             }
         }
     }
-    None
+    found
+}
+
+/// The first document of an action that a process did.
+fn first(sensor: &mut Sensor, child: &Child, action: &str) -> Value {
+    let met =
+        |document: &Value| document["process"]["pid"] == child.id() && document["event"]["action"] == action;
+    let mut found = until(sensor, met, |found| !found.is_empty());
+    assert!(!found.is_empty(), "no {action}; {:?}", sensor.counts());
+    found.remove(0)
 }
 
 #[test]
-fn the_connector_sees_a_program_that_lives_for_a_moment_with_its_arguments() {
-    let options = Options {
-        mode: Some(Mode::Connector),
-        ..Options::default()
-    };
-    let mut sensor = match Sensor::start(&options) {
-        Ok(sensor) => sensor,
-        Err(error) => return println!("skipped: {error}"),
-    };
-    let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
-    let document = until(&mut sensor, |document| {
-        document["process"]["pid"] == child.id() && document["event"]["action"] == "exec"
-    });
-    child.wait().unwrap();
-    let document = document.expect("the program is told of");
-    assert_eq!(document["process"]["args"], serde_json::json!(["sleep", "0.3"]));
+fn a_program_is_told_with_its_arguments_and_its_end() {
+    for mode in [Mode::Connector, Mode::Audit] {
+        let Some(mut sensor) = start(mode) else { continue };
+        let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
+        let exec = first(&mut sensor, &child, "exec");
+        child.wait().unwrap();
+        assert_eq!(exec["process"]["args"], json!(["sleep", "0.3"]), "{mode}");
+        assert_eq!(exec["process"]["name"], "sleep");
+        assert_eq!(exec["process"]["parent"]["pid"], std::process::id());
+        assert_eq!(exec["neph"]["sensor"]["mode"], mode.name());
+        let end = first(&mut sensor, &child, "end");
+        assert_eq!(end["process"]["exit_code"], 0);
+        assert_eq!(end["process"]["entity_id"], exec["process"]["entity_id"]);
+        assert_eq!(end["process"]["start"], exec["process"]["start"]);
+    }
 }
 
 #[test]
-fn a_child_has_its_parents_and_lines_are_documents() {
-    let options = Options {
-        mode: Some(Mode::Connector),
-        ..Options::default()
+fn links_and_scripts_are_named_as_they_were_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("a script.sh");
+    std::fs::write(&script, "#!/bin/sh -e\nsleep 0.2\ntrue\n").unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for mode in [Mode::Connector, Mode::Audit] {
+        let Some(mut sensor) = start(mode) else { continue };
+        let mut child = Command::new("./a script.sh")
+            .current_dir(folder.path())
+            .spawn()
+            .unwrap();
+        let of_it = |document: &Value| {
+            let pid = &document["process"]["pid"];
+            let parent = &document["process"]["parent"]["pid"];
+            document["event"]["action"] == "exec" && (*pid == child.id() || *parent == child.id())
+        };
+        let found = until(&mut sensor, of_it, |found| found.len() == 2);
+        child.wait().unwrap();
+        assert_eq!(found.len(), 2, "{mode} {:?}", sensor.counts());
+        let process = &found[0]["process"];
+        assert_eq!(process["name"], "a script.sh", "{mode}");
+        assert_eq!(process["executable"], script.to_str().unwrap());
+        assert_eq!(process["args"], json!(["/bin/sh", "-e", "./a script.sh"]));
+        assert!(
+            found[0]["neph"]["sensor"]["executable"]
+                .as_str()
+                .unwrap()
+                .starts_with("/usr/bin/")
+        );
+        assert_eq!(found[1]["process"]["name"], "sleep");
+        assert_eq!(
+            found[1]["process"]["parent"]["executable"],
+            script.to_str().unwrap()
+        );
+        assert_eq!(found[1]["process"]["parent"]["entity_id"], process["entity_id"]);
+    }
+}
+
+#[test]
+fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once() {
+    const TIMES: usize = 200;
+    let Some(mut sensor) = start(Mode::Audit) else {
+        return;
     };
-    let mut sensor = match Sensor::start(&options) {
-        Ok(sensor) => sensor,
-        Err(error) => return println!("skipped: {error}"),
-    };
-    let mut child = Command::new("sh")
-        .args(["-c", "sleep 0.2; true"])
-        .spawn()
-        .unwrap();
-    let shell = child.id();
-    let document = until(&mut sensor, |document| {
-        document["process"]["parent"]["pid"] == shell && document["event"]["action"] == "exec"
-    });
-    child.wait().unwrap();
-    let document = document.expect("the child is told of");
-    assert_eq!(document["process"]["parent"]["name"], "sh");
-    assert_eq!(document["process"]["name"], "sleep");
-    assert_eq!(document["process"]["parent"]["args"][2], "sleep 0.2; true");
-    assert_eq!(document["process"]["parent"]["parent"], Value::Null);
-    let entity = document["process"]["entity_id"].as_str().unwrap();
-    assert_eq!(entity.len(), 32);
-    assert_ne!(document["process"]["parent"]["entity_id"], entity);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut pids = Vec::new();
+    for time in 0..TIMES {
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; : {time}");
+        let mut child = Command::new("bash")
+            .args(["-c", &script, "\u{e4}\t\""])
+            .spawn()
+            .unwrap();
+        pids.push(child.id());
+        child.wait().unwrap();
+        drop(listener.accept());
+    }
+    let ours = |document: &Value| pids.iter().any(|pid| document["process"]["pid"] == *pid);
+    let found = until(&mut sensor, ours, |found| found.len() >= 3 * TIMES);
+    assert_eq!(sensor.counts().lost, [].into(), "nothing is lost");
+    for (time, pid) in pids.iter().enumerate() {
+        let mut own = found.iter().filter(|document| document["process"]["pid"] == *pid);
+        let actions: Vec<&str> = own
+            .clone()
+            .map(|document| document["event"]["action"].as_str().unwrap())
+            .collect();
+        assert_eq!(actions, ["exec", "connection_attempted", "end"]);
+        let (exec, connect) = (own.next().unwrap(), own.next().unwrap());
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; : {time}");
+        assert_eq!(
+            exec["process"]["args"],
+            json!(["bash", "-c", script, "\u{e4}\t\""])
+        );
+        assert_eq!(
+            exec["process"]["working_directory"],
+            std::env::current_dir().unwrap().to_str().unwrap()
+        );
+        assert_eq!(
+            connect["destination"],
+            json!({"address": "127.0.0.1", "ip": "127.0.0.1", "port": port})
+        );
+        assert_eq!(connect["event"]["outcome"], "success");
+        assert_eq!(
+            connect["process"]["parent"]["entity_id"],
+            exec["process"]["parent"]["entity_id"]
+        );
+    }
 }

@@ -224,7 +224,8 @@ pub(super) enum Address<'a> {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Network {
-    pub(super) transport: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) transport: Option<&'static str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     pub(super) direction: &'static str,
