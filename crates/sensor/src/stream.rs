@@ -148,3 +148,6 @@ fn time_of(observation: &Observation) -> SinceBoot {
         Observation::Lost(_) => SinceBoot(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

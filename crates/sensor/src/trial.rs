@@ -58,12 +58,16 @@ impl Trial {
             Box::new(move |pid| look.lock().unwrap().get(&pid).cloned()),
         );
         let now = 1_000_000_000;
+        let starts = already
+            .iter()
+            .map(|process| (process.process.pid, process.process.start))
+            .collect();
         stream.begin(&abilities, already, SinceBoot(now), true, &mut Vec::new());
         Self {
             stream,
             now,
             running,
-            starts: HashMap::new(),
+            starts,
         }
     }
 

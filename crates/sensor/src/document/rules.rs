@@ -2,13 +2,13 @@
 //!
 //! The public rules lie beside the project; without them a test says that it was skipped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use neph_engine::{Matcher, OperatorConfig, Operators, Origin, Outcome, Record};
-use neph_rules::{AlertFlow, BUILTIN_LISTS, BUILTIN_RULES, LoadOptions, Rule, RuleSet, Told, load_with};
+use neph_engine::{Matcher, OperatorConfig, Operators, Origin, Outcome, Program, Record};
+use neph_rules::{AlertFlow, BUILTIN_LISTS, BUILTIN_RULES, LoadOptions, Rule, Told, load_with};
 
 use crate::trial::Trial;
 
@@ -43,65 +43,82 @@ fn archive(name: &str, wanted: impl Fn(&str) -> bool) -> Option<tempfile::TempDi
     Some(folder)
 }
 
-/// The alerts of rules on documents: how many of each rule.
-fn alerts(set: &mut RuleSet, lines: &[String]) -> BTreeMap<String, usize> {
-    let running = set.take_running();
-    let rules: Vec<Arc<Rule>> = running.rules.iter().cloned().map(Arc::new).collect();
-    let plans: Vec<_> = running
-        .rules
-        .iter()
-        .filter_map(|rule| rule.plan.as_ref())
-        .collect();
-    let mut operators = Operators::new(&plans, &OperatorConfig::default());
-    let mut flow = AlertFlow::new(rules, false);
-    let mut matcher = Matcher::new(Arc::new(running.program));
-    let (mut told, mut outcomes): (Vec<Told>, Vec<Outcome>) = (Vec::new(), Vec::new());
-    for (position, line) in (0_u64..).zip(lines) {
-        matcher.read(line.as_bytes()).unwrap();
-        let origin = Origin {
-            source: "sensor".into(),
-            line: position + 1,
-        };
-        let record = Record {
-            document: line.as_bytes(),
-            id: None,
-            index: None,
-            position,
-            origin: &origin,
-        };
-        let mut steps = Vec::new();
-        matcher.matches(&record, |step| steps.push(step));
-        steps
-            .into_iter()
-            .for_each(|step| operators.push(step, &mut outcomes));
-    }
-    operators.finish(&mut outcomes);
-    outcomes
-        .into_iter()
-        .for_each(|outcome| flow.take(outcome, &mut told));
-    flow.finish(&mut told);
-    let mut found = BTreeMap::new();
-    for one in told {
-        if let Told::Raised(alert) = one {
-            let rule = running
-                .rules
-                .iter()
-                .find(|rule| rule.id == alert.rule_id)
-                .unwrap();
-            *found.entry(rule.name.clone()).or_default() += 1;
-        }
-    }
-    found
+/// Rules that are ready to run.
+struct Ready {
+    rules: Vec<Arc<Rule>>,
+    program: Arc<Program>,
 }
 
-fn shipped() -> RuleSet {
-    let options = LoadOptions {
-        lists: vec![BUILTIN_LISTS.into()],
-        ..LoadOptions::default()
-    };
-    let set = load_with(&[BUILTIN_RULES], &options);
-    assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
-    set
+impl Ready {
+    /// Those of a folder, all of which load.
+    fn load(folder: &Path, lists: Vec<PathBuf>) -> Self {
+        let options = LoadOptions {
+            lists,
+            ..LoadOptions::default()
+        };
+        let set = load_with(&[folder], &options);
+        assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
+        Self {
+            rules: set.rules.into_iter().map(Arc::new).collect(),
+            program: Arc::new(set.program),
+        }
+    }
+
+    /// The rules that alert on documents, with how often.
+    fn alerts(&self, lines: &[String]) -> BTreeMap<&str, usize> {
+        let plans: Vec<_> = self.rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
+        let mut operators = Operators::new(&plans, &OperatorConfig::default());
+        let mut flow = AlertFlow::new(self.rules.clone(), false);
+        let mut matcher = Matcher::new(Arc::clone(&self.program));
+        let (mut told, mut outcomes): (Vec<Told>, Vec<Outcome>) = (Vec::new(), Vec::new());
+        for (position, line) in (0_u64..).zip(lines) {
+            matcher.read(line.as_bytes()).unwrap();
+            let origin = Origin {
+                source: "sensor".into(),
+                line: position + 1,
+            };
+            let record = Record {
+                document: line.as_bytes(),
+                id: None,
+                index: None,
+                position,
+                origin: &origin,
+            };
+            let mut steps = Vec::new();
+            matcher.matches(&record, |step| steps.push(step));
+            steps
+                .into_iter()
+                .for_each(|step| operators.push(step, &mut outcomes));
+        }
+        operators.finish(&mut outcomes);
+        outcomes
+            .into_iter()
+            .for_each(|outcome| flow.take(outcome, &mut told));
+        flow.finish(&mut told);
+        let mut found = BTreeMap::new();
+        for one in told {
+            if let Told::Raised(alert) = one {
+                let rule = self.rules.iter().find(|rule| rule.id == alert.rule_id).unwrap();
+                *found.entry(rule.name.as_str()).or_default() += 1;
+            }
+        }
+        found
+    }
+
+    /// Each of these rules alerts once on what was done, and nothing alerts where nothing is expected.
+    fn check(&self, expected: &[(&str, &[&str])]) {
+        let attacks = attacks();
+        assert_eq!(attacks.len(), expected.len());
+        for ((name, lines), (of, rules)) in attacks.iter().zip(expected) {
+            assert_eq!(name, of);
+            let found = self.alerts(lines);
+            println!("{name}: {found:?}");
+            for rule in *rules {
+                assert_eq!(found.get(rule), Some(&1), "{name}: {rule}; {found:?}\n{lines:#?}");
+            }
+            assert!(!rules.is_empty() || found.is_empty(), "{name}: {found:?}");
+        }
+    }
 }
 
 /// What somebody does who has a shell on the host, or in a container of it.
@@ -181,7 +198,7 @@ fn attacks() -> Vec<(&'static str, Vec<String>)> {
             "/bin/cat",
             &["cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"],
         );
-        trial.open(300, "/var/run/secrets/kubernetes.io/serviceaccount/token");
+        trial.open(300, "/run/secrets/kubernetes.io/serviceaccount/token");
     });
     add("benign", &|trial| {
         trial.exec(300, 200, "/usr/bin/ls", &["ls", "-l"]);
@@ -190,31 +207,89 @@ fn attacks() -> Vec<(&'static str, Vec<String>)> {
     all
 }
 
+const CONTACTED: &str = "Metadata Service Contacted by an Unusual Process";
+const LISTED: &str = "Containers Listed on a Host by a User for the First Time";
+
 #[test]
-fn explore() {
-    for (name, lines) in attacks() {
-        println!("{name}: shipped {:#?}", alerts(&mut shipped(), &lines));
-    }
-    let elastic = archive("rules-elastic.tar.xz", |name| {
-        name.ends_with(".toml")
-            && (name.contains("/linux/")
-                || name.contains("/cloud_defend/")
-                || name.contains("/cross-platform/"))
+fn shipped_rules_find_attacks_once_and_nothing_else() {
+    let shipped = Ready::load(Path::new(BUILTIN_RULES), vec![BUILTIN_LISTS.into()]);
+    shipped.check(&[
+        (
+            "curl",
+            &[
+                CONTACTED,
+                "Command Line Requests Credentials from the Metadata Service",
+            ],
+        ),
+        ("wget, by a link to busybox in a container", &[CONTACTED]),
+        ("python", &[CONTACTED]),
+        ("a static program", &[CONTACTED]),
+        ("docker ps", &[LISTED]),
+        ("docker inspect", &[LISTED]),
+        (
+            "curl to the socket",
+            &["Container Engine or Kubelet Asked by a Command Without Its Client"],
+        ),
+        (
+            "kubectl",
+            &["Containers Listed or Inspected by What Has No Business with Them"],
+        ),
+        ("token", &[]),
+        ("benign", &[]),
+    ]);
+}
+
+#[test]
+fn rules_of_elastic_run_unchanged() {
+    let folder = archive("rules-elastic.tar.xz", |name| {
+        let folders = ["/linux/", "/cloud_defend/", "/cross-platform/"];
+        name.ends_with(".toml") && folders.iter().any(|folder| name.contains(folder))
     });
-    let sigma = archive("rules-sigma.tar.xz", |name| {
+    let Some(folder) = folder else { return };
+    const REQUEST: &str = "Suspicious Instance Metadata Service (IMDS) API Request";
+    let elastic = Ready::load(folder.path(), Vec::new());
+    assert!(elastic.rules.len() > 450, "{}", elastic.rules.len());
+    elastic.check(&[
+        ("curl", &[REQUEST]),
+        (
+            "wget, by a link to busybox in a container",
+            &[REQUEST, "File Download Detected via Defend for Containers"],
+        ),
+        ("python", &[REQUEST]),
+        ("a static program", &[REQUEST]),
+        ("docker ps", &[]),
+        ("docker inspect", &[]),
+        ("curl to the socket", &["Docker Socket Enumeration"]),
+        (
+            "kubectl",
+            &["Direct Kubernetes API Request Detected via Defend for Containers"],
+        ),
+        ("token", &["Kubernetes Service Account Secret Access"]),
+        ("benign", &[]),
+    ]);
+}
+
+#[test]
+fn rules_of_sigma_run_unchanged() {
+    let folder = archive("rules-sigma.tar.xz", |name| {
         name.ends_with(".yml") && name.contains("rules/linux/")
     });
-    for folder in [elastic, sigma].into_iter().flatten() {
-        let load = || load_with(&[folder.path()], &LoadOptions::default());
-        let set = load();
-        println!(
-            "{} rules, {} failures",
-            set.rules.len(),
-            set.report.failures.len()
-        );
-        for (name, lines) in attacks() {
-            println!("{name}: {:#?}", alerts(&mut load(), &lines));
-        }
-    }
-    let _: BTreeSet<u8> = BTreeSet::new();
+    let Some(folder) = folder else { return };
+    let sigma = Ready::load(folder.path(), Vec::new());
+    assert!(sigma.rules.len() > 200, "{}", sigma.rules.len());
+    sigma.check(&[
+        ("curl", &["Curl Usage on Linux"]),
+        ("wget, by a link to busybox in a container", &[]),
+        ("python", &[]),
+        (
+            "a static program",
+            &["Potentially Suspicious Execution From Tmp Folder"],
+        ),
+        ("docker ps", &[]),
+        ("docker inspect", &[]),
+        ("curl to the socket", &["Curl Usage on Linux"]),
+        ("kubectl", &[]),
+        ("token", &[]),
+        ("benign", &[]),
+    ]);
 }
