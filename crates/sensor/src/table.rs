@@ -147,7 +147,8 @@ impl Table {
     }
 
     fn event(&mut self, id: ProcessId, at: SinceBoot, what: What) -> Option<Event> {
-        let process = Arc::clone(&self.touch(id)?.process);
+        // Being seen itself is no use: else everybody would be in use, and whoever came first would go, whose children still come.
+        let process = Arc::clone(&self.processes.get(&id)?.process);
         let context = Arc::clone(&process.own.context);
         let session = context.session_leader.and_then(|pid| self.leader(pid, &process));
         let group = context.group_leader.and_then(|pid| self.leader(pid, &process));
@@ -160,6 +161,7 @@ impl Table {
         })
     }
 
+    /// A process of which another asks, which is used by that.
     fn touch(&mut self, id: ProcessId) -> Option<&Place> {
         let place = self.processes.get_mut(&id)?;
         place.used = true;
@@ -414,7 +416,7 @@ impl Table {
         let place = Place {
             process: Arc::new(process),
             weight,
-            used: true,
+            used: false,
         };
         match self.processes.insert(id, place) {
             Some(before) => self.weight = self.weight.saturating_sub(before.weight),
