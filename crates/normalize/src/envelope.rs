@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use crate::convert;
 use crate::json;
 use crate::record::Record;
-use crate::sources::otlp;
+use crate::sources::{docker, otlp};
 use crate::tree::{Map, Value};
 
 /// What a record holds inside.
@@ -60,6 +60,15 @@ pub(crate) fn open<'a>(record: &Record<'a>) -> Inside<'a> {
         && let Some(items) = object.get("items").and_then(Value::as_list)
     {
         return records(items.to_vec());
+    }
+    // What a container registry sends. https://distribution.github.io/distribution/about/notifications/
+    if let Some(list) = object.get("events").and_then(Value::as_list)
+        && !list.is_empty()
+        && list
+            .iter()
+            .all(|event| event.as_map().is_some_and(docker::registry::is_event))
+    {
+        return records(list.to_vec());
     }
     // Amazon EventBridge. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
     if object.get("detail-type").is_some()

@@ -6,7 +6,7 @@ mod azure;
 mod cloud;
 mod cloudtrail;
 mod container_logs;
-mod docker;
+pub(crate) mod docker;
 mod falco;
 mod gcp_audit;
 mod gke;
@@ -66,6 +66,7 @@ static SOURCES: &[SourceInfo] = &[
     docker::authz::INFO,
     docker::daemon::INFO,
     docker::cri::INFO,
+    docker::registry::INFO,
     podman::events::INFO,
     podman::api_log::INFO,
     ocsf::INFO,

@@ -22,6 +22,7 @@ const OURS: &[&str] = &[
     "docker_events",
     "docker_daemon",
     "docker_authz",
+    "docker_registry",
     "containerd_events",
     "podman_events",
     "podman_api",

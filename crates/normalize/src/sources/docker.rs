@@ -9,6 +9,7 @@ pub(super) mod authz;
 pub(super) mod cri;
 pub(super) mod daemon;
 pub(super) mod events;
+pub(crate) mod registry;
 
 use crate::tree::{Map, Value};
 

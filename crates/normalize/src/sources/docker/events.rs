@@ -51,7 +51,7 @@ const DERIVED: &[Derived] = &[
     derived("event.outcome", &["Action"]),
     derived("container.id", &["Actor.ID", "id"]),
     derived("container.name", &["Actor.Attributes.name"]),
-    derived("container.runtime", &[]),
+    derived("container.runtime", &["Actor.Attributes.podId"]),
     derived(
         "container.image.name",
         &["Actor.Attributes.image", "Actor.Attributes.name", "Actor.ID"],
@@ -112,8 +112,10 @@ fn normalize<'a>(record: &Record<'a>) -> Result<&'a Map<'a>, Dropped> {
     {
         document.put_text("@timestamp", date);
     }
-    document.put_text("container.runtime", "docker");
     let attributes = object.map_at("Actor.Attributes");
+    // Podman's endpoint names the pod of a container, also where it has none.
+    let is_podman = attributes.is_some_and(|attributes| attributes.get("podId").is_some());
+    document.put_text("container.runtime", if is_podman { "podman" } else { "docker" });
     let id = object.text_at("Actor.ID").or_else(|| object.text_at("id"));
     let attribute = |key: &str| attributes.and_then(|attributes| attributes.text_at_key(key));
     match kind {

@@ -316,3 +316,67 @@ fn containerd_is_read() {
         ],
     );
 }
+
+#[test]
+fn events_of_podman_by_the_interface_of_docker_are_podmans() {
+    check(
+        r#"{"status":"start","id":"2f","from":"localhost/shop/web:1.0","Type":"container","Action":"start","Actor":{"ID":"2f","Attributes":{"a.b":"c","containerExitCode":"0","image":"localhost/shop/web:1.0","name":"short","podId":""}},"scope":"local","time":1795370551,"timeNano":1795370551886914235}"#,
+        "docker_events",
+        &[
+            ("container.runtime", "podman"),
+            ("container.name", "short"),
+            ("container.labels.a_b", "c"),
+            ("event.action", "start"),
+        ],
+    );
+}
+
+#[test]
+fn notifications_of_a_registry_are_read() {
+    check(
+        r#"{"events":[{"id":"595934fb-16a0-4b6a-aca0-1b939e8db76c","timestamp":"2026-11-22T18:37:52.674385426Z","action":"push","target":{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":348,"digest":"sha256:aea0c203cf54b0de6b70eb3b27cbf6e3728cd331df9f65c8f286065362f44028","length":348,"repository":"shop/web","url":"http://127.0.0.1:5055/v2/shop/web/manifests/sha256:aea0c203cf54b0de6b70eb3b27cbf6e3728cd331df9f65c8f286065362f44028","tag":"1.0"},"request":{"id":"71f35860-d908-4474-b8be-e1d9d5b40e77","addr":"127.0.0.1:55378","host":"127.0.0.1:5055","method":"PUT","useragent":"containers/5.23.1 (github.com/containers/image)"},"actor":{"name":"ann"},"source":{"addr":"vm:5055","instanceID":"64c8ed6d-d474-4016-8908-3e49b3e5bb22"}}]}"#,
+        "docker_registry",
+        &[
+            ("@timestamp", "2026-11-22T18:37:52.674Z"),
+            ("event.action", "push"),
+            ("event.type", "[\"creation\"]"),
+            ("event.id", "595934fb-16a0-4b6a-aca0-1b939e8db76c"),
+            ("container.image.name", "127.0.0.1:5055/shop/web:1.0"),
+            ("container.image.tag", "[\"1.0\"]"),
+            (
+                "container.image.hash.all",
+                "[\"sha256:aea0c203cf54b0de6b70eb3b27cbf6e3728cd331df9f65c8f286065362f44028\"]",
+            ),
+            ("source.ip", "127.0.0.1"),
+            ("source.port", "55378"),
+            ("user.name", "ann"),
+            (
+                "user_agent.original",
+                "containers/5.23.1 (github.com/containers/image)",
+            ),
+            ("http.request.method", "PUT"),
+        ],
+    );
+    // A blob has a digest, but is no image.
+    check(
+        r#"{"id":"9b","timestamp":"2026-11-22T18:37:52.748491941Z","action":"pull","target":{"mediaType":"application/octet-stream","size":409,"digest":"sha256:f3","length":409,"repository":"shop/web","url":"http://r/v2/shop/web/blobs/sha256:f3"},"request":{"id":"99","addr":"[2001:db8::1]:55406","host":"r","method":"GET","useragent":"x"},"actor":{},"source":{"addr":"vm:5055","instanceID":"64"}}"#,
+        "docker_registry",
+        &[
+            ("event.type", "[\"access\"]"),
+            ("docker.registry.digest", "sha256:f3"),
+            ("container.image.name", "r/shop/web"),
+            ("container.image.hash.all", "null"),
+            ("source.ip", "2001:db8::1"),
+            ("user.name", "null"),
+        ],
+    );
+    check(
+        r#"{"id":"06","timestamp":"2026-11-22T18:37:52.863380655Z","action":"delete","target":{"repository":"shop/web","tag":"1.0"},"request":{"id":"fa","addr":"127.0.0.1:55434","host":"127.0.0.1:5055","method":"DELETE","useragent":"curl/7.88.1"},"actor":{},"source":{"addr":"vm:5055","instanceID":"64"}}"#,
+        "docker_registry",
+        &[
+            ("event.action", "delete"),
+            ("event.type", "[\"deletion\"]"),
+            ("container.image.name", "127.0.0.1:5055/shop/web:1.0"),
+        ],
+    );
+}
