@@ -65,6 +65,9 @@ struct SensorArgs {
     /// Only what happens in this control group and below it, a folder such as `/sys/fs/cgroup/system.slice`.
     #[arg(long, value_name = "DIR")]
     cgroup: Option<PathBuf>,
+    /// The socket of a container engine, instead of those at the usual places; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    engine_socket: Vec<PathBuf>,
     /// The name of this host in events. [default: its own]
     #[arg(long, value_name = "NAME")]
     host_name: Option<String>,
@@ -144,6 +147,9 @@ impl SensorArgs {
         options.mode = self.mode.map(Into::into);
         options.cgroup.clone_from(&self.cgroup);
         options.host.name.clone_from(&self.host_name);
+        if let (Some(containers), false) = (&mut options.containers, self.engine_socket.is_empty()) {
+            containers.sockets = Some(self.engine_socket.clone());
+        }
         options.limits.memory = self.sensor_memory << 20;
         options.limits.share = f64::from(self.sensor_cpu) / 100.0;
         options

@@ -128,6 +128,28 @@ impl Writer {
         self.about_itself("sensor_lost", "the sensor lost something", fields, lines);
     }
 
+    /// Appends the document that tells who a container is of which events were told without.
+    pub(crate) fn container(&mut self, members: &Map<String, Value>, lines: &mut Vec<u8>) {
+        self.sequence += 1;
+        let id = self.id();
+        let kind = Kind {
+            category: "host",
+            types: &["info"],
+            action: "container_known",
+            outcome: "unknown",
+            dataset: OWN_DATASET,
+            datasets: Datasets::One(OWN_DATASET),
+        };
+        let mut document = self.frame(clock::since_boot(), &kind, "it is known who a container is", &id);
+        document.event.module = "neph";
+        document.container = members.get("container").map(ContainerFields::Told);
+        document.orchestrator = members.get("orchestrator").map(Orchestrator::Told);
+        document.neph.sensor.container = members
+            .get("neph")
+            .and_then(|own| own.get("sensor")?.get("container"));
+        append(&document, lines);
+    }
+
     /// Appends the document that tells what the sensor sees.
     pub(crate) fn started(&mut self, abilities: &Abilities, lines: &mut Vec<u8>) {
         let (failed, attached): (Vec<_>, Vec<_>) =

@@ -14,6 +14,7 @@ mod document;
 mod ebpf;
 mod event;
 mod host;
+mod join;
 mod netlink;
 mod observation;
 mod options;

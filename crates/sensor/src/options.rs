@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::containers::ContainerOptions;
 use crate::source::Mode;
 
 /// What a sensor is asked to do.
@@ -19,6 +20,8 @@ pub struct Options {
     pub forks: bool,
     /// What documents say of the host.
     pub host: HostOptions,
+    /// How it is found out who containers are; without it, only their ids are told.
+    pub containers: Option<ContainerOptions>,
     /// How much the sensor may use.
     pub limits: Limits,
 }
@@ -31,6 +34,7 @@ impl Default for Options {
             attach: true,
             forks: false,
             host: HostOptions::default(),
+            containers: Some(ContainerOptions::default()),
             limits: Limits::default(),
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::containers::Containers;
 use crate::document::Writer;
 use crate::event::{Event, What};
+use crate::join::Join;
 use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
 use crate::options::Options;
 use crate::procfs::Snapshot;
@@ -21,6 +23,9 @@ const TOLD: u64 = 1_000_000_000;
 /// Bytes of documents that are made at once; the rest waits.
 const AT_ONCE: usize = 1 << 20;
 
+/// Events that wait at most for who their containers are; what comes behind them waits before.
+const JOINED: usize = 8192;
+
 /// Observations on their way to documents.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -30,6 +35,7 @@ pub(crate) struct Stream {
     writer: Writer,
     scope: Scope,
     forks: bool,
+    join: Join,
     /// What was lost and is not told yet.
     lost: BTreeMap<(Class, Cause), u64>,
     told: Option<SinceBoot>,
@@ -47,6 +53,10 @@ impl Stream {
             writer: Writer::new(options, abilities),
             scope: Scope::of(options.cgroup.as_deref().map(Path::new)),
             forks: options.forks,
+            join: match &options.containers {
+                Some(containers) => Join::with(Box::new(Containers::start(containers))),
+                None => Join::default(),
+            },
             lost: BTreeMap::new(),
             told: None,
             running: Vec::new().into_iter(),
@@ -85,7 +95,7 @@ impl Stream {
 
     /// How many observations wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.join.waiting()
     }
 
     /// Writes documents of what happened long enough ago, or of everything, and returns how many.
@@ -93,20 +103,36 @@ impl Stream {
         self.writer.refresh();
         let most = lines.len().saturating_add(AT_ONCE);
         let mut written = 0;
-        while lines.len() < most
+        while self.join.waiting() < JOINED
             && let Some(event) = self.running.next()
         {
-            written += self.write(&event, lines);
+            self.hand_on(event);
         }
         let settled = now.0.saturating_sub(WINDOW);
-        while lines.len() < most
+        while self.join.waiting() < JOINED
             && let Some(first) = self.waiting.first_entry()
             && (everything || first.key().0.0 <= settled)
         {
             let observation = first.remove();
             if let Some(event) = self.table.apply(observation) {
-                written += self.write(&event, lines);
+                self.hand_on(event);
             }
+        }
+        let (late, records) = self.join.news();
+        for members in late {
+            self.writer.container(&members, lines);
+            written += 1;
+        }
+        for record in records {
+            lines.extend_from_slice(&record);
+            lines.push(b'\n');
+            written += 1;
+        }
+        while lines.len() < most
+            && let Some((event, members)) = self.join.next(now, everything)
+        {
+            self.writer.event(&event, members.as_deref(), lines);
+            written += 1;
         }
         let due = self.told.is_none_or(|told| now.0.saturating_sub(told.0) >= TOLD);
         if (due || everything) && !self.lost.is_empty() {
@@ -124,18 +150,17 @@ impl Stream {
         self.table.state()
     }
 
-    fn write(&mut self, event: &Event, lines: &mut Vec<u8>) -> usize {
+    /// Lets an event wait for who its container is, if it is told at all.
+    fn hand_on(&mut self, event: Event) {
         let told = match event.what {
             What::Fork => self.forks,
             // Copies of a program of which no beginning was told end without being told, too.
             What::End { .. } => self.forks || event.process.started_program,
             _ => true,
         };
-        if !told || !self.scope.has(&event.process) {
-            return 0;
+        if told && self.scope.has(&event.process) {
+            self.join.push(event);
         }
-        self.writer.event(event, None, lines);
-        1
     }
 }
 

@@ -41,6 +41,8 @@ impl Trial {
                 name: Some("host".to_owned()),
                 ..HostOptions::default()
             },
+            // No engine of this machine is asked.
+            containers: None,
             ..Options::default()
         };
         let abilities = Abilities {
