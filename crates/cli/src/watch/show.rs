@@ -136,7 +136,9 @@ fn place(event: &Value) -> Option<String> {
         let id: String = id.chars().take(12).collect();
         let name = text(&["container", "name"]).unwrap_or_else(|| "?".to_owned());
         let image = text(&["container", "image", "name"]).unwrap_or_else(|| "?".to_owned());
-        let tag = text(&["container", "image", "tag"]).map_or_else(String::new, |tag| format!(":{tag}"));
+        let tag = text(&["container", "image", "tag"]).map(|tag| format!(":{tag}"));
+        // Some name it with its tag already.
+        let tag = tag.filter(|tag| !image.ends_with(tag)).unwrap_or_default();
         parts.push(format!("container {name} ({id}), image {image}{tag}"));
     }
     if let Some(pod) = text(&["orchestrator", "resource", "name"]) {

@@ -52,6 +52,8 @@ impl ChunkSource for Feed {
         let offset = self.offset;
         self.lines = chunk.take_block(&self.name, offset, lines, &ends);
         for span in &mut chunk.spans {
+            // The break is no part of the record, nor of what its id is made of.
+            span.end = span.end.saturating_sub(1);
             let before = ends.partition_point(|end| *end <= span.start);
             span.line = self.line + before as u64;
         }
@@ -87,7 +89,7 @@ mod tests {
         while reader.next_chunk(&mut chunk) {
             let records = chunk.records().map(|record| {
                 let record = record.unwrap();
-                let text = String::from_utf8_lossy(record.document).trim().to_owned();
+                let text = String::from_utf8_lossy(record.document).into_owned();
                 (text, record.line, record.position)
             });
             read.push((records.collect::<Vec<_>>(), chunk.until));
