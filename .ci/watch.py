@@ -178,10 +178,12 @@ class Place:
         return process.returncode, out, error
 
     def end(self):
-        self.server.kill()
-        self.server.wait()
+        for process in [self.server, *Watch.running]:
+            process.kill()
+            process.wait()
         for _ in range(50):
-            left = (self.group / "cgroup.procs").read_text().split()
+            # Those of containers have groups of their own below.
+            left = [process for file in self.group.rglob("cgroup.procs") for process in file.read_text().split()]
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(process), signal.SIGKILL)
@@ -203,6 +205,8 @@ class Place:
 class Watch:
     """`neph watch`, whose lines are taken with the time at which they came."""
 
+    running = []
+
     def __init__(self, place, *options, mode=None, ready="watching this host by"):
         self.said = place.folder / f"said-{time.monotonic_ns()}"
         command = [NEPH, "watch", "--cgroup", place.group, *options]
@@ -210,6 +214,7 @@ class Watch:
         self.lines = []
         with open(self.said, "wb") as said:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said)
+        Watch.running.append(self.process)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
         wait_for("neph watch", 60, lambda: self.process.poll() is not None or ready in self.text())
