@@ -12,6 +12,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use serde_json::{Value, json};
+
 const TABLE: &str = include_str!("../data/attack.tsv");
 
 /// What an adversary wants: a column of the matrix.
@@ -154,6 +156,42 @@ impl Technique {
             self.id.replace('.', "/")
         )
     }
+}
+
+/// The field `threat` of ECS for techniques by their ids: tactics, techniques and sub-techniques as lists beside each other
+/// (<https://www.elastic.co/docs/reference/ecs/ecs-threat>). Ids that are not known are left out.
+pub fn threat(ids: &[&str]) -> Value {
+    let attack = attack();
+    let known: Vec<&Technique> = ids.iter().filter_map(|id| attack.technique(id)).collect();
+    let serves = |tactic: &&Tactic| known.iter().any(|own| own.tactics.contains(&tactic.short_name));
+    let tactics = attack.tactics().iter().filter(serves);
+    let tactics: Vec<(&str, &str)> = tactics.map(|tactic| (tactic.id, tactic.name)).collect();
+    let mut whole: Vec<(&str, &str)> = Vec::new();
+    let mut finer: Vec<(&str, &str)> = Vec::new();
+    for technique in known {
+        if let Some(parent) = attack.technique(technique.parent())
+            && !whole.contains(&(parent.id, parent.name))
+        {
+            whole.push((parent.id, parent.name));
+        }
+        if technique.id != technique.parent() && !finer.contains(&(technique.id, technique.name)) {
+            finer.push((technique.id, technique.name));
+        }
+    }
+    let lists = |items: &[(&str, &str)], what: &str| {
+        let ids: Vec<&str> = items.iter().map(|(id, _)| *id).collect();
+        let names: Vec<&str> = items.iter().map(|(_, name)| *name).collect();
+        let pages: Vec<String> = ids
+            .iter()
+            .map(|id| format!("https://attack.mitre.org/{what}/{}/", id.replace('.', "/")))
+            .collect();
+        json!({"id": ids, "name": names, "reference": pages})
+    };
+    let mut technique = lists(&whole, "techniques");
+    if let (Some(object), false) = (technique.as_object_mut(), finer.is_empty()) {
+        object.insert("subtechnique".into(), lists(&finer, "techniques"));
+    }
+    json!({"framework": "MITRE ATT&CK", "tactic": lists(&tactics, "tactics"), "technique": technique})
 }
 
 /// Reads the table: a line is a kind, an id, a name, and what else the kind has, between tabs; lists have commas.

@@ -1,7 +1,7 @@
 //! Differences as alerts: the ECS documents that rules make too.
 
 use jiff::Timestamp;
-use neph_attack::attack;
+use neph_attack::{attack, threat};
 use serde_json::{Map, Value, json};
 
 use crate::acts::Act;
@@ -157,7 +157,7 @@ fn document(
         }),
     );
     set("rule", rule);
-    set("threat", threat(meaning));
+    set("threat", threat(meaning.techniques));
     set("tags", json!(tags));
     set("kibana.alert.uuid", json!(alert.id));
     set("kibana.alert.status", json!("active"));
@@ -279,43 +279,4 @@ fn tags(difference: &Difference) -> Vec<String> {
     tags.sort();
     tags.dedup();
     tags
-}
-
-/// `threat.*`: tactics, techniques and sub-techniques as lists beside each other.
-fn threat(meaning: &Meaning) -> Value {
-    let mut tactics: Vec<(&str, &str)> = Vec::new();
-    let mut techniques: Vec<(&str, &str)> = Vec::new();
-    let mut finer: Vec<(&str, &str)> = Vec::new();
-    let add = |list: &mut Vec<(&'static str, &'static str)>, id: &'static str, name: &'static str| {
-        if !list.iter().any(|(other, _)| *other == id) {
-            list.push((id, name));
-        }
-    };
-    for technique in meaning.techniques.iter().filter_map(|id| attack().technique(id)) {
-        for tactic in attack().tactics() {
-            if technique.tactics.contains(&tactic.short_name) {
-                add(&mut tactics, tactic.id, tactic.name);
-            }
-        }
-        if let Some(whole) = attack().technique(technique.parent()) {
-            add(&mut techniques, whole.id, whole.name);
-        }
-        if technique.id != technique.parent() {
-            add(&mut finer, technique.id, technique.name);
-        }
-    }
-    let lists = |items: &[(&str, &str)], what: &str| {
-        let ids: Vec<&str> = items.iter().map(|(id, _)| *id).collect();
-        let names: Vec<&str> = items.iter().map(|(_, name)| *name).collect();
-        let pages: Vec<String> = ids
-            .iter()
-            .map(|id| format!("https://attack.mitre.org/{what}/{}/", id.replace('.', "/")))
-            .collect();
-        json!({"id": ids, "name": names, "reference": pages})
-    };
-    let mut technique = lists(&techniques, "techniques");
-    if let (Some(object), false) = (technique.as_object_mut(), finer.is_empty()) {
-        object.insert("subtechnique".into(), lists(&finer, "techniques"));
-    }
-    json!({"framework": "MITRE ATT&CK", "tactic": lists(&tactics, "tactics"), "technique": technique})
 }

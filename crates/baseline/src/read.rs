@@ -98,6 +98,19 @@ impl Collected {
         reader.finish()
     }
 
+    /// Whether the lists of a place are there and whole, so that what they do not tell is not there. An account or region that is not given
+    /// may be any.
+    pub fn knows(&self, kind: Kind, account: Option<&str>, region: Option<&str>) -> bool {
+        let same = |told: Option<&str>, own: Option<&str>| told.is_none() || own.is_none() || told == own;
+        let mut of_place = self.covers.iter().filter(|cover| {
+            cover.kind == kind
+                && same(cover.account.as_deref(), account)
+                && (!kind.is_regional() || same(cover.region.as_deref(), region))
+        });
+        let first = of_place.next();
+        first.is_some_and(|cover| cover.complete) && of_place.all(|cover| cover.complete)
+    }
+
     fn problem(&mut self, file: impl Into<String>, what: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem {

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use neph_diag::{Diagnostic, SourceFile, has_errors, render};
 use neph_images::{
     Access, Changes, Difference, Executed, Golden, Image, ImageError, Keys, Limits, Name, Options, Place,
-    Platform, Registry, Sameness, Source, Verdict, alert_of_difference, compare, drift, hostile, verify,
+    Platform, Progress, Reader, Sameness, Source, Verdict, alert_of_difference, beside, compare, drift,
+    hostile, verify,
 };
 
 use crate::exit::{Exit, Failure};
@@ -265,32 +266,25 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 impl Reading {
-    fn options(&self) -> Result<Options, Failure> {
+    fn reader(&self) -> Result<Reader, Failure> {
         let platform = match &self.platform {
             None => None,
             Some(text) => Some(Platform::parse(text).ok_or_else(|| {
                 Failure::Message(format!("`{text}` is no platform; write it as `linux/amd64`"))
             })?),
         };
-        Ok(Options {
-            limits: Limits {
-                total: self.max_size,
-                entries: self.max_entries,
-                ratio: self.max_ratio,
-                ..Limits::default()
+        Ok(Reader {
+            options: Options {
+                limits: Limits {
+                    total: self.max_size,
+                    entries: self.max_entries,
+                    ratio: self.max_ratio,
+                    ..Limits::default()
+                },
+                platform,
             },
-            platform,
+            access: self.access()?,
         })
-    }
-
-    fn source(&self, text: &str, limits: &Limits) -> Result<Source, Failure> {
-        match Place::parse(text).map_err(|error| told(&error))? {
-            Place::Registry(name) => {
-                let registry = Registry::open(name, self.access()?).map_err(|error| told(&error))?;
-                Ok(Source::Registry(Box::new(registry)))
-            }
-            place => Source::open(&place, limits).map_err(|error| told(&error)),
-        }
     }
 
     fn access(&self) -> Result<Access, Failure> {
@@ -318,19 +312,8 @@ impl Reading {
         })
     }
 
-    fn image(&self, source: &Source, options: &Options, terminal: &Terminal) -> Result<Image, ImageError> {
-        let bar = terminal.interactive.then(indicatif::ProgressBar::new_spinner);
-        let progress = |done: usize, of: usize| {
-            if let Some(bar) = &bar {
-                bar.set_message(format!("{done} of {of} layers"));
-                bar.tick();
-            }
-        };
-        let image = Image::read(source, options, &progress);
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-        let mut image = image?;
+    fn image(&self, reader: &Reader, source: &Source, terminal: &Terminal) -> Result<Image, ImageError> {
+        let mut image = shown(terminal, |progress| Image::read(source, &reader.options, progress))?;
         if let Some(text) = &self.name {
             let name = Name::parse(text)
                 .ok_or_else(|| ImageError::Missing(format!("`{text}` is no name of an image")))?;
@@ -341,42 +324,33 @@ impl Reading {
         }
         Ok(image)
     }
+}
 
-    /// An image, or a document of one.
-    fn golden(&self, text: &str, terminal: &Terminal) -> Result<Image, Failure> {
-        let options = self.options()?;
-        if text.ends_with(".json") && Path::new(text).is_file() {
-            let bytes = bytes_of(Path::new(text))?;
-            return Image::read_json(&format!("`{text}`"), &bytes).map_err(|error| told(&error));
+/// Shows how far reading is.
+fn shown<T>(terminal: &Terminal, read: impl FnOnce(Progress<'_>) -> T) -> T {
+    let bar = terminal.interactive.then(indicatif::ProgressBar::new_spinner);
+    let outcome = read(&|done, of| {
+        if let Some(bar) = &bar {
+            bar.set_message(format!("{done} of {of} layers"));
+            bar.tick();
         }
-        let source = self.source(text, &options.limits)?;
-        let unnamed = Self {
-            name: None,
-            ..self.copy()
-        };
-        unnamed
-            .image(&source, &options, terminal)
-            .map_err(|error| told(&error))
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
     }
+    outcome
+}
 
-    fn copy(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            platform: self.platform.clone(),
-            username: self.username.clone(),
-            password_file: self.password_file.clone(),
-            ca: self.ca.clone(),
-            ..*self
-        }
-    }
+/// An image that others are held against.
+fn golden(reader: &Reader, named: &str, terminal: &Terminal) -> Result<Image, ImageError> {
+    shown(terminal, |progress| reader.golden(named, progress))
 }
 
 fn manifest(args: &ManifestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let options = args.reading.options()?;
-    let source = args.reading.source(&args.image, &options.limits)?;
-    let image = args
-        .reading
-        .image(&source, &options, terminal)
+    let reader = args.reading.reader()?;
+    let image = reader
+        .source(&args.image)
+        .and_then(|source| args.reading.image(&reader, &source, terminal))
         .map_err(|error| told(&error))?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match args.format {
@@ -416,11 +390,6 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// A path that a file names, seen from the file.
-fn beside(file: &Path, named: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new("")).join(named)
-}
-
 enum Meant {
     List(Golden),
     Image(Box<Image>),
@@ -428,6 +397,7 @@ enum Meant {
 
 fn compare_all(args: &CompareArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let list = Path::new(&args.golden);
+    let reader = args.reading.reader()?;
     let meant = if args.golden.ends_with(".toml") {
         let text = read_text(list)?;
         let (golden, diagnostics) = Golden::read(&text);
@@ -436,55 +406,29 @@ fn compare_all(args: &CompareArgs, terminal: &Terminal) -> Result<Exit, Failure>
         }
         Meant::List(golden)
     } else {
-        Meant::Image(Box::new(args.reading.golden(&args.golden, terminal)?))
+        let image = golden(&reader, &args.golden, terminal).map_err(|error| told(&error))?;
+        Meant::Image(Box::new(image))
     };
-    let options = args.reading.options()?;
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut exit = Exit::Nothing;
     for text in &args.images {
-        let image = args.reading.source(text, &options.limits).and_then(|source| {
-            args.reading
-                .image(&source, &options, terminal)
-                .map_err(|error| told(&error))
-        });
+        let image = reader
+            .source(text)
+            .and_then(|source| args.reading.image(&reader, &source, terminal));
         let judged = image.and_then(|image| {
             let found = match &meant {
                 Meant::Image(golden) => compare(golden, &image),
-                Meant::List(golden) => {
-                    let mut problem = None;
-                    let mut load = |named: &str| {
-                        // An image of a registry is named as it is, everything else beside the list.
-                        let text = match named.starts_with("docker://") {
-                            true => named.to_owned(),
-                            false => match named.split_once(':') {
-                                Some((
-                                    prefix @ ("oci" | "root" | "dir" | "oci-archive" | "docker-archive"),
-                                    path,
-                                )) => {
-                                    format!("{prefix}:{}", beside(list, path).display())
-                                }
-                                _ => beside(list, named).display().to_string(),
-                            },
-                        };
-                        args.reading.golden(&text, terminal).map_err(|failure| {
-                            problem = Some(failure);
-                            ImageError::Missing(format!("the golden image `{named}` cannot be read"))
-                        })
-                    };
-                    let judged = golden.judge(&image, today, &mut load);
-                    if let Some(problem) = problem {
-                        return Err(problem);
-                    }
-                    judged.map_err(|error| told(&error))?
-                }
+                Meant::List(list_of) => list_of.judge(&image, today, &mut |named| {
+                    golden(&reader, &beside(list, named), terminal)
+                })?,
             };
             Ok((image, found))
         });
         match judged {
-            Err(failure) => {
+            Err(error) => {
                 // The other images are compared all the same.
-                terminal.error(&format!("`{text}`: {failure}"));
+                terminal.error(&format!("`{text}`: {}", told(&error)));
                 exit = Exit::Errors;
             }
             Ok((image, (sameness, found))) => {
@@ -537,7 +481,9 @@ fn verify_all(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let keys = match (&args.keys, &args.key) {
         (Some(path), _) => {
             let text = read_text(path)?;
-            let (keys, diagnostics) = Keys::read(&text, &mut |named| std::fs::read(beside(path, named)));
+            let (keys, diagnostics) = Keys::read(&text, &mut |named| {
+                std::fs::read(path.parent().unwrap_or(Path::new("")).join(named))
+            });
             if tell(path, &text, &diagnostics, terminal) {
                 return Ok(Exit::Errors);
             }
@@ -547,23 +493,26 @@ fn verify_all(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             .map_err(|why| Failure::Message(format!("`{}`: {why}", path.display())))?,
         (None, None) => Keys::default(),
     };
-    let options = args.reading.options()?;
+    let reader = args.reading.reader()?;
     let now = args.at.unwrap_or_else(Timestamp::now);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut exit = Exit::Nothing;
     for text in &args.images {
-        let source = match args.reading.source(text, &options.limits) {
+        let source = match reader.source(text) {
             Ok(source) => source,
-            Err(failure) => {
-                terminal.error(&format!("`{text}`: {failure}"));
+            Err(error) => {
+                terminal.error(&format!("`{text}`: {}", told(&error)));
                 exit = Exit::Errors;
                 continue;
             }
         };
         let judged = args
             .reading
-            .image(&source, &options, terminal)
-            .and_then(|image| Ok((verify(&source, &image, &keys, now, &options.limits)?, Some(image))));
+            .image(&reader, &source, terminal)
+            .and_then(|image| {
+                let limits = &reader.options.limits;
+                Ok((verify(&source, &image, &keys, now, limits)?, Some(image)))
+            });
         let (verification, image) = match judged {
             Ok(judged) => judged,
             // The content is not what the manifest says, whoever signed that.
@@ -599,14 +548,14 @@ fn drifted(args: &DriftArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             "say what the container has become: --root, --changes or --events".into(),
         ));
     }
-    let image = args.reading.golden(&args.image, terminal)?;
-    let options = args.reading.options()?;
+    let reader = args.reading.reader()?;
+    let image = golden(&reader, &args.image, terminal).map_err(|error| told(&error))?;
     let root = match &args.root {
         None => None,
         Some(path) => {
             let source =
-                Source::open(&Place::Root(path.clone()), &options.limits).map_err(|error| told(&error))?;
-            let root = Image::read(&source, &options, &|_, _| {}).map_err(|error| told(&error))?;
+                Source::open(&Place::Root(path.clone()), &reader.options.limits).map_err(|error| told(&error))?;
+            let root = Image::read(&source, &reader.options, &|_, _| {}).map_err(|error| told(&error))?;
             Some(root)
         }
     };

@@ -11,6 +11,7 @@ mod check;
 mod codes;
 mod example;
 mod outputs;
+mod scheduled;
 mod schema;
 mod secret;
 mod settings;
@@ -21,11 +22,12 @@ mod units;
 pub use codes::CODES;
 pub use example::example;
 pub use outputs::{Output, OutputKind, Places};
+pub use scheduled::{Baselines, Collect, Images, Posture, Schedule};
 pub use schema::schema;
 pub use secret::{Secret, SecretError};
 pub use settings::{
-    Api, Baselines, Config, Files, Limits, Log, LogFormat, LogLevel, Objects, Posture, Read, Retention,
-    Rules, Sensor, Silence, Stream, Syslog, Tls, Token, Transport, read,
+    Api, Config, Files, Limits, Log, LogFormat, LogLevel, Objects, Read, Retention, Rules, Sensor, Silence,
+    Stream, Syslog, Tls, Token, Transport, read,
 };
 pub use shape::{Key, Kind, Shape};
 pub use units::{parse_duration, parse_size};

@@ -11,6 +11,7 @@ use neph_diag::{Diagnostic, Span, has_errors};
 use crate::check::{Checker, Values};
 use crate::codes;
 use crate::outputs::Output;
+use crate::scheduled::{self, Baselines, Collect, Images, Posture};
 use crate::secret::Secret;
 use crate::shapes::FILE;
 
@@ -80,6 +81,10 @@ pub struct Config {
     pub baselines: Baselines,
     /// Settings that are checked against mitigations.
     pub posture: Posture,
+    /// Container images that are looked at.
+    pub images: Vec<Images>,
+    /// What is collected again and again.
+    pub collect: Vec<Collect>,
     /// When sources count as silent.
     pub silences: Vec<Silence>,
     /// Where alerts go.
@@ -291,28 +296,6 @@ pub struct Sensor {
     pub cpu: u8,
 }
 
-/// Snapshots and images that are held against a baseline.
-#[derive(Clone, Debug, Default)]
-pub struct Baselines {
-    /// Files and folders of what was collected.
-    pub collected: Vec<PathBuf>,
-    /// The folder of baselines.
-    pub folder: Option<PathBuf>,
-    /// The file of approvals.
-    pub approvals: Option<PathBuf>,
-}
-
-/// Settings that are checked against mitigations.
-#[derive(Clone, Debug, Default)]
-pub struct Posture {
-    /// Files and folders of what was collected, or of infrastructure as code.
-    pub collected: Vec<PathBuf>,
-    /// The list of failures that somebody answers for.
-    pub mutes: Option<PathBuf>,
-    /// The folder of runs.
-    pub history: Option<PathBuf>,
-}
-
 /// When a source counts as silent.
 #[derive(Clone, Debug)]
 pub struct Silence {
@@ -341,8 +324,13 @@ pub fn read(text: &str, folder: &Path) -> Read {
     together(&values, &mut diagnostics);
     paths_there(&values, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    let config = (!has_errors(&diagnostics)).then(|| {
+        let mut config = Config::new(&values);
+        config.images.iter_mut().for_each(|images| images.locate(folder));
+        config
+    });
     Read {
-        config: (!has_errors(&diagnostics)).then(|| Config::new(&values)),
+        config,
         diagnostics,
         objects: values
             .tables("objects")
@@ -414,8 +402,10 @@ impl Config {
             files: values.tables("files").iter().map(files).collect(),
             objects: values.tables("objects").iter().map(objects).collect(),
             sensor: sensor(&values.get("sensor")),
-            baselines: baselines(&values.get("baselines")),
-            posture: posture(&values.get("posture")),
+            baselines: scheduled::baselines(&values.get("baselines")),
+            posture: scheduled::posture(&values.get("posture")),
+            images: values.tables("images").iter().map(scheduled::images).collect(),
+            collect: values.tables("collect").iter().map(scheduled::collect).collect(),
             silences: values.tables("silences").iter().map(silence).collect(),
             outputs: values.tables("outputs").iter().filter_map(Output::new).collect(),
         }
@@ -493,22 +483,6 @@ fn sensor(values: &Values) -> Option<Sensor> {
     })
 }
 
-fn baselines(values: &Values) -> Baselines {
-    Baselines {
-        collected: values.get("collected"),
-        folder: values.find("folder"),
-        approvals: values.find("approvals"),
-    }
-}
-
-fn posture(values: &Values) -> Posture {
-    Posture {
-        collected: values.get("collected"),
-        mutes: values.find("mutes"),
-        history: values.find("history"),
-    }
-}
-
 fn silence(values: &Values) -> Silence {
     Silence {
         stream: values.get("stream"),
@@ -544,6 +518,7 @@ fn webhooks(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
 /// What only shows when parts are seen together.
 fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     webhooks(values, diagnostics);
+    scheduled::together(values, diagnostics);
     let api: Values = values.get("api");
     let listen: Vec<SocketAddr> = api.get("listen");
     let encrypted = api.find::<Values>("tls").is_some();
@@ -676,6 +651,7 @@ fn paths_there(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
         ("outputs", "authorization"),
         ("outputs", "secret_url"),
         ("outputs", "password"),
+        ("images", "password"),
     ] {
         for table in values.tables(tables) {
             if let Some(Secret::File(path)) = table.find(key) {
@@ -683,9 +659,11 @@ fn paths_there(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
             }
         }
     }
-    for table in values.tables("outputs") {
-        for key in ["template", "ca"] {
-            look(table, key, table.find(key).into_iter().collect());
+    for (tables, keys) in [("outputs", ["template", "ca"]), ("images", ["keys", "ca"])] {
+        for table in values.tables(tables) {
+            for key in keys {
+                look(table, key, table.find(key).into_iter().collect());
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every table and key of `neph.toml`.
 
 use crate::outputs;
+use crate::scheduled;
 use crate::shape::{Key, Kind, Shape};
 
 use Kind::{Address, Bool, Choice, Duration, Integer, List, Network, Path, Size, Table, Tables, Text};
@@ -30,8 +31,10 @@ pub(crate) static FILE: Shape = shape(
         Key::new("files", Tables(&FILES), "Files that are followed as they grow and are rotated."),
         Key::new("objects", Tables(&OBJECTS), "Prefixes of object storage whose new objects are read."),
         Key::new("sensor", Table(&SENSOR), "What happens on this host, as `neph watch` sees it."),
-        Key::new("baselines", Table(&BASELINES), "Snapshots and images that are held against a baseline."),
-        Key::new("posture", Table(&POSTURE), "Settings that are checked against mitigations."),
+        Key::new("baselines", Table(&scheduled::BASELINES), "Snapshots and images that are held against a baseline."),
+        Key::new("posture", Table(&scheduled::POSTURE), "Settings that are checked against mitigations."),
+        Key::new("images", Tables(&scheduled::IMAGES), "Container images that are held against golden ones, and whose signatures are verified."),
+        Key::new("collect", Tables(&scheduled::COLLECT), "What is collected again and again."),
         Key::new("silences", Tables(&SILENCE), "From when on a source that sends nothing counts as silent."),
         Key::new("outputs", Tables(&outputs::OUTPUT), "Where alerts go beside the alert store."),
     ],
@@ -338,54 +341,6 @@ static SENSOR: Shape = shape(
             "Most of one processor core that the sensor may use, in percent; above it, what matters least is given up and counted.",
         )
         .or("25"),
-    ],
-);
-
-static BASELINES: Shape = shape(
-    "Snapshots and images that the console holds against a baseline, as `neph baseline` does.",
-    &[
-        Key::new(
-            "collected",
-            List(&Path),
-            "Files and folders of what was collected; without any there is nothing to compare.",
-        )
-        .or("[]"),
-        Key::new(
-            "folder",
-            Path,
-            "The folder of baselines. Without it: `baselines` in the data folder.",
-        )
-        .such_as("\"/var/lib/neph/baselines\""),
-        Key::new(
-            "approvals",
-            Path,
-            "The file of approvals, golden images and accounts. Without it: `approvals.toml` in that folder.",
-        )
-        .such_as("\"/etc/neph/approvals.toml\""),
-    ],
-);
-
-static POSTURE: Shape = shape(
-    "Settings that the console checks against mitigations, as `neph audit run` does.",
-    &[
-        Key::new(
-            "collected",
-            List(&Path),
-            "Files and folders of what was collected, or of infrastructure as code; without any there is nothing to check.",
-        )
-        .or("[]"),
-        Key::new(
-            "mutes",
-            Path,
-            "The list of failures that somebody answers for. Without it: `mutes.toml` in `posture` of the data folder.",
-        )
-        .such_as("\"/etc/neph/mutes.toml\""),
-        Key::new(
-            "history",
-            Path,
-            "The folder of runs. Without it: `runs` in `posture` of the data folder.",
-        )
-        .such_as("\"/var/lib/neph/posture/runs\""),
     ],
 );
 

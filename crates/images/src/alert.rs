@@ -1,7 +1,7 @@
 //! Findings as alerts: ECS documents in the form in which rules make them.
 
 use jiff::Timestamp;
-use neph_attack::attack;
+use neph_attack::{attack, threat};
 use serde_json::{Map, Value, json};
 
 use crate::difference::{Difference, KINDS};
@@ -204,46 +204,4 @@ fn document(finding: &Finding<'_>) -> Map<String, Value> {
         json!({"alert": {"id": id, "reason": finding.reason, "first": at, "last": at}, "image": {"asked": finding.asked}}),
     );
     out
-}
-
-/// `threat.*`: tactics, techniques and sub-techniques as lists beside each other.
-fn threat(ids: &[&'static str]) -> Value {
-    let known: Vec<_> = ids.iter().filter_map(|id| attack().technique(id)).collect();
-    let mut tactics = Vec::new();
-    for tactic in attack().tactics() {
-        if known
-            .iter()
-            .any(|technique| technique.tactics.contains(&tactic.short_name))
-        {
-            tactics.push((tactic.id, tactic.name));
-        }
-    }
-    let mut whole: Vec<(&str, &str)> = Vec::new();
-    let mut finer: Vec<(&str, &str)> = Vec::new();
-    for technique in known {
-        if let Some(parent) = attack().technique(technique.parent())
-            && !whole.contains(&(parent.id, parent.name))
-        {
-            whole.push((parent.id, parent.name));
-        }
-        if technique.id != technique.parent() {
-            finer.push((technique.id, technique.name));
-        }
-    }
-    let lists = |items: &[(&str, &str)], what: &str| {
-        let part = |index: usize| -> Vec<String> {
-            let of = |(id, name): &(&str, &str)| match index {
-                0 => (*id).to_owned(),
-                1 => (*name).to_owned(),
-                _ => format!("https://attack.mitre.org/{what}/{}/", id.replace('.', "/")),
-            };
-            items.iter().map(of).collect()
-        };
-        json!({"id": part(0), "name": part(1), "reference": part(2)})
-    };
-    let mut technique = lists(&whole, "techniques");
-    if let (Some(object), false) = (technique.as_object_mut(), finer.is_empty()) {
-        object.insert("subtechnique".into(), lists(&finer, "techniques"));
-    }
-    json!({"framework": "MITRE ATT&CK", "tactic": lists(&tactics, "tactics"), "technique": technique})
 }

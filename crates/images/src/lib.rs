@@ -1,6 +1,7 @@
 //! Container images: what is in them, how they differ from the ones that are meant, and who signed them.
 //!
 //! - [`Place`], [`Source`]: where images are: OCI layouts and archives, archives of `docker save`, exported roots, registries.
+//! - [`Reader`]: images as people name them.
 //! - [`Image`]: one read whole: configuration, layers, and every file with its digest; layers are streamed and verified.
 //! - [`roles`], [`Signs`]: what places are for, and what content shows.
 //! - [`compare`], [`Golden`], [`drift`]: how an image or a container differs from what is meant.
@@ -29,6 +30,7 @@ mod keys;
 mod limits;
 mod notation;
 mod oci;
+mod reader;
 mod reading;
 mod reference;
 mod registry;
@@ -51,6 +53,7 @@ pub use image::{Image, Layer, Options, Problem};
 pub use keys::{Keys, Load};
 pub use limits::{ImageError, Limits};
 pub use oci::{Config, History, Platform, RootFs, Settings};
+pub use reader::{Progress, Reader, beside};
 pub use reference::{Name, Place};
 pub use registry::{Access, Registry};
 pub use signs::Signs;

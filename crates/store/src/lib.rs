@@ -16,6 +16,7 @@ mod alerts;
 mod audit;
 mod database;
 mod error;
+mod jobs;
 mod ledger;
 mod log;
 mod outbox;
@@ -31,6 +32,7 @@ pub use alerts::{
 pub use audit::{AuditEntry, AuditQuery};
 pub use database::{Commit, Committed, Database};
 pub use error::{GapReason, StoreError};
+pub use jobs::{Job, JobEnd, JobFinding, JobRun, JobState, Seen};
 pub use ledger::{
     Backfill, BackfillState, Balance, Gap, GapKind, Interval, LedgerRow, LossRow, NameCount, NameRow,
     RuleHealth, RuleInSet, RuleSet, SilenceLimits, Unseen, UnseenKind,

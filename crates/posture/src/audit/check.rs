@@ -76,6 +76,14 @@ impl Platform {
         }
     }
 
+    /// The platform of a name, that of files included which no folder is named after.
+    pub(crate) fn of_key(name: &str) -> Option<Self> {
+        match name {
+            "code" => Some(Self::Code),
+            name => Self::of_name(name),
+        }
+    }
+
     /// The platform of a folder's name.
     pub fn of_name(name: &str) -> Option<Self> {
         [

@@ -7,6 +7,8 @@ use super::collected::{Item, Scope};
 
 /// Values that are longer are cut when they are shown as evidence.
 const LONGEST: usize = 400;
+/// What stands between the parts of a key.
+pub(super) const KEY_SEPARATOR: &str = "\u{1f}";
 /// More findings of one check than these are counted and not kept.
 const MOST: usize = 200_000;
 
@@ -82,7 +84,7 @@ impl Finding {
             region,
         } = &self.scope;
         let platform = platform.map_or("", |platform| platform.name());
-        [self.check, platform, account, region, &self.resource].join("\u{1f}")
+        [self.check, platform, account, region, &self.resource].join(KEY_SEPARATOR)
     }
 
     /// Adds evidence: a field of the item that the finding is about.

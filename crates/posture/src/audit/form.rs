@@ -1,9 +1,11 @@
 //! A report in the forms that others read.
 
+mod alert;
 mod html;
 mod ocsf;
 mod sarif;
 
+pub use alert::{alert, alert_id};
 pub use html::html;
 pub use ocsf::ocsf;
 pub use sarif::sarif;

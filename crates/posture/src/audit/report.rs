@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::check::{Check, Severity};
+use super::check::{Check, Platform, Severity};
 use super::checks::CHECKS;
-use super::collected::Collected;
-use super::finding::{Finding, Found, Outcome};
+use super::collected::{Collected, Scope};
+use super::finding::{Finding, Found, KEY_SEPARATOR, Outcome};
 use super::history::History;
 use super::kinds::command;
 use super::mutes::Mutes;
 use crate::glob::{Case, Pattern, Segments};
+
+/// How the answer begins that is about all of a scope.
+const WHOLE: &str = "all of ";
 
 /// Which checks are run; an empty list asks for nothing.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +138,7 @@ fn missing(collected: &Collected, check: &'static Check, found: &mut Found) {
                 (false, Some(reason)) => format!("not collected: `{}`: {reason}", command(kind)),
                 (false, None) => format!("not collected: `{}`", command(kind)),
             };
-            found.add(Outcome::Unknown, scope, format!("all of {scope} ({kind})"), what);
+            found.add(Outcome::Unknown, scope, format!("{WHOLE}{scope} ({kind})"), what);
         }
     }
 }
@@ -184,6 +187,39 @@ impl Report {
         self.findings
             .iter()
             .any(|finding| finding.outcome == Outcome::Fail && finding.severity >= severity)
+    }
+
+    /// Whether a failure of an earlier run, by its key, is known to be none any more: its scope was looked at, and nothing says that the
+    /// check could not answer there.
+    pub fn is_over(&self, collected: &Collected, key: &str) -> bool {
+        let mut parts = key.split(KEY_SEPARATOR);
+        let mut part = || parts.next().unwrap_or_default();
+        let (id, platform, account, region) = (part(), part(), part(), part());
+        let Some(check) = self.check(id) else {
+            return false;
+        };
+        let scope = Scope {
+            platform: Platform::of_key(platform),
+            account: account.to_owned(),
+            region: region.to_owned(),
+        };
+        let was_looked_at = collected.scopes(check.platform).iter().any(|seen| {
+            let own = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
+            own(&seen.account, &scope.account)
+        });
+        let keeps = |finding: &Finding| {
+            finding.check == id
+                && match finding.outcome {
+                    Outcome::Fail => finding.key() == key,
+                    Outcome::Unknown => {
+                        finding.key() == key
+                            || (finding.resource.starts_with(WHOLE) && finding.scope.fits(&scope))
+                    }
+                    Outcome::Pass => false,
+                }
+        };
+        let muted = self.muted.iter().map(|(finding, _)| finding);
+        was_looked_at && !self.findings.iter().chain(muted).any(keeps)
     }
 
     /// The check of an id.

@@ -12,6 +12,7 @@ const STEPS: &[&str] = &[
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {

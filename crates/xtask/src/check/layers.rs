@@ -36,6 +36,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("collect", &["inventory", "socket", "diag"]),
     ("config", &["document", "diag"]),
     ("store", &["event", "diag"]),
+    (
+        "schedule",
+        &[
+            "inventory",
+            "posture",
+            "baseline",
+            "images",
+            "store",
+            "event",
+            "diag",
+        ],
+    ),
     ("sensor", &["socket", "event", "diag"]),
     ("runtime", ALL),
     ("ingest", &["runtime", "sensor", "store", "event", "diag"]),
