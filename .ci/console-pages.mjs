@@ -275,6 +275,18 @@ export async function checkPages({ page, base, api, alertsOf, check, until, pres
   await press('A');
   check('a difference becomes an alert', await until(async () => (await api('/api/v1/alerts?q=0aaaaaaaaaaaaaaa3&limit=1&total=true')).total === 1, 20));
 
+  // Images on a schedule: what was found, run by hand, and what fails is told among the sources.
+  await page.waitForSelector('.images .image-differences', { timeout: 30000 });
+  const images = await text('.images');
+  check('what an image differs by is told by path', images.includes('/var/www/html/shell.php') && images.includes('T1505.003') && images.includes('Differs from the golden one'), images.slice(0, 400));
+  check('a run that failed is told', images.includes('none.tar'), images.slice(-300));
+  const runsOf = async (job) => (await api(`/api/v1/schedule/${encodeURIComponent(job)}`)).runs.length;
+  await page.click('.images section:has(h3:has-text("shop")) .job button');
+  check('a job runs by hand', await until(async () => await runsOf('images:shop') === 2, 30));
+  await goto('/console/sources', 'table.jobs');
+  const jobs = await text('table.jobs');
+  check('jobs are told with their outcome and reason', jobs.includes('images:shop') && jobs.includes('done') && jobs.includes('failed') && jobs.includes('none.tar'), jobs);
+
   // Posture: failures with evidence and fix, muted.
   await goto('/console/posture', '.rows .row');
   await page.click('.rows .row:has-text("aws-imdsv1") a');

@@ -65,7 +65,13 @@ fs.mkdirSync(region, { recursive: true });
 const snapshots = (...list) => fs.writeFileSync(path.join(region, 'ec2-describe-snapshots.json'), JSON.stringify({ Snapshots: list.map(([id, more]) => ({ SnapshotId: id, VolumeId: 'vol-1', VolumeSize: 8, State: 'completed', StartTime: '2026-11-01T00:00:00Z', OwnerId: '111122223333', Encrypted: true, ...more })) }));
 snapshots(['snap-0aaaaaaaaaaaaaaa1'], ['snap-0aaaaaaaaaaaaaaa2']);
 fs.writeFileSync(path.join(region, 'ec2-describe-instances.json'), JSON.stringify({ Reservations: [{ OwnerId: '111122223333', Instances: [{ InstanceId: 'i-0a1b2c3d4e5f60718', State: { Name: 'running' }, Placement: { AvailabilityZone: 'eu-west-1a' }, MetadataOptions: { State: 'applied', HttpTokens: 'optional', HttpPutResponseHopLimit: 2, HttpEndpoint: 'enabled', InstanceMetadataTags: 'disabled' } }] }] }));
-fs.writeFileSync(path.join(folder, 'neph.toml'), '[baselines]\ncollected = ["collected"]\n[posture]\ncollected = ["collected"]\n');
+// An image beside its golden one, looked at on a schedule.
+fs.mkdirSync(path.join(folder, 'root/var/www/html'), { recursive: true });
+fs.writeFileSync(path.join(folder, 'root/var/www/html/index.php'), '<?php echo 1;');
+execFileSync('tar', ['-C', path.join(folder, 'root'), '-cf', path.join(folder, 'golden.tar'), '.']);
+fs.writeFileSync(path.join(folder, 'root/var/www/html/shell.php'), '<?php system($_GET["c"]);');
+execFileSync('tar', ['-C', path.join(folder, 'root'), '-cf', path.join(folder, 'app.tar'), '.']);
+fs.writeFileSync(path.join(folder, 'neph.toml'), '[baselines]\ncollected = ["collected"]\n[posture]\ncollected = ["collected"]\n[[images]]\nname = "shop"\nimages = ["root:app.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\nalerts = "off"\n[[images]]\nname = "lost"\nimages = ["root:none.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\n');
 const service = spawn(path.join(target, profile, 'neph'), ['serve', '--config', path.join(folder, 'neph.toml'), '--data', data, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', log] });
 let browser = null;
 

@@ -256,7 +256,7 @@ fn found(call: &Call<'_>, ids: &[String]) -> Result<(Compared, Vec<Finding>), Pr
 }
 
 /// The acts behind differences since the baseline, of the events that are stored.
-fn acts_of(
+pub(crate) fn acts_of(
     call: &Call<'_>,
     since: Timestamp,
     differences: &[Difference],

@@ -39,6 +39,7 @@ mod route;
 mod routes;
 mod rule_files;
 mod rules;
+mod schedule;
 mod scratch;
 mod search;
 mod session;
@@ -61,6 +62,7 @@ pub use posture::PostureFiles;
 pub use problem::Problem;
 pub use route::{Gives, Need, Route, Verb};
 pub use routes::ROUTES;
+pub use schedule::StatusJob;
 pub use status::{
     StatusBackfill, StatusBalance, StatusGap, StatusName, StatusOutput, StatusReport, StatusSource, report,
 };

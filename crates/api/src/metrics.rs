@@ -286,6 +286,19 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             out.value(name, &[("output", &output.name)], float(of(output)));
         }
     }
+    for (name, help, of) in [
+        (
+            "neph_job_failed",
+            "Whether the newest run of what is looked at on a schedule failed.",
+            (|job| u64::from(job.state.as_deref() == Some("failed"))) as fn(&crate::StatusJob) -> u64,
+        ),
+        ("neph_job_findings", "Open findings of its newest run.", |job| job.found),
+    ] {
+        out.head(name, "gauge", help);
+        for job in &report.jobs {
+            out.value(name, &[("job", &job.name)], float(of(job)));
+        }
+    }
     received(app, &mut out);
     for (name, help, count) in [
         (

@@ -3,8 +3,8 @@
 use crate::route::Route;
 use crate::{
     admin, alerts, baselines, cases, completeness, counts, execution, findings, hidden, hunt, incidents,
-    live, metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, session, sources,
-    status, techniques, views, work,
+    live, metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, schedule,
+    session, sources, status, techniques, views, work,
 };
 
 /// All routes of the API, by subject.
@@ -29,6 +29,7 @@ pub static ROUTES: &[&[Route]] = &[
     live::ROUTES,
     baselines::ROUTES,
     posture::ROUTES,
+    schedule::ROUTES,
     status::ROUTES,
     sources::ROUTES,
     outputs::ROUTES,

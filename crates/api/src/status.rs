@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
 use crate::route::{Answer, Call, Gives, Route, schema_of};
+use crate::schedule::{StatusJob, jobs};
 use crate::stretches::{length, number, start};
 use crate::when::now;
 use crate::wire::{instant, time, word};
@@ -111,6 +112,9 @@ pub struct StatusReport {
     pub outputs: Vec<StatusOutput>,
     /// Back-fills, newest first.
     pub backfills: Vec<StatusBackfill>,
+    /// What is looked at on a schedule.
+    #[serde(default)]
+    pub jobs: Vec<StatusJob>,
     /// How the pipeline stands: watermark, latency, state, problems; null where the service does not run.
     #[serde(default)]
     pub pipeline: Option<serde_json::Value>,
@@ -329,6 +333,7 @@ pub fn report(
             .into_iter()
             .map(StatusBackfill::from)
             .collect(),
+        jobs: jobs(store)?,
         pipeline: None,
     })
 }

@@ -269,8 +269,84 @@ struct ImportArgs {
 }
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
-    match &args.source {
-        Source::Import(args) => import(args, terminal),
+    if let Source::Import(args) = &args.source {
+        return import(args, terminal);
+    }
+    let (report, common) = made(&args.source, terminal)?;
+    let mut out = std::io::stdout().lock();
+    match common.format {
+        Format::Json => writeln!(out, "{}", document(&report, &common.to))?,
+        Format::Table => tell(&mut out, &report, &common.to, terminal)?,
+    }
+    let total = report.total();
+    Ok(match common.fail_on {
+        _ if total.complete + total.partial + report.kept == 0 => Exit::Errors,
+        Some(FailOn::Partial) if total.partial + total.failed > 0 => Exit::Alerts,
+        _ => Exit::Nothing,
+    })
+}
+
+/// Something that is collected again and again.
+pub(crate) struct Scheduled(Source);
+
+/// The line that says it.
+#[derive(Debug, clap::Parser)]
+#[command(name = "neph collect", no_binary_name = true, disable_help_flag = true)]
+struct Line {
+    #[command(subcommand)]
+    source: Source,
+}
+
+impl Scheduled {
+    /// What the words of a line ask for; what is there already is asked for again.
+    ///
+    /// # Errors
+    /// When the words are no such line: why.
+    pub(crate) fn new(source: &str, to: &Path, options: &[String]) -> Result<Self, String> {
+        let fixed = ["--to".into(), to.as_os_str().to_owned(), "--refresh".into()];
+        let words = std::iter::once(source.into())
+            .chain(fixed)
+            .chain(options.iter().map(Into::into));
+        let line = <Line as clap::Parser>::try_parse_from::<_, std::ffi::OsString>(words);
+        let line = line.map_err(|error| {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            harmless(first.trim_start_matches("error: "))
+        })?;
+        Ok(Self(line.source))
+    }
+
+    /// Collects.
+    ///
+    /// # Errors
+    /// When nothing could be collected: why.
+    pub(crate) fn collect(&self) -> Result<Report, String> {
+        let quiet = Terminal {
+            interactive: false,
+            ..Terminal::new(crate::terminal::Colour::Never)
+        };
+        let (report, _) = made(&self.0, &quiet).map_err(|failure| failure.to_string())?;
+        let total = report.total();
+        match (total.complete + total.partial + report.kept, report.problems.first()) {
+            (0, Some(call)) => Err(problem_of(call)),
+            (0, None) => Err("nothing was collected".to_owned()),
+            _ => Ok(report),
+        }
+    }
+}
+
+/// A call that is not complete, and why.
+pub(crate) fn problem_of(call: &Call) -> String {
+    let problem = call.problem.as_deref().unwrap_or_default();
+    harmless(&format!("{}: {}: {problem}", call.scope(), call.call))
+}
+
+/// Asks a source.
+fn made<'a>(source: &'a Source, terminal: &Terminal) -> Result<(Report, &'a Common), Failure> {
+    match source {
+        Source::Import(_) => Err(Failure::Message(
+            "what was exported by hand is not collected again".to_owned(),
+        )),
         Source::Aws(args) => collect(&args.common, terminal, |output, settings, watch| {
             let options = aws::Options {
                 profile: args.profile.clone(),
@@ -334,12 +410,12 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     }
 }
 
-/// Runs a collector and tells what came of it.
-fn collect(
-    common: &Common,
+/// Runs a collector.
+fn collect<'a>(
+    common: &'a Common,
     terminal: &Terminal,
     source: impl FnOnce(&Output, &Settings, &dyn Watch) -> Result<Report, CollectError>,
-) -> Result<Exit, Failure> {
+) -> Result<(Report, &'a Common), Failure> {
     let settings = Settings {
         jobs: usize::from(common.jobs),
         refresh: common.refresh,
@@ -352,18 +428,7 @@ fn collect(
     let bar = Bar::new(terminal.interactive && !common.no_progress);
     let report = source(&output, &settings, &bar);
     bar.0.finish_and_clear();
-    let report = report.map_err(|error| message(&error))?;
-    let mut out = std::io::stdout().lock();
-    match common.format {
-        Format::Json => writeln!(out, "{}", document(&report, &common.to))?,
-        Format::Table => tell(&mut out, &report, &common.to, terminal)?,
-    }
-    let total = report.total();
-    Ok(match common.fail_on {
-        _ if total.complete + total.partial + report.kept == 0 => Exit::Errors,
-        Some(FailOn::Partial) if total.partial + total.failed > 0 => Exit::Alerts,
-        _ => Exit::Nothing,
-    })
+    Ok((report.map_err(|error| message(&error))?, common))
 }
 
 fn import(args: &ImportArgs, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -417,8 +482,7 @@ fn message(error: &dyn std::fmt::Display) -> Failure {
 
 fn tell(out: &mut impl Write, report: &Report, folder: &Path, terminal: &Terminal) -> Result<(), Failure> {
     for call in report.problems.iter().take(SHOWN) {
-        let problem = call.problem.as_deref().unwrap_or_default();
-        terminal.warning(&harmless(&format!("{}: {}: {problem}", call.scope(), call.call)));
+        terminal.warning(&problem_of(call));
     }
     let total = report.total();
     let shown = report.problems.len().min(SHOWN) as u64;

@@ -7,6 +7,7 @@ mod notify;
 mod outputs;
 mod readers;
 mod rules;
+mod schedule;
 mod trouble;
 mod watch;
 
@@ -102,6 +103,9 @@ impl Args {
 /// How long what is under way may take when the service ends.
 const LAST: Duration = Duration::from_secs(15);
 
+/// How long what is looked at on schedule may take then; it is begun again by the next start.
+const LAST_JOB: Duration = Duration::from_secs(3);
+
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::Message(error.to_string())
 }
@@ -168,12 +172,16 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         &[("address", &listening.base())],
     );
 
+    let scheduler = schedule::start(&store, &app, &names, &settings, log);
     let mut watch = watch::Watch::new(args, settings, &rules);
     let mut troubles = trouble::Troubles::default();
     let mut act = |action: watch::Action<'_>| match action {
         watch::Action::Apply(change) => {
             listening.readers().change(change.settings());
             outputs::change(&outputs, &names, change.settings());
+            if let Some(scheduler) = &scheduler {
+                scheduler.change(schedule::jobs(change.settings(), &app, log));
+            }
             change.apply(&mut rules, &app, &keys, log)
         }
         watch::Action::Retain(settings) => {
@@ -188,6 +196,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let outcome = runtime.block_on(watch.until_end(&manager, log, *terminal, &mut act));
     log.info("the service ends", &[("reason", &outcome)]);
     manager.stopping();
+    if let Some(scheduler) = &scheduler {
+        scheduler.stop(LAST_JOB);
+    }
     // First nothing new comes in, then what came is evaluated and written down.
     app.close();
     // Whoever reads it finds no service; that it stays where it cannot be removed hurts nobody.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use neph_api::{StatusBalance, StatusReport, StatusSource, parse_when, report};
+use neph_api::{StatusBalance, StatusJob, StatusReport, StatusSource, parse_when, report};
 use neph_store::{SilenceLimits, Store};
 
 use crate::config;
@@ -70,7 +70,8 @@ pub(crate) fn run(args: &Args, _terminal: &Terminal) -> Result<Exit, Failure> {
         Format::Json => writeln!(out, "{}", serde_json::json!(told))?,
         Format::Table => print(&mut out, &told)?,
     }
-    let unseen = told.gaps.iter().any(|gap| gap.closed_by.is_empty());
+    let failed = |job: &StatusJob| job.state.as_deref() == Some("failed");
+    let unseen = told.gaps.iter().any(|gap| gap.closed_by.is_empty()) || told.jobs.iter().any(failed);
     Ok(match args.fail_on_gaps && unseen {
         true => Exit::Alerts,
         false => Exit::Nothing,
@@ -156,6 +157,7 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
         }
         writeln!(out, "\n{rows}")?;
     }
+    jobs(out, &told.jobs)?;
     let running = told
         .backfills
         .iter()
@@ -172,6 +174,32 @@ fn print(out: &mut impl Write, told: &StatusReport) -> std::io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// What is looked at on a schedule.
+fn jobs(out: &mut impl Write, jobs: &[StatusJob]) -> std::io::Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table(&["LOOKS AT", "LAST", "OUTCOME", "FOUND", "NEW", "GONE", "NEXT", "WHY"]);
+    let or = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), local);
+    for job in jobs {
+        let next = match (&job.due, job.on_change) {
+            (None, true) => "when files change".to_owned(),
+            (due, _) => or(due),
+        };
+        rows.add_row([
+            harmless(&job.name),
+            or(&job.began),
+            job.state.clone().unwrap_or_else(|| "-".to_owned()),
+            job.found.to_string(),
+            job.new.to_string(),
+            job.gone.to_string(),
+            next,
+            harmless(if job.why.is_empty() { "-" } else { &job.why }),
+        ]);
+    }
+    writeln!(out, "\n{rows}")
 }
 
 fn sources(out: &mut impl Write, sources: &[StatusSource]) -> std::io::Result<()> {

@@ -342,7 +342,7 @@ pub(crate) fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
         if nothing && (scheduled.every.is_some() || scheduled.on_change) {
             diagnostics.push(
                 Diagnostic::new(
-                    &codes::KEY_MISSING,
+                    &codes::CONFLICT,
                     table.span,
                     "there is a schedule, and nothing to look at",
                 )

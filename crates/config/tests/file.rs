@@ -300,3 +300,86 @@ every = "often"
     let plain = read("", Path::new("/etc/neph")).without_object_storage();
     assert!(plain.config.is_some() && plain.diagnostics.is_empty());
 }
+
+#[test]
+fn what_is_looked_at_again_and_again_is_checked() {
+    let text = r#"
+[baselines]
+collected = ["collected"]
+every = "1h"
+alerts = "off"
+[posture]
+collected = ["/srv/infra"]
+on_change = true
+[[images]]
+name = "shop"
+images = ["docker://registry.example/shop/app:1.4", "oci:layout:1.4", "app.tar"]
+golden = "golden.toml"
+username = "neph"
+password = { env = "REGISTRY" }
+[[collect]]
+name = "production"
+source = "aws"
+to = "collected"
+options = ["--profile", "audit"]
+every = "6h"
+"#;
+    let read = read(text, Path::new("/etc/neph"));
+    assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
+    let config = read.config.unwrap();
+    let schedule = &config.baselines.schedule;
+    assert_eq!(schedule.every, Some(Duration::from_secs(3600)));
+    assert_eq!((schedule.on_change, schedule.alerts.as_deref()), (false, None));
+    let schedule = &config.posture.schedule;
+    assert_eq!((schedule.every, schedule.on_change, schedule.alerts.as_deref()), (None, true, Some("medium")));
+    let images = &config.images[0];
+    assert_eq!(images.images, ["docker://registry.example/shop/app:1.4", "oci:/etc/neph/layout:1.4", "/etc/neph/app.tar"]);
+    assert_eq!(images.golden.as_deref(), Some("/etc/neph/golden.toml"));
+    assert_eq!(images.schedule.every, Some(Duration::from_secs(24 * 3600)));
+    let collect = &config.collect[0];
+    assert_eq!(collect.to, Path::new("/etc/neph/collected"));
+    assert_eq!((collect.options.len(), collect.every), (2, Duration::from_secs(6 * 3600)));
+    // Without a schedule nothing is done by itself.
+    let quiet = Config::default();
+    assert_eq!(quiet.baselines.schedule.every, None);
+    assert!(!quiet.posture.schedule.on_change);
+
+    let wrong = r#"
+[baselines]
+every = "1h"
+[posture]
+collected = ["/srv"]
+every = "10ms"
+alerts = "all"
+[[images]]
+name = "a shop"
+images = []
+keys = "/dev/null"
+username = "neph"
+[[images]]
+name = "web"
+images = ["web.tar"]
+[[collect]]
+name = "x"
+source = "azur"
+to = "collected"
+every = "1h"
+[[collect]]
+name = "x"
+source = "aws"
+every = "1h"
+"#;
+    let expected = [
+        "error config-conflict 2: there is a schedule, and nothing to look at",
+        "error config-value 6: `every` is shorter than a second",
+        "error config-value 7: `alerts` must be `\"off\"`, `\"low\"`, `\"medium\"`, `\"high\"` or `\"critical\"`, not `all`",
+        "error config-key-missing 8: `username` and `password` belong together",
+        "error config-value 9: `a shop` is no name",
+        "error config-value 10: there is no image to look at",
+        "error config-key-missing 13: nothing says what the images are held against",
+        "error config-value 18: `source` must be `\"aws\"`, `\"azure\"`, `\"gcp\"`, `\"openstack\"`, `\"kubernetes\"`, `\"docker\"` or `\"host\"`, not `azur`",
+        "error config-key-missing 21: the key `to` is missing",
+        "error config-conflict 22: another of `collect` is called `x` already",
+    ];
+    assert_eq!(told(wrong), expected, "{}", told(wrong).join("\n"));
+}

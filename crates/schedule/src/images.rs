@@ -80,24 +80,11 @@ fn severity(of: roles::Severity) -> Severity {
     }
 }
 
-fn is_file(named: &str) -> bool {
-    !named.starts_with("docker://")
-}
-
-/// The file behind a name such as `oci:FOLDER:TAG`.
+/// The file behind a name, where it is not in a registry. One that is not there yet is none, and is waited for by the clock.
 fn path_of(named: &str) -> Option<PathBuf> {
-    if !is_file(named) {
-        return None;
-    }
-    let rest = named.split_once(':').map_or(named, |(prefix, rest)| match prefix {
-        "oci" | "oci-archive" | "docker-archive" | "dir" | "root" => rest,
-        _ => named,
-    });
-    let whole = Path::new(rest);
-    let without_tag = rest.rsplit_once([':', '@']).map(|(path, _)| PathBuf::from(path));
-    match (whole.exists(), without_tag) {
-        (false, Some(path)) => Some(path),
-        _ => Some(whole.to_owned()),
+    match Place::parse(named) {
+        Ok(Place::Local { path, .. } | Place::Root(path)) => Some(path),
+        Ok(Place::Registry(_)) | Err(_) => None,
     }
 }
 

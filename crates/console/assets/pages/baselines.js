@@ -10,6 +10,8 @@ import { Chip, Diagnostics, Diff, Loaded, Severity, Time, page } from '../lib/pa
 import { Safe, Short } from '../lib/safe.js';
 import { Dialog, closeDialog, openDialog, say, sayProblem } from '../lib/dialog.js';
 import { number, t } from '../lib/text.js';
+import { Images } from '../lib/images.js';
+import { JobLine } from '../lib/schedule.js';
 import { ViewsForm } from '../lib/views.js';
 
 const STANDINGS = ['open', 'expired', 'approved'];
@@ -115,7 +117,7 @@ export default function Baselines({ me }) {
   return html`<div class="baselines"><h1 class="hidden-title">${t('page.baselines')}</h1><${Loaded} state=${state}>${(value) => {
     if (!value.configured) return html`<div class="empty"><p>${t('baselines.unset')}</p><pre>[baselines]\ncollected = ["/var/lib/neph/collected"]</pre></div>`;
     return html`<div class="line">${value.baseline ? html`<span>${t('baselines.of')} <${Time} at=${value.baseline.taken} /> (${number(value.baseline.records)})</span>${value.collected.ended && html`<span>${t('baselines.collected')} <${Time} at=${value.collected.ended} /></span>`}` : html`<span>${t('baselines.first.take')}</span>`}${mayTake && html`<button type="button" class=${value.baseline ? '' : 'main'} onClick=${take}>${t('baselines.take')}</button>`}</div>
-      ${value.approvals.wrong > 0 && html`<p class="problem">${t('baselines.wrong', { file: value.approvals.file })}</p>`}${[...value.refused, ...(value.collected?.problems || []).slice(0, 5).map((one) => `${one.file}: ${one.what}`)].map((text) => html`<p class="warn"><${Safe} text=${text} most=${300} /></p>`)}
+      <${JobLine} name="baselines" me=${me} onRun=${state.again} />${value.approvals.wrong > 0 && html`<p class="problem">${t('baselines.wrong', { file: value.approvals.file })}</p>`}${[...value.refused, ...(value.collected?.problems || []).slice(0, 5).map((one) => `${one.file}: ${one.what}`)].map((text) => html`<p class="warn"><${Safe} text=${text} most=${300} /></p>`)}
       ${value.baseline && html`<${Findings} value=${value} again=${state.again} me=${me} />`}`;
-  }}<//></div>`;
+  }}<//><${Images} me=${me} /></div>`;
 }

@@ -10,6 +10,7 @@ import { Diagnostics, Diff, Loaded, Severity, Technique, Time, copy, page } from
 import { Safe, Short } from '../lib/safe.js';
 import { Dialog, closeDialog, openDialog, say, sayProblem } from '../lib/dialog.js';
 import { number, t } from '../lib/text.js';
+import { Gone, JobLine } from '../lib/schedule.js';
 import { ViewsForm } from '../lib/views.js';
 
 const OUTCOMES = ['fail', 'unknown', 'pass', 'muted'];
@@ -105,6 +106,7 @@ export default function Posture({ me }) {
     if (!value.configured) return html`<div class="empty"><p>${t('posture.unset')}</p><pre>[posture]\ncollected = ["/var/lib/neph/collected"]</pre></div>`;
     const last = value.runs[0];
     return html`<div class="line"><span>${t('posture.files', { count: value.files })}</span>${last && html`<span>${t('posture.last')} <${Time} at=${last.at} />: ${number(last.failed)}</span>`}${may && html`<button type="button" onClick=${remember}>${t('posture.run')}</button>`}</div>
+      <${JobLine} name="posture" me=${me} onRun=${state.again} /><${Gone} name="posture" />
       ${value.mutes.wrong > 0 && html`<p class="problem">${t('posture.wrong', { file: value.mutes.file })}</p>`}<${Findings} value=${value} again=${state.again} me=${me} />`;
   }}<//></div>`;
 }

@@ -9,6 +9,7 @@ import { Bars, Sparkline } from '../lib/chart.js';
 import { Dialog, closeDialog, openDialog, say, sayProblem } from '../lib/dialog.js';
 import { Loaded, Time, page } from '../lib/parts.js';
 import { Safe, plain } from '../lib/safe.js';
+import { Jobs } from '../lib/schedule.js';
 import { number, t } from '../lib/text.js';
 import { RANGES, ago, millis, span, stamp } from '../lib/time.js';
 
@@ -86,6 +87,7 @@ function Status({ status, again, me }) {
       ${['records', 'events', 'refused', 'unrecognised', 'late'].map((name) => html`<td class=${`n${['refused', 'unrecognised', 'late'].includes(name) && source[name] ? ' warn' : ''}`}>${number(source[name])}</td>`)}<td class=${`n${lost(status, source.stream) ? ' warn' : ''}`}>${lost(status, source.stream)}</td><td class="n">${size(source.bytes)}</td>
       <td class="n look"><button type="button" onClick=${() => openDialog(() => html`<${Examined} stream=${source.stream} />`)}>${t('examine')}</button> <a class="button" download=${`${source.stream.replace(/[^\w.-]+/g, '-')}.txt`} href=${address('/api/v1/sources/sample', { stream: source.stream, records: 1000 })}>${t('sample')}</a></td></tr>`)}</tbody></table>` : html`<p>${t('sources.none')} <code>curl -H "Authorization: Bearer TOKEN" --data-binary @audit.log ${location.origin}/ingest</code></p>`}</section>
     ${status.outputs.length > 0 && html`<section><h2>${t('outputs')}</h2><table><thead><tr>${['output', 'waiting', 'oldest', 'delivered', 'dead', 'error'].map((name) => html`<th>${t(`output.${name}`)}</th>`)}</tr></thead><tbody>${status.outputs.map((output) => html`<tr><th scope="row"><${Safe} text=${output.name} /></th><td class="n">${number(output.waiting)}</td><td>${output.oldest ? ago(output.oldest) : '–'}</td><td class="n">${number(output.delivered)}</td><td class=${`n${output.dead ? ' warn' : ''}`}>${number(output.dead)}</td><td><${Safe} text=${output.error || ''} /></td></tr>`)}</tbody></table></section>`}
+    ${status.jobs.length > 0 && html`<section><h2>${t('jobs')}</h2><${Jobs} jobs=${status.jobs} again=${again} me=${me} /></section>`}
     <section><h2>${t('backfills')}</h2>${mayFill && html`<p><button type="button" onClick=${() => openDialog(() => html`<${BackfillForm} again=${again} />`)}>${t('backfill')}</button></p>`}
       ${status.backfills.length > 0 && html`<ul>${status.backfills.map((one) => html`<li><code>${one.rule}</code> <${Time} at=${one.from} /> – <${Time} at=${one.to} /> <${Safe} text=${[one.state, t('alerts.count', { count: one.new_alerts }), one.detail].filter(Boolean).join(' · ')} /></li>`)}</ul>`}</section>`;
 }

@@ -11,7 +11,7 @@ use crate::ledger::count_from_sql;
 use crate::{Database, StoreError};
 
 /// ECS fields whose values are what an alert is about (<https://www.elastic.co/docs/reference/ecs/ecs-field-reference>).
-const ENTITY_FIELDS: [&str; 31] = [
+const ENTITY_FIELDS: [&str; 32] = [
     "agent.id",
     "client.ip",
     "cloud.account.id",
@@ -36,6 +36,7 @@ const ENTITY_FIELDS: [&str; 31] = [
     "process.entity_id",
     "process.executable",
     "process.name",
+    "resource.id",
     "service.name",
     "source.domain",
     "source.ip",
