@@ -9,7 +9,7 @@ import { Short } from './safe.js';
 import { number, t } from './text.js';
 
 /** What an alert is about, in a few words: the first of these that it has. */
-const ENTITIES = ['host.name', 'user.name', 'container.name', 'orchestrator.resource.name', 'cloud.instance.id', 'source.ip', 'user.id', 'process.name'];
+const ENTITIES = ['host.name', 'user.name', 'container.name', 'orchestrator.resource.name', 'cloud.instance.id', 'resource.id', 'container.image.name', 'source.ip', 'user.id', 'process.name'];
 export function mainEntity(alert) {
   for (const field of ENTITIES) {
     const found = alert.entities.find((entity) => entity.field === field);
