@@ -274,6 +274,45 @@ fn load_balancers_need_a_web_acl_that_blocks() {
 }
 
 #[test]
+fn the_web_acl_of_a_list_is_told_by_the_name_of_its_file() {
+    let balancer = r#"{"LoadBalancers": [{"LoadBalancerArn": "arn:app/web", "Type": "application", "Scheme": "internet-facing"}]}"#;
+    let group = r#"{"Name": "c", "Priority": 5, "OverrideAction": {"None": {}}, "Statement": {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}}"#;
+    let acl = |name: &str, id: &str, rules: &str| {
+        format!(r#"{{"WebACL": {{"Name": "{name}", "Id": "{id}", "ARN": "arn:{name}", "Rules": [{rules}]}}}}"#)
+    };
+    // Names that stand in the name of every such file must not be taken for one.
+    let (open, strict) = (
+        acl("web", "0a1b2c3d-0000-4000-8000-000000000001", ""),
+        acl("acl", "0a1b2c3d-0000-4000-8000-000000000002", group),
+    );
+    let verdict = |file: &str| {
+        let folder = "aws/111122223333/eu-west-1";
+        let list = format!("{folder}/{file}.json");
+        let (one, other, third) = (format!("{folder}/b.json"), format!("{folder}/g1.json"), format!("{folder}/g2.json"));
+        let files = [
+            (one.as_str(), balancer),
+            (other.as_str(), open.as_str()),
+            (third.as_str(), strict.as_str()),
+            (list.as_str(), r#"{"ResourceArns": ["arn:app/web"]}"#),
+        ];
+        let told = asked("aws-waf-association", &files);
+        told[0].split(' ').next().unwrap().to_owned()
+    };
+    let call = "wafv2-list-resources-for-web-acl";
+    for (file, expected) in [
+        (format!("{call}/0a1b2c3d-0000-4000-8000-000000000001"), "fail"),
+        (format!("{call}/0a1b2c3d-0000-4000-8000-000000000002"), "pass"),
+        (format!("{call}-0a1b2c3d-0000-4000-8000-000000000002"), "pass"),
+        (format!("{call}-web"), "fail"),
+        (format!("{call}-acl"), "pass"),
+        (call.to_owned(), "unknown"),
+        ("resources-of-the-acls".to_owned(), "unknown"),
+    ] {
+        assert_eq!(verdict(&file), expected, "{file}");
+    }
+}
+
+#[test]
 fn sharing_tells_the_public_the_unknown_and_ones_own_apart() {
     let public = asked("aws-snapshot-public", FILES);
     assert!(

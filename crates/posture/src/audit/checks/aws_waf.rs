@@ -155,18 +155,40 @@ fn rules(all: &Collected, found: &mut Found) {
     }
 }
 
-/// The web ACL whose resources a file lists: merged into one object with it, or named in the file's name.
-fn acl_of_list<'a>(all: &'a Collected, item: &Item) -> Option<&'a Item> {
+/// The web ACL whose resources a file lists: merged into one object with it, or named in the file's name by its id, as `neph collect` does,
+/// or by its own name at the end. Where several could be meant, none is.
+fn acl_of_list<'a>(all: &'a Collected, item: &'a Item) -> Option<&'a Item> {
     let own = text(&item.value, "/WebACL/ARN");
     let file = last(&item.file);
-    all.items("aws:web-acl").iter().find(|acl| {
-        let acl = acl_of(acl);
-        let (id, name) = (text(acl, "/Id"), text(acl, "/Name"));
-        match own {
-            "" => !id.is_empty() && file.contains(id) || !name.is_empty() && file.contains(name),
-            arn => arn == text(acl, "/ARN"),
-        }
-    })
+    let stem = file.strip_suffix(".json").unwrap_or(file);
+    let only = |is_meant: &dyn Fn(&Value) -> bool| {
+        let mut meant = all
+            .of_scope("aws:web-acl", &item.scope)
+            .filter(|acl| is_meant(acl_of(acl)));
+        meant.next().filter(|_| meant.next().is_none())
+    };
+    if !own.is_empty() {
+        return only(&|acl| text(acl, "/ARN") == own);
+    }
+    let stem = stem.strip_prefix("wafv2-list-resources-for-web-acl").unwrap_or(stem);
+    let is_edge = |text: &str, at_end: bool| {
+        let next = if at_end { text.chars().next_back() } else { text.chars().next() };
+        next.is_none_or(|c| matches!(c, '-' | '_' | '.'))
+    };
+    let has_id = |acl: &Value| {
+        let id = text(acl, "/Id");
+        let mut cuts = stem.match_indices(id).filter(|_| !id.is_empty());
+        cuts.any(|(at, _)| {
+            let (before, after) = (stem.get(..at), stem.get(at + id.len()..));
+            before.is_some_and(|part| is_edge(part, true)) && after.is_some_and(|part| is_edge(part, false))
+        })
+    };
+    let is_named = |acl: &Value| {
+        let name = text(acl, "/Name");
+        let before = stem.strip_suffix(name).filter(|_| !name.is_empty());
+        before.is_some_and(|before| is_edge(before, true))
+    };
+    only(&has_id).or_else(|| only(&is_named))
 }
 
 fn association(all: &Collected, found: &mut Found) {
