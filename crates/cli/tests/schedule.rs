@@ -7,6 +7,7 @@
     reason = "a test may fail loudly and says what it saw"
 )]
 
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod running;
 
 use std::path::Path;
@@ -74,6 +75,10 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     let service = Running::start(&data, &more);
     wait_for("the run of the checks", || (job(&service, "posture")["state"] == "done").then_some(()));
     wait_for("a failed run", || (job(&service, "baselines")["state"] == "failed").then_some(()));
+    wait_for("the others", || {
+        let ended = |name: &str| !job(&service, name)["ended"].is_null();
+        (ended("images:shop") && ended("collect:own")).then_some(())
+    });
     let why = job(&service, "baselines")["why"].to_string();
     assert!(why.contains("there is no baseline yet"), "{why}");
     assert!(job(&service, "images:shop")["why"].to_string().contains("golden.tar"));
