@@ -84,7 +84,12 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     assert!(job(&service, "images:shop")["why"].to_string().contains("golden.tar"));
     assert_eq!(job(&service, "collect:own")["state"], "done");
     let rules = |service: &Running| {
-        let mut rules: Vec<String> = service.alerts().into_iter().map(|(_, rule)| rule).collect();
+        let mut rules: Vec<String> = service.get("/api/v1/alerts?limit=1000")["alerts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|alert| alert["rule_id"].as_str().unwrap_or_default().to_owned())
+            .collect();
         rules.sort();
         rules
     };

@@ -22,6 +22,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("iptables-save.txt", &["iptables-save"]),
     ("ip6tables-save.txt", &["ip6tables-save"]),
     ("nft.json", &["nft", "-j", "list", "ruleset"]),
+    ("ip-route.json", &["ip", "-j", "route"]),
     ("ss.txt", &["ss", "-Hlntup"]),
 ];
 
@@ -29,6 +30,8 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 const FILES: &[(&str, &str)] = &[
     ("os-release.txt", "/etc/os-release"),
     ("docker-daemon.json", "/etc/docker/daemon.json"),
+    ("containers-policy.json", "/etc/containers/policy.json"),
+    ("sys_vendor.txt", "/sys/class/dmi/id/sys_vendor"),
     ("kubelet-config.yaml", "/var/lib/kubelet/config.yaml"),
     ("kubelet-flags.txt", "/var/lib/kubelet/kubeadm-flags.env"),
     (
@@ -98,7 +101,7 @@ pub fn collect(
             || text(output_of(command, settings.timeout)?),
         ));
     }
-    let is_of_machine = |path: &str| !path.starts_with("/proc/") || is_here;
+    let is_of_machine = |path: &str| !(path.starts_with("/proc/") || path.starts_with("/sys/")) || is_here;
     for (file, path) in FILES.iter().filter(|(_, path)| is_of_machine(path)) {
         tasks.push(
             Task::new(&place, place.file(file, None, ""), format!("cat {path}"), || {

@@ -290,7 +290,8 @@ pub(super) fn of_json(value: Value, stem: &str) -> Option<Vec<(String, Vec<Value
     {
         return Some(vec![(name("host:image-policy"), vec![value])]);
     }
-    if stem == "daemon" && value.is_object() {
+    // Its own name, and that under which it is collected.
+    if matches!(stem, "daemon" | "docker-daemon") && value.is_object() {
         return Some(vec![(name("docker:daemon"), vec![value])]);
     }
     let values = match value {

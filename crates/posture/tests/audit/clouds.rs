@@ -51,7 +51,8 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "azure/5a1/aks-list.json",
         r#"[
         {"id": "/subscriptions/5a1/resourceGroups/RG/providers/Microsoft.ContainerService/managedClusters/open", "name": "open", "resourceGroup": "RG", "apiServerAccessProfile": null, "disableLocalAccounts": false},
-        {"id": "/subscriptions/5a1/resourceGroups/RG/providers/Microsoft.ContainerService/managedClusters/shut", "name": "shut", "resourceGroup": "RG", "apiServerAccessProfile": {"authorizedIpRanges": ["198.51.100.0/24"]}, "disableLocalAccounts": true}]"#,
+        {"id": "/subscriptions/5a1/resourceGroups/RG/providers/Microsoft.ContainerService/managedClusters/shut", "name": "shut", "resourceGroup": "RG", "apiServerAccessProfile": {"authorizedIpRanges": ["198.51.100.0/24"]}, "disableLocalAccounts": true},
+        {"id": "/subscriptions/5a1/resourceGroups/RG/providers/Microsoft.ContainerService/managedClusters/asked", "name": "asked", "resourceGroup": "RG", "apiServerAccessProfile": {"authorizedIPRanges": ["198.51.100.0/24"]}, "disableLocalAccounts": true}]"#,
     ),
     (
         "gcp/acme/compute-instances-list.json",

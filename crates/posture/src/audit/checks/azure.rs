@@ -250,7 +250,8 @@ fn metadata(all: &Collected, found: &mut Found) {
         let identity = text(&item.value, "/identity/type");
         let has_identity = !matches!(identity, "" | "None");
         // A profile of access rules enforces what it says there.
-        let has_profile = has(settings, "/imds/inVMAccessControlProfileReferenceId");
+        let has_profile = has(settings, "/imds/inVMAccessControlProfileReferenceId")
+            || has(settings, "/imds/inVmAccessControlProfileReferenceId");
         // Enforce is what it does where nothing is said.
         if is_on && (mode.is_empty() || mode.eq_ignore_ascii_case("enforce") || has_profile) {
             found
@@ -447,9 +448,12 @@ fn waf(all: &Collected, found: &mut Found) {
     }
     for item in all.items(GATEWAYS) {
         let name = text(&item.value, "/name");
-        let is_public = list(&item.value, "/frontendIPConfigurations")
+        // Versions of `az` differ in how they write what the interface calls `IP`.
+        let is_public = ["/frontendIPConfigurations", "/frontendIpConfigurations"]
             .iter()
-            .any(|one| has(one, "/publicIPAddress") || has(one, "/properties/publicIPAddress"));
+            .flat_map(|places| list(&item.value, places))
+            .map(|place| place.get("properties").unwrap_or(place))
+            .any(|place| has(place, "/publicIPAddress") || has(place, "/publicIpAddress"));
         if !is_public {
             continue;
         }

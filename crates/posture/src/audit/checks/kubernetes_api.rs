@@ -340,7 +340,9 @@ fn ranges(all: &Collected, found: &mut Found) {
             .unwrap_or(&Value::Null);
         let name = text(&item.value, "/name");
         let is_public = !is_true(settings, "/enablePrivateCluster");
-        let ranges = texts(settings, "/authorizedIpRanges");
+        // The interface says `IP`; `az` writes names of its own making.
+        let mut ranges = texts(settings, "/authorizedIPRanges");
+        ranges.extend(texts(settings, "/authorizedIpRanges"));
         let is_open = is_public && (ranges.is_empty() || ranges.iter().any(|range| is_everywhere(range)));
         let finding = found.judge(
             !is_open,
