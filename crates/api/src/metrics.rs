@@ -292,7 +292,9 @@ fn metrics(call: &Call<'_>) -> Result<Answer, Problem> {
             "Whether the newest run of what is looked at on a schedule failed.",
             (|job| u64::from(job.state.as_deref() == Some("failed"))) as fn(&crate::StatusJob) -> u64,
         ),
-        ("neph_job_findings", "Open findings of its newest run.", |job| job.found),
+        ("neph_job_findings", "Open findings of its newest run.", |job| {
+            job.found
+        }),
     ] {
         out.head(name, "gauge", help);
         for job in &report.jobs {

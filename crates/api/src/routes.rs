@@ -3,8 +3,8 @@
 use crate::route::Route;
 use crate::{
     admin, alerts, baselines, cases, completeness, counts, execution, findings, hidden, hunt, incidents,
-    live, metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, schedule,
-    session, sources, status, techniques, views, work,
+    live, metrics, outputs, overlays, posture, prevalence, proof, rule_files, rules, schedule, session,
+    sources, status, techniques, views, work,
 };
 
 /// All routes of the API, by subject.

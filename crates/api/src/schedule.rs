@@ -202,7 +202,12 @@ fn read(call: &Call<'_>) -> Result<Answer, Problem> {
 
 fn run(call: &Call<'_>) -> Result<Answer, Problem> {
     let name = call.part("job");
-    match call.app.scheduler.get().is_some_and(|scheduler| scheduler.want(name)) {
+    match call
+        .app
+        .scheduler
+        .get()
+        .is_some_and(|scheduler| scheduler.want(name))
+    {
         true => Answer::json(&json!({ "wanted": name })),
         false => Err(Problem::missing("job", name)),
     }

@@ -327,7 +327,10 @@ impl Scheduled {
         };
         let (report, _) = made(&self.0, &quiet).map_err(|failure| failure.to_string())?;
         let total = report.total();
-        match (total.complete + total.partial + report.kept, report.problems.first()) {
+        match (
+            total.complete + total.partial + report.kept,
+            report.problems.first(),
+        ) {
             (0, Some(call)) => Err(problem_of(call)),
             (0, None) => Err("nothing was collected".to_owned()),
             _ => Ok(report),

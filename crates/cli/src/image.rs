@@ -313,7 +313,9 @@ impl Reading {
     }
 
     fn image(&self, reader: &Reader, source: &Source, terminal: &Terminal) -> Result<Image, ImageError> {
-        let mut image = shown(terminal, |progress| Image::read(source, &reader.options, progress))?;
+        let mut image = shown(terminal, |progress| {
+            Image::read(source, &reader.options, progress)
+        })?;
         if let Some(text) = &self.name {
             let name = Name::parse(text)
                 .ok_or_else(|| ImageError::Missing(format!("`{text}` is no name of an image")))?;
@@ -506,13 +508,10 @@ fn verify_all(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
                 continue;
             }
         };
-        let judged = args
-            .reading
-            .image(&reader, &source, terminal)
-            .and_then(|image| {
-                let limits = &reader.options.limits;
-                Ok((verify(&source, &image, &keys, now, limits)?, Some(image)))
-            });
+        let judged = args.reading.image(&reader, &source, terminal).and_then(|image| {
+            let limits = &reader.options.limits;
+            Ok((verify(&source, &image, &keys, now, limits)?, Some(image)))
+        });
         let (verification, image) = match judged {
             Ok(judged) => judged,
             // The content is not what the manifest says, whoever signed that.
@@ -553,8 +552,8 @@ fn drifted(args: &DriftArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let root = match &args.root {
         None => None,
         Some(path) => {
-            let source =
-                Source::open(&Place::Root(path.clone()), &reader.options.limits).map_err(|error| told(&error))?;
+            let source = Source::open(&Place::Root(path.clone()), &reader.options.limits)
+                .map_err(|error| told(&error))?;
             let root = Image::read(&source, &reader.options, &|_, _| {}).map_err(|error| told(&error))?;
             Some(root)
         }

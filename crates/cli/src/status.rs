@@ -181,7 +181,9 @@ fn jobs(out: &mut impl Write, jobs: &[StatusJob]) -> std::io::Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let mut rows = table(&["LOOKS AT", "LAST", "OUTCOME", "FOUND", "NEW", "GONE", "NEXT", "WHY"]);
+    let mut rows = table(&[
+        "LOOKS AT", "LAST", "OUTCOME", "FOUND", "NEW", "GONE", "NEXT", "WHY",
+    ]);
     let or = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), local);
     for job in jobs {
         let next = match (&job.due, job.on_change) {

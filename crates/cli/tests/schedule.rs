@@ -38,7 +38,11 @@ fn snapshots(ids: &[&str]) -> Value {
 
 fn job(service: &Running, name: &str) -> Value {
     let jobs = service.get("/api/v1/schedule");
-    let found = jobs.as_array().into_iter().flatten().find(|job| job["name"] == name);
+    let found = jobs
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|job| job["name"] == name);
     found.cloned().unwrap_or_default()
 }
 
@@ -57,10 +61,22 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     let (data, here) = (folder.path().join("data"), folder.path());
     std::fs::create_dir(&data).expect("a folder");
     let place = "collected/aws/111122223333/eu-west-1";
-    write(here, &format!("{place}/ec2-describe-instances.json"), &instances("optional"));
-    write(here, &format!("{place}/ec2-describe-snapshots.json"), &snapshots(&["snap-1"]));
+    write(
+        here,
+        &format!("{place}/ec2-describe-instances.json"),
+        &instances("optional"),
+    );
+    write(
+        here,
+        &format!("{place}/ec2-describe-snapshots.json"),
+        &snapshots(&["snap-1"]),
+    );
     // A machine's own settings are collected, too: of a folder that stands for its disk.
-    write(here, "disk/etc/docker/daemon.json", &json!({"hosts": ["tcp://0.0.0.0:2375"]}));
+    write(
+        here,
+        "disk/etc/docker/daemon.json",
+        &json!({"hosts": ["tcp://0.0.0.0:2375"]}),
+    );
     std::fs::write(here.join("disk/etc/hostname"), "web-1\n").expect("a file");
     let config = here.join("neph.toml");
     let text = format!(
@@ -73,15 +89,23 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     std::fs::write(&config, text).expect("a file");
     let more = ["--config", config.to_str().expect("text")];
     let service = Running::start(&data, &more);
-    wait_for("the run of the checks", || (job(&service, "posture")["state"] == "done").then_some(()));
-    wait_for("a failed run", || (job(&service, "baselines")["state"] == "failed").then_some(()));
+    wait_for("the run of the checks", || {
+        (job(&service, "posture")["state"] == "done").then_some(())
+    });
+    wait_for("a failed run", || {
+        (job(&service, "baselines")["state"] == "failed").then_some(())
+    });
     wait_for("the others", || {
         let ended = |name: &str| !job(&service, name)["ended"].is_null();
         (ended("images:shop") && ended("collect:own")).then_some(())
     });
     let why = job(&service, "baselines")["why"].to_string();
     assert!(why.contains("there is no baseline yet"), "{why}");
-    assert!(job(&service, "images:shop")["why"].to_string().contains("golden.tar"));
+    assert!(
+        job(&service, "images:shop")["why"]
+            .to_string()
+            .contains("golden.tar")
+    );
     assert_eq!(job(&service, "collect:own")["state"], "done");
     let rules = |service: &Running| {
         let mut rules: Vec<String> = service.get("/api/v1/alerts?limit=1000")["alerts"]
@@ -93,33 +117,55 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
         rules.sort();
         rules
     };
-    assert_eq!(rules(&service), ["aws-imdsv1", "docker-api-open"], "{}", service.said());
+    assert_eq!(
+        rules(&service),
+        ["aws-imdsv1", "docker-api-open"],
+        "{}",
+        service.said()
+    );
     let said = service.said();
     assert!(said.contains("--rot"), "{said}");
     // A baseline is taken in the console, and somebody makes a snapshot.
     let (code, taken) = service.send("POST", "/api/v1/baselines/take", &json!(null));
     assert_eq!((code, &taken["records"]), (200, &json!(1)), "{taken}");
-    write(here, &format!("{place}/ec2-describe-snapshots.json"), &snapshots(&["snap-1", "snap-2"]));
+    write(
+        here,
+        &format!("{place}/ec2-describe-snapshots.json"),
+        &snapshots(&["snap-1", "snap-2"]),
+    );
     let (code, _) = service.send("POST", "/api/v1/schedule/baselines/run", &json!(null));
     assert_eq!(code, 200);
     let all = ["aws-imdsv1", "baseline-snapshot-new", "docker-api-open"];
-    wait_for("the alert of the snapshot", || (rules(&service) == all).then_some(()));
+    wait_for("the alert of the snapshot", || {
+        (rules(&service) == all).then_some(())
+    });
     let (code, _) = service.send("POST", "/api/v1/schedule/nothing/run", &json!(null));
     assert_eq!(code, 404);
     let told = status(&data);
-    assert!(told.contains("LOOKS AT") && told.contains("images:shop") && told.contains("failed"), "{told}");
+    assert!(
+        told.contains("LOOKS AT") && told.contains("images:shop") && told.contains("failed"),
+        "{told}"
+    );
     // After a restart, and many runs later, there are no others.
     service.end();
     let service = Running::start(&data, &more);
     let began = job(&service, "posture")["began"].to_string();
     wait_for("two further runs", || {
         let runs = service.get("/api/v1/schedule/posture");
-        let runs = runs["runs"].as_array()?.iter().filter(|run| run["began"].to_string() > began).count();
+        let runs = runs["runs"]
+            .as_array()?
+            .iter()
+            .filter(|run| run["began"].to_string() > began)
+            .count();
         (runs >= 2).then_some(())
     });
     assert_eq!(rules(&service), all);
     // Mended: the finding is gone, and its alert says so.
-    write(here, &format!("{place}/ec2-describe-instances.json"), &instances("required"));
+    write(
+        here,
+        &format!("{place}/ec2-describe-instances.json"),
+        &instances("required"),
+    );
     wait_for("that it is gone", || {
         let findings = service.get("/api/v1/schedule/posture");
         let findings = findings["findings"].as_array()?.clone();
@@ -131,7 +177,11 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     std::fs::write(&config, "").expect("a file");
     service.signal("HUP");
     wait_for("that nothing is looked at", || {
-        service.get("/api/v1/schedule").as_array().is_some_and(Vec::is_empty).then_some(())
+        service
+            .get("/api/v1/schedule")
+            .as_array()
+            .is_some_and(Vec::is_empty)
+            .then_some(())
     });
     service.end();
 }

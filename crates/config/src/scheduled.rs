@@ -245,7 +245,9 @@ pub(crate) static COLLECT: Shape = Shape {
         )
         .or("[]")
         .such_as("[\"--profile\", \"audit\"]"),
-        Key::new("every", Kind::Duration, "How often.").required().such_as("\"6h\""),
+        Key::new("every", Kind::Duration, "How often.")
+            .required()
+            .such_as("\"6h\""),
     ],
     variants: None,
 };
@@ -329,15 +331,24 @@ pub(crate) fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
         .chain(values.tables("images"))
         .chain(values.tables("collect"));
     for table in tables {
-        if table.find::<Duration>("every").is_some_and(|every| every < SHORTEST) {
+        if table
+            .find::<Duration>("every")
+            .is_some_and(|every| every < SHORTEST)
+        {
             diagnostics.push(
-                Diagnostic::new(&codes::VALUE, table.span("every"), "`every` is shorter than a second")
-                    .with_help("looking takes longer than that: write `\"10m\"` or `\"1h\"`"),
+                Diagnostic::new(
+                    &codes::VALUE,
+                    table.span("every"),
+                    "`every` is shorter than a second",
+                )
+                .with_help("looking takes longer than that: write `\"10m\"` or `\"1h\"`"),
             );
         }
     }
     for table in [&one, &other] {
-        let nothing = table.find::<Vec<PathBuf>>("collected").is_none_or(|paths| paths.is_empty());
+        let nothing = table
+            .find::<Vec<PathBuf>>("collected")
+            .is_none_or(|paths| paths.is_empty());
         let scheduled = schedule(table);
         if nothing && (scheduled.every.is_some() || scheduled.on_change) {
             diagnostics.push(
@@ -352,19 +363,31 @@ pub(crate) fn together(values: &Values, diagnostics: &mut Vec<Diagnostic>) {
     }
     for table in values.tables("images") {
         let is_there = |key: &str| table.find::<PathBuf>(key).is_some();
-        if table.find::<String>("golden").is_none() && !["keys", "root", "changes"].into_iter().any(is_there) {
+        if table.find::<String>("golden").is_none() && !["keys", "root", "changes"].into_iter().any(is_there)
+        {
             diagnostics.push(
-                Diagnostic::new(&codes::KEY_MISSING, table.span, "nothing says what the images are held against")
-                    .with_help("write `golden`, `keys`, `root` or `changes`"),
+                Diagnostic::new(
+                    &codes::KEY_MISSING,
+                    table.span,
+                    "nothing says what the images are held against",
+                )
+                .with_help("write `golden`, `keys`, `root` or `changes`"),
             );
         }
         if table.find::<String>("username").is_some() != table.find::<Secret>("password").is_some() {
             diagnostics.push(
-                Diagnostic::new(&codes::KEY_MISSING, table.span, "`username` and `password` belong together")
-                    .with_help("write both, or neither"),
+                Diagnostic::new(
+                    &codes::KEY_MISSING,
+                    table.span,
+                    "`username` and `password` belong together",
+                )
+                .with_help("write both, or neither"),
             );
         }
-        if table.find::<Vec<String>>("images").is_some_and(|images| images.is_empty()) {
+        if table
+            .find::<Vec<String>>("images")
+            .is_some_and(|images| images.is_empty())
+        {
             let message = "there is no image to look at";
             diagnostics.push(Diagnostic::new(&codes::VALUE, table.span("images"), message));
         }

@@ -331,14 +331,27 @@ every = "6h"
     assert_eq!(schedule.every, Some(Duration::from_secs(3600)));
     assert_eq!((schedule.on_change, schedule.alerts.as_deref()), (false, None));
     let schedule = &config.posture.schedule;
-    assert_eq!((schedule.every, schedule.on_change, schedule.alerts.as_deref()), (None, true, Some("medium")));
+    assert_eq!(
+        (schedule.every, schedule.on_change, schedule.alerts.as_deref()),
+        (None, true, Some("medium"))
+    );
     let images = &config.images[0];
-    assert_eq!(images.images, ["docker://registry.example/shop/app:1.4", "oci:/etc/neph/layout:1.4", "/etc/neph/app.tar"]);
+    assert_eq!(
+        images.images,
+        [
+            "docker://registry.example/shop/app:1.4",
+            "oci:/etc/neph/layout:1.4",
+            "/etc/neph/app.tar"
+        ]
+    );
     assert_eq!(images.golden.as_deref(), Some("/etc/neph/golden.toml"));
     assert_eq!(images.schedule.every, Some(Duration::from_secs(24 * 3600)));
     let collect = &config.collect[0];
     assert_eq!(collect.to, Path::new("/etc/neph/collected"));
-    assert_eq!((collect.options.len(), collect.every), (2, Duration::from_secs(6 * 3600)));
+    assert_eq!(
+        (collect.options.len(), collect.every),
+        (2, Duration::from_secs(6 * 3600))
+    );
     // Without a schedule nothing is done by itself.
     let quiet = Config::default();
     assert_eq!(quiet.baselines.schedule.every, None);

@@ -51,7 +51,13 @@ impl Reader {
 
 /// What a list names as a golden image, seen from the list: an image of a registry is named as it is, everything else beside the list.
 pub fn beside(list: &Path, named: &str) -> String {
-    let path = |name: &str| list.parent().unwrap_or(Path::new("")).join(name).display().to_string();
+    let path = |name: &str| {
+        list.parent()
+            .unwrap_or(Path::new(""))
+            .join(name)
+            .display()
+            .to_string()
+    };
     if named.starts_with("docker://") {
         return named.to_owned();
     }

@@ -76,8 +76,7 @@ impl Place {
     fn of(difference: &Difference) -> Self {
         let record = &difference.record;
         let text = |part: &Option<Box<str>>| part.as_deref().map(str::to_owned);
-        let about_sharing =
-            |change: &neph_baseline::Change| change.field == Field::Sharing;
+        let about_sharing = |change: &neph_baseline::Change| change.field == Field::Sharing;
         Self {
             kind: record.kind,
             id: record.id.to_string(),
@@ -115,7 +114,9 @@ impl Work for Baselines {
         let history = History::read(&self.folder)
             .map_err(|error| format!("`{}` cannot be read: {error}", self.folder.display()))?;
         let Some((_, _, path)) = history.baselines.last() else {
-            return Err("there is no baseline yet: take one in the console, or with `neph baseline take`".into());
+            return Err(
+                "there is no baseline yet: take one in the console, or with `neph baseline take`".into(),
+            );
         };
         let unread = |why: &dyn std::fmt::Display| format!("`{}` cannot be read: {why}", path.display());
         let file = std::fs::File::open(path).map_err(|error| unread(&error))?;
@@ -153,8 +154,10 @@ impl Work for Baselines {
         });
         let taken = baseline.taken;
         drop(baseline);
-        let (open, answered): (Vec<Finding>, Vec<Finding>) =
-            review.findings.into_iter().partition(|one| one.standing.is_open());
+        let (open, answered): (Vec<Finding>, Vec<Finding>) = review
+            .findings
+            .into_iter()
+            .partition(|one| one.standing.is_open());
         let seen = open.iter().map(|one| Seen {
             id: one.difference.id.clone(),
             place: serde_json::to_string(&Place::of(&one.difference)).unwrap_or_default(),
@@ -205,9 +208,7 @@ impl Baselines {
         if before.is_some() {
             return Ok(());
         }
-        let differences = findings
-            .iter()
-            .map(|one| (&one.difference, one.standing.name()));
+        let differences = findings.iter().map(|one| (&one.difference, one.standing.name()));
         let kept = Kept::new(now, self.by.as_str(), baseline.taken, unseen, differences);
         kept.save(&self.folder)
             .map(drop)

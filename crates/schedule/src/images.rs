@@ -108,7 +108,14 @@ impl Work for Images {
                 image: named.clone(),
                 ..ImageReport::default()
             };
-            let outcome = self.one(&reader, golden.as_ref(), keys.as_ref(), place == 0, &mut report, now);
+            let outcome = self.one(
+                &reader,
+                golden.as_ref(),
+                keys.as_ref(),
+                place == 0,
+                &mut report,
+                now,
+            );
             found.take(report, outcome, now);
         }
         let seen: usize = found.reports.iter().filter(|one| one.error.is_none()).count();
@@ -150,11 +157,14 @@ impl Images {
             return Ok(None);
         };
         if !named.ends_with(".toml") {
-            let image = reader.golden(named, &|_, _| {}).map_err(|error| error.to_string())?;
+            let image = reader
+                .golden(named, &|_, _| {})
+                .map_err(|error| error.to_string())?;
             return Ok(Some(Meant::Image(Box::new(image))));
         }
         let path = PathBuf::from(named);
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("`{named}` cannot be read: {error}"))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| format!("`{named}` cannot be read: {error}"))?;
         let (golden, mistakes) = Golden::read(&text);
         match neph_diag::has_errors(&mistakes) {
             true => Err(format!("`{named}` has mistakes; `neph image compare` shows them")),
@@ -167,7 +177,8 @@ impl Images {
             return Ok(None);
         };
         let named = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("`{named}` cannot be read: {error}"))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("`{named}` cannot be read: {error}"))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let (keys, mistakes) = Keys::read(&text, &mut |named| std::fs::read(folder.join(named)));
         match neph_diag::has_errors(&mistakes) {
@@ -233,8 +244,9 @@ impl Images {
         let changes = match &self.changes {
             None => Changes::default(),
             Some(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|error| ImageError::Missing(format!("`{}` cannot be read: {error}", path.display())))?;
+                let bytes = std::fs::read(path).map_err(|error| {
+                    ImageError::Missing(format!("`{}` cannot be read: {error}", path.display()))
+                })?;
                 Changes::read(&bytes)?
             }
         };

@@ -256,7 +256,10 @@ impl Core {
         };
         let rows = jobs.iter().map(row).collect();
         if let Err(error) = db.set_jobs(rows) {
-            (self.options.hear)(&Notice::Store { job: "", error: &error });
+            (self.options.hear)(&Notice::Store {
+                job: "",
+                error: &error,
+            });
         }
         let plan = |job: Job| {
             let last = db.job_runs(&job.name, 1).unwrap_or_default().into_iter().next();

@@ -97,11 +97,23 @@ mod tests {
             every: Some(Duration::from_secs(3600)),
             on_change: false,
         };
-        assert_eq!(hourly.due(None, at(50)), Some(at(50)), "the first run waits for nothing");
+        assert_eq!(
+            hourly.due(None, at(50)),
+            Some(at(50)),
+            "the first run waits for nothing"
+        );
         let done = run(100, Some(160), JobState::Done);
-        assert_eq!(hourly.due(Some(&done), at(200)), Some(at(3700)), "from its beginning, so that it keeps its hours");
+        assert_eq!(
+            hourly.due(Some(&done), at(200)),
+            Some(at(3700)),
+            "from its beginning, so that it keeps its hours"
+        );
         let failed = run(100, Some(160), JobState::Failed);
-        assert_eq!(hourly.due(Some(&failed), at(200)), Some(at(760)), "what failed is tried again sooner");
+        assert_eq!(
+            hourly.due(Some(&failed), at(200)),
+            Some(at(760)),
+            "what failed is tried again sooner"
+        );
         let often = When {
             every: Some(Duration::from_secs(30)),
             on_change: false,
@@ -126,7 +138,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("collected/aws/1/a.json");
         std::fs::create_dir_all(list.parent().unwrap()).unwrap();
-        let paths = [folder.path().join("collected"), folder.path().join("approvals.toml")];
+        let paths = [
+            folder.path().join("collected"),
+            folder.path().join("approvals.toml"),
+        ];
         let empty = print(&paths);
         assert_eq!(print(&paths), empty);
         std::fs::write(&list, "{}").unwrap();

@@ -1,6 +1,9 @@
 //! The kinds of work over files in the form in which the clouds' tools print them, kept by a real store.
 
-#![expect(clippy::unwrap_used, reason = "the lints know test functions only, not what these call")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lints know test functions only, not what these call"
+)]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -28,7 +31,9 @@ impl Place {
             min_free_bytes: 0,
             ..neph_store::Limits::default()
         };
-        let store = Store::open(&folder.path().join("data"), &StoreOptions { limits }).unwrap().0;
+        let store = Store::open(&folder.path().join("data"), &StoreOptions { limits })
+            .unwrap()
+            .0;
         Self {
             folder,
             store,
@@ -59,7 +64,13 @@ impl Place {
             hear: Box::new(|_| {}),
         };
         *self.ahead.lock().unwrap() += 7200;
-        let before = self.store.db.job_runs("job", 1).unwrap().first().map(|run| run.id);
+        let before = self
+            .store
+            .db
+            .job_runs("job", 1)
+            .unwrap()
+            .first()
+            .map(|run| run.id);
         let job = Job {
             name: "job".into(),
             kind: "posture",
@@ -84,7 +95,11 @@ impl Place {
     }
 
     fn alerts(&self) -> Vec<AlertRecord> {
-        let page = self.store.db.search(&AlertQuery::default(), AlertSort::Time, true, None, 1000).unwrap();
+        let page = self
+            .store
+            .db
+            .search(&AlertQuery::default(), AlertSort::Time, true, None, 1000)
+            .unwrap();
         page.alerts
     }
 
@@ -118,21 +133,47 @@ fn failures_of_checks_become_alerts_with_techniques_and_mitigations() {
         })
     };
     let run = place.run(work);
-    assert_eq!((run.state, run.why.as_str()), (JobState::Failed, "none of the files is one that a check knows"));
-    place.write(INSTANCES, &instances(&[instance("i-1", "optional"), instance("i-2", "required")]));
+    assert_eq!(
+        (run.state, run.why.as_str()),
+        (JobState::Failed, "none of the files is one that a check knows")
+    );
+    place.write(
+        INSTANCES,
+        &instances(&[instance("i-1", "optional"), instance("i-2", "required")]),
+    );
     let run = place.run(work);
     assert_eq!(run.state, JobState::Done, "{}", run.why);
     let alerts = place.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     let alert = &alerts[0].alert;
-    assert_eq!((alert.rule_id.as_str(), alert.severity), ("aws-imdsv1", Severity::High));
+    assert_eq!(
+        (alert.rule_id.as_str(), alert.severity),
+        ("aws-imdsv1", Severity::High)
+    );
     assert_eq!(alert.techniques, ["T1552", "T1552.005"]);
-    assert!(alert.tags.contains(&"Mitigation: M1042".to_owned()), "{:?}", alert.tags);
-    assert!(alert.entities.contains(&("cloud.account.id".into(), "111122223333".into())));
-    assert!(alert.entities.contains(&("resource.id".into(), "i-1".into())), "{:?}", alert.entities);
+    assert!(
+        alert.tags.contains(&"Mitigation: M1042".to_owned()),
+        "{:?}",
+        alert.tags
+    );
+    assert!(
+        alert
+            .entities
+            .contains(&("cloud.account.id".into(), "111122223333".into()))
+    );
+    assert!(
+        alert.entities.contains(&("resource.id".into(), "i-1".into())),
+        "{:?}",
+        alert.entities
+    );
     let document = place.document(&alert.id);
     assert_eq!(document["neph"]["audit"]["mitigations"][0]["id"], "M1042");
-    assert!(document["neph"]["alert"]["note"].as_str().unwrap().contains("aws ec2 modify-instance-metadata-options"));
+    assert!(
+        document["neph"]["alert"]["note"]
+            .as_str()
+            .unwrap()
+            .contains("aws ec2 modify-instance-metadata-options")
+    );
     // The same, and then the file that tells of it cannot be read: nothing is known to be gone.
     assert_eq!(place.run(work).new, 0);
     let runs = || std::fs::read_dir(place.path("runs")).unwrap().count();
@@ -143,15 +184,25 @@ fn failures_of_checks_become_alerts_with_techniques_and_mitigations() {
     // Another account only.
     std::fs::remove_file(place.path(INSTANCES)).unwrap();
     let other = "collected/aws/444455556666/eu-west-1/ec2-describe-instances.json";
-    place.write(other, &json!({"Reservations": [{"OwnerId": "444455556666", "Instances": [instance("i-9", "required")]}]}));
+    place.write(
+        other,
+        &json!({"Reservations": [{"OwnerId": "444455556666", "Instances": [instance("i-9", "required")]}]}),
+    );
     let run = place.run(work);
-    assert_eq!((run.state, run.gone), (JobState::Done, 0), "the account was not looked at");
+    assert_eq!(
+        (run.state, run.gone),
+        (JobState::Done, 0),
+        "the account was not looked at"
+    );
     // Mended.
     place.write(INSTANCES, &instances(&[instance("i-1", "required")]));
     assert_eq!(place.run(work).gone, 1);
     assert_eq!(place.alerts()[0].labels, ["gone"]);
     // Another instance fails, for which somebody answers.
-    place.write(INSTANCES, &instances(&[instance("i-1", "required"), instance("i-3", "optional")]));
+    place.write(
+        INSTANCES,
+        &instances(&[instance("i-1", "required"), instance("i-3", "optional")]),
+    );
     let mute = "[[mute]]\ncheck = \"aws-imdsv1\"\nresource = \"i-3\"\nowner = \"somebody\"\nreason = \"old\"\nexpires = 2999-01-01\n";
     std::fs::write(place.path("mutes.toml"), mute).unwrap();
     assert_eq!(place.run(work).new, 0);
@@ -196,29 +247,63 @@ fn differences_become_alerts_with_who_did_it() {
     assert_eq!(run.state, JobState::Failed);
     assert!(run.why.starts_with("there is no baseline yet"), "{}", run.why);
     let folder = Folder::open(&[place.path("collected")], &Limits::default());
-    let baseline = Baseline::take(Collected::read(&folder), "2026-11-02T00:00:00Z".parse().unwrap(), "test");
+    let baseline = Baseline::take(
+        Collected::read(&folder),
+        "2026-11-02T00:00:00Z".parse().unwrap(),
+        "test",
+    );
     std::fs::create_dir_all(place.path("baselines")).unwrap();
     baseline.keep(&place.path("baselines")).unwrap();
     let run = place.run(work);
     assert_eq!((run.state, run.found), (JobState::Done, 0), "{}", run.why);
     place.write(SNAPSHOTS, &snapshots(&["snap-1", "snap-3"]));
     let run = place.run(work);
-    assert_eq!((run.state, run.found, run.new), (JobState::Done, 2, 2), "{}", run.why);
+    assert_eq!(
+        (run.state, run.found, run.new),
+        (JobState::Done, 2, 2),
+        "{}",
+        run.why
+    );
     let mut alerts = place.alerts();
     alerts.sort_by(|one, other| one.alert.rule_id.cmp(&other.alert.rule_id));
     let rules: Vec<&str> = alerts.iter().map(|one| one.alert.rule_id.as_str()).collect();
     assert_eq!(rules, ["baseline-snapshot-gone", "baseline-snapshot-new"]);
-    assert!(alerts[1].alert.reason.contains("mallory"), "{}", alerts[1].alert.reason);
-    assert!(alerts[1].alert.entities.contains(&("resource.id".into(), "snap-3".into())), "{:?}", alerts[1].alert.entities);
+    assert!(
+        alerts[1].alert.reason.contains("mallory"),
+        "{}",
+        alerts[1].alert.reason
+    );
+    assert!(
+        alerts[1]
+            .alert
+            .entities
+            .contains(&("resource.id".into(), "snap-3".into())),
+        "{:?}",
+        alerts[1].alert.entities
+    );
     assert_eq!(asked.lock().unwrap().as_slice(), [2]);
     assert_eq!(place.run(work).new, 0);
-    assert_eq!(asked.lock().unwrap().len(), 1, "who did it is asked of what is new alone");
+    assert_eq!(
+        asked.lock().unwrap().len(),
+        1,
+        "who did it is asked of what is new alone"
+    );
     let kept = std::fs::read_dir(place.path("baselines")).unwrap();
-    let kept = kept.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".comparison.json"));
+    let kept = kept.filter(|entry| {
+        entry
+            .as_ref()
+            .unwrap()
+            .file_name()
+            .to_string_lossy()
+            .ends_with(".comparison.json")
+    });
     assert_eq!(kept.count(), 2, "comparisons that found the same are kept once");
     // Nothing could be collected: nothing is gone.
     std::fs::remove_file(place.path(SNAPSHOTS)).unwrap();
-    place.write("collected/aws/111122223333/eu-west-1/ec2-describe-images.json", &json!({"Images": []}));
+    place.write(
+        "collected/aws/111122223333/eu-west-1/ec2-describe-images.json",
+        &json!({"Images": []}),
+    );
     let run = place.run(work);
     assert_eq!((run.state, run.gone), (JobState::Partial, 0), "{}", run.why);
     // One was approved, the other undone.
@@ -226,8 +311,18 @@ fn differences_become_alerts_with_who_did_it() {
     std::fs::write(place.path("baselines/approvals.toml"), approval).unwrap();
     place.write(SNAPSHOTS, &snapshots(&["snap-1"]));
     let run = place.run(work);
-    assert_eq!((run.state, run.found, run.gone), (JobState::Done, 0, 1), "{}", run.why);
-    let tagged: Vec<String> = place.alerts().into_iter().filter(|one| one.labels == ["gone"]).map(|one| one.alert.rule_id).collect();
+    assert_eq!(
+        (run.state, run.found, run.gone),
+        (JobState::Done, 0, 1),
+        "{}",
+        run.why
+    );
+    let tagged: Vec<String> = place
+        .alerts()
+        .into_iter()
+        .filter(|one| one.labels == ["gone"])
+        .map(|one| one.alert.rule_id)
+        .collect();
     assert_eq!(tagged, ["baseline-snapshot-new"]);
 }
 
@@ -248,8 +343,15 @@ fn root(path: &Path, files: &[(&str, &str, u32)]) {
 #[test]
 fn images_that_are_not_what_they_should_be_become_alerts() {
     let place = Place::new();
-    let (golden, app, gone) = (place.path("golden.tar"), place.path("app.tar"), place.path("other.tar"));
-    let clean = [("usr/bin/app", "program", 0o755), ("var/www/html/index.php", "<?php echo 1;", 0o644)];
+    let (golden, app, gone) = (
+        place.path("golden.tar"),
+        place.path("app.tar"),
+        place.path("other.tar"),
+    );
+    let clean = [
+        ("usr/bin/app", "program", 0o755),
+        ("var/www/html/index.php", "<?php echo 1;", 0o644),
+    ];
     root(&golden, &clean);
     root(&app, &clean);
     let of = |keys: Option<PathBuf>| {
@@ -269,7 +371,12 @@ fn images_that_are_not_what_they_should_be_become_alerts() {
     };
     let work = of(None);
     let run = place.run(&work);
-    assert_eq!(run.state, JobState::Partial, "one image is not there: {}", run.why);
+    assert_eq!(
+        run.state,
+        JobState::Partial,
+        "one image is not there: {}",
+        run.why
+    );
     assert!(run.why.contains("other.tar"), "{}", run.why);
     assert!(place.alerts().is_empty());
     root(&gone, &clean);
@@ -280,11 +387,23 @@ fn images_that_are_not_what_they_should_be_become_alerts() {
     let alerts = place.alerts();
     let told: Vec<&str> = alerts.iter().map(|one| one.alert.rule_id.as_str()).collect();
     assert_eq!(told, ["neph-image-file-added", "neph-image-layer-swapped"]);
-    assert!(alerts[0].alert.entities.contains(&("file.path".into(), "/var/www/html/x.php".into())));
+    assert!(
+        alerts[0]
+            .alert
+            .entities
+            .contains(&("file.path".into(), "/var/www/html/x.php".into()))
+    );
     let (_, report) = place.store.db.job_report("job").unwrap().unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
-    assert_eq!(report["images"][0]["differences"][0]["path"], "/var/www/html/x.php");
-    assert_eq!(report["images"][1]["differences"].as_array().map(Vec::len), Some(1), "only that it has the same content");
+    assert_eq!(
+        report["images"][0]["differences"][0]["path"],
+        "/var/www/html/x.php"
+    );
+    assert_eq!(
+        report["images"][1]["differences"].as_array().map(Vec::len),
+        Some(1),
+        "only that it has the same content"
+    );
     assert_eq!(place.run(&work).new, 0);
     // The image cannot be read: what it holds is not known.
     std::fs::write(&app, b"no archive").unwrap();

@@ -72,7 +72,9 @@ impl JobState {
     }
 
     fn of_number(number: i64) -> Self {
-        let found = usize::try_from(number).ok().and_then(|place| Self::ALL.get(place));
+        let found = usize::try_from(number)
+            .ok()
+            .and_then(|place| Self::ALL.get(place));
         found.copied().unwrap_or(Self::Failed)
     }
 }
@@ -341,17 +343,11 @@ fn ended(db: &Connection, run: i64, end: &JobEnd) -> Result<(), StoreError> {
                  returns = returns + (gone IS NOT NULL), gone = NULL",
         )?;
         for one in &end.seen {
-            seen.execute((
-                &job,
-                &one.id,
-                &one.place,
-                &one.title,
-                one.severity.number(),
-                at,
-            ))?;
+            seen.execute((&job, &one.id, &one.place, &one.title, one.severity.number(), at))?;
         }
-        let mut left = db
-            .prepare_cached("UPDATE job_findings SET gone = ?3 WHERE job = ?1 AND id = ?2 AND gone IS NULL")?;
+        let mut left = db.prepare_cached(
+            "UPDATE job_findings SET gone = ?3 WHERE job = ?1 AND id = ?2 AND gone IS NULL",
+        )?;
         for id in &end.gone {
             gone += left.execute((&job, id, at))?;
         }

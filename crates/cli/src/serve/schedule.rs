@@ -8,7 +8,9 @@ use neph_api::App;
 use neph_config::{Config, Schedule};
 use neph_images::{Access, Options as ReadOptions, Platform, Reader};
 use neph_runtime::service::OutputNames;
-use neph_schedule::{ActsOf, Baselines, Images, Job, Looked, Notice, Options, Posture, Scheduler, When, Work};
+use neph_schedule::{
+    ActsOf, Baselines, Images, Job, Looked, Notice, Options, Posture, Scheduler, When, Work,
+};
 use neph_store::{Severity, Store};
 
 use super::log::Log;

@@ -278,7 +278,9 @@ fn the_web_acl_of_a_list_is_told_by_the_name_of_its_file() {
     let balancer = r#"{"LoadBalancers": [{"LoadBalancerArn": "arn:app/web", "Type": "application", "Scheme": "internet-facing"}]}"#;
     let group = r#"{"Name": "c", "Priority": 5, "OverrideAction": {"None": {}}, "Statement": {"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}}"#;
     let acl = |name: &str, id: &str, rules: &str| {
-        format!(r#"{{"WebACL": {{"Name": "{name}", "Id": "{id}", "ARN": "arn:{name}", "Rules": [{rules}]}}}}"#)
+        format!(
+            r#"{{"WebACL": {{"Name": "{name}", "Id": "{id}", "ARN": "arn:{name}", "Rules": [{rules}]}}}}"#
+        )
     };
     // Names that stand in the name of every such file must not be taken for one.
     let (open, strict) = (
@@ -288,7 +290,11 @@ fn the_web_acl_of_a_list_is_told_by_the_name_of_its_file() {
     let verdict = |file: &str| {
         let folder = "aws/111122223333/eu-west-1";
         let list = format!("{folder}/{file}.json");
-        let (one, other, third) = (format!("{folder}/b.json"), format!("{folder}/g1.json"), format!("{folder}/g2.json"));
+        let (one, other, third) = (
+            format!("{folder}/b.json"),
+            format!("{folder}/g1.json"),
+            format!("{folder}/g2.json"),
+        );
         let files = [
             (one.as_str(), balancer),
             (other.as_str(), open.as_str()),

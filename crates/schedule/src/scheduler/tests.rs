@@ -52,7 +52,11 @@ impl Work for Of {
                 ids.iter().map(document).collect()
             }),
             least: Some(Severity::Medium),
-            problems: world.hidden.iter().map(|place| format!("{place} is hidden")).collect(),
+            problems: world
+                .hidden
+                .iter()
+                .map(|place| format!("{place} is hidden"))
+                .collect(),
             report: Some(json!({"looks": world.looks})),
         })
     }
@@ -134,7 +138,11 @@ impl Bench {
 
     fn alerts(&self) -> Vec<AlertRecord> {
         let query = AlertQuery::default();
-        let page = self.store.db.search(&query, AlertSort::Time, true, None, 100).unwrap();
+        let page = self
+            .store
+            .db
+            .search(&query, AlertSort::Time, true, None, 100)
+            .unwrap();
         let mut alerts = page.alerts;
         alerts.sort_by(|one, other| one.alert.id.cmp(&other.alert.id));
         alerts
@@ -155,12 +163,23 @@ const HOUR: Option<u64> = Some(3600);
 fn what_is_new_is_told_once_and_what_is_gone_says_so() {
     let bench = Bench::new();
     let mut core = bench.core(vec![bench.job("posture", HOUR, Vec::new())]);
-    bench.finds(&[("a", Severity::High), ("b", Severity::Medium), ("mild", Severity::Low)]);
+    bench.finds(&[
+        ("a", Severity::High),
+        ("b", Severity::Medium),
+        ("mild", Severity::Low),
+    ]);
     assert!(core.tick(), "the first run waits for nothing");
     assert!(!core.tick(), "and is the only one");
-    assert_eq!(bench.ids(), ["a", "b"], "what is milder than asked for makes no alert");
+    assert_eq!(
+        bench.ids(),
+        ["a", "b"],
+        "what is milder than asked for makes no alert"
+    );
     let run = bench.last("posture");
-    assert_eq!((run.state, run.found, run.new, run.gone), (JobState::Done, 3, 3, 0));
+    assert_eq!(
+        (run.state, run.found, run.new, run.gone),
+        (JobState::Done, 3, 3, 0)
+    );
     let due = |bench: &Bench| bench.store.db.jobs().unwrap()[0].due.map(|due| due.seconds);
     assert_eq!(due(&bench), Some(1_003_600));
     // The same again.
@@ -171,7 +190,14 @@ fn what_is_new_is_told_once_and_what_is_gone_says_so() {
     assert_eq!(bench.ids(), ["a", "b"]);
     let run = bench.last("posture");
     assert_eq!((run.found, run.new, run.gone), (3, 0, 0));
-    let waiting = || bench.store.db.due("out", bench.options().clock.as_ref()(), 100).unwrap().len();
+    let waiting = || {
+        bench
+            .store
+            .db
+            .due("out", bench.options().clock.as_ref()(), 100)
+            .unwrap()
+            .len()
+    };
     assert_eq!(waiting(), 2, "each is delivered once");
     // One is mended, somebody answers for the other, and nobody can see the third.
     bench.finds(&[]);
@@ -193,7 +219,11 @@ fn what_is_new_is_told_once_and_what_is_gone_says_so() {
     assert_eq!(gone(&bench), ["a"]);
     let alerts = bench.alerts();
     assert_eq!(alerts[0].labels, ["gone"]);
-    assert_eq!(alerts[0].state, AlertState::Open, "whether it mattered is for people to say");
+    assert_eq!(
+        alerts[0].state,
+        AlertState::Open,
+        "whether it mattered is for people to say"
+    );
     assert!(alerts[1].labels.is_empty());
     // Somebody closes it, and it comes back.
     let close = neph_store::AlertAction::Close {
@@ -209,11 +239,26 @@ fn what_is_new_is_told_once_and_what_is_gone_says_so() {
     assert_eq!((alerts[0].state, alerts[0].labels.len()), (AlertState::Open, 0));
     assert_eq!(bench.last("posture").new, 1);
     let findings = bench.store.db.job_findings("posture").unwrap();
-    assert_eq!((findings[0].seen.id.as_str(), findings[0].returns, findings[0].gone), ("a", 1, None));
+    assert_eq!(
+        (
+            findings[0].seen.id.as_str(),
+            findings[0].returns,
+            findings[0].gone
+        ),
+        ("a", 1, None)
+    );
     let notes = bench.store.db.alert_history("a").unwrap();
     let notes: Vec<&str> = notes.iter().map(|entry| entry.details.as_str()).collect();
-    assert!(notes.iter().any(|note| note.contains("does not find it any more")), "{notes:?}");
-    assert!(notes.iter().any(|note| note.contains("found it again")), "{notes:?}");
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("does not find it any more")),
+        "{notes:?}"
+    );
+    assert!(
+        notes.iter().any(|note| note.contains("found it again")),
+        "{notes:?}"
+    );
     assert_eq!(bench.ids(), ["a", "b"], "it is the same alert");
 }
 
@@ -248,7 +293,11 @@ fn a_run_that_the_service_did_not_live_to_end_is_begun_again() {
     assert!(core.tick(), "at once");
     assert!(!core.tick());
     assert_eq!(bench.ids(), ["a", "b"]);
-    assert_eq!(bench.last("posture").new, 1, "what was known before is known still");
+    assert_eq!(
+        bench.last("posture").new,
+        1,
+        "what was known before is known still"
+    );
     // After another start nothing is due before its time.
     let mut core = bench.core(vec![bench.job("posture", HOUR, Vec::new())]);
     assert!(!core.tick());
@@ -266,7 +315,10 @@ fn what_fails_is_told_once_and_tried_again() {
     bench.pass(3600);
     assert!(core.tick());
     let run = bench.last("posture");
-    assert_eq!((run.state, run.why.as_str()), (JobState::Failed, "there is nothing"));
+    assert_eq!(
+        (run.state, run.why.as_str()),
+        (JobState::Failed, "there is nothing")
+    );
     assert!(bench.alerts()[0].labels.is_empty(), "nothing is known to be gone");
     bench.pass(600);
     assert!(core.tick(), "sooner than in an hour");
@@ -292,7 +344,10 @@ fn what_fails_is_told_once_and_tried_again() {
     ];
     assert_eq!(heard, expected);
     let (_, report) = bench.store.db.job_report("posture").unwrap().unwrap();
-    assert_eq!(report, br#"{"looks":5}"#, "what is shown is of the newest run that saw something");
+    assert_eq!(
+        report, br#"{"looks":5}"#,
+        "what is shown is of the newest run that saw something"
+    );
 }
 
 #[test]
@@ -358,7 +413,14 @@ fn the_job_that_waits_longest_is_first() {
     // Other jobs take their place; what is known of runs stays.
     core.change(vec![bench.job("one", Some(100), Vec::new())]);
     assert!(!core.tick());
-    let names: Vec<String> = bench.store.db.jobs().unwrap().into_iter().map(|job| job.name).collect();
+    let names: Vec<String> = bench
+        .store
+        .db
+        .jobs()
+        .unwrap()
+        .into_iter()
+        .map(|job| job.name)
+        .collect();
     assert_eq!(names, ["one"]);
 }
 

@@ -170,9 +170,15 @@ fn acl_of_list<'a>(all: &'a Collected, item: &'a Item) -> Option<&'a Item> {
     if !own.is_empty() {
         return only(&|acl| text(acl, "/ARN") == own);
     }
-    let stem = stem.strip_prefix("wafv2-list-resources-for-web-acl").unwrap_or(stem);
+    let stem = stem
+        .strip_prefix("wafv2-list-resources-for-web-acl")
+        .unwrap_or(stem);
     let is_edge = |text: &str, at_end: bool| {
-        let next = if at_end { text.chars().next_back() } else { text.chars().next() };
+        let next = if at_end {
+            text.chars().next_back()
+        } else {
+            text.chars().next()
+        };
         next.is_none_or(|c| matches!(c, '-' | '_' | '.'))
     };
     let has_id = |acl: &Value| {

@@ -19,7 +19,11 @@ pub fn alert(finding: &Finding, check: &Check, told: Told<'_>) -> Map<String, Va
     let id = alert_id(finding);
     let at = told.at.to_string();
     let place = finding.scope.to_string();
-    let place = if place.is_empty() { place } else { format!(" in {place}") };
+    let place = if place.is_empty() {
+        place
+    } else {
+        format!(" in {place}")
+    };
     let reason = format!("{}{place}: {}", finding.resource, finding.what);
     let name = format!("Mitigation missing: {}", check.title);
     let score = match finding.severity {
@@ -121,7 +125,12 @@ fn place_of(finding: &Finding) -> Vec<(&'static str, Value)> {
         Some(Platform::Aws | Platform::Azure) => cloud("account"),
         Some(Platform::Gcp | Platform::Openstack) => cloud("project"),
         Some(Platform::Kubernetes) => account
-            .map(|name| ("orchestrator", json!({"type": "kubernetes", "cluster": {"name": name}})))
+            .map(|name| {
+                (
+                    "orchestrator",
+                    json!({"type": "kubernetes", "cluster": {"name": name}}),
+                )
+            })
             .into_iter()
             .collect(),
         Some(Platform::Docker | Platform::Host) => account
