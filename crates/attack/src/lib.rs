@@ -163,12 +163,16 @@ impl Technique {
 pub fn threat(ids: &[&str]) -> Value {
     let attack = attack();
     let known: Vec<&Technique> = ids.iter().filter_map(|id| attack.technique(id)).collect();
-    let serves = |tactic: &&Tactic| known.iter().any(|own| own.tactics.contains(&tactic.short_name));
-    let tactics = attack.tactics().iter().filter(serves);
-    let tactics: Vec<(&str, &str)> = tactics.map(|tactic| (tactic.id, tactic.name)).collect();
+    let mut tactics: Vec<(&str, &str)> = Vec::new();
     let mut whole: Vec<(&str, &str)> = Vec::new();
     let mut finer: Vec<(&str, &str)> = Vec::new();
     for technique in known {
+        let served = attack.tactics().iter();
+        for tactic in served.filter(|tactic| technique.tactics.contains(&tactic.short_name)) {
+            if !tactics.contains(&(tactic.id, tactic.name)) {
+                tactics.push((tactic.id, tactic.name));
+            }
+        }
         if let Some(parent) = attack.technique(technique.parent())
             && !whole.contains(&(parent.id, parent.name))
         {

@@ -384,7 +384,8 @@ fn images_that_are_not_what_they_should_be_become_alerts() {
     root(&app, &[clean[0], clean[1], ("var/www/html/x.php", shell, 0o644)]);
     let run = place.run(&work);
     assert_eq!(run.state, JobState::Done, "{}", run.why);
-    let alerts = place.alerts();
+    let mut alerts = place.alerts();
+    alerts.sort_by(|one, other| one.alert.rule_id.cmp(&other.alert.rule_id));
     let told: Vec<&str> = alerts.iter().map(|one| one.alert.rule_id.as_str()).collect();
     assert_eq!(told, ["neph-image-file-added", "neph-image-layer-swapped"]);
     assert!(
