@@ -15,12 +15,13 @@ use sha2::{Digest, Sha256};
 
 use self::shapes::{
     AbilityFields, Address, Agent, ContainerFields, DataStream, Datasets, Device, Document, End, EntryMeta,
-    EventFields, FileFields, GroupFields, LostFields, NamespaceFields, Network, Orchestrator, Own, Previous,
-    ProcessFields, Resource, SensorFields, SocketFields, Thread, ThreadCapabilities, Tty, UserFields,
-    Version,
+    EventFields, ExecutableFields, FileFields, GroupFields, LostFields, NamespaceFields, Network,
+    Orchestrator, Own, Previous, ProcessFields, Resource, SensorFields, SocketFields, Thread,
+    ThreadCapabilities, Tty, UserFields, Version,
 };
 use self::text::{Args, Capabilities, CommandLine, Number, Stamp, Text, moment};
 use crate::clock::{self, Wall};
+use crate::enrich::Known;
 use crate::event::{Event, What};
 use crate::host::Host;
 use crate::observation::{Connect, Context, Lost, Open, Outcome, Peer, ProcessId, SinceBoot, Transport};
@@ -53,6 +54,7 @@ pub(crate) struct Writer {
     run: String,
     sequence: u64,
     wall: Wall,
+    cloud: Option<Map<String, Value>>,
 }
 
 /// What kind of document it is.
@@ -89,6 +91,7 @@ impl Writer {
             groups: Names::of("/etc/group"),
             sequence: 0,
             wall: Wall::now(),
+            cloud: None,
             host,
         }
     }
@@ -100,17 +103,34 @@ impl Writer {
         self.groups.refresh();
     }
 
-    /// Appends the document of an event. `container` are the members `container`, `orchestrator` and `neph` of who its container is, where
-    /// that is known.
-    pub(crate) fn event(
-        &mut self,
-        event: &Event,
-        container: Option<&Map<String, Value>>,
-        lines: &mut Vec<u8>,
-    ) {
+    /// Tells with every document which instance of a cloud the host is.
+    pub(crate) fn in_cloud(&mut self, members: Map<String, Value>) {
+        self.cloud = Some(members).filter(|members| !members.is_empty());
+    }
+
+    /// Appends the document of an event.
+    pub(crate) fn event(&mut self, event: &Event, known: &Known, lines: &mut Vec<u8>) {
         self.sequence += 1;
         let id = self.id();
-        let document = self.document(event, container, &id);
+        let document = self.document(event, known, &id);
+        append(&document, lines);
+    }
+
+    /// Appends a document that tells who a container is.
+    pub(crate) fn container(&mut self, members: &Map<String, Value>, lines: &mut Vec<u8>) {
+        self.sequence += 1;
+        let id = self.id();
+        let kind = Kind {
+            category: "host",
+            types: &["info"],
+            action: "container_known",
+            outcome: "unknown",
+            dataset: OWN_DATASET,
+            datasets: Datasets::One(OWN_DATASET),
+        };
+        let mut document = self.frame(clock::since_boot(), &kind, "who a container is became known", &id);
+        document.event.module = "neph";
+        tell(members, &mut document);
         append(&document, lines);
     }
 
@@ -126,28 +146,6 @@ impl Writer {
             ..SensorFields::default()
         };
         self.about_itself("sensor_lost", "the sensor lost something", fields, lines);
-    }
-
-    /// Appends the document that tells who a container is of which events were told without.
-    pub(crate) fn container(&mut self, members: &Map<String, Value>, lines: &mut Vec<u8>) {
-        self.sequence += 1;
-        let id = self.id();
-        let kind = Kind {
-            category: "host",
-            types: &["info"],
-            action: "container_known",
-            outcome: "unknown",
-            dataset: OWN_DATASET,
-            datasets: Datasets::One(OWN_DATASET),
-        };
-        let mut document = self.frame(clock::since_boot(), &kind, "it is known who a container is", &id);
-        document.event.module = "neph";
-        document.container = members.get("container").map(ContainerFields::Told);
-        document.orchestrator = members.get("orchestrator").map(Orchestrator::Told);
-        document.neph.sensor.container = members
-            .get("neph")
-            .and_then(|own| own.get("sensor")?.get("container"));
-        append(&document, lines);
     }
 
     /// Appends the document that tells what the sensor sees.
@@ -238,6 +236,7 @@ impl Writer {
                 created: Stamp(self.wall.of(clock::since_boot())),
             },
             host: &self.host,
+            cloud: self.cloud.as_ref(),
             process: None,
             user: None,
             group: None,
@@ -256,12 +255,7 @@ impl Writer {
         }
     }
 
-    fn document<'a>(
-        &'a self,
-        event: &'a Event,
-        told: Option<&'a Map<String, Value>>,
-        id: &'a str,
-    ) -> Document<'a> {
+    fn document<'a>(&'a self, event: &'a Event, known: &'a Known, id: &'a str) -> Document<'a> {
         let kind = kind_of(&event.what, event.container().is_some());
         let message = match kind.category {
             "process" => "Endpoint process event",
@@ -280,7 +274,7 @@ impl Writer {
         document.user = user;
         document.group = group;
         document.process = Some(self.process(event, &context));
-        self.place(event, told, &mut document);
+        place(event, known, &mut document);
         let sensor = &mut document.neph.sensor;
         sensor.cgroup = own.context.cgroup.as_deref().map(Text);
         sensor.namespaces = context.namespaces.map(|namespaces| NamespaceFields {
@@ -295,7 +289,11 @@ impl Writer {
         sensor.unnamed = own.program.unnamed;
         sensor.made_by = event.process.maker.map(|maker| self.entity(maker));
         let file = own.program.executable.as_slice();
-        sensor.executable = (file != own.program.path()).then_some(Text(file));
+        let path = (file != own.program.path()).then_some(Text(file));
+        sensor.executable = (path.is_some() || known.executable.is_some()).then_some(ExecutableFields {
+            path,
+            origin: known.executable.as_ref(),
+        });
         if own.program.args.is_some() && own.program.args_bytes > own.program.args_seen() {
             sensor.args_truncated = Some(own.program.args_bytes);
         }
@@ -318,28 +316,6 @@ impl Writer {
             What::Running | What::Fork | What::Exec => {}
         }
         document
-    }
-
-    /// The container and the pod in which it happened.
-    fn place<'a>(&self, event: &'a Event, told: Option<&'a Map<String, Value>>, document: &mut Document<'a>) {
-        let Some(found) = event.container() else { return };
-        let member = |name: &str| told.and_then(|told| told.get(name));
-        document.container = Some(match member("container") {
-            Some(told) => ContainerFields::Told(told),
-            None => ContainerFields::Id {
-                id: &found.id,
-                runtime: found.runtime,
-            },
-        });
-        document.orchestrator = match (member("orchestrator"), &found.pod) {
-            (Some(told), _) => Some(Orchestrator::Told(told)),
-            (None, Some(pod)) => Some(Orchestrator::Pod {
-                kind: "kubernetes",
-                resource: Resource { kind: "pod", id: pod },
-            }),
-            (None, None) => None,
-        };
-        document.neph.sensor.container = member("neph").and_then(|own| own.get("sensor")?.get("container"));
     }
 
     fn process<'a>(&'a self, event: &'a Event, context: &Context) -> ProcessFields<'a> {
@@ -514,6 +490,36 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Accepted => "success",
         Outcome::Failed(_) => "failure",
     }
+}
+
+/// The container and the pod in which it happened.
+fn place<'a>(event: &'a Event, known: &'a Known, document: &mut Document<'a>) {
+    let Some(found) = event.container() else { return };
+    document.container = Some(ContainerFields::Id {
+        id: &found.id,
+        runtime: found.runtime,
+    });
+    document.orchestrator = found.pod.as_ref().map(|pod| Orchestrator::Pod {
+        kind: "kubernetes",
+        resource: Resource { kind: "pod", id: pod },
+    });
+    if let Some(members) = &known.container {
+        tell(members, document);
+    }
+}
+
+/// Who a container is, by the members of documents that say so.
+fn tell<'a>(members: &'a Map<String, Value>, document: &mut Document<'a>) {
+    if let Some(container) = members.get("container") {
+        document.container = Some(ContainerFields::Told(container));
+    }
+    if let Some(orchestrator) = members.get("orchestrator") {
+        document.orchestrator = Some(Orchestrator::Told(orchestrator));
+    }
+    let own = members
+        .get("neph")
+        .and_then(|own| own.get("sensor")?.get("container"));
+    document.neph.sensor.container = own;
 }
 
 fn connection<'a>(connect: &'a Connect, document: &mut Document<'a>) {

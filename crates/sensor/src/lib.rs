@@ -12,6 +12,7 @@ mod connector;
 mod containers;
 mod document;
 mod ebpf;
+mod enrich;
 mod event;
 mod host;
 mod join;

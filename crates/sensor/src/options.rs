@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cloud::CloudOptions;
 use crate::containers::ContainerOptions;
 use crate::source::Mode;
 
@@ -20,8 +21,12 @@ pub struct Options {
     pub forks: bool,
     /// What documents say of the host.
     pub host: HostOptions,
-    /// How it is found out who containers are; without it, only their ids are told.
+    /// How it is found out who containers are; without, their ids alone are told.
     pub containers: Option<ContainerOptions>,
+    /// Tell which package brought an executable, and whether it changed.
+    pub packages: bool,
+    /// How it is found out which instance of a cloud the host is.
+    pub cloud: CloudOptions,
     /// How much the sensor may use.
     pub limits: Limits,
 }
@@ -35,6 +40,8 @@ impl Default for Options {
             forks: false,
             host: HostOptions::default(),
             containers: Some(ContainerOptions::default()),
+            packages: true,
+            cloud: CloudOptions::default(),
             limits: Limits::default(),
         }
     }

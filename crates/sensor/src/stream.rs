@@ -5,13 +5,14 @@ use std::path::Path;
 
 use crate::containers::Containers;
 use crate::document::Writer;
+use crate::enrich::{Enrichment, Known};
 use crate::event::{Event, What};
 use crate::join::Join;
 use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
 use crate::options::Options;
 use crate::procfs::Snapshot;
 use crate::scope::Scope;
-use crate::source::Abilities;
+use crate::source::{Abilities, Mode};
 use crate::table::{Look, Table, TableCounts};
 
 /// How long an observation waits for others that happened before it: processors tell what they saw in no common order.
@@ -41,16 +42,26 @@ pub(crate) struct Stream {
     told: Option<SinceBoot>,
     /// What runs and is to be told of.
     running: std::vec::IntoIter<Event>,
+    enrichment: Enrichment,
+    /// The source gives nothing but what is in the scope.
+    is_scoped: bool,
 }
 
 impl Stream {
     /// An empty one, which reads processes so.
     pub(crate) fn new(options: &Options, abilities: &Abilities, look: Look) -> Self {
+        let enrichment = Enrichment::new(options);
+        let mut writer = Writer::new(options, abilities);
+        if let Some(members) = enrichment.cloud() {
+            writer.in_cloud(members.clone());
+        }
         Self {
             waiting: BTreeMap::new(),
             arrived: 0,
             table: Table::new(options.limits.memory / 8 * 3, look),
-            writer: Writer::new(options, abilities),
+            writer,
+            enrichment,
+            is_scoped: abilities.mode == Mode::Ebpf,
             scope: Scope::of(options.cgroup.as_deref().map(Path::new)),
             forks: options.forks,
             join: match &options.containers {
@@ -93,7 +104,7 @@ impl Stream {
             .insert((time_of(&observation), self.arrived), observation);
     }
 
-    /// How many observations wait.
+    /// How many observations and events wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len() + self.join.waiting()
     }
@@ -131,7 +142,12 @@ impl Stream {
         while lines.len() < most
             && let Some((event, members)) = self.join.next(now, everything)
         {
-            self.writer.event(&event, members.as_deref(), lines);
+            let executable = self.enrichment.executable(&event);
+            let known = Known {
+                container: members,
+                executable,
+            };
+            self.writer.event(&event, &known, lines);
             written += 1;
         }
         let due = self.told.is_none_or(|told| now.0.saturating_sub(told.0) >= TOLD);
@@ -158,7 +174,8 @@ impl Stream {
             What::End { .. } => self.forks || event.process.started_program,
             _ => true,
         };
-        if told && self.scope.has(&event.process) {
+        let scoped = self.is_scoped && !matches!(event.what, What::Running);
+        if told && (scoped || self.scope.has(&event.process)) {
             self.join.push(event);
         }
     }

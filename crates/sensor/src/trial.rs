@@ -36,6 +36,8 @@ impl Trial {
     pub(crate) fn with(limits: Limits, already: Vec<Snapshot>) -> Self {
         let options = Options {
             limits,
+            containers: None,
+            packages: false,
             host: HostOptions {
                 id: Some("host-1".to_owned()),
                 name: Some("host".to_owned()),

@@ -97,7 +97,7 @@ fn links_and_scripts_are_named_as_they_were_asked_for() {
         assert_eq!(process["executable"], script.to_str().unwrap());
         assert_eq!(process["args"], json!(["/bin/sh", "-e", "./a script.sh"]));
         assert!(
-            found[0]["neph"]["sensor"]["executable"]
+            found[0]["neph"]["sensor"]["executable"]["path"]
                 .as_str()
                 .unwrap()
                 .starts_with("/usr/bin/")

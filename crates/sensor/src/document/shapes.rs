@@ -17,6 +17,8 @@ pub(super) struct Document<'a> {
     pub(super) event: EventFields<'a>,
     pub(super) host: &'a Host,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cloud: Option<&'a serde_json::Map<String, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) process: Option<ProcessFields<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<UserFields<'a>>,
@@ -278,9 +280,8 @@ pub(super) struct SensorFields<'a> {
     /// Bytes that the arguments have in truth, where they were cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) args_truncated: Option<u64>,
-    /// The file that runs, where `process.executable` is a script or a link: the interpreter, or where the link leads.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) executable: Option<Text<'a>>,
+    pub(super) executable: Option<ExecutableFields<'a>>,
     /// The program's file has no name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unnamed: bool,
@@ -314,6 +315,17 @@ pub(super) struct SensorFields<'a> {
     pub(super) abilities: Option<AbilityFields>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) container: Option<&'a serde_json::Value>,
+}
+
+/// The file that runs.
+#[derive(Debug, Serialize)]
+pub(super) struct ExecutableFields<'a> {
+    /// Where `process.executable` is a script or a link: the interpreter, or where the link leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<Text<'a>>,
+    /// Which package brought it, and whether it changed.
+    #[serde(flatten)]
+    pub(super) origin: Option<&'a serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]

@@ -1,0 +1,62 @@
+//! What is known of packages and of the cloud, added to what was seen.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::cloud::Cloud;
+use crate::event::{Event, What};
+use crate::options::Options;
+use crate::packages::{Packages, Place};
+
+/// What is known of where something happened, beside what was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Members `container`, `orchestrator` and `neph` of documents: who the container is.
+    pub(crate) container: Option<Arc<Map<String, Value>>>,
+    /// Where the file came from that runs.
+    pub(crate) executable: Option<Map<String, Value>>,
+}
+
+/// Who is asked about programs, and what is known of the host.
+#[derive(Debug)]
+pub(crate) struct Enrichment {
+    packages: Option<Packages>,
+    cloud: Option<Cloud>,
+}
+
+impl Enrichment {
+    /// Begins to find out what there is to find out.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            packages: options.packages.then(Packages::start),
+            // A file that cannot be understood says nothing of the cloud.
+            cloud: Cloud::find(&options.cloud).ok().flatten(),
+        }
+    }
+
+    /// Which instance of a cloud this is.
+    pub(crate) fn cloud(&self) -> Option<&Map<String, Value>> {
+        self.cloud.as_ref().map(Cloud::members)
+    }
+
+    /// What is known of the file that a process runs, if it is one of a name. Does not wait: of a file that is seen for the first
+    /// time, later events tell.
+    pub(crate) fn executable(&mut self, event: &Event) -> Option<Map<String, Value>> {
+        let own = &event.process.own;
+        let packages = self.packages.as_mut()?;
+        let told = matches!(event.what, What::Exec | What::Connect(_) | What::Open(_) | What::Running);
+        if !told || own.program.unnamed || own.program.executable.is_empty() {
+            return None;
+        }
+        let place = match &own.container {
+            Some(found) => Place::Container {
+                id: &found.id,
+                pid: own.id.pid,
+            },
+            None => Place::Host,
+        };
+        let found = packages.of(place, &own.program.executable)?;
+        Some(found.members())
+    }
+}
