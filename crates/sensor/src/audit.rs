@@ -146,24 +146,13 @@ impl Audit {
             return Some(Observation::Exec(Box::new(self.program(call, at, process))));
         }
         let peer = peer(call.address.as_deref()?, || transport(pid, call))?;
-        let outcome = match (
-            call.number("exit"),
-            call.fields.get(&b"success"[..]).map(Vec::as_slice),
-        ) {
-            (Some(UNDER_WAY), _) => Outcome::Attempted,
-            (_, Some(b"yes")) => Outcome::Accepted,
-            (exit, _) => {
-                let error = exit.and_then(|exit| i32::try_from(exit.checked_neg()?).ok());
-                Outcome::Failed(error)
-            }
-        };
         Some(Observation::Connect(Box::new(Connect {
             at,
             process,
             thread: call.text("comm").unwrap_or_default(),
             peer,
             local: None,
-            outcome,
+            outcome: outcome(call),
             context: users(call),
         })))
     }
@@ -273,6 +262,39 @@ impl Serials {
             .first
             .map_or(0, |first| ended.last.saturating_sub(first) + 1);
         span.saturating_sub(ended.seen).max(1)
+    }
+}
+
+fn outcome(call: &Call) -> Outcome {
+    match (
+        call.number("exit"),
+        call.fields.get(&b"success"[..]).map(Vec::as_slice),
+    ) {
+        (Some(UNDER_WAY), _) => Outcome::Attempted,
+        (_, Some(b"yes")) => Outcome::Accepted,
+        (exit, _) => Outcome::Failed(exit.and_then(|exit| i32::try_from(exit.checked_neg()?).ok())),
+    }
+}
+
+/// Reads records without asking the host anything: what fuzz targets try.
+#[derive(Debug, Default)]
+pub(crate) struct Reading(Joiner);
+
+impl Reading {
+    /// Whether a datagram completes an event.
+    pub(crate) fn read(&mut self, datagram: &[u8]) -> bool {
+        let record = message(datagram);
+        let Some(call) = record.and_then(|record| self.0.push(record.kind, record.payload)) else {
+            return false;
+        };
+        let context = users(&call);
+        let peer = call
+            .address
+            .as_deref()
+            .and_then(|address| peer(address, || Transport::Unknown));
+        let args = call.args.as_ref().map(|args| args.list());
+        let seen = (context.tty, outcome(&call), peer, args);
+        !matches!(seen, (None, Outcome::Failed(None), None, None)) || !call.fields.is_empty()
     }
 }
 

@@ -14,6 +14,8 @@ mod document;
 mod ebpf;
 mod enrich;
 mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod join;
 mod netlink;

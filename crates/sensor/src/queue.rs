@@ -146,3 +146,86 @@ fn weight(observation: &Observation) -> u64 {
     };
     u64::try_from(size_of::<Observation>() + more).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::observation::{ProcessId, SinceBoot};
+
+    fn fork(number: u32) -> Observation {
+        let process = ProcessId {
+            pid: number,
+            start: 0,
+        };
+        Observation::Fork {
+            at: SinceBoot(0),
+            child: process,
+            parent: process,
+        }
+    }
+
+    fn exit(number: u32) -> Observation {
+        Observation::Exit {
+            at: SinceBoot(0),
+            process: ProcessId {
+                pid: number,
+                start: 0,
+            },
+            status: 0,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_ends_before_beginnings_and_counts_both() {
+        let queue = Queue::new(100, u64::MAX);
+        let thrift = Budget::new(1.0).state();
+        for number in 0..200 {
+            queue.push(&mut vec![fork(number), exit(number)], thrift);
+        }
+        let lost = Lost {
+            class: Class::Exec,
+            cause: Cause::BufferFull,
+            count: 7,
+        };
+        queue.push(&mut vec![Observation::Lost(lost)], thrift);
+        let taken = queue.take(Duration::ZERO);
+        let of = |class: Class| {
+            taken
+                .observations
+                .iter()
+                .filter(|one| one.class() == class)
+                .count() as u64
+        };
+        let given_up = |class: Class| {
+            let lost = taken
+                .lost
+                .iter()
+                .filter(|lost| lost.class == class && lost.cause == Cause::Shed);
+            lost.map(|lost| lost.count).sum::<u64>()
+        };
+        assert_eq!(
+            (of(Class::Exit), of(Class::Fork)),
+            (25, 35),
+            "ends at 50 %, beginnings at 60 %"
+        );
+        for class in [Class::Exit, Class::Fork] {
+            assert_eq!(taken.seen[&class], 200);
+            assert_eq!(of(class) + given_up(class), 200);
+        }
+        assert!(taken.lost.contains(&lost));
+        assert_eq!(queue.take(Duration::ZERO).lost, []);
+    }
+
+    #[test]
+    fn bytes_count_as_well_as_numbers() {
+        let queue = Queue::new(1_000_000, 10_000);
+        let thrift = Budget::new(1.0).state();
+        for number in 0..10_000 {
+            queue.push(&mut vec![exit(number)], thrift);
+        }
+        let taken = queue.take(Duration::ZERO);
+        let bytes: u64 = taken.observations.iter().map(weight).sum();
+        assert!(bytes > 0 && bytes <= 5_000, "{bytes}");
+    }
+}

@@ -58,7 +58,7 @@ impl Stream {
         Self {
             waiting: BTreeMap::new(),
             arrived: 0,
-            table: Table::new(options.limits.memory / 8 * 3, look),
+            table: Table::new(options.limits.memory / 4, look),
             writer,
             enrichment,
             is_scoped: abilities.mode == Mode::Ebpf,

@@ -161,3 +161,79 @@ fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once()
         );
     }
 }
+
+/// A control group of our own, removed afterwards.
+struct Group(std::path::PathBuf);
+
+impl Group {
+    fn make() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+        let root = std::path::Path::new(mount.split(' ').nth(4)?);
+        let path = root.join(format!("neph-live-{}", std::process::id()));
+        match std::fs::create_dir(&path) {
+            Ok(()) => Some(Self(path)),
+            Err(error) => {
+                println!("skipped: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+fn only_what_happens_in_a_control_group_is_told() {
+    for mode in Mode::ALL {
+        let Some(group) = Group::make() else { return };
+        let mut options = Options {
+            mode: Some(mode),
+            cgroup: Some(group.0.clone()),
+            ..Options::default()
+        };
+        options.limits.share = 1.0;
+        let mut sensor = match Sensor::start(&options) {
+            Ok(sensor) => sensor,
+            Err(error) => {
+                println!("skipped: {error}");
+                continue;
+            }
+        };
+        let inside = r#"sleep 0.1; echo $$ >"$0"/cgroup.procs && exec sleep 0.5"#;
+        let mut outside = Command::new("sleep").arg("0.2").spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", inside])
+            .arg(&group.0)
+            .spawn()
+            .unwrap();
+        let of_process = |document: &Value| document["event"]["module"] == "endpoint";
+        let found = until(&mut sensor, of_process, |found| {
+            found.iter().any(|document| document["event"]["action"] == "end")
+        });
+        child.wait().unwrap();
+        outside.wait().unwrap();
+        let told: Vec<(&str, u64)> = found
+            .iter()
+            .map(|document| {
+                (
+                    document["event"]["action"].as_str().unwrap(),
+                    document["process"]["pid"].as_u64().unwrap(),
+                )
+            })
+            .collect();
+        let pid = u64::from(child.id());
+        assert_eq!(
+            told,
+            [("exec", pid), ("end", pid)],
+            "{mode} {:?}",
+            sensor.counts()
+        );
+        assert_eq!(found[0]["process"]["args"], json!(["sleep", "0.5"]));
+        assert_eq!(found[0]["process"]["entity_id"], found[1]["process"]["entity_id"]);
+    }
+}

@@ -289,7 +289,7 @@ fn a_million_processes_stay_within_the_memory() {
         memory: 16 << 20,
         ..Limits::default()
     };
-    let most = limits.memory / 8 * 3;
+    let most = limits.memory / 4;
     let mut trial = Trial::with(limits, Vec::new());
     let mut lines = Vec::new();
     for number in 0..1_000_000_u32 {
@@ -445,6 +445,6 @@ proptest! {
         for document in &documents {
             prop_assert!(document["@timestamp"].is_string() && document["host"]["id"] == "host-1");
         }
-        prop_assert!(trial.stream.table().1 <= 3 * (64 << 10) / 8 + (8 << 10));
+        prop_assert!(trial.stream.table().1 <= (64 << 10) / 4 + (8 << 10));
     }
 }
