@@ -45,7 +45,10 @@ impl Enrichment {
     pub(crate) fn executable(&mut self, event: &Event) -> Option<Map<String, Value>> {
         let own = &event.process.own;
         let packages = self.packages.as_mut()?;
-        let told = matches!(event.what, What::Exec | What::Connect(_) | What::Open(_) | What::Running);
+        let told = matches!(
+            event.what,
+            What::Exec | What::Connect(_) | What::Open(_) | What::Running
+        );
         if !told || own.program.unnamed || own.program.executable.is_empty() {
             return None;
         }

@@ -44,7 +44,6 @@ impl Trial {
                 ..HostOptions::default()
             },
             // No engine of this machine is asked.
-            containers: None,
             ..Options::default()
         };
         let abilities = Abilities {

