@@ -6,6 +6,7 @@
 
 mod container;
 mod engine;
+mod files;
 mod known;
 mod sockets;
 
@@ -24,6 +25,8 @@ use sockets::Socket;
 
 /// News that wait to be taken, at most.
 const NEWS: usize = 8192;
+/// Containers that wait to be looked for, at most.
+const QUESTIONS: usize = 4096;
 /// New sockets are looked for this often.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -32,6 +35,9 @@ const LOOK: Duration = Duration::from_secs(10);
 pub struct ContainerOptions {
     /// Sockets of engines; `None`: those at the usual places, also of users.
     pub sockets: Option<Vec<PathBuf>>,
+    /// Folders in which engines keep what they know (storage of Podman and CRI-O, `/var/lib/docker`, bundles of containerd), asked where no
+    /// socket tells of a container; `None`: the usual ones, also of users.
+    pub storage: Option<Vec<PathBuf>>,
     /// Events of engines are told as well.
     pub events: bool,
     /// What is known of containers takes no more than so many bytes, about.
@@ -42,6 +48,7 @@ impl Default for ContainerOptions {
     fn default() -> Self {
         Self {
             sockets: None,
+            storage: None,
             events: false,
             memory: 8 << 20,
         }
@@ -51,7 +58,7 @@ impl Default for ContainerOptions {
 /// What came to be known.
 #[derive(Clone, Debug)]
 pub enum News {
-    /// A container that was asked for while it was not known.
+    /// A container that was asked for while it was not known, or not all of it was; the latter is told again once it is.
     Known(Arc<Container>),
     /// What an engine said happened: a record as `docker events --format json` prints it, without a newline.
     Event(Box<[u8]>),
@@ -104,6 +111,8 @@ struct Shared {
     options: ContainerOptions,
     known: Mutex<Known>,
     news: SyncSender<News>,
+    /// To the thread that reads files.
+    files: SyncSender<String>,
     engines: Mutex<BTreeMap<PathBuf, Line>>,
     is_over: AtomicBool,
     /// Wakes threads that pause.
@@ -132,15 +141,19 @@ impl Containers {
     /// Begins to find out about containers. Sockets that are not there yet are looked for again and again.
     pub fn start(options: &ContainerOptions) -> Self {
         let (sender, news) = sync_channel(NEWS);
+        let (files, asked) = sync_channel(QUESTIONS);
         let shared = Arc::new(Shared {
             options: options.clone(),
             known: Mutex::new(Known::within(options.memory)),
             news: sender,
+            files,
             engines: Mutex::default(),
             is_over: AtomicBool::new(false),
             pause: (Mutex::new(()), Condvar::new()),
             counts: Counting::default(),
         });
+        let reading = Arc::clone(&shared);
+        shared.spawn("container-files", move || files::work(&reading, &asked));
         // Sockets that are there already are asked at once.
         shared.look_for_engines();
         let looking = Arc::clone(&shared);
@@ -248,8 +261,11 @@ impl Shared {
         }
     }
 
-    /// Asks all engines about a container.
+    /// Asks all engines about a container, and has their files looked at.
     fn ask(&self, id: &str) {
+        if self.files.try_send(id.to_owned()).is_err() {
+            self.counts.unasked.fetch_add(1, Ordering::Relaxed);
+        }
         for line in self.engines().values() {
             let asked = line
                 .questions

@@ -31,11 +31,11 @@ const EXECUTABLES: usize = 16_384;
 /// Executables that wait to be looked at, at most: each keeps a file open.
 const WAITING: usize = 128;
 /// Databases that are kept in memory, and the files that these have together, at most.
-const DATABASES: (usize, usize) = (8, 1_500_000);
+const DATABASES: (usize, usize) = (8, 600_000);
 /// Executables with more bytes are not held against their digests.
 const BYTES: u64 = 512 << 20;
 /// A database is asked whether it changed no more often than this.
-const FRESH: Duration = Duration::from_secs(2);
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Where a path leads from.
 #[derive(Clone, Copy, Debug)]
@@ -138,14 +138,13 @@ struct Shared {
 struct Known {
     executables: HashMap<Identity, Answer>,
     order: VecDeque<Identity>,
-    /// How often databases changed; what was found before is found out again.
-    generation: u64,
 }
 
 #[derive(Debug)]
 enum Answer {
     Awaited,
-    Found(Arc<Executable>, u64),
+    /// What was found, and in which container.
+    Found(Arc<Executable>, Option<Arc<str>>),
 }
 
 /// An executable to be looked at.
@@ -154,7 +153,7 @@ struct Job {
     identity: Identity,
     root: Option<Root>,
     found: OwnedFd,
-    container: Option<(String, u32)>,
+    container: Option<(Arc<str>, u32)>,
 }
 
 impl Packages {
@@ -185,7 +184,7 @@ impl Packages {
             Place::Host => (None, None),
             Place::Container { id, pid } => (
                 Some(Root::at(&format!("/proc/{pid}/root")).ok()?),
-                Some((id.to_owned(), pid)),
+                Some((Arc::from(id), pid)),
             ),
         };
         let found = root.as_ref().or(self.host.as_ref())?.find(path).ok()?;
@@ -195,14 +194,11 @@ impl Packages {
         }
         let identity = Identity::of(&stat);
         let mut known = self.shared.known();
-        let before = match known.executables.get(&identity) {
+        match known.executables.get(&identity) {
             Some(Answer::Awaited) => return None,
-            Some(Answer::Found(executable, generation)) if *generation == known.generation => {
-                return Some(Arc::clone(executable));
-            }
-            Some(Answer::Found(executable, _)) => Some(Arc::clone(executable)),
-            None => None,
-        };
+            Some(Answer::Found(executable, _)) => return Some(Arc::clone(executable)),
+            None => {}
+        }
         known.put(identity, Answer::Awaited);
         drop(known);
         let job = Job {
@@ -215,7 +211,7 @@ impl Packages {
             self.shared.unlooked.fetch_add(1, Ordering::Relaxed);
             self.shared.known().executables.remove(&identity);
         }
-        before
+        None
     }
 
     /// How many executables are known, and how often one was not looked at because too many waited.
@@ -244,6 +240,15 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Forgets what was found in a container, or on the host.
+    fn forget(&mut self, container: Option<&str>) {
+        self.executables.retain(
+            |_, answer| !matches!(answer, Answer::Found(_, found_in) if found_in.as_deref() == container),
+        );
+    }
+}
+
 impl Identity {
     fn of(stat: &Stat) -> Self {
         Self {
@@ -268,7 +273,7 @@ struct Worker {
 /// The database of a root, as it was when it was read.
 struct Cached {
     /// The container; `None`: the host.
-    container: Option<String>,
+    container: Option<Arc<str>>,
     identity: Option<Identity>,
     asked: Instant,
     database: Option<Database>,
@@ -286,9 +291,9 @@ impl Worker {
         let _ = rustix::process::nice(19);
         while let Ok(job) = jobs.recv() {
             let executable = Arc::new(self.look(&job));
-            let mut known = self.shared.known();
-            let answer = Answer::Found(executable, known.generation);
-            known.put(job.identity, answer);
+            let container = job.container.map(|(id, _)| id);
+            let answer = Answer::Found(executable, container);
+            self.shared.known().put(job.identity, answer);
         }
     }
 
@@ -309,7 +314,7 @@ impl Worker {
     }
 
     fn compare(&mut self, root: &Root, job: &Job, path: &[u8], executable: &mut Executable) {
-        let container = job.container.as_ref().map(|(id, _)| id.as_str());
+        let container = job.container.as_ref().map(|(id, _)| &**id);
         let Some(database) = self.database(root, container) else {
             return;
         };
@@ -345,10 +350,11 @@ impl Worker {
             }
             before => {
                 if before.is_some() {
-                    self.shared.known().generation += 1;
+                    // What was found out with it is found out again.
+                    self.shared.known().forget(container);
                 }
                 Cached {
-                    container: container.map(str::to_owned),
+                    container: container.map(Arc::from),
                     // Before it is read, so that what changes meanwhile is seen the next time.
                     identity: identity(root),
                     asked: Instant::now(),

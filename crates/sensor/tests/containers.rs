@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neph_sensor::{Container, ContainerOptions, Containers, EngineState, News, Runtime};
+use neph_sensor::{Container, ContainerOptions, Containers, EngineState, News, Packages, Place, Runtime};
 
 /// An engine of our own.
 struct Engine {
@@ -55,7 +55,28 @@ impl Engine {
         };
         let bin = engine.path("image/bin");
         std::fs::create_dir_all(&bin).unwrap();
-        std::fs::copy(busybox, bin.join("busybox")).unwrap();
+        std::fs::copy(&busybox, bin.join("busybox")).unwrap();
+        std::fs::write(bin.join("other"), "changed").unwrap();
+        // The image has a package, one of whose files is not as it was brought.
+        let info = engine.path("image/var/lib/dpkg/info");
+        std::fs::create_dir_all(&info).unwrap();
+        let sum = Command::new("md5sum").arg(&busybox).output().unwrap();
+        let sum = String::from_utf8_lossy(&sum.stdout)
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        std::fs::write(info.join("box.list"), "/.\n/usr\n/usr/bin/busybox\n/bin/other\n").unwrap();
+        std::fs::write(
+            info.join("box.md5sums"),
+            format!("{sum}  usr/bin/busybox\n{sum}  bin/other\n"),
+        )
+        .unwrap();
+        std::fs::write(
+            engine.path("image/var/lib/dpkg/status"),
+            "Package: box\nStatus: install ok installed\nVersion: 1:1.35-4\n\n",
+        )
+        .unwrap();
         std::fs::write(
             engine.path("containers.conf"),
             "[engine]\nruntime=\"runc\"\nevents_logger=\"file\"\n[containers]\ndefault_ulimits=[\"nofile=1024:1024\",\"nproc=4096:4096\"]\n",
@@ -77,7 +98,7 @@ impl Engine {
             .arg(engine.path("image"))
             .arg("-cf")
             .arg(&tar)
-            .arg("bin")
+            .args(["bin", "var"])
             .status();
         assert!(packed.unwrap().success());
         let tar = tar.to_str().unwrap().to_owned();
@@ -171,6 +192,7 @@ impl Engine {
         let mut watched = Watched {
             containers: Containers::start(&ContainerOptions {
                 sockets: Some(vec![self.socket()]),
+                storage: Some(Vec::new()),
                 events,
                 ..ContainerOptions::default()
             }),
@@ -416,6 +438,124 @@ fn two_hundred_containers_in_a_burst_are_all_named() {
     });
 }
 
+#[test]
+fn containers_without_a_socket_are_known_by_files() {
+    both(|engine| {
+        let mut containers = Containers::start(&ContainerOptions {
+            sockets: Some(Vec::new()),
+            storage: Some(vec![
+                engine.path("graph"),
+                engine.path("run"),
+                engine.path("data"),
+            ]),
+            ..ContainerOptions::default()
+        });
+        let id = engine
+            .run(&[
+                "create",
+                "--network",
+                "host",
+                "--pid",
+                "host",
+                "--name",
+                "plain",
+                IMAGE,
+                "/bin/busybox",
+                "true",
+            ])
+            .unwrap();
+        if engine.kind == Runtime::Podman {
+            // What the runtime is told is there once it is started.
+            engine.run(&["start", &id]).unwrap();
+        }
+        assert!(containers.of(&id).is_none());
+        let begun = Instant::now();
+        let container = loop {
+            if let Some(News::Known(container)) = containers.news() {
+                break container;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        println!("{} by files after {:?}", engine.kind.name(), begun.elapsed());
+        assert_eq!(container.id, id);
+        assert_eq!(container.runtime, engine.kind);
+        assert_eq!(container.name.as_deref(), Some("plain"));
+        assert_eq!(container.image.as_deref(), Some(IMAGE));
+        assert!(container.digests[0].starts_with("sha256:"));
+        assert_eq!(container.network.as_deref(), Some("host"));
+        assert_eq!(container.shares_processes, Some(true));
+        assert_eq!(container.privileged, Some(false));
+        assert!(containers.of(&"e".repeat(64)).is_none());
+    });
+}
+
+#[test]
+fn executables_of_containers_are_held_against_image_and_packages() {
+    both(|engine| {
+        let script = "/bin/busybox cp /bin/busybox /added; /bin/busybox sleep 600";
+        let id = engine
+            .run(&[
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--tmpfs",
+                "/mem",
+                IMAGE,
+                "/bin/busybox",
+                "sh",
+                "-c",
+                script,
+            ])
+            .unwrap();
+        let pid = engine.run(&["inspect", "-f", "{{.State.Pid}}", &id]).unwrap();
+        let place = Place::Container {
+            id: &id,
+            pid: pid.parse().unwrap(),
+        };
+        let added = PathBuf::from(format!("/proc/{pid}/root/added"));
+        let begun = Instant::now();
+        while !added.exists() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::fs::copy("/bin/true", format!("/proc/{pid}/root/mem/volatile")).unwrap();
+        // A link that leads out of any root that is not held to.
+        std::os::unix::fs::symlink("/../../../bin/busybox", format!("/proc/{pid}/root/link")).unwrap();
+        let mut packages = Packages::start();
+        let mut told = |path: &str| {
+            let begun = Instant::now();
+            loop {
+                if let Some(found) = packages.of(place, path.as_bytes()) {
+                    return serde_json::Value::Object(found.members());
+                }
+                assert!(begun.elapsed() < Duration::from_secs(20), "{path}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        let brought = told("/bin/busybox");
+        assert_eq!(brought["package"]["name"], "box", "{brought}");
+        assert_eq!(brought["package"]["version"], "1:1.35-4");
+        assert_eq!(brought["differs_from_package"], false);
+        assert_eq!(brought["in_image"], true);
+        assert_eq!(told("/link"), brought);
+        let other = told("/bin/other");
+        assert_eq!(
+            (&other["differs_from_package"], &other["in_image"]),
+            (&true.into(), &true.into())
+        );
+        for path in ["/added", "/mem/volatile"] {
+            let found = told(path);
+            assert_eq!(
+                (&found["in_package"], &found["in_image"]),
+                (&false.into(), &false.into()),
+                "{path}"
+            );
+        }
+        assert!(packages.of(place, b"/dev/null").is_none());
+    });
+}
+
 /// An engine that answers what it likes: too much, too long, nothing, and rubbish.
 #[test]
 fn a_hostile_engine_costs_nothing_but_counts() {
@@ -467,6 +607,7 @@ fn a_hostile_engine_costs_nothing_but_counts() {
     });
     let mut containers = Containers::start(&ContainerOptions {
         sockets: Some(vec![path.to_owned()]),
+        storage: Some(Vec::new()),
         ..ContainerOptions::default()
     });
     let id = "1".repeat(64);

@@ -132,6 +132,13 @@ impl Container {
         }
     }
 
+    /// Adds the labels of an object that holds nothing else.
+    pub(super) fn labelled_all(&mut self, labels: Option<&Value>) {
+        for (name, value) in labels.and_then(Value::as_object).into_iter().flatten() {
+            self.labelled(name, value.as_str().unwrap_or_default());
+        }
+    }
+
     /// Adds something of the host that was mounted into it, if it gives control of an engine.
     pub(super) fn mounted(&mut self, source: &str) {
         if gives_engine(source) && self.engine_sockets.len() < 16 {
@@ -329,7 +336,7 @@ pub(super) fn bounded(text: &str) -> String {
 }
 
 /// Whether this is the full id of a container or an image: 64 hexadecimal digits.
-fn is_full_id(text: &str) -> bool {
+pub(super) fn is_full_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

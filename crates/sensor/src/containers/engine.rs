@@ -16,10 +16,8 @@ use ureq::config::Config;
 
 use super::container::{Container, Runtime, is_id};
 use super::sockets::Socket;
-use super::{Line, News, Shared};
+use super::{Line, News, QUESTIONS, Shared};
 
-/// Questions that wait for an engine, at most.
-const QUESTIONS: usize = 4096;
 /// A question is answered in this time, or is not.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Bytes of an answer, at most: a list of containers is the longest.
@@ -256,7 +254,7 @@ impl Engine {
             }
             container.of_image(text("Image").unwrap_or_default());
             container.with_digest(text("ImageID").unwrap_or_default());
-            label(&mut container, listed.get("Labels"));
+            container.labelled_all(listed.get("Labels"));
             self.shared.learn(container);
             if text("State") == Some("running") {
                 self.ask(Question::Container(id.to_owned()));
@@ -295,7 +293,7 @@ impl Engine {
             container.with_digest(image);
             self.add_digests(&mut container, image);
         }
-        label(&mut container, found.pointer("/Config/Labels"));
+        container.labelled_all(found.pointer("/Config/Labels"));
         container.privileged = found.pointer("/HostConfig/Privileged").and_then(Value::as_bool);
         container.network = text("/HostConfig/NetworkMode")
             .filter(|mode| !mode.is_empty())
@@ -389,12 +387,6 @@ fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
         .http_status_as_error(false)
         .max_redirects(0)
         .max_idle_connections(0)
-}
-
-fn label(container: &mut Container, labels: Option<&Value>) {
-    for (name, value) in labels.and_then(Value::as_object).into_iter().flatten() {
-        container.labelled(name, value.as_str().unwrap_or_default());
-    }
 }
 
 /// Whether this version is that of Podman, which speaks Docker's interface as well.

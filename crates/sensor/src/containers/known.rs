@@ -34,7 +34,7 @@ struct Entry {
     container: Arc<Container>,
     turn: u64,
     weight: usize,
-    /// Engines were asked for what is not known of it yet.
+    /// Somebody was told of it while not all was known, so engines were asked for the rest.
     is_asked: bool,
 }
 
@@ -87,14 +87,15 @@ impl Known {
         true
     }
 
-    /// Learns about a container. Gives it back, if somebody wanted to know it.
+    /// Learns about a container. Gives it back, if somebody wanted to know it, or knows less of it than there is to know now.
     ///
     /// The engine of a user may not say anything about a container that an engine of the host, or another user's, knows: ids can be read by
     /// everybody on the host.
     pub(super) fn learn(&mut self, mut container: Container) -> Option<Arc<Container>> {
-        let mut is_asked = false;
+        let mut is_asked = self.wanted.remove(&container.id).is_some();
+        let mut is_news = is_asked;
         if let Some(entry) = self.containers.get(&container.id) {
-            is_asked = entry.is_asked;
+            is_asked |= entry.is_asked;
             let older = &entry.container;
             if container.told_by.is_some() && container.told_by != older.told_by {
                 return None;
@@ -102,6 +103,9 @@ impl Known {
             if container.told_by == older.told_by {
                 container.keep(older);
             }
+            let is_richer = container.is_complete && !older.is_complete
+                || container.digests.len() > older.digests.len();
+            is_news |= entry.is_asked && is_richer;
         }
         let id = container.id.clone();
         let weight = container.weight();
@@ -126,7 +130,7 @@ impl Known {
             self.order
                 .retain(|(turn, id)| containers.get(id).is_some_and(|entry| entry.turn == *turn));
         }
-        self.wanted.remove(&id).map(|_| container)
+        is_news.then_some(container)
     }
 
     /// The container is gone; it stays known as long as there is room.
@@ -212,6 +216,10 @@ mod tests {
         assert!(known.want(&id, now + FORGET + Duration::from_secs(1)));
         assert!(known.learn(container(7, None)).is_some());
         assert!(known.learn(container(7, None)).is_none());
+        let mut complete = container(7, None);
+        complete.is_complete = true;
+        assert!(known.learn(complete.clone()).is_some());
+        assert!(known.learn(complete).is_none());
         for id in 0..2 * WANTED {
             known.want(&format!("{id}"), now);
         }

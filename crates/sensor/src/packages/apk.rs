@@ -16,7 +16,7 @@ use super::{Owned, Package};
 /// The database.
 pub(super) const INSTALLED: &str = "lib/apk/db/installed";
 /// Its bytes, at most.
-const FILE: u64 = 64 << 20;
+const FILE: u64 = 24 << 20;
 
 /// The database.
 #[derive(Debug)]

@@ -15,9 +15,9 @@ const FOLDER: &str = "var/lib/dpkg/info";
 /// The list of packages with their versions; it is written anew whenever one of them changes.
 pub(super) const STATUS: &str = "var/lib/dpkg/status";
 /// Bytes of a file of the database, at most.
-const FILE: u64 = 64 << 20;
+const FILE: u64 = 24 << 20;
 /// Bytes of all lists together, at most.
-const LISTS: usize = 256 << 20;
+const LISTS: usize = 128 << 20;
 
 /// The database.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Files that an index holds, at most; a host has some 300,000.
-const FILES: usize = 1_000_000;
+const FILES: usize = 500_000;
 /// Packages that an index holds, at most.
 pub(super) const PACKAGES: usize = 50_000;
 

@@ -157,3 +157,124 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (number, rest) = bytes.split_first_chunk::<4>()?;
     Some((usize::try_from(u32::from_be_bytes(*number)).ok()?, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The header of a package with two files of one name, as RPM writes it.
+    fn header() -> Vec<u8> {
+        let (mut entries, mut data) = (Vec::new(), Vec::new());
+        let mut put = |tag: u32, kind: u32, count: u32, value: &[u8]| {
+            for number in [tag, kind, u32::try_from(data.len()).unwrap(), count] {
+                entries.extend(number.to_be_bytes());
+            }
+            data.extend(value);
+        };
+        put(tag::NAME, 6, 1, b"demo\0");
+        put(tag::VERSION, 6, 1, b"1.2\0");
+        put(tag::RELEASE, 6, 1, b"3\0");
+        put(tag::EPOCH, 4, 1, &[0, 0, 0, 4]);
+        put(tag::FOLDERS, 8, 2, b"/opt/demo/\0/usr/bin/\0");
+        put(tag::NAMES, 8, 2, b"demo\0demo\0");
+        put(tag::FOLDER_OF_FILE, 4, 2, &[0, 0, 0, 0, 0, 0, 0, 1]);
+        put(tag::DIGEST_ALGORITHM, 4, 1, &[0, 0, 0, 8]);
+        let digests = format!("{}\0{}\0", "00".repeat(32), "ab".repeat(32));
+        put(tag::DIGESTS, 8, 2, digests.as_bytes());
+        let count = u32::try_from(entries.len() / 16).unwrap();
+        let length = u32::try_from(data.len()).unwrap();
+        [&count.to_be_bytes()[..], &length.to_be_bytes(), &entries, &data].concat()
+    }
+
+    #[test]
+    fn a_header_tells_whose_file_it_is_and_a_broken_one_nothing() {
+        let blob = header();
+        let owned = |blob: &[u8], path: &str| Header::read(blob)?.owns(&aliases(path.as_bytes()));
+        let found = owned(&blob, "/bin/demo").unwrap();
+        assert_eq!(found.package.name, "demo");
+        assert_eq!(found.package.version.as_deref(), Some("4:1.2-3"));
+        assert_eq!(found.sum, Some(Sum::Sha256(vec![0xab; 32])));
+        assert_eq!(
+            owned(&blob, "/opt/demo/demo").unwrap().sum,
+            Some(Sum::Sha256(vec![0; 32]))
+        );
+        assert!(owned(&blob, "/opt/demo").is_none());
+        for length in 0..blob.len() {
+            owned(&blob[..length], "/usr/bin/demo");
+        }
+        for at in 0..blob.len() {
+            let mut broken = blob.clone();
+            broken[at] ^= 0xff;
+            owned(&broken, "/usr/bin/demo");
+        }
+    }
+
+    #[test]
+    fn a_database_that_rpm_made_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let spec = "Name: neph-demo\nVersion: 1.2\nRelease: 3\nSummary: x\nLicense: MIT\n%description\nx\n%install\n\
+            mkdir -p %{buildroot}/usr/bin\ncp /bin/sh %{buildroot}/usr/bin/nephdemo\n%files\n/usr/bin/nephdemo\n";
+        std::fs::write(path("demo.spec"), spec).unwrap();
+        std::fs::create_dir_all(path("root/var/lib/rpm")).unwrap();
+        let top = format!("_topdir {}", path("top").display());
+        let built = Command::new("rpmbuild")
+            .args([
+                "--define",
+                &top,
+                "--define",
+                "_build_id_links none",
+                "--define",
+                "__os_install_post %{nil}",
+                "-bb",
+            ])
+            .arg(path("demo.spec"))
+            .output();
+        if !built.is_ok_and(|built| built.status.success()) {
+            println!("skipped: there is no `rpmbuild` that works here");
+            return;
+        }
+        let package = walk(&path("top/RPMS")).pop().unwrap();
+        let root = path("root");
+        let installed = Command::new("rpm")
+            .args([
+                "--define",
+                "_dbpath /var/lib/rpm",
+                "--define",
+                "_db_backend sqlite",
+                "--root",
+            ])
+            .arg(&root)
+            .args(["-i", "--nodeps", "--noscripts"])
+            .arg(package)
+            .output()
+            .unwrap();
+        assert!(
+            installed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&installed.stderr)
+        );
+        let database = Database::open(&root.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
+        let owned = database.owner(b"/usr/bin/nephdemo").unwrap().unwrap();
+        assert_eq!(owned.package.name, "neph-demo");
+        assert_eq!(owned.package.version.as_deref(), Some("1.2-3"));
+        let content = std::fs::read(root.join("usr/bin/nephdemo")).unwrap();
+        let same = |content: &[u8]| owned.sum.as_ref().unwrap().is_of(content, 1 << 30).unwrap();
+        assert_eq!(same(&content), Some(true));
+        assert_eq!(same(b"changed"), Some(false));
+        assert!(database.owner(b"/usr/bin/other").unwrap().is_none());
+    }
+
+    /// All files below a folder.
+    fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(folder)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        entries
+            .flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] })
+            .collect()
+    }
+}
