@@ -103,8 +103,8 @@ impl Known {
             if container.told_by == older.told_by {
                 container.keep(older);
             }
-            let is_richer = container.is_complete && !older.is_complete
-                || container.digests.len() > older.digests.len();
+            let is_richer =
+                container.is_complete && !older.is_complete || container.digests.len() > older.digests.len();
             is_news |= entry.is_asked && is_richer;
         }
         let id = container.id.clone();

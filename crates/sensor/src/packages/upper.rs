@@ -65,7 +65,7 @@ fn read(path: &str) -> Option<Vec<u8>> {
 
 /// The mount at `/`, the one on top where there are several. proc_pid_mountinfo(5)
 fn root_of(mounts: &[u8]) -> Option<Upper> {
-    let roots = mounts.split(|byte| *byte == b'\n').filter_map(|line| {
+    let mut roots = mounts.rsplit(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let mount = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
         if fields.nth(3)? != b"/" {
@@ -84,7 +84,7 @@ fn root_of(mounts: &[u8]) -> Option<Upper> {
                 .map(|upper| PathBuf::from(OsString::from_vec(unescaped(upper)))),
         })
     });
-    roots.last()
+    roots.next()
 }
 
 /// Blanks and the like stand there as a backslash and three octal digits.
