@@ -322,17 +322,17 @@ fn terminal(name: &[u8]) -> Option<u32> {
         return Some(0);
     }
     if name == "console" {
-        return Some(5 << 16 | 1);
+        return Some((5 << 16) | 1);
     }
     if let Some(pseudo) = name.strip_prefix("pts").and_then(number) {
         // Each major number has 256 of them.
-        return Some((PSEUDO + pseudo / 256).checked_shl(16)? | pseudo % 256);
+        return Some((PSEUDO + pseudo / 256).checked_shl(16)? | (pseudo % 256));
     }
     if let Some(serial) = name.strip_prefix("ttyS").and_then(number) {
-        return Some(TERMINAL << 16 | (SERIAL + serial) & 0xffff);
+        return Some((TERMINAL << 16) | ((SERIAL + serial) & 0xffff));
     }
     let console = name.strip_prefix("tty").and_then(number)?;
-    Some(TERMINAL << 16 | console & 0xffff)
+    Some((TERMINAL << 16) | (console & 0xffff))
 }
 
 /// An address as it lies in memory: the family in the byte order of the processor, the rest in that of networks (ip(7), ipv6(7)).

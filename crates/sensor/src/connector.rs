@@ -88,23 +88,24 @@ impl Connector {
     /// The kernel answers a subscription with an event that holds nothing but an error's number.
     fn await_answer(&mut self) -> Result<(), SourceError> {
         let refused = |error| SourceError::refused("subscribing to the process connector", error);
-        for _ in 0..1_000 {
+        for _ in 0..100_000 {
             let datagram = match self.link.receive(Duration::from_millis(500)).map_err(refused)? {
                 Received::Datagram(datagram) => datagram,
                 Received::Overrun => continue,
                 Received::Nothing => break,
             };
-            for event in messages(datagram).filter_map(Event::parse) {
-                if event.what != Event::NONE {
-                    return Ok(());
+            // What happens meanwhile comes, too, if somebody else subscribed before.
+            let answer = messages(datagram)
+                .filter_map(Event::parse)
+                .find(|event| event.what == Event::NONE);
+            let Some(answer) = answer else { continue };
+            return match answer.number(0) {
+                None | Some(0) => Ok(()),
+                Some(code) => {
+                    let error = Errno::from_raw_os_error(code.cast_signed().saturating_abs());
+                    Err(refused(error.into()))
                 }
-                return match event.number(0) {
-                    None | Some(0) => Ok(()),
-                    Some(code) => Err(refused(
-                        Errno::from_raw_os_error(code.cast_signed().saturating_abs()).into(),
-                    )),
-                };
-            }
+            };
         }
         Err(SourceError::Unsupported(
             "the process connector does not answer: it needs the privilege `CAP_NET_ADMIN` and the first namespaces of users and processes".to_owned(),

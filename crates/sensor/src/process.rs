@@ -203,9 +203,7 @@ impl EntryKind {
         let name_of_parent = parent.map_or(&b""[..], |parent| parent.program.name());
         // What a runtime does on its way into a container (`runc init`) is part of the runtime.
         let enters = own.container.as_ref().is_some_and(|own| {
-            let outside = parent
-                .is_none_or(|parent| parent.container.as_ref().is_none_or(|around| around.id != own.id));
-            outside
+            parent.is_none_or(|parent| parent.container.as_ref().is_none_or(|around| around.id != own.id))
         });
         if enters && !is_runtime(own.program.name()) {
             return Some(Self::Container);
