@@ -1,5 +1,12 @@
 //! The sensor on this host, by the ways that need no program in the kernel. Where the kernel does not let us, tests say so and pass.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail loudly and says what it saw"
+)]
+
 use std::net::TcpListener;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
