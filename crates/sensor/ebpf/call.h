@@ -182,6 +182,14 @@ static __always_inline int call_opened(struct task_struct *task, void *registers
 	return look(task, whole, KIND_OPEN, length, result < 0 ? -result : 0, &place, (flags & 3) != 0);
 }
 
+static __always_inline struct sock *socket_of(struct task_struct *task, u32 number)
+{
+	struct file *file = opened(task, number);
+	struct socket *socket = BPF_CORE_READ(file, private_data);
+
+	return BPF_CORE_READ(socket, sk);
+}
+
 static __always_inline int call_connected(struct task_struct *task, void *registers, s64 result, bool inet)
 {
 	u32 thread = bpf_get_current_pid_tgid();
@@ -240,6 +248,9 @@ static __always_inline int call_connected(struct task_struct *task, void *regist
 		bpf_get_current_comm(asked->thread, sizeof(asked->thread));
 		asked->family = family;
 		__builtin_memcpy(&asked->port, address + 2, 2);
+		asked->protocol = BPF_CORE_READ(socket_of(task, arguments[0]), sk_protocol);
+		asked->outcome = OUTCOME_HERE;
+		asked->error = -result;
 		bpf_ringbuf_submit(asked, 0);
 		return 0;
 	}
@@ -261,9 +272,7 @@ static __always_inline int call_connected(struct task_struct *task, void *regist
 	named[length] = 0;
 	length = bpf_probe_read_kernel_str(named, UNIX_NAME + 1, named);
 	if (result == 0 && bpf_core_type_exists(struct unix_sock)) {
-		struct file *file = opened(task, arguments[0]);
-		struct socket *socket = BPF_CORE_READ(file, private_data);
-		struct unix_sock *own = (void *)BPF_CORE_READ(socket, sk);
+		struct unix_sock *own = (void *)socket_of(task, arguments[0]);
 		struct unix_sock *peer = (void *)BPF_CORE_READ(own, peer);
 
 		place.real = BPF_CORE_READ(peer, path.dentry);

@@ -230,6 +230,7 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	u16 sk_protocol;
 };
 
 struct socket {

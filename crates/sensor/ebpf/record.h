@@ -122,9 +122,18 @@ struct connect_record {
 	u32 family;
 	u32 protocol;
 	u16 port;
-	/* How it went will be told by a record of its own. */
-	u8 awaited;
-	u8 pad[5];
+	/* Where how it went is told. */
+	u8 outcome;
+	u8 pad;
+	s32 error;
+};
+
+enum {
+	OUTCOME_NEVER,
+	/* By a record of its own. */
+	OUTCOME_LATER,
+	/* By `error`. */
+	OUTCOME_HERE,
 };
 
 struct outcome_record {

@@ -210,8 +210,9 @@ static __always_inline int asked_to_connect(struct bpf_sock_addr *ctx, u32 famil
 	record->family = family;
 	record->protocol = ctx->protocol;
 	record->port = key.port;
-	record->awaited = !sending;
-	__builtin_memset(record->pad, 0, sizeof(record->pad));
+	record->outcome = sending ? OUTCOME_NEVER : OUTCOME_LATER;
+	record->pad = 0;
+	record->error = 0;
 	bpf_ringbuf_submit(record, 0);
 	if (!sending) {
 		struct call call = {.cookie = cookie, .stream = ctx->type == SOCK_STREAM};

@@ -31,6 +31,17 @@ const RUNTIMES: [(&str, &str); 9] = [
     ("cri-o", "cri-o"),
 ];
 
+/// Of the paths of a process in the second hierarchy and in the first, the one that says more of who started it: where both are in
+/// use, runtimes make their groups in one, and systemd in both.
+pub(crate) fn telling<'a>(unified: &'a [u8], separate: &'a [u8]) -> &'a [u8] {
+    let by_separate = contained(separate).is_some() || unified == b"/";
+    if by_separate && contained(unified).is_none() {
+        separate
+    } else {
+        unified
+    }
+}
+
 /// The innermost container of a path, or none.
 pub(crate) fn contained(path: &[u8]) -> Option<Contained> {
     let path = std::str::from_utf8(path).ok()?;

@@ -10,6 +10,7 @@ mod record;
 mod tests;
 mod watched;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -52,13 +53,17 @@ const COUNTED_CAUSES: [Cause; CAUSES] = [
 ///
 /// If the kernel does not allow it, or cannot do what is least needed.
 pub(crate) fn start(options: &Options) -> Result<Reader, SourceError> {
+    start_at(options, attached::group_root().as_deref())
+}
+
+fn start_at(options: &Options, groups: Option<&Path>) -> Result<Reader, SourceError> {
     // Before Linux 5.11 tables in the kernel counted as locked memory. Whether the limit can be raised shows when they are made.
     let unlimited = rustix::process::Rlimit {
         current: None,
         maximum: None,
     };
     let _raised = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
-    let attached = Attached::new(options)?;
+    let attached = Attached::new(options, groups)?;
     Ok(Reader {
         joined: Joined::new(attached.outcomes),
         attached,

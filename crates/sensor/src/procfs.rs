@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use crate::cgroup;
 use crate::observation::{Context, Namespaces, ProcessId};
 use crate::process::name_of;
 
@@ -235,14 +236,9 @@ impl Cgroups {
     }
 
     /// The path that says more of who started the process: where both hierarchies are in use, runtimes make their groups in one.
-    pub(crate) fn telling(&self) -> &[u8] {
-        let of = |path: &'_ Option<Vec<u8>>| path.as_ref().is_some_and(|path| path != b"/");
-        let path = if of(&self.unified) || !of(&self.separate) {
-            &self.unified
-        } else {
-            &self.separate
-        };
-        path.as_deref().unwrap_or(b"/")
+    pub(crate) fn telling<'a>(&'a self) -> &'a [u8] {
+        let path = |path: &'a Option<Vec<u8>>| path.as_deref().unwrap_or(b"/");
+        cgroup::telling(path(&self.unified), path(&self.separate))
     }
 }
 

@@ -48,12 +48,12 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Brings the programs into the kernel.
+    /// Brings the programs into the kernel; those of connections to the root of the control groups, if there is one.
     ///
     /// # Errors
     ///
     /// If that is not allowed, if the kernel does not tell its types (BTF), or if it does not tell of programs started.
-    pub(crate) fn new(options: &Options) -> Result<Self, SourceError> {
+    pub(crate) fn new(options: &Options, groups: Option<&Path>) -> Result<Self, SourceError> {
         let types =
             Btf::from_sys_fs().map_err(|error| unsupported("reading the types of the kernel", &error))?;
         let ring = ring_size(options.limits.memory);
@@ -96,9 +96,9 @@ impl Attached {
         if !hooks.tracepoint("process_ended", "sched_process_exit") {
             unseen.push(Part::Exits);
         }
-        let connections = hooks.connections();
+        let connections = hooks.connections(groups);
         let outcomes = hooks.tracepoint("state_changed", "inet_sock_set_state");
-        if !outcomes || !connections {
+        if !outcomes && connections {
             unseen.push(Part::Outcomes);
         }
         let returned = if connections { "returned" } else { "returned_inet" };
@@ -186,16 +186,13 @@ impl Hooks {
     }
 
     /// Attaches the programs of connections at the root of the control groups; says whether those of connect(2) run.
-    fn connections(&mut self) -> bool {
-        let root = match group_root() {
-            Some(root) => root,
-            None => {
-                self.hooks.push(Hook {
-                    name: "control group connect4".to_owned(),
-                    failed: Some("no control groups of version 2 are mounted".to_owned()),
-                });
-                return false;
-            }
+    fn connections(&mut self, root: Option<&Path>) -> bool {
+        let Some(root) = root else {
+            self.hooks.push(Hook {
+                name: "control group connect4".to_owned(),
+                failed: Some("no control groups of version 2 are mounted".to_owned()),
+            });
+            return false;
         };
         let mut all = true;
         for (program, at) in [
@@ -206,13 +203,11 @@ impl Hooks {
         ] {
             // A link leaves other programs at the group in place, whatever its mode; the kernel refuses one that says so.
             let mode = CgroupAttachMode::default();
-            let attached = File::open(&root)
-                .map_err(ProgramError::IOError)
-                .and_then(|group| {
-                    let program: &mut CgroupSockAddr = self.load(program)?;
-                    program.load()?;
-                    program.attach(group, mode).map(drop)
-                });
+            let attached = File::open(root).map_err(ProgramError::IOError).and_then(|group| {
+                let program: &mut CgroupSockAddr = self.load(program)?;
+                program.load()?;
+                program.attach(group, mode).map(drop)
+            });
             let attached = self.note(format!("control group {at}"), attached);
             all &= attached || at.starts_with("sendmsg");
         }

@@ -105,7 +105,8 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
     let asked = until_zero(bytes.take(asked)?);
     let executable = path(bytes.take(program)?);
     let cwd = path(bytes.take(cwd)?);
-    let group = telling(path(bytes.take(group)?), path(bytes.take(group_before)?));
+    let group = path(bytes.take(group)?);
+    let group_before = path(bytes.take(group_before)?);
     let args = bytes.take(args)?;
     if flags & LOGIN != 0 {
         context.login_uid = known(login);
@@ -113,7 +114,7 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
     }
     context.capabilities_effective = Some(effective);
     context.capabilities_permitted = Some(permitted);
-    context.cgroup = Some(group);
+    context.cgroup = Some(cgroup::telling(&group, &group_before).to_vec());
     let cut = (args.len() as u64) < args_bytes;
     Some(Record::Seen(Observation::Exec(Box::new(Exec {
         at: head.at,
@@ -130,16 +131,6 @@ fn exec(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         cwd: Some(cwd),
         context,
     }))))
-}
-
-/// Of the control groups of the second hierarchy and of the first, the one that tells of a container, or else of anything.
-fn telling(group: Vec<u8>, before: Vec<u8>) -> Vec<u8> {
-    let contained = |group: &[u8]| cgroup::contained(group).is_some();
-    if !contained(&group) && (contained(&before) || group == b"/") {
-        before
-    } else {
-        group
-    }
 }
 
 /// The number that stands for nobody is no number.
@@ -174,8 +165,9 @@ fn connect(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         other => Transport::Other(u8::try_from(other).unwrap_or(u8::MAX)),
     };
     let port = u16::from_be_bytes(bytes.array()?);
-    let [awaited] = bytes.array()?;
-    let connect = Box::new(Connect {
+    let [told, _] = bytes.array()?;
+    let error = bytes.i32()?;
+    let mut connect = Box::new(Connect {
         at: head.at,
         process: head.process,
         thread,
@@ -187,10 +179,26 @@ fn connect(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
         outcome: Outcome::Attempted,
         context,
     });
-    Some(match awaited {
-        0 => Record::Seen(Observation::Connect(connect)),
-        _ => Record::Asked(cookie, connect),
-    })
+    match told {
+        LATER => return Some(Record::Asked(cookie, connect)),
+        HERE => connect.outcome = went(error, transport == Transport::Tcp),
+        _ => {}
+    }
+    Some(Record::Seen(Observation::Connect(connect)))
+}
+
+/// Where a record says that how the connection went is told.
+const LATER: u8 = 1;
+const HERE: u8 = 2;
+
+/// How a call went that gave an error, or 0. A socket for datagrams has no other end that could accept.
+fn went(error: i32, accepts: bool) -> Outcome {
+    match error {
+        0 if accepts => Outcome::Accepted,
+        0 | EAGAIN | EINPROGRESS => Outcome::Attempted,
+        1.. => Outcome::Failed(Some(error)),
+        _ => Outcome::Failed(None),
+    }
 }
 
 /// An address as the kernel has it; one of IPv4 that is written as one of IPv6 is one of IPv4.
@@ -211,17 +219,9 @@ fn outcome(mut bytes: Bytes<'_>) -> Option<Record> {
     let error = bytes.i32()?;
     let family = bytes.u16()?;
     let port = bytes.u16()?;
-    let (outcome, local) = match error {
-        // A datagram's socket has no other end that could accept.
-        0 if port == 0 => (Outcome::Attempted, None),
-        0 => (
-            Outcome::Accepted,
-            ip(family, address).map(|ip| SocketAddr::new(ip, port)),
-        ),
-        1.. => (Outcome::Failed(Some(error)), None),
-        _ => (Outcome::Failed(None), None),
-    };
-    Some(Record::Went(cookie, outcome, local))
+    let local = ip(family, address).filter(|_| port != 0);
+    let local = local.map(|ip| SocketAddr::new(ip, port));
+    Some(Record::Went(cookie, went(error, local.is_some()), local))
 }
 
 struct Named {
@@ -257,11 +257,7 @@ fn unix(head: &Head, bytes: Bytes<'_>) -> Option<Record> {
         thread: named.thread,
         peer: Peer::Unix(path),
         local: None,
-        outcome: match named.error {
-            0 => Outcome::Accepted,
-            EINPROGRESS | EAGAIN => Outcome::Attempted,
-            error => Outcome::Failed(Some(error)),
-        },
+        outcome: went(named.error, true),
         context: named.context,
     }))))
 }

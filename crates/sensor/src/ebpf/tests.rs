@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::attached::group_root;
-use super::{Reader, start};
+use super::{Reader, start, start_at};
 use crate::observation::{
     Cause, Class, Connect, Exec, Lost, Observation, Open, Outcome, Peer, ProcessId, Transport,
 };
@@ -30,10 +30,11 @@ struct Trial {
 
 impl Trial {
     fn new() -> Option<Self> {
-        Self::with(&Limits::default())
+        Self::with(&Limits::default(), true)
     }
 
-    fn with(limits: &Limits) -> Option<Self> {
+    /// With so much room, and with programs at control groups or without.
+    fn with(limits: &Limits, groups: bool) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let Some(root) = group_root() else {
@@ -50,7 +51,7 @@ impl Trial {
             limits: *limits,
             ..Options::default()
         };
-        let reader = match start(&options) {
+        let reader = match start_at(&options, groups.then_some(&root)) {
             Ok(reader) => reader,
             Err(error) => {
                 println!("skipped: {error}");
@@ -481,6 +482,54 @@ fn connections_and_how_they_went() {
 }
 
 #[test]
+fn connections_are_told_when_the_call_returns_where_no_program_can_be_had_at_control_groups() {
+    let Some(mut trial) = Trial::with(&Limits::default(), false) else {
+        return;
+    };
+    let abilities = trial.reader.abilities();
+    assert_eq!(abilities.unseen, []);
+    assert_eq!(
+        abilities
+            .hooks
+            .iter()
+            .filter(|hook| hook.failed.is_some())
+            .count(),
+        1
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener6 = TcpListener::bind("[::1]:0").unwrap();
+    let (port, port6) = (
+        listener.local_addr().unwrap().port(),
+        listener6.local_addr().unwrap().port(),
+    );
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for (act, address, port, outcome) in [
+        ("tcp", "127.0.0.1", port, Outcome::Accepted),
+        ("tcp", "::1", port6, Outcome::Accepted),
+        ("tcp", "127.0.0.1", closed, Outcome::Failed(Some(111))),
+        ("tcp-later", "127.0.0.1", port, Outcome::Attempted),
+    ] {
+        let seen = trial.act(&[act, address, &port.to_string()]);
+        let connects = connects(&seen);
+        assert_eq!(connects.len(), 1, "{act} {address}: {connects:?}");
+        let peer = Peer::Ip {
+            transport: Transport::Tcp,
+            address: SocketAddr::new(address.parse().unwrap(), port),
+        };
+        assert_eq!(
+            (&connects[0].peer, connects[0].outcome),
+            (&peer, outcome),
+            "{act} {address}"
+        );
+        assert_eq!(connects[0].process, last(&seen).process);
+    }
+}
+
+#[test]
 fn sockets_of_container_runtimes() {
     let Some(mut trial) = Trial::new() else { return };
     let socket = real(trial.folder.path().to_str().unwrap()) + "/docker.sock";
@@ -575,7 +624,7 @@ fn what_finds_no_room_is_counted() {
         memory: 1,
         ..Limits::default()
     };
-    let Some(mut trial) = Trial::with(&limits) else {
+    let Some(mut trial) = Trial::with(&limits, true) else {
         return;
     };
     let mut command = trial.command(&trial.acts.clone());
