@@ -92,7 +92,8 @@ int main(int argc, char **argv)
 		int count = atoi(argv[4]), at_once = atoi(argv[5]), running = 0, failed = 0;
 		long pause = argc > 6 ? atol(argv[6]) : 0;
 		char number[16];
-		char *child[] = {argv[0], "tcp", argv[2], argv[3], number, NULL};
+		/* Without a port they do nothing. */
+		char *child[] = {argv[0], strcmp(argv[3], "0") ? "tcp" : "nothing", argv[2], argv[3], number, NULL};
 
 		for (int i = 0; i < count; i++) {
 			snprintf(number, sizeof(number), "%d", i);
