@@ -460,7 +460,7 @@ def at_engines(place, watch, sees, engine):
     """Containers looked for, by users who have not done so."""
     docker = shutil.which("docker")
     socket = engine.socket
-    shown = json.loads(run([*engine.command, "ps", "--format", "{{json .}}"]).splitlines()[0])["ID"]
+    shown = engine.container("docker-idle", "/bin/sleep", "60")[:12]
     users = {user: int(number) for user, _, number, *_ in (line.split(":") for line in pathlib.Path("/etc/passwd").read_text().splitlines())}
     deeds = [
         ("docker ps", "games", [docker, "-H", f"unix://{socket}", "ps"], {LISTED}, ["ps"]),
@@ -496,7 +496,9 @@ class Sees:
     def __init__(self, said):
         line = next((line for line in said.splitlines() if line.strip().startswith("not seen:")), "")
         self.unseen = {part.strip() for part in line.partition(":")[2].split(",")} - {""}
-        self.is_racy = "seen only of processes" in said
+        line = next((line for line in said.splitlines() if line.strip().startswith("seen only of processes")), "")
+        self.uncertain = {part.strip() for part in line.partition(":")[2].split(",")} - {""}
+        self.is_racy = bool({"arguments", "executable"} & self.uncertain)
         self.refused = [line.strip() for line in said.splitlines() if line.strip().startswith("not attached:")]
 
     def of(self, rules):
@@ -519,9 +521,11 @@ def deeds(place, mode, found):
         print(f"  {mode}: {line}")
     if sees.unseen:
         print(f"  {mode}: not seen, and not asked for here: {', '.join(sorted(sees.unseen))}")
+    if sees.uncertain:
+        print(f"  {mode}: not sure to be seen: {', '.join(sorted(sees.uncertain))}")
     on_the_host(place, watch, sees)
     agents(place, watch)
-    if found and "container" not in sees.unseen and not sees.is_racy:
+    if found and "container" not in sees.unseen | sees.uncertain:
         for engine in found:
             in_containers(place, watch, sees, engine)
     for engine in found:
@@ -735,6 +739,8 @@ def main():
     arguments = parser.parse_args()
     if arguments.serve:
         server = http.server.ThreadingHTTPServer((ADDRESS, 80), Handler)
+        # Clients that do not wait for the answer.
+        server.handle_error = lambda *_: None
         print("ready", flush=True)
         server.serve_forever()
     if os.geteuid() != 0 or sys.platform != "linux":
@@ -766,7 +772,8 @@ def main():
             if wanted("deeds"):
                 deeds(place, mode, found)
                 for engine in found:
-                    subprocess.run([*engine.command, "rm", "--force", f"{type(engine).__name__.lower()}-web"], capture_output=True)
+                    for name in ("web", "idle"):
+                        subprocess.run([*engine.command, "rm", "--force", f"{type(engine).__name__.lower()}-{name}"], capture_output=True)
             if wanted("flood") and mode != "connector":
                 flood(place, mode, arguments.flood)
         best = working[0]
