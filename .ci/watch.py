@@ -207,9 +207,9 @@ class Watch:
 
     running = []
 
-    def __init__(self, place, *options, mode=None, ready="watching this host by"):
+    def __init__(self, place, *options, mode=None, everywhere=False, ready="watching this host by"):
         self.said = place.folder / f"said-{time.monotonic_ns()}"
-        command = [NEPH, "watch", "--cgroup", place.group, *options]
+        command = [NEPH, "watch", *([] if everywhere else ["--cgroup", place.group]), *options]
         command += [] if mode is None else ["--mode", mode]
         self.lines = []
         with open(self.said, "wb") as said:
@@ -419,7 +419,8 @@ def on_the_host(place, watch, sees):
         ("/dev/tcp", f"bash -c 'exec 3<>/dev/tcp/{ADDRESS}/80; printf \"GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\\r\\n\\r\\n\" >&3; read -r line <&3'", {UNUSUAL, CREDENTIALS, FIRST}, [f"/dev/tcp/{ADDRESS}"], ("sh", "dash")),
     ]
     for name, command, rules, args, parent in ways:
-        if name == "a static program" and sees.is_racy:
+        # Of a program that has ended when it is looked at, such a mode does not know the control group that is looked at here.
+        if name == "a static program" and "container" in sees.uncertain:
             continue
         expected = Expected(watch, name, sees.of(rules), also={EXPORTED}, args=args, parent=parent)
         # The shell stays, so that it is a parent and not replaced by what it runs.
@@ -549,20 +550,22 @@ def execs(lines, path):
 
 
 def lost(said, of="exec"):
-    """What the command says at its end that it lost of a class, or of what nobody knows the class."""
+    """What the command says at its end that it lost of a class; without a bound where the kernel told that it lost something, and not how much."""
     total = 0
     for line in said.splitlines():
         if "lost (" in line:
             for part in line.split(": ")[-1].split(", "):
                 count, kind = part.split()[:2]
-                total += int(count.replace(",", "")) if kind in (of, "unknown") else 0
+                total += int(count.replace(",", "")) if kind == of else float("inf") if kind == "unknown" else 0
     return total
 
 
 def flood(place, mode, count):
     """So many programs that live a millisecond, and as many while nobody reads: each is seen, or counted as lost."""
     nothing = place.folder / "nothing"
-    watch = Watch(place, "--events", mode=mode)
+    # Only programs in the kernel know for sure in which control group a program was that has ended.
+    everywhere = mode != "ebpf"
+    watch = Watch(place, "--events", mode=mode, everywhere=everywhere)
     began = time.monotonic()
     code, _, error = place.act([place.folder / "flood", str(count), nothing])
     check("the flood", code == 0, error.decode())
@@ -576,7 +579,7 @@ def flood(place, mode, count):
     parents = {at(line, "process.parent.name") for line in execs(lines, nothing)}
     check(f"{mode}: parents", parents <= {"flood"}, str(parents))
     text = f"  {mode}: {count} programs at {rate:,.0f}/s: {seen} seen, {lost(said)} counted as lost"
-    watch = Watch(place, "--events", mode=mode)
+    watch = Watch(place, "--events", mode=mode, everywhere=everywhere)
     watch.process.send_signal(signal.SIGSTOP)
     code, _, error = place.act([place.folder / "flood", str(count), nothing])
     time.sleep(0.5)

@@ -119,9 +119,13 @@ impl Sensing {
                 told = Instant::now();
             }
         }
-        lines.clear();
-        sensor.read(Duration::ZERO, &mut lines);
-        self.store(&lines);
+        // What was seen by now still counts.
+        sensor.close();
+        while !sensor.is_over() {
+            lines.clear();
+            sensor.read(WAIT, &mut lines);
+            self.store(&lines);
+        }
         self.tell_losses(&sensor);
     }
 

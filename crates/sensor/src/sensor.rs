@@ -189,6 +189,15 @@ impl Sensor {
             .push(&mut vec![Observation::Lost(lost)], self.budget.state());
     }
 
+    /// Looks no longer. What was seen by now is still to be read, until reading fails.
+    pub fn close(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has ended, too.
+            drop(thread.join());
+        }
+    }
+
     /// Waits at most so long for something, appends ECS documents to `lines`, one a line, and returns how many.
     ///
     /// # Errors
@@ -256,11 +265,7 @@ impl Sensor {
 
 impl Drop for Sensor {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has ended, too.
-            drop(thread.join());
-        }
+        self.close();
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Steady {
     failures: u32,
     next: Instant,
     notices: Vec<Notice>,
+    is_closed: bool,
 }
 
 /// What happened to a sensor.
@@ -56,6 +57,7 @@ impl Steady {
             failures: 0,
             next: Instant::now(),
             notices: Vec::new(),
+            is_closed: false,
         })
     }
 
@@ -87,10 +89,25 @@ impl Steady {
         }
     }
 
+    /// Looks no longer, and is not started again. What was seen by now is still to be read, until [`Steady::is_over`].
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        if let Some(sensor) = &mut self.sensor {
+            sensor.close();
+        }
+    }
+
+    /// Whether it was closed and everything was read.
+    pub fn is_over(&self) -> bool {
+        self.is_closed && self.sensor.is_none()
+    }
+
     /// Waits at most so long for something, appends ECS documents to `lines`, one a line, and returns how many.
     pub fn read(&mut self, wait: Duration, lines: &mut Vec<u8>) -> usize {
         let Some(sensor) = &mut self.sensor else {
-            self.start_again(wait);
+            if !self.is_closed {
+                self.start_again(wait);
+            }
             return 0;
         };
         let read = sensor.read(wait, lines);
@@ -101,6 +118,9 @@ impl Steady {
             Err(error) => {
                 self.past.clone_from(&self.counts);
                 self.sensor = None;
+                if self.is_closed {
+                    return 0;
+                }
                 if self.started.elapsed() >= SOUND {
                     self.failures = 0;
                 }

@@ -71,8 +71,8 @@ impl Stop {
 pub(super) struct Sight {
     sensor: Steady,
     stop: Stop,
-    /// What was there when it was time to end has been read.
-    is_over: bool,
+    /// Nothing more is looked at, and what was seen by then is read.
+    is_closed: bool,
     shared: Arc<Shared>,
     terminal: Terminal,
 }
@@ -90,7 +90,7 @@ impl Sight {
         Ok(Self {
             sensor,
             stop,
-            is_over: false,
+            is_closed: false,
             shared,
             terminal,
         })
@@ -98,11 +98,14 @@ impl Sight {
 
     /// Waits a while for something, and appends it to `lines`; `false` when it is over.
     pub(super) fn read(&mut self, lines: &mut Vec<u8>) -> bool {
-        if self.is_over {
+        if self.sensor.is_over() {
             return false;
         }
-        // What is there by now still counts.
-        self.is_over = self.stop.is_wanted();
+        // What was seen by now still counts.
+        if !self.is_closed && self.stop.is_wanted() {
+            self.is_closed = true;
+            self.sensor.close();
+        }
         self.sensor.read(WAIT, lines);
         self.shared.note(self.sensor.counts());
         for notice in self.sensor.take_notices() {
