@@ -32,6 +32,8 @@ const EXECUTABLES: usize = 16_384;
 const WAITING: usize = 128;
 /// Databases that are kept in memory, and the files that these have together, at most.
 const DATABASES: (usize, usize) = (8, 600_000);
+/// Containers of which a process is remembered, at most.
+const CONTAINERS: usize = 4096;
 /// Executables with more bytes are not held against their digests.
 const BYTES: u64 = 512 << 20;
 /// A database is asked whether it changed no more often than this.
@@ -46,7 +48,7 @@ pub enum Place<'a> {
     Container {
         /// The container.
         id: &'a str,
-        /// A process of it that still runs.
+        /// A process of it. If it does not run any more, another one is taken that was named before.
         pid: u32,
     },
 }
@@ -125,6 +127,8 @@ pub struct Packages {
     host: Option<Root>,
     shared: Arc<Shared>,
     jobs: SyncSender<Job>,
+    /// For each container a process of it whose root could be opened.
+    processes: HashMap<Arc<str>, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -175,6 +179,7 @@ impl Packages {
             host: Root::at("/").ok(),
             shared,
             jobs,
+            processes: HashMap::new(),
         }
     }
 
@@ -182,10 +187,10 @@ impl Packages {
     pub fn of(&mut self, place: Place<'_>, path: &[u8]) -> Option<Arc<Executable>> {
         let (root, container) = match place {
             Place::Host => (None, None),
-            Place::Container { id, pid } => (
-                Some(Root::at(&format!("/proc/{pid}/root")).ok()?),
-                Some((Arc::from(id), pid)),
-            ),
+            Place::Container { id, pid } => {
+                let (root, id, pid) = self.root_of(id, pid)?;
+                (Some(root), Some((id, pid)))
+            }
         };
         let found = root.as_ref().or(self.host.as_ref())?.find(path).ok()?;
         let stat = fstat(&found).ok()?;
@@ -214,11 +219,42 @@ impl Packages {
         None
     }
 
+    /// The root of a container, by a process of it that runs.
+    fn root_of(&mut self, id: &str, pid: u32) -> Option<(Root, Arc<str>, u32)> {
+        let open = |pid: u32| Root::at(&format!("/proc/{pid}/root")).ok();
+        let known = self
+            .processes
+            .get_key_value(id)
+            .map(|(id, pid)| (Arc::clone(id), *pid));
+        if let Some(root) = open(pid) {
+            // The first of a container lives longest, as a rule.
+            let id = known.map_or_else(|| Arc::from(id), |(id, _)| id);
+            if self.processes.len() >= CONTAINERS {
+                self.processes.clear();
+            }
+            self.processes.entry(Arc::clone(&id)).or_insert(pid);
+            return Some((root, id, pid));
+        }
+        // Most processes are gone by now; the one that the container was started with usually is not.
+        let (id, pid) = known?;
+        let root = open(pid).filter(|_| is_of(pid, &id));
+        if root.is_none() {
+            self.processes.remove(&id);
+        }
+        Some((root?, id, pid))
+    }
+
     /// How many executables are known, and how often one was not looked at because too many waited.
     pub fn counts(&self) -> (u64, u64) {
         let known = self.shared.known().executables.len();
         (known as u64, self.shared.unlooked.load(Ordering::Relaxed))
     }
+}
+
+/// Whether a process is of this container: its number may be another's by now.
+fn is_of(pid: u32, container: &str) -> bool {
+    let groups = std::fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    memchr::memmem::find(&groups, container.as_bytes()).is_some()
 }
 
 impl Shared {

@@ -553,6 +553,14 @@ fn executables_of_containers_are_held_against_image_and_packages() {
             );
         }
         assert!(packages.of(place, b"/dev/null").is_none());
+        // A process that is gone is asked about by another of its container.
+        let gone = Place::Container {
+            id: &id,
+            pid: 4_190_000,
+        };
+        assert_eq!(packages.of(gone, b"/added").unwrap().in_image, Some(false));
+        engine.run(&["rm", "-f", &id]).unwrap();
+        assert!(packages.of(gone, b"/added").is_none());
     });
 }
 
