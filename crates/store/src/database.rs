@@ -91,7 +91,7 @@ impl Database {
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         keep_to_owner(path)?;
         let mut connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
+        settle(&connection)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", "on")?;
@@ -202,7 +202,7 @@ impl Database {
     fn reader(&self) -> Result<Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.inner.path, flags)?;
-        connection.busy_timeout(BUSY)?;
+        settle(&connection)?;
         connection.pragma_update(None, "cache_size", -READER_CACHE)?;
         if connection
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
@@ -215,11 +215,18 @@ impl Database {
         let path = self.inner.path.to_string_lossy();
         let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let uri = format!("file:{escaped}?immutable=1");
-        Ok(Connection::open_with_flags(
-            uri,
-            flags | OpenFlags::SQLITE_OPEN_URI,
-        )?)
+        let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+        settle(&connection)?;
+        Ok(connection)
     }
+}
+
+/// What holds for every connection. What SQLite notes while it works stays in memory: a container of nothing but the binary, or a
+/// unit that may write to one folder only, has no place for temporary files (<https://www.sqlite.org/tempfiles.html>).
+fn settle(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    Ok(())
 }
 
 pub(crate) fn processed(db: &Connection) -> Result<Offset, StoreError> {

@@ -108,11 +108,17 @@ fn in_savepoint<T>(
     change: impl FnOnce(&Connection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     connection.execute_batch("SAVEPOINT change")?;
-    let result = change(connection);
-    let end = match result {
-        Ok(_) => "RELEASE change",
-        Err(_) => "ROLLBACK TO change; RELEASE change",
-    };
-    connection.execute_batch(end)?;
-    result
+    match change(connection) {
+        Ok(value) => {
+            connection.execute_batch("RELEASE change")?;
+            Ok(value)
+        }
+        Err(error) => {
+            // Where SQLite rolled back everything at once the savepoint is gone, too; what led to it is to be told.
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+            }
+            Err(error)
+        }
+    }
 }
