@@ -1,5 +1,7 @@
 //! Records brought to a service that is there, away, slow of understanding, or killed while it answers.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly and says what it saw")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
