@@ -143,9 +143,11 @@ fn size(text: &str) -> Result<u64, String> {
 
 impl SensorArgs {
     fn options(&self) -> Options {
-        let mut options = Options::default();
-        options.mode = self.mode.map(Into::into);
-        options.cgroup.clone_from(&self.cgroup);
+        let mut options = Options {
+            mode: self.mode.map(Into::into),
+            cgroup: self.cgroup.clone(),
+            ..Options::default()
+        };
         options.host.name.clone_from(&self.host_name);
         if let (Some(containers), false) = (&mut options.containers, self.engine_socket.is_empty()) {
             containers.sockets = Some(self.engine_socket.clone());

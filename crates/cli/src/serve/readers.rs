@@ -162,9 +162,11 @@ async fn follow_files(
 
 /// Takes what the sensor of this host sees.
 async fn look(sensor: Sensor, database: Database, intake: Intake, stop: Shutdown, log: Log) {
-    let mut options = neph_sensor::Options::default();
-    options.mode = sensor.mode.as_deref().and_then(neph_sensor::Mode::named);
-    options.cgroup = sensor.cgroup;
+    let mut options = neph_sensor::Options {
+        mode: sensor.mode.as_deref().and_then(neph_sensor::Mode::named),
+        cgroup: sensor.cgroup,
+        ..neph_sensor::Options::default()
+    };
     options.limits.memory = sensor.memory;
     options.limits.share = f64::from(sensor.cpu) / 100.0;
     options.host.name.clone_from(&sensor.host);
