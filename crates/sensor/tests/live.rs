@@ -8,7 +8,7 @@
 )]
 
 use std::net::TcpListener;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use neph_sensor::{Mode, Options, Sensor, StartError};
@@ -52,27 +52,25 @@ fn until(
     found
 }
 
-/// The first document of an action that a process did.
-fn first(sensor: &mut Sensor, child: &Child, action: &str) -> Value {
-    let met =
-        |document: &Value| document["process"]["pid"] == child.id() && document["event"]["action"] == action;
-    let mut found = until(sensor, met, |found| !found.is_empty());
-    assert!(!found.is_empty(), "no {action}; {:?}", sensor.counts());
-    found.remove(0)
-}
-
 #[test]
 fn a_program_is_told_with_its_arguments_and_its_end() {
     for mode in [Mode::Connector, Mode::Audit] {
         let Some(mut sensor) = start(mode) else { continue };
         let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
-        let exec = first(&mut sensor, &child, "exec");
+        let of_it = |document: &Value| {
+            document["process"]["pid"] == child.id() && document["neph"]["sensor"]["mode"] == mode.name()
+        };
+        let told = |document: &Value| {
+            of_it(document) && (document["event"]["action"] == "exec" || document["event"]["action"] == "end")
+        };
+        let found = until(&mut sensor, told, |found| found.len() == 2);
         child.wait().unwrap();
+        assert_eq!(found.len(), 2, "{mode} {:?}", sensor.counts());
+        let (exec, end) = (&found[0], &found[1]);
         assert_eq!(exec["process"]["args"], json!(["sleep", "0.3"]), "{mode}");
         assert_eq!(exec["process"]["name"], "sleep");
         assert_eq!(exec["process"]["parent"]["pid"], std::process::id());
         assert_eq!(exec["neph"]["sensor"]["mode"], mode.name());
-        let end = first(&mut sensor, &child, "end");
         assert_eq!(end["process"]["exit_code"], 0);
         assert_eq!(end["process"]["entity_id"], exec["process"]["entity_id"]);
         assert_eq!(end["process"]["start"], exec["process"]["start"]);
