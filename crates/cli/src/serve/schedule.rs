@@ -49,7 +49,7 @@ pub(super) fn start(
 
 fn tell(log: Log, notice: &Notice<'_>) {
     match notice {
-        Notice::Ended { job, new, gone, why } if why.is_empty() => log.info(
+        Notice::Ended { job, new, gone, why: "" } => log.info(
             "what was collected has been looked at",
             &[("job", job), ("new", new), ("gone", gone)],
         ),
