@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may fail loudly and says what it saw"
 )]
@@ -149,13 +150,16 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     // After a restart, and many runs later, there are no others.
     service.end();
     let service = Running::start(&data, &more);
-    let began = job(&service, "posture")["began"].to_string();
+    let began = job(&service, "posture")["began"]
+        .as_str()
+        .expect("a time")
+        .to_owned();
     wait_for("two further runs", || {
         let runs = service.get("/api/v1/schedule/posture");
         let runs = runs["runs"]
             .as_array()?
             .iter()
-            .filter(|run| run["began"].to_string() > began)
+            .filter(|run| run["began"].as_str().is_some_and(|time| time > began.as_str()))
             .count();
         (runs >= 2).then_some(())
     });

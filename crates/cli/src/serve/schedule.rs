@@ -49,7 +49,12 @@ pub(super) fn start(
 
 fn tell(log: Log, notice: &Notice<'_>) {
     match notice {
-        Notice::Ended { job, new, gone, why: "" } => log.info(
+        Notice::Ended {
+            job,
+            new,
+            gone,
+            why: "",
+        } => log.info(
             "what was collected has been looked at",
             &[("job", job), ("new", new), ("gone", gone)],
         ),
