@@ -1,6 +1,8 @@
 //! Programs in the kernel under load and when their owner is killed. Needs root and a kernel that allows it; says that it was skipped
 //! otherwise. `bench/sensor.py` does the same with more, and measures.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
