@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use neph_event::Instant;
 use neph_plan::{Plan, Query};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::aggregate::AggregateOperator;
 use crate::correlation::CorrelationOperator;
@@ -80,19 +81,26 @@ impl OperatorConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RuleStatistics {
     /// Step matches taken into state.
+    #[serde(deserialize_with = "count")]
     pub candidates: u64,
     /// Step matches that had been taken before: the same event for the same step and keys.
+    #[serde(deserialize_with = "count")]
     pub duplicates: u64,
     /// Step matches that came after their time had been settled; not evaluated.
+    #[serde(deserialize_with = "count")]
     pub late: u64,
     /// Step matches without a time in a query about time; not evaluated.
+    #[serde(deserialize_with = "count")]
     pub untimed: u64,
     /// Events given up for want of memory, once for each partial sequence that held them; tuples of terms that had to be
     /// forgotten.
+    #[serde(deserialize_with = "count")]
     pub evicted: u64,
     /// Matches found.
+    #[serde(deserialize_with = "count")]
     pub finished: u64,
     /// Matches taken back.
+    #[serde(deserialize_with = "count")]
     pub retracted: u64,
     /// Tuples of join keys that have state now.
     pub keys: u64,
@@ -100,6 +108,15 @@ pub struct RuleStatistics {
     pub state_bytes: usize,
     /// The most bytes of state at any time.
     pub peak_bytes: usize,
+}
+
+/// A count that can go on counting: what nothing reaches is of damaged state.
+fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(from)?;
+    match count > u64::MAX / 2 {
+        true => Err(D::Error::custom("a count that nothing reaches")),
+        false => Ok(count),
+    }
 }
 
 /// Runs the stateful part of all rules: event queries pass through, the others hold candidates by key.

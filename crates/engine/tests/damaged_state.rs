@@ -156,3 +156,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn counts_that_nothing_reaches_are_refused() {
+    let whole = neph_engine::RuleStatistics {
+        candidates: 3,
+        peak_bytes: 5,
+        ..Default::default()
+    };
+    let mut written = serde_json::to_value(whole).unwrap();
+    assert_eq!(
+        serde_json::from_value::<neph_engine::RuleStatistics>(written.clone()).unwrap(),
+        whole
+    );
+    written["candidates"] = u64::MAX.into();
+    assert!(serde_json::from_value::<neph_engine::RuleStatistics>(written).is_err());
+}
