@@ -37,10 +37,11 @@ for number in 1 2 3; do
 done | curl -sSf -H "Authorization: Bearer $token" -H 'Content-Type: application/x-ndjson' --data-binary @- "$base/_bulk" >/dev/null
 
 # A stream does not end, so it is left out; a token that is revoked by chance would end the run.
+# One worker: on two threads the generator itself fails at times (<https://github.com/python/cpython/issues/106905>).
 cd "$work"
 "$python/bin/schemathesis" run "$base/api/openapi.json" \
     --header "Authorization: Bearer $token" \
     --exclude-path /api/v1/stream --exclude-operation-id tokens.revoke \
-    --checks not_a_server_error --max-examples "$examples" --request-timeout 60 --workers 2 --generation-deterministic
+    --checks not_a_server_error --max-examples "$examples" --request-timeout 60 --workers 1 --generation-deterministic
 kill -0 "$service" || { echo "the service has ended:"; cat "$work/log"; exit 1; }
 curl -sSf "$base/readyz"
