@@ -270,3 +270,34 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
         why: format!("a compressed column of the database is damaged: {error}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_connection_needs_a_place_for_temporary_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("neph.sqlite")).unwrap();
+        let kept =
+            |db: &Connection| Ok(db.pragma_query_value(None, "temp_store", |row| row.get::<_, i64>(0))?);
+        // 2 is memory (<https://www.sqlite.org/pragma.html#pragma_temp_store>).
+        assert_eq!(database.write(kept).unwrap(), 2);
+        assert_eq!(database.read(kept).unwrap(), 2);
+    }
+
+    #[test]
+    fn what_made_sqlite_roll_back_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("neph.sqlite")).unwrap();
+        let change = |db: &Connection| {
+            // As SQLite does it where a disk is full.
+            db.execute_batch("ROLLBACK")?;
+            Err::<(), _>(StoreError::Refused {
+                why: "the cause".to_owned(),
+            })
+        };
+        let told = database.write(change).unwrap_err();
+        assert!(matches!(told, StoreError::Refused { .. }), "{told}");
+    }
+}
