@@ -228,6 +228,7 @@ impl Audit {
         tell(Cause::BufferFull, self.serials.missing());
         tell(Cause::TableFull, self.joiner.given_up - self.told_given_up);
         tell(Cause::Unreadable, self.joiner.unreadable - self.told_unreadable);
+        tell(Cause::TakenAway, self.control.renew().into());
         self.told_given_up = self.joiner.given_up;
         self.told_unreadable = self.joiner.unreadable;
     }

@@ -279,6 +279,9 @@ pub enum Cause {
     Gone,
     /// The sensor keeps to its limits.
     Shed,
+    /// Somebody else took away what the kernel had been asked to tell; it was asked again. How much was not told is not known, so each
+    /// time counts as one.
+    TakenAway,
 }
 
 impl Class {
@@ -305,6 +308,7 @@ impl Cause {
             Self::Unreadable => "unreadable",
             Self::Gone => "gone",
             Self::Shed => "shed",
+            Self::TakenAway => "taken_away",
         }
     }
 }

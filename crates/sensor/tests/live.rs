@@ -9,6 +9,7 @@
 
 use std::net::TcpListener;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use neph_sensor::{Mode, Options, Sensor, StartError};
@@ -52,8 +53,15 @@ fn until(
     found
 }
 
+/// Sensors in audit mode take along rules that others need, too, when they end; these tests are about something else.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn a_program_is_told_with_its_arguments_and_its_end() {
+    let _alone = alone();
     for mode in [Mode::Connector, Mode::Audit] {
         let Some(mut sensor) = start(mode) else { continue };
         let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
@@ -79,6 +87,7 @@ fn a_program_is_told_with_its_arguments_and_its_end() {
 
 #[test]
 fn links_and_scripts_are_named_as_they_were_asked_for() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("a script.sh");
     std::fs::write(&script, "#!/bin/sh -e\nsleep 0.2\ntrue\n").unwrap();
@@ -118,6 +127,7 @@ fn links_and_scripts_are_named_as_they_were_asked_for() {
 
 #[test]
 fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once() {
+    let _alone = alone();
     const TIMES: usize = 200;
     let Some(mut sensor) = start(Mode::Audit) else {
         return;
@@ -137,17 +147,21 @@ fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once()
     }
     let ours = |document: &Value| pids.iter().any(|pid| document["process"]["pid"] == *pid);
     let found = until(&mut sensor, ours, |found| found.len() >= 3 * TIMES);
-    // Whatever else happens on the host is seen, too, and may be too much; what this test did is not lost.
-    println!(
-        "{TIMES} processes; lost of the whole host: {:?}",
-        sensor.counts().lost
-    );
+    // Whatever else happens on the host is seen, too, and may be too much: something is missing only if losses are told. How
+    // many were lost where a socket of the kernel was full is not known exactly.
+    let lost: u64 = sensor.counts().lost.values().sum();
+    let mut missing = 0;
     for (time, pid) in pids.iter().enumerate() {
         let mut own = found.iter().filter(|document| document["process"]["pid"] == *pid);
         let actions: Vec<&str> = own
             .clone()
             .map(|document| document["event"]["action"].as_str().unwrap())
             .collect();
+        if lost > 0 && actions != ["exec", "connection_attempted", "end"] {
+            assert!(actions.len() < 3, "{actions:?}");
+            missing += 3 - actions.len();
+            continue;
+        }
         assert_eq!(actions, ["exec", "connection_attempted", "end"]);
         let (exec, connect) = (own.next().unwrap(), own.next().unwrap());
         let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; : {time}");
@@ -169,6 +183,23 @@ fn audit_tells_programs_that_live_for_a_moment_and_their_connections_each_once()
             exec["process"]["parent"]["entity_id"]
         );
     }
+    println!("{TIMES} processes, {missing} of their events missing; lost of the whole host: {lost}");
+}
+
+#[test]
+fn what_another_takes_away_from_audit_is_asked_for_again_and_told() {
+    let _alone = alone();
+    let Some(mut sensor) = start(Mode::Audit) else {
+        return;
+    };
+    // It finds the rules there, and takes them along when it ends.
+    drop(start(Mode::Audit));
+    let taken = |document: &Value| document.to_string().contains("taken_away");
+    assert_eq!(until(&mut sensor, taken, |found| !found.is_empty()).len(), 1);
+    let mut child = Command::new("sh").args(["-c", ": again"]).spawn().unwrap();
+    let again = |document: &Value| document["process"]["args"] == json!(["sh", "-c", ": again"]);
+    child.wait().unwrap();
+    assert!(!until(&mut sensor, again, |found| !found.is_empty()).is_empty());
 }
 
 /// A control group of our own, removed afterwards.
@@ -198,6 +229,7 @@ impl Drop for Group {
 
 #[test]
 fn only_what_happens_in_a_control_group_is_told() {
+    let _alone = alone();
     for mode in Mode::ALL {
         let Some(group) = Group::make() else { return };
         let mut options = Options {

@@ -108,6 +108,25 @@ impl Control {
         status(&mut self.link).ok()?.get(LOST).copied()
     }
 
+    /// Asks again for what somebody took away since (`auditctl -D`, or another sensor that put things back as it had found them), and
+    /// says whether anything was.
+    pub(super) fn renew(&mut self) -> bool {
+        let mut renewed = false;
+        for rule in std::mem::take(&mut self.rules) {
+            // It is refused as long as it is there.
+            renewed |= self.request(ADD_RULE, &rule).is_ok();
+            self.rules.push(rule);
+        }
+        let off = status(&mut self.link).is_ok_and(|status| status.get(ENABLED) == Some(&0));
+        if off {
+            let mut status = [0; STATUS_WORDS];
+            status[0] = SET_ENABLED;
+            status[ENABLED] = 1;
+            renewed |= self.request(SET, &bytes(&status)).is_ok();
+        }
+        renewed
+    }
+
     fn add(&mut self, wanted: &Wanted) -> io::Result<()> {
         let rule = wanted.rule().ok_or(io::ErrorKind::Unsupported)?;
         match self.request(ADD_RULE, &rule) {
