@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.parse_only {
         return parse_only(args, terminal);
     }
-    let loaded = Loaded::new(&args.rules, args.live, terminal)?;
+    let loaded = Loaded::new(&args.rules, args.live, &|_| true, terminal)?;
     if loaded.broken && args.strict {
         return Ok(Exit::Errors);
     }

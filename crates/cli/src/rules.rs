@@ -13,6 +13,8 @@ mod test;
 mod unpack;
 
 pub(crate) use beside::{BUILTIN, BesideArgs, LangArgs, rule_path};
+use std::collections::BTreeSet;
+
 use neph_diag::{Diagnostic, Severity, has_errors};
 use neph_rules::{LoadReport, RuleState};
 
@@ -56,8 +58,9 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
 /// Rules named in full in the notes of a load; the rest is counted, and `neph rules check` shows all.
 const SHOWN: usize = 5;
 
-/// Says on standard error which rules do not run, or not as written. Whether a file has a mistake of its author's.
-pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
+/// Says on standard error which rules do not run, or not as written; of the rules
+/// `untold` only what is wrong. Whether a file has a mistake of its author's.
+pub(crate) fn report_load(report: &LoadReport, untold: &BTreeSet<&str>, terminal: &Terminal) -> bool {
     for failure in &report.failures {
         terminal.error(&format!(
             "cannot read `{}`: {}",
@@ -81,6 +84,7 @@ pub(crate) fn report_load(report: &LoadReport, terminal: &Terminal) -> bool {
         let name = rule.name.as_deref().or(rule.id.as_deref()).unwrap_or("?");
         match rule.state {
             RuleState::Active => {}
+            RuleState::Degraded if rule.id.as_deref().is_some_and(|id| untold.contains(id)) => {}
             RuleState::Degraded => {
                 degraded += 1;
                 if degraded <= SHOWN {

@@ -163,6 +163,8 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| failed(&error))?;
     let mut listening = Listening::start(&runtime, &settings, &store, &data, &keys, &app, log)?;
+    listening.readers().look_for(&rules.set());
+    listening.readers().change(&settings);
     let address_file = data.join(ADDRESS);
     write_address(&address_file, &listening)?;
     let manager = Manager::of_environment();

@@ -2,6 +2,7 @@
 
 mod check;
 mod counts;
+mod outlook;
 mod show;
 mod sight;
 mod taps;
@@ -12,15 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use neph_config::{parse_duration, parse_size};
+use neph_rules::Rule;
 use neph_runtime::RunOptions;
 use neph_runtime::input::Reader;
-use neph_sensor::{Mode, Options};
+use neph_sensor::{Files, Mode, Options, Part};
 
 use crate::detect::{Format, Loaded, Printer, RuleArgs, Tell, Way};
 use crate::exit::{Exit, Failure};
 use crate::input::Bar;
 use crate::terminal::Terminal;
 use counts::{Shared, report};
+pub(crate) use outlook::add_files;
+use outlook::{Asked, Outlook, file_lines};
 use show::Live;
 use sight::{Sight, Stop};
 use taps::Taps;
@@ -68,6 +72,13 @@ struct SensorArgs {
     /// The socket of a container engine, instead of those at the usual places; may be given several times.
     #[arg(long, value_name = "PATH")]
     engine_socket: Vec<PathBuf>,
+    /// Tell also of this file each time it is opened, or of all that are made in a folder: a path, where `*` stands for anything, such as
+    /// `/srv/shop/*.pem` or `*/.pgpass`; may be given several times. The files that rules name are told of anyway.
+    #[arg(long, value_name = "PATTERN", value_parser = watchable)]
+    watch_file: Vec<String>,
+    /// Tell of no file that fits this pattern; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    skip_file: Vec<String>,
     /// The name of this host in events. [default: its own]
     #[arg(long, value_name = "NAME")]
     host_name: Option<String>,
@@ -135,6 +146,12 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a duration is a number and `s`, `m`, `h` or `d`, such as `30s`".to_owned())
 }
 
+fn watchable(text: &str) -> Result<String, String> {
+    Files::looked(text)
+        .map(|_| text.to_owned())
+        .map_err(|why| why.to_string())
+}
+
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text)
         .filter(|size| *size >= 1 << 20)
@@ -142,6 +159,17 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl SensorArgs {
+    /// With the files that rules ask for, and what they ask for.
+    fn options_for(&self, rules: &[Arc<Rule>]) -> (Options, Vec<Asked>) {
+        let mut options = self.options();
+        let asked = add_files(rules.iter().map(AsRef::as_ref), &mut options.files);
+        // What is not to be told is left out whoever asks for it.
+        for pattern in &self.skip_file {
+            options.files.leave_out(pattern);
+        }
+        (options, asked)
+    }
+
     fn options(&self) -> Options {
         let mut options = Options {
             mode: self.mode.map(Into::into),
@@ -152,6 +180,10 @@ impl SensorArgs {
         if let (Some(containers), false) = (&mut options.containers, self.engine_socket.is_empty()) {
             containers.sockets = Some(self.engine_socket.clone());
         }
+        for pattern in &self.watch_file {
+            // That it can be looked for was seen when it was read; beyond the bound, those of rules come later.
+            let _known = options.files.add(pattern);
+        }
         options.limits.memory = self.sensor_memory << 20;
         options.limits.share = f64::from(self.sensor_cpu) / 100.0;
         options
@@ -160,13 +192,19 @@ impl SensorArgs {
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.check {
-        return check::run(&args.sensor.options());
+        let loaded = Loaded::new(&args.rules, false, &outlook::of_hosts(), terminal)?;
+        return check::run(&args.sensor, loaded.rules());
     }
     let mut taps = Taps::open(args)?;
     if args.events || taps.ships() {
         let stop = Stop::after(args.time)?;
         let shared = Arc::new(Shared::default());
-        let mut sight = Sight::start(args.sensor.options(), stop, Arc::clone(&shared), *terminal)?;
+        let mut sight = Sight::start(
+            args.sensor.options_for(&[]).0,
+            stop,
+            Arc::clone(&shared),
+            *terminal,
+        )?;
         let bar = Bar::telling(terminal, {
             let shared = Arc::clone(&shared);
             Box::new(move |_| shared.line())
@@ -183,10 +221,22 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         return Ok(exit);
     }
     // Before anything is seen, so that nothing waits for it.
-    let loaded = Loaded::new(&args.rules, true, terminal)?;
+    let loaded = Loaded::new(&args.rules, true, &outlook::of_hosts(), terminal)?;
+    let (options, asked) = args.sensor.options_for(loaded.rules());
+    let files = options.files.clone();
     let stop = Stop::after(args.time)?;
     let shared = Arc::new(Shared::default());
-    let mut sight = Sight::start(args.sensor.options(), stop, Arc::clone(&shared), *terminal)?;
+    let mut sight = Sight::start(options, stop, Arc::clone(&shared), *terminal)?;
+    // Alerts do not wait for what is said of the rules.
+    let (rules, seen, told) = (loaded.rules().to_vec(), sight.abilities().clone(), *terminal);
+    std::thread::spawn(move || {
+        let mut about = Outlook::new(&rules, &seen).lines(false);
+        if !seen.unseen.contains(&Part::Files) {
+            about.extend(file_lines(&asked, &files, false));
+        }
+        about.push("`neph watch --check` lists them".to_owned());
+        told.note_plain(&format!("  {}", about.join("\n  ")));
+    });
     let bar = Bar::telling(terminal, {
         let shared = Arc::clone(&shared);
         Box::new(move |progress| format!("{}, {} alerts", shared.line(), progress.matches))

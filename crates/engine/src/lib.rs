@@ -42,6 +42,7 @@ mod state;
 mod tally;
 mod text;
 mod values;
+mod waiting;
 
 pub use event::{Event, Origin};
 pub use explain::{Explainer, Explanation, Finding, Why, WhyNode, WhyTest};

@@ -356,7 +356,7 @@ mod tests {
         Plan {
             fields: ["kind", "name", "line"]
                 .iter()
-                .map(|path| Field::new(*path, FieldType::Keyword))
+                .map(|path| Field::new(*path, FieldType::Keyword).into())
                 .collect(),
             time: FieldId(0),
             tiebreaker: None,

@@ -1,5 +1,7 @@
 //! All rules as one program.
 
+use std::sync::Arc;
+
 use neph_event::{ANY_FIELD, Field, FieldType, Slot, Slots};
 use neph_plan::{CandidateEvents, Candidates, Condition, Correlation, FieldId, Key, Plan, Query, Span};
 use smallvec::SmallVec;
@@ -44,15 +46,15 @@ pub(crate) struct Whole {
 
 impl Whole {
     /// The slot of a field of a plan.
-    pub(crate) fn slot(&mut self, field: &Field, slots: &mut Slots) -> Slot {
+    pub(crate) fn slot(&mut self, field: &Arc<Field>, slots: &mut Slots) -> Slot {
         if *field.path != *ANY_FIELD {
-            return slots.add(field.clone());
+            return slots.add(Arc::clone(field));
         }
-        let read = self.slots_read.add(field.clone());
+        let read = self.slots_read.add(Arc::clone(field));
         if let Some(known) = self.slots.get(read.0 as usize) {
             return *known;
         }
-        let slot = slots.add_unread(field.clone());
+        let slot = slots.add_unread(Arc::clone(field));
         self.slots.push(slot);
         slot
     }
@@ -93,7 +95,7 @@ pub(crate) struct CompiledRule {
 #[derive(Clone, Debug)]
 pub struct Exception<'p> {
     /// The fields that the condition reads.
-    pub fields: &'p [Field],
+    pub fields: &'p [Arc<Field>],
     /// The condition.
     pub condition: &'p Condition,
     /// The rules.

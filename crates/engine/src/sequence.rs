@@ -15,6 +15,7 @@ use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
 use crate::shape::Shape;
 use crate::state::{BadState, StateReader, StateWriter};
+use crate::waiting::{Held, Waiting};
 use crate::{RuleIndex, StepMatch};
 
 /// How far back events are kept under memory pressure by a rule that has neither a lateness nor a `maxspan`: 5 minutes.
@@ -31,6 +32,8 @@ pub(crate) struct SequenceOperator {
     emit: Emit,
     /// Nanoseconds; `None`: events may come however late.
     lateness: Option<u64>,
+    /// What came while some step had not been seen, in place of partitions: one of the two is empty.
+    waiting: Waiting,
     partitions: AHashMap<JoinKey, Partition>,
     /// Partitions by the watermark after which they have something to do. An entry holds only if the partition says so.
     schedule: BinaryHeap<Reverse<(Instant, JoinKey)>>,
@@ -52,6 +55,7 @@ impl SequenceOperator {
             shape: Shape::new(sequence),
             emit,
             lateness,
+            waiting: Waiting::default(),
             partitions: AHashMap::new(),
             schedule: BinaryHeap::new(),
             touched: Vec::new(),
@@ -84,6 +88,50 @@ impl SequenceOperator {
             return;
         }
         self.newest = self.newest.max(time);
+        let held = Held {
+            step,
+            keys,
+            ordinal,
+            event,
+        };
+        if self.must_wait(step) {
+            self.statistics.candidates += 1;
+            self.waiting.push(held);
+            return;
+        }
+        self.wake();
+        self.place(held);
+    }
+
+    /// Whether nothing can match even with an event of this step. Where state would only grow that way, it is put into
+    /// partitions all the same, of which each needs no more than the latest partial sequences.
+    fn must_wait(&self, step: u16) -> bool {
+        if !self.partitions.is_empty() {
+            return false;
+        }
+        let missing = self.waiting.first_missing(&self.shape, Some(step));
+        let is_bounded = self.shape.maxspan.is_some() || self.lateness.is_none();
+        missing.is_some_and(|slot| is_bounded || (slot == 0 && !self.shape.starts_missing))
+    }
+
+    /// Puts what waits into partitions.
+    fn wake(&mut self) {
+        for held in std::mem::take(&mut self.waiting).into_held() {
+            // It was counted when it came, and is counted again.
+            self.statistics.candidates = self.statistics.candidates.saturating_sub(1);
+            self.place(held);
+        }
+    }
+
+    /// Puts a candidate into its partition.
+    fn place(&mut self, held: Held) {
+        let Held {
+            step,
+            keys,
+            ordinal,
+            event,
+        } = held;
+        let time = ordinal.time;
         let partition = match self.partitions.get_mut(keys.as_slice()) {
             Some(partition) => partition,
             None => {
@@ -127,6 +175,7 @@ impl SequenceOperator {
         if let Some(lateness) = self.lateness {
             self.frontier = self.frontier.max(earlier_by(self.watermark, lateness));
         }
+        self.waiting.pass(&self.shape, self.frontier);
         let mut due = std::mem::take(&mut self.touched);
         while let Some(Reverse((wake, _))) = self.schedule.peek() {
             if *wake >= self.watermark {
@@ -171,6 +220,7 @@ impl SequenceOperator {
     /// No event comes any more.
     pub(crate) fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
         self.watermark = END;
+        self.waiting = Waiting::default();
         self.settle_all(END, None, outcomes);
         for (key, partition) in std::mem::take(&mut self.partitions) {
             release(&partition, &key, &self.meter);
@@ -187,6 +237,7 @@ impl SequenceOperator {
         let window = self
             .lateness
             .unwrap_or_else(|| self.shape.maxspan.unwrap_or(0).max(PRESSURE_WINDOW));
+        self.relieve_waiting(earlier_by(self.newest, window), enough);
         self.settle_all(earlier_by(self.newest, window), None, outcomes);
         while self.bytes() > enough {
             let mut pending: Vec<Instant> = self
@@ -204,6 +255,29 @@ impl SequenceOperator {
             } else {
                 return;
             }
+        }
+    }
+
+    /// The same while nothing can match: what waits is dropped where it is useless once it is settled, else it goes to
+    /// partitions, which know what else is.
+    fn relieve_waiting(&mut self, frontier: Instant, enough: usize) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        self.frontier = self.frontier.max(frontier);
+        self.waiting.drop_useless(&self.shape, self.frontier);
+        let all_are_useless =
+            !self.shape.starts_missing && self.waiting.first_missing(&self.shape, None) == Some(0);
+        while all_are_useless && self.bytes() > enough {
+            let times = self.waiting.held().iter().map(|held| held.ordinal.time);
+            let Some(cut) = middle(&mut times.collect::<Vec<_>>()) else {
+                return;
+            };
+            self.frontier = self.frontier.max(later_by(cut, 1));
+            self.waiting.drop_useless(&self.shape, self.frontier);
+        }
+        if self.bytes() > enough {
+            self.wake();
         }
     }
 
@@ -269,6 +343,7 @@ impl SequenceOperator {
 
     pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
         to.write(&(
+            self.waiting.held(),
             &self.partitions,
             self.watermark,
             self.frontier,
@@ -280,14 +355,24 @@ impl SequenceOperator {
     /// Takes over what [`Self::save`] wrote, in place of what it holds.
     pub(crate) fn restore(&mut self, section: &[u8], from: &mut StateReader) -> Result<(), BadState> {
         let meter = Arc::default();
-        let partitions: AHashMap<JoinKey, Partition>;
-        (
-            partitions,
-            self.watermark,
-            self.frontier,
-            self.newest,
-            self.statistics,
-        ) = from.read_metered(section, Some(&meter))?;
+        type Read = (
+            Vec<Held>,
+            AHashMap<JoinKey, Partition>,
+            Instant,
+            Instant,
+            Instant,
+            RuleStatistics,
+        );
+        let read: Read = from.read_metered(section, Some(&meter))?;
+        let (waiting, partitions, watermark, frontier, newest, statistics) = read;
+        let waiting = Waiting::of(waiting);
+        let may_match = waiting.first_missing(&self.shape, None).is_none();
+        if !waiting.is_empty() && (may_match || !partitions.is_empty()) {
+            return Err(BadState::of("candidates wait for nothing"));
+        }
+        (self.watermark, self.frontier, self.newest) = (watermark, frontier, newest);
+        self.statistics = statistics;
+        self.waiting = waiting;
         self.partitions = partitions;
         self.meter = meter;
         self.schedule.clear();
@@ -309,6 +394,7 @@ impl SequenceOperator {
     /// Bytes of state: candidates, keys, partial sequences, and the tables at their full capacity.
     pub(crate) fn bytes(&self) -> usize {
         self.meter.bytes()
+            + self.waiting.bytes()
             + table_bytes(self.partitions.capacity(), size_of::<(JoinKey, Partition)>())
             + self.schedule.capacity() * size_of::<(Instant, JoinKey)>()
             + self.touched.capacity() * size_of::<JoinKey>()
@@ -316,7 +402,7 @@ impl SequenceOperator {
 
     pub(crate) fn statistics(&self) -> RuleStatistics {
         RuleStatistics {
-            keys: self.partitions.len() as u64,
+            keys: (self.partitions.len() + self.waiting.keys()) as u64,
             ..self.statistics
         }
     }

@@ -89,6 +89,11 @@ impl Shape {
         self.roles.get(usize::from(step)).copied()
     }
 
+    /// Number of steps.
+    pub(crate) fn steps(&self) -> usize {
+        self.roles.len()
+    }
+
     /// Number of positive slots.
     pub(crate) fn slots(&self) -> usize {
         self.watch_before.len()

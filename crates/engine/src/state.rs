@@ -23,7 +23,7 @@ use crate::candidate::Meter;
 use crate::{Event, Origin};
 
 /// The form that state is written in; it changes with every change of what is written.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why state cannot be written or read.
 #[derive(Debug, thiserror::Error)]

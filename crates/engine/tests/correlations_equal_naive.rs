@@ -338,7 +338,7 @@ proptest! {
         let mut in_time = deliveries(&query, &events);
         in_time.sort_by_key(|(due, _)| *due);
         let plan = Plan {
-            fields: vec![Field::new("@timestamp", FieldType::Date)],
+            fields: vec![Field::new("@timestamp", FieldType::Date).into()],
             time: FieldId(0),
             tiebreaker: None,
             query: Query::Correlation(query),

@@ -12,14 +12,14 @@ use neph_plan::{
     Case, Condition, EventQuery, FieldId, Key, Pattern, Plan, Query, Sequence, Span, Stage, Test,
 };
 
-fn fields() -> Vec<Field> {
+fn fields() -> Vec<Arc<Field>> {
     [
         ("@timestamp", FieldType::Date),
         ("action", FieldType::Keyword),
         ("user", FieldType::Keyword),
     ]
     .into_iter()
-    .map(|(name, kind)| Field::new(name, kind))
+    .map(|(name, kind)| Field::new(name, kind).into())
     .collect()
 }
 

@@ -25,11 +25,11 @@ fn string(text: &str) -> Value {
 #[expect(clippy::panic, reason = "a test helper; the lint knows only test functions")]
 fn explain(condition: Condition, document: &str) -> Explanation {
     let fields = vec![
-        Field::new("@timestamp", FieldType::Date),
-        Field::new("event.category", FieldType::Keyword),
-        Field::new("process.name", FieldType::Keyword),
-        Field::new("size", FieldType::Long),
-        Field::new("ip", FieldType::Ip),
+        Field::new("@timestamp", FieldType::Date).into(),
+        Field::new("event.category", FieldType::Keyword).into(),
+        Field::new("process.name", FieldType::Keyword).into(),
+        Field::new("size", FieldType::Long).into(),
+        Field::new("ip", FieldType::Ip).into(),
     ];
     let query = Query::Events(EventQuery { condition });
     let plan = Plan {

@@ -28,7 +28,9 @@ fn leaf(test: Test) -> Condition {
 }
 
 fn plan(condition: Condition) -> Plan {
-    let fields = PATHS.iter().map(|path| Field::new(*path, FieldType::Keyword));
+    let fields = PATHS
+        .iter()
+        .map(|path| Field::new(*path, FieldType::Keyword).into());
     Plan {
         fields: fields.collect(),
         time: field(0),

@@ -165,6 +165,45 @@ fn what_maxspan_forbids_is_released() {
 }
 
 #[test]
+fn what_came_before_the_first_step_was_seen_counts_when_it_comes_late() {
+    let plan = sequence("A B C", Some(20));
+    for emit in [Emit::WhenFinal, Emit::AtOnce] {
+        let mut operators = operators(&plan, emit, Some(50));
+        for (step, millis, position) in [(2, 130, 1), (1, 120, 2), (1, 90, 3)] {
+            assert_eq!(
+                after(&mut operators, Some((step, millis, position)), 130),
+                NOTHING
+            );
+        }
+        assert_eq!(operators.statistics(RuleIndex(0)).keys, 1);
+        let mut said = after(&mut operators, Some((0, 110, 4)), 140);
+        said.extend(rest(&mut operators));
+        assert_eq!(said, ["+4 2 1"], "{emit:?}");
+    }
+}
+
+#[test]
+fn later_steps_without_a_first_one_are_released_when_they_are_settled() {
+    let plan = sequence("A B", None);
+    let mut operators = operators(&plan, Emit::WhenFinal, Some(30));
+    let mut outcomes = Vec::new();
+    for position in 0..1000 {
+        let millis = position as i64;
+        operators.push(
+            step(1, &format!("key {position}"), millis, position),
+            &mut outcomes,
+        );
+        operators.advance(Instant::from_millis(millis), &mut outcomes);
+        let statistics = operators.statistics(RuleIndex(0));
+        assert!(statistics.keys <= 31, "{statistics:?}");
+    }
+    operators.advance(Instant::from_millis(1_030), &mut outcomes);
+    let statistics = operators.statistics(RuleIndex(0));
+    assert_eq!((statistics.keys, statistics.evicted, statistics.late), (0, 0, 0));
+    assert!(operators.state_bytes() < 20_000, "{}", operators.state_bytes());
+}
+
+#[test]
 fn a_sample_is_told_at_once_or_at_the_end() {
     let plan = plan(Query::Sample(Sample {
         stages: vec![stage(false, 1), stage(false, 1)],

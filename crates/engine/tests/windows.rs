@@ -33,7 +33,7 @@ fn plan(query: Query) -> Plan {
     Plan {
         fields: fields
             .into_iter()
-            .map(|(name, kind)| Field::new(name, kind))
+            .map(|(name, kind)| Field::new(name, kind).into())
             .collect(),
         time: FieldId(0),
         tiebreaker: None,

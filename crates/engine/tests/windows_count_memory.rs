@@ -15,7 +15,7 @@ const MILLI: u64 = 1_000_000;
 
 fn plan(query: Query) -> Plan {
     Plan {
-        fields: vec![Field::new("@timestamp", FieldType::Date)],
+        fields: vec![Field::new("@timestamp", FieldType::Date).into()],
         time: FieldId(0),
         tiebreaker: None,
         query,

@@ -214,7 +214,7 @@ fn compare(plan: &Plan, events: &[Seen], shuffled: &[usize], chunk: usize) {
 
 fn plan(query: Query) -> Plan {
     Plan {
-        fields: vec![Field::new("@timestamp", FieldType::Date)],
+        fields: vec![Field::new("@timestamp", FieldType::Date).into()],
         time: FieldId(0),
         tiebreaker: None,
         query,

@@ -34,7 +34,7 @@ pub struct FieldUse {
 pub(crate) struct Binder<'a> {
     pub(crate) text: &'a str,
     pub(crate) schema: &'a Schema,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<Arc<Field>>,
     pub(crate) uses: Vec<FieldUse>,
     pub(crate) failing_indices: Vec<Box<str>>,
     pub(crate) diagnostics: Vec<Diagnostic>,
@@ -57,9 +57,9 @@ impl<'a> Binder<'a> {
 
     /// The id of a field of the plan; equal fields share one.
     pub(crate) fn intern(&mut self, field: Field) -> FieldId {
-        let known = self.fields.iter().position(|other| *other == field);
+        let known = self.fields.iter().position(|other| **other == field);
         let position = known.unwrap_or_else(|| {
-            self.fields.push(field);
+            self.fields.push(Arc::new(field));
             self.fields.len() - 1
         });
         FieldId(u32::try_from(position).unwrap_or(u32::MAX))
@@ -69,8 +69,7 @@ impl<'a> Binder<'a> {
     pub(crate) fn field(&self, id: FieldId) -> Field {
         self.fields
             .get(id.0 as usize)
-            .cloned()
-            .unwrap_or_else(|| Schema::unknown(""))
+            .map_or_else(|| Schema::unknown(""), |field| (**field).clone())
     }
 
     /// A condition: an expression that must be true or false.

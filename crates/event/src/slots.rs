@@ -1,5 +1,7 @@
 //! The fields to read, as a trie of path segments.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::Field;
@@ -11,8 +13,8 @@ pub struct Slot(pub u32);
 /// The fields to read, as a trie of path segments.
 #[derive(Clone, Debug)]
 pub struct Slots {
-    fields: Vec<Field>,
-    by_field: ahash::AHashMap<Field, Slot>,
+    fields: Vec<Arc<Field>>,
+    by_field: ahash::AHashMap<Arc<Field>, Slot>,
     nodes: Vec<Node>,
     /// Slots that take every value of the record ([`ANY_FIELD`](crate::ANY_FIELD)).
     everything: SmallVec<[Slot; 1]>,
@@ -41,14 +43,15 @@ impl Default for Slots {
 
 impl Slots {
     /// The slot of `field`; equal fields share one.
-    pub fn add(&mut self, field: Field) -> Slot {
+    pub fn add(&mut self, field: impl Into<Arc<Field>>) -> Slot {
+        let field = field.into();
         if let Some(slot) = self.by_field.get(&field) {
             return *slot;
         }
         let slot = Slot(index(self.fields.len()));
         if *field.path == *crate::ANY_FIELD {
             self.everything.push(slot);
-            self.by_field.insert(field.clone(), slot);
+            self.by_field.insert(Arc::clone(&field), slot);
             self.fields.push(field);
             return slot;
         }
@@ -73,16 +76,16 @@ impl Slots {
         if let Some(here) = self.nodes.get_mut(node as usize) {
             here.slots.push(slot);
         }
-        self.by_field.insert(field.clone(), slot);
+        self.by_field.insert(Arc::clone(&field), slot);
         self.fields.push(field);
         slot
     }
 
     /// A slot of its own that no reading fills; whoever has its values gives them to the row
     /// ([`Row::copy`](crate::Row::copy)).
-    pub fn add_unread(&mut self, field: Field) -> Slot {
+    pub fn add_unread(&mut self, field: impl Into<Arc<Field>>) -> Slot {
         let slot = Slot(index(self.fields.len()));
-        self.fields.push(field);
+        self.fields.push(field.into());
         slot
     }
 
@@ -98,11 +101,11 @@ impl Slots {
 
     /// The field of a slot.
     pub fn field(&self, slot: Slot) -> Option<&Field> {
-        self.fields.get(slot.0 as usize)
+        self.fields.get(slot.0 as usize).map(AsRef::as_ref)
     }
 
     /// All fields, in the order of their slots.
-    pub fn fields(&self) -> &[Field] {
+    pub fn fields(&self) -> &[Arc<Field>] {
         &self.fields
     }
 

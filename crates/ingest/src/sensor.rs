@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use neph_event::Instant as Moment;
-use neph_sensor::{Abilities, Cause, Class, Notice, Options, Steady};
+use neph_sensor::{Abilities, Cause, Class, Counts, Notice, Options, Steady};
 use neph_store::{Database, LossRow};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(200);
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// How often losses are written to the ledger, where there are any.
 const TELL: Duration = Duration::from_secs(10);
-/// How long is waited until a sensor that cannot start is tried again.
+/// How long is waited until a sensor that cannot start is tried again. Meanwhile as often it goes to the ledger that nothing is seen.
 const START_AGAIN: Duration = Duration::from_secs(60);
 
 /// What to look at.
@@ -66,8 +66,61 @@ pub async fn sense(
     intake: Intake,
     shutdown: Shutdown,
 ) -> io::Result<()> {
-    let looked = tokio::task::spawn_blocking(move || Sensing::new(options, database, intake, shutdown).run());
+    let sensor = options.sensor.clone();
+    let start = move || match Steady::start(sensor.clone()) {
+        Ok(sensor) => Ok(Box::new(sensor) as Box<dyn Looks>),
+        Err(error) => Err(error.to_string()),
+    };
+    let rhythm = Rhythm {
+        tell: TELL,
+        again: START_AGAIN,
+    };
+    let sensing = Sensing::new(options, database, intake, shutdown, rhythm);
+    let looked = tokio::task::spawn_blocking(move || sensing.run(start));
     looked.await.map_err(io::Error::other)
+}
+
+/// What looks: a sensor that is started again when it ends.
+trait Looks: Send {
+    fn abilities(&self) -> &Abilities;
+    fn counts(&self) -> &Counts;
+    fn read(&mut self, wait: Duration, lines: &mut Vec<u8>) -> usize;
+    fn take_notices(&mut self) -> Vec<Notice>;
+    fn close(&mut self);
+    fn is_over(&self) -> bool;
+}
+
+impl Looks for Steady {
+    fn abilities(&self) -> &Abilities {
+        Self::abilities(self)
+    }
+
+    fn counts(&self) -> &Counts {
+        Self::counts(self)
+    }
+
+    fn read(&mut self, wait: Duration, lines: &mut Vec<u8>) -> usize {
+        Self::read(self, wait, lines)
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        Self::take_notices(self)
+    }
+
+    fn close(&mut self) {
+        Self::close(self);
+    }
+
+    fn is_over(&self) -> bool {
+        Self::is_over(self)
+    }
+}
+
+/// How often something is done.
+#[derive(Clone, Copy, Debug)]
+struct Rhythm {
+    tell: Duration,
+    again: Duration,
 }
 
 struct Sensing {
@@ -75,18 +128,25 @@ struct Sensing {
     database: Database,
     intake: Intake,
     shutdown: Shutdown,
+    rhythm: Rhythm,
     stream: Arc<str>,
     counter: Counter,
     /// Losses that the ledger knows.
     told: BTreeMap<(Class, Cause), u64>,
     /// Since when losses are gathered.
     since: Moment,
-    /// Since when nothing is seen.
-    blind_since: Option<Moment>,
+    /// Since when nothing is seen that the ledger does not know of, and why.
+    blind: Option<(Moment, String)>,
 }
 
 impl Sensing {
-    fn new(options: SensorOptions, database: Database, intake: Intake, shutdown: Shutdown) -> Self {
+    fn new(
+        options: SensorOptions,
+        database: Database,
+        intake: Intake,
+        shutdown: Shutdown,
+        rhythm: Rhythm,
+    ) -> Self {
         Self {
             stream: intake.stream(Protocol::Sensor, &options.host),
             counter: intake
@@ -96,17 +156,22 @@ impl Sensing {
             database,
             intake,
             shutdown,
+            rhythm,
             told: BTreeMap::new(),
             since: now(),
-            blind_since: None,
+            blind: None,
         }
     }
 
-    fn run(mut self) {
-        let Some(mut sensor) = self.start() else { return };
+    fn run(mut self, start: impl FnMut() -> Result<Box<dyn Looks>, String>) {
+        let Some(mut sensor) = self.start(start) else {
+            return self.tell_blind();
+        };
+        self.tell_blind();
+        self.blind = None;
         self.news(SensorNews::Looks(sensor.abilities().clone()));
         let mut lines = Vec::new();
-        let mut told = Instant::now();
+        let (mut told, mut told_blind) = (Instant::now(), Instant::now());
         while !self.shutdown.is_wanted() {
             lines.clear();
             sensor.read(WAIT, &mut lines);
@@ -114,9 +179,13 @@ impl Sensing {
             for notice in sensor.take_notices() {
                 self.notice(notice);
             }
-            if told.elapsed() >= TELL {
-                self.tell_losses(&sensor);
+            if told.elapsed() >= self.rhythm.tell {
+                self.tell_losses(sensor.counts());
                 told = Instant::now();
+            }
+            if told_blind.elapsed() >= self.rhythm.again {
+                self.tell_blind();
+                told_blind = Instant::now();
             }
         }
         // What was seen by now still counts.
@@ -126,24 +195,27 @@ impl Sensing {
             sensor.read(WAIT, &mut lines);
             self.store(&lines);
         }
-        self.tell_losses(&sensor);
+        self.tell_losses(sensor.counts());
+        self.tell_blind();
     }
 
     /// A sensor that looks; `None` if it is time to stop before there is one.
-    fn start(&self) -> Option<Steady> {
+    fn start(&mut self, mut start: impl FnMut() -> Result<Box<dyn Looks>, String>) -> Option<Box<dyn Looks>> {
         let mut last = None;
         while !self.shutdown.is_wanted() {
-            let why = match Steady::start(self.options.sensor.clone()) {
+            let why = match start() {
                 Ok(sensor) => return Some(sensor),
-                Err(error) => error.to_string(),
+                Err(why) => why,
             };
             if last.as_ref() != Some(&why) {
                 self.news(SensorNews::Blind(why.clone()));
-                last = Some(why);
+                last = Some(why.clone());
             }
+            self.tell_blind();
+            self.blind = Some((now(), why));
             let began = Instant::now();
-            while began.elapsed() < START_AGAIN && !self.shutdown.is_wanted() {
-                std::thread::sleep(WAIT);
+            while began.elapsed() < self.rhythm.again && !self.shutdown.is_wanted() {
+                std::thread::sleep(WAIT.min(self.rhythm.again));
             }
         }
         None
@@ -157,15 +229,23 @@ impl Sensing {
     fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Ended(why) => {
-                self.blind_since.get_or_insert_with(now);
+                let since = self.blind.take().map_or_else(now, |(since, _)| since);
+                self.blind = Some((since, why.clone()));
                 self.news(SensorNews::Blind(why));
             }
             Notice::Restarted(abilities) => {
-                if let Some(from) = self.blind_since.take() {
-                    self.lost(from, None, "the sensor did not run".to_owned());
-                }
+                self.tell_blind();
+                self.blind = None;
                 self.news(SensorNews::Looks(abilities));
             }
+        }
+    }
+
+    /// Writes to the ledger that nothing was seen, if that is so, since it was written there the last time.
+    fn tell_blind(&mut self) {
+        if let Some((since, why)) = self.blind.take() {
+            self.lost(since, None, format!("the sensor did not run: {why}"));
+            self.blind = Some((now(), why));
         }
     }
 
@@ -206,9 +286,9 @@ impl Sensing {
     }
 
     /// Writes to the ledger what the sensor lost since the last time.
-    fn tell_losses(&mut self, sensor: &Steady) {
+    fn tell_losses(&mut self, counts: &Counts) {
         let from = std::mem::replace(&mut self.since, now());
-        for ((class, cause), count) in &sensor.counts().lost {
+        for ((class, cause), count) in &counts.lost {
             let told = self.told.entry((*class, *cause)).or_default();
             let new = count.saturating_sub(std::mem::replace(told, *count));
             if new == 0 {
@@ -237,3 +317,6 @@ impl Sensing {
         let _ = self.database.lost(loss);
     }
 }
+
+#[cfg(test)]
+mod tests;

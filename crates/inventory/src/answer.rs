@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, BufReader, Read};
 use std::rc::Rc;
 
+use encoding_rs_io::DecodeReaderBytesBuilder;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -24,9 +25,6 @@ pub enum AnswerError {
     /// It is not JSON.
     #[error("is not JSON: {0}")]
     Json(String),
-    /// It is text of two bytes a character.
-    #[error("is UTF-16, as `>` of older PowerShells writes it: write it with `| Out-File -Encoding utf8`")]
-    Utf16,
     /// An item is too large.
     #[error("has an item larger than {} MiB", ITEM_BYTES >> 20)]
     ItemTooLarge,
@@ -77,21 +75,13 @@ pub enum Part<'a> {
 /// When it is no answer, or broken; then what was handed out since the last [`Part::End`] is not to be relied on.
 pub fn answers(reader: impl Read, visit: &mut dyn FnMut(Part<'_>)) -> Result<(), AnswerError> {
     let meter = Rc::new(Meter::default());
-    let mut reader = BufReader::with_capacity(
+    let reader = BufReader::with_capacity(
         1 << 16,
         Metered {
-            reader,
+            reader: decoded(reader),
             meter: Rc::clone(&meter),
         },
     );
-    let start =
-        io::BufRead::fill_buf(&mut reader).map_err(|error| AnswerError::Unreadable(error.to_string()))?;
-    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-        return Err(AnswerError::Utf16);
-    }
-    if start.starts_with(&[0xef, 0xbb, 0xbf]) {
-        io::BufRead::consume(&mut reader, 3);
-    }
     let mut count = 0_u64;
     let mut texts = serde_json::Deserializer::from_reader(reader);
     loop {
@@ -106,6 +96,39 @@ pub fn answers(reader: impl Read, visit: &mut dyn FnMut(Part<'_>)) -> Result<(),
         let whole = Whole { visit, meter: &meter };
         whole.deserialize(&mut texts).map_err(|error| reason(&error))?;
         count += 1;
+    }
+}
+
+/// Without a mark of byte order, and UTF-16, as `>` of Windows PowerShell writes it, as UTF-8.
+fn decoded<R: Read>(reader: R) -> impl Read {
+    DecodeReaderBytesBuilder::new()
+        .strip_bom(true)
+        .utf8_passthru(true)
+        .build(reader)
+}
+
+/// Reads answers, one or several after one another, each as a whole: for those who need all of it at once.
+///
+/// # Errors
+/// When one of them is broken, or there is none: none of them is handed out then, since what follows is not known.
+pub fn whole_answers(text: &[u8]) -> Result<Vec<Value>, AnswerError> {
+    let mut recoded = Vec::new();
+    let text = match text {
+        [0xef, 0xbb, 0xbf, ..] | [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            decoded(text)
+                .read_to_end(&mut recoded)
+                .map_err(|error| AnswerError::Unreadable(error.to_string()))?;
+            recoded.as_slice()
+        }
+        text => text,
+    };
+    let values: Vec<Value> = serde_json::Deserializer::from_slice(text)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .map_err(|error| reason(&error))?;
+    match values.is_empty() {
+        true => Err(AnswerError::Empty),
+        false => Ok(values),
     }
 }
 

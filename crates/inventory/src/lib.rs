@@ -12,7 +12,7 @@ mod collection;
 mod folder;
 mod scope;
 
-pub use answer::{AnswerError, Part, Shape, answers};
+pub use answer::{AnswerError, Part, Shape, answers, whole_answers};
 pub use collection::{COLLECTION_FILE, Call, Collection, CollectionError};
 pub use folder::{File, Folder, Limits, Refusal, Refused};
 pub use scope::{Cloud, Scope};

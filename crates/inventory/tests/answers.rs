@@ -1,6 +1,6 @@
 //! Answers part by part, and what is wrong with those that are broken.
 
-use neph_inventory::{AnswerError, Part, Shape, answers};
+use neph_inventory::{AnswerError, Part, Shape, answers, whole_answers};
 
 /// What is handed out, in words.
 fn parts(text: &[u8]) -> (Vec<String>, Result<(), AnswerError>) {
@@ -44,11 +44,34 @@ fn answers_may_follow_one_another_and_begin_with_a_mark_of_order() {
 }
 
 #[test]
+fn what_windows_powershell_wrote_is_read() {
+    let text = "[{\"Name\": \"ä😀\"}]\r\n";
+    for (mark, bytes) in [
+        (
+            [0xff, 0xfe],
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>(),
+        ),
+        (
+            [0xfe, 0xff],
+            text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        ),
+    ] {
+        let file = [&mark, bytes.as_slice()].concat();
+        let (told, outcome) = parts(&file);
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(told[0], ": {\"Name\":\"ä😀\"}");
+        assert_eq!(whole_answers(&file).unwrap()[0][0]["Name"], "ä😀");
+    }
+}
+
+#[test]
 fn broken_answers_are_told_by_what_is_wrong() {
     for (text, expected) in [
         (&b""[..], AnswerError::Empty),
         (b" \n", AnswerError::Empty),
-        (b"\xff\xfe[\0", AnswerError::Utf16),
+        (b"\xff\xfe[\0", AnswerError::Truncated { line: 1 }),
         (b"[{\"a\": 1},\n{\"b\"", AnswerError::Truncated { line: 2 }),
         (b"{\"Snapshots\": [", AnswerError::Truncated { line: 1 }),
         (b"{\"NextToken\": \"x", AnswerError::Truncated { line: 1 }),

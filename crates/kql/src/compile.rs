@@ -202,11 +202,11 @@ impl Lowering<'_> {
             .iter()
             .map(|field| self.fields.intern(field.clone()))
             .collect();
-        let relative = |field: Field| match field.path.strip_prefix(base.as_str()) {
-            Some(path) => Field {
+        let relative = |field: Arc<Field>| match field.path.strip_prefix(base.as_str()) {
+            Some(path) => Arc::new(Field {
                 path: path.into(),
-                ..field
-            },
+                ..(*field).clone()
+            }),
             None => field,
         };
         let path = full.strip_prefix(self.base.as_str()).unwrap_or(&full);

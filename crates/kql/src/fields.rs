@@ -34,7 +34,7 @@ pub struct FieldUse {
 pub struct Fields<'a> {
     pub(crate) schema: &'a Schema,
     now: Instant,
-    fields: Vec<Field>,
+    fields: Vec<Arc<Field>>,
     /// Every use of a field.
     pub uses: Vec<FieldUse>,
     /// What was found wrong.
@@ -88,7 +88,7 @@ pub enum Wanted<'a> {
 
 impl<'a> Fields<'a> {
     /// Begins with the fields of a plan, if there are any.
-    pub fn new(schema: &'a Schema, now: Instant, fields: Vec<Field>) -> Self {
+    pub fn new(schema: &'a Schema, now: Instant, fields: Vec<Arc<Field>>) -> Self {
         Self {
             schema,
             now,
@@ -99,16 +99,17 @@ impl<'a> Fields<'a> {
     }
 
     /// The fields, for the plan.
-    pub fn into_fields(self) -> Vec<Field> {
+    pub fn into_fields(self) -> Vec<Arc<Field>> {
         self.fields
     }
 
-    pub(crate) fn fields(&self) -> &[Field] {
+    pub(crate) fn fields(&self) -> &[Arc<Field>] {
         &self.fields
     }
 
     /// The id of a field; equal fields share one.
-    pub fn intern(&mut self, field: Field) -> FieldId {
+    pub fn intern(&mut self, field: impl Into<Arc<Field>>) -> FieldId {
+        let field = field.into();
         let known = self.fields.iter().position(|other| *other == field);
         let position = known.unwrap_or_else(|| {
             self.fields.push(field);
@@ -199,8 +200,8 @@ impl<'a> Fields<'a> {
     }
 
     fn field(&self, target: &Target) -> Field {
-        let known = self.fields.get(target.id.0 as usize).cloned();
-        known.unwrap_or_else(|| Schema::unknown(&target.name))
+        let known = self.fields.get(target.id.0 as usize);
+        known.map_or_else(|| Schema::unknown(&target.name), |field| (**field).clone())
     }
 
     /// The field has a value. An object has one if something in it has.

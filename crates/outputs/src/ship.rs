@@ -390,7 +390,7 @@ impl Sender {
         }
         let answer = match self
             .receiver
-            .post("application/x-ndjson", None, &records.concat())
+            .post_packed("application/x-ndjson", &records.concat())
         {
             Ok(answer) => answer,
             Err(outcome) => return later(outcome),

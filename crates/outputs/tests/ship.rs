@@ -51,7 +51,7 @@ impl Service {
                 }
                 let mut stream = stream.unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let (mut head, mut length) = (String::new(), 0);
+                let (mut head, mut length, mut packed) = (String::new(), 0, false);
                 loop {
                     let mut line = String::new();
                     if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
@@ -60,6 +60,7 @@ impl Service {
                     if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
                         length = text.trim().parse().unwrap();
                     }
+                    packed |= line.eq_ignore_ascii_case("content-encoding: zstd\r\n");
                     head.push_str(&line);
                 }
                 let mut body = vec![0; length];
@@ -67,6 +68,10 @@ impl Service {
                     continue;
                 }
                 heads.lock().unwrap().push(head);
+                let body = match packed {
+                    true => zstd::stream::decode_all(body.as_slice()).unwrap(),
+                    false => body,
+                };
                 let text = String::from_utf8(body).unwrap();
                 let count = text.lines().count();
                 let planned = {
@@ -163,6 +168,37 @@ fn what_is_put_in_arrives_in_order_once_and_leaves_the_buffer() {
             .contains("authorization: bearer neph_0123_secretsecret")),
         "{heads:?}"
     );
+}
+
+#[test]
+fn bodies_are_compressed_unless_they_become_suspiciously_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start();
+    let shipper = Shipper::start(&service.options(folder.path())).unwrap();
+    let same = format!("{{\"n\":\"{}\"}}\n", "x".repeat(100_000));
+    shipper.put(&lines(0..1_000), |_| 0).unwrap();
+    wait("the first", || shipper.counts().sent == 1_000);
+    shipper.put(same.as_bytes(), |_| 0).unwrap();
+    let counts = shipper.stop(Duration::from_secs(60));
+    assert_eq!((counts.sent, counts.refused), (1_001, 0));
+    let heads = service.heads.lock().unwrap();
+    let (last, first) = heads.split_last().unwrap();
+    let length = |head: &String| -> usize {
+        let head = head.to_ascii_lowercase();
+        let line = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        line.unwrap().parse().unwrap()
+    };
+    let packed: usize = first.iter().map(length).sum();
+    assert!(packed < lines(0..1_000).len() / 2, "{packed}");
+    assert!(
+        first
+            .iter()
+            .all(|head| head.to_ascii_lowercase().contains("content-encoding: zstd"))
+    );
+    assert_eq!(length(last), same.len());
+    assert!(!last.to_ascii_lowercase().contains("content-encoding"));
 }
 
 #[test]

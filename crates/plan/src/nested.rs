@@ -28,14 +28,14 @@ pub struct Objects {
     /// The path of the list in the document.
     pub path: Box<str>,
     /// The fields of an object; the condition's ids point here.
-    pub fields: Vec<Field>,
+    pub fields: Vec<Arc<Field>>,
     /// The condition.
     pub condition: Condition,
 }
 
 impl Objects {
     /// The objects at `path`, whose `fields` stand under it.
-    pub fn new(path: impl Into<Box<str>>, fields: Vec<Field>, condition: Condition) -> Self {
+    pub fn new(path: impl Into<Box<str>>, fields: Vec<Arc<Field>>, condition: Condition) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             number: NEXT.fetch_add(1, Memory::Relaxed),

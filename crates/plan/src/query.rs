@@ -1,5 +1,7 @@
 //! Plans and the shapes of queries.
 
+use std::sync::Arc;
+
 use neph_event::Field;
 
 use crate::{Aggregate, Condition, Correlation, FirstSeen};
@@ -11,8 +13,8 @@ pub struct FieldId(pub u32);
 /// A rule or query, ready to run. Plans are equal where they ask for the same, wherever that stands in their queries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The fields that it reads; [`FieldId`]s point here.
-    pub fields: Vec<Field>,
+    /// The fields that it reads; [`FieldId`]s point here. Plans of many rules read the same fields, and may share them.
+    pub fields: Vec<Arc<Field>>,
     /// The field of the event's time.
     pub time: FieldId,
     /// The field that orders events of one time, if any; a missing value comes last.
@@ -28,7 +30,7 @@ pub struct Plan {
 impl Plan {
     /// The field of an id.
     pub fn field(&self, id: FieldId) -> Option<&Field> {
-        self.fields.get(id.0 as usize)
+        self.fields.get(id.0 as usize).map(AsRef::as_ref)
     }
 }
 

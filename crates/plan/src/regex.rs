@@ -9,6 +9,9 @@ mod java;
 mod lucene;
 mod necessary;
 mod product;
+mod size;
+
+use std::sync::OnceLock;
 
 use regex_automata::meta;
 use regex_syntax::hir::{Hir, HirKind, Look};
@@ -32,8 +35,23 @@ pub struct Regex {
 
 #[derive(Clone, Debug)]
 enum Program {
-    Automata(Box<meta::Regex>),
+    Automata(Box<Automata>),
     Product(Vec<product::Automaton>),
+}
+
+/// An expression that is known to have automata of bounded size. They are made when it is first asked: of the expressions of
+/// many rules most never are.
+#[derive(Clone, Debug)]
+struct Automata {
+    hir: Hir,
+    made: OnceLock<Option<meta::Regex>>,
+}
+
+impl Automata {
+    fn is_match(&self, value: &str) -> bool {
+        let made = self.made.get_or_init(|| make(&self.hir).ok());
+        made.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
 }
 
 impl Regex {
@@ -45,7 +63,7 @@ impl Regex {
     /// Whether the value matches, whole or in part as the dialect says.
     pub fn is_match(&self, value: &str) -> bool {
         match &self.program {
-            Program::Automata(regex) => regex.is_match(value),
+            Program::Automata(automata) => automata.is_match(value),
             Program::Product(automata) => automata.iter().any(|automaton| automaton.is_match(value)),
         }
     }
@@ -131,7 +149,7 @@ fn compile_lucene(patterns: &[Box<str>], case: Case) -> Result<Regex, RegexError
 /// An expression that does not parse, or two whose common automaton grows too large.
 pub fn have_common_match(a: &str, b: &str, case: Case) -> Result<bool, RegexError> {
     let both = lucene::Node::Intersection(vec![lucene::parse(a, case)?, lucene::parse(b, case)?]);
-    Ok(!product::Automaton::build(&both)?.is_empty())
+    product::has_match(&both)
 }
 
 fn anchored(hir: Hir) -> Hir {
@@ -158,17 +176,30 @@ fn build(hir: &Hir) -> Result<Regex, RegexError> {
     if expanded_size(hir) > MAX_EXPANDED {
         return Err(too_large());
     }
+    let made = OnceLock::new();
+    if size::most_bytes(hir) > SIZE_LIMIT as u64 {
+        // Only making it tells.
+        let regex = make(hir)?;
+        made.get_or_init(|| Some(regex));
+    }
+    Ok(Regex {
+        program: Program::Automata(Box::new(Automata {
+            hir: hir.clone(),
+            made,
+        })),
+        necessities: necessary::necessary(hir),
+    })
+}
+
+fn make(hir: &Hir) -> Result<meta::Regex, RegexError> {
     let config = meta::Config::new()
         .nfa_size_limit(Some(SIZE_LIMIT))
         .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit);
-    match meta::Builder::new().configure(config).build_from_hir(hir) {
-        Ok(regex) => Ok(Regex {
-            program: Program::Automata(Box::new(regex)),
-            necessities: necessary::necessary(hir),
-        }),
-        Err(error) if error.size_limit().is_some() => Err(too_large()),
-        Err(error) => Err(RegexError::new(None, error.to_string())),
-    }
+    let made = meta::Builder::new().configure(config).build_from_hir(hir);
+    made.map_err(|error| match error.size_limit() {
+        Some(_) => too_large(),
+        None => RegexError::new(None, error.to_string()),
+    })
 }
 
 fn too_large() -> RegexError {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use neph_inventory::{COLLECTION_FILE, Folder, Limits};
+use neph_inventory::{AnswerError, COLLECTION_FILE, Folder, Limits, whole_answers};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,9 +32,9 @@ pub enum ReadError {
     /// It is too large.
     #[error("is larger than {} MiB", MAX_FILE >> 20)]
     TooLarge,
-    /// It is not JSON.
-    #[error("is not JSON: {0}")]
-    Json(String),
+    /// It is no answer, or a broken one.
+    #[error("{0}")]
+    Answer(#[from] AnswerError),
     /// It is no YAML file of rules.
     #[error("is not a file of rules: {0}")]
     Yaml(String),
@@ -144,7 +144,7 @@ impl Inventory {
             // Collectors also keep what others read; that it is not for this is no news.
             let is_of_others = |error: &ReadError| match error {
                 ReadError::Unknown => true,
-                ReadError::Json(_) | ReadError::Yaml(_) | ReadError::Service => {
+                ReadError::Answer(_) | ReadError::Yaml(_) | ReadError::Service => {
                     path.extension().is_none_or(|ending| ending != "json")
                 }
                 _ => false,
@@ -196,23 +196,44 @@ impl Inventory {
         {
             return self.add_rules(path, bytes);
         }
-        let value: Value =
-            serde_json::from_slice(bytes).map_err(|error| ReadError::Json(error.to_string()))?;
+        let answers = whole_answers(bytes)?;
         self.problems.file = path.display().to_string();
         let stem = path
             .file_stem()
             .map(|stem| stem.to_string_lossy().into_owned())
             .unwrap_or_default();
+        let count = answers.len();
+        // A loop in a shell prints several after one another.
+        let known = answers
+            .into_iter()
+            .map(|answer| self.add_answer(answer, path, &stem))
+            .filter(|is_known| *is_known)
+            .count();
+        match known {
+            0 => return Err(ReadError::Unknown),
+            known if known < count => {
+                let others = count - known;
+                self.problems
+                    .add(format!("{others} of its {count} answers are none that are known"));
+            }
+            _ => {}
+        }
+        self.files += 1;
+        Ok(())
+    }
+
+    /// Takes an answer over, unless it is none that is known.
+    fn add_answer(&mut self, value: Value, path: &Path, stem: &str) -> bool {
         if aws::account::is_details(&value) {
             let account = aws::account::read(&value, &mut self.problems);
             self.accounts.push(account);
-        } else if self.add_of_organization(&value) || self.add_share(&value, &stem) {
+        } else if self.add_of_organization(&value) || self.add_share(&value, stem) {
         } else if let Some(kind) = azure::kind(&value) {
             self.azure.add(kind, &value);
         } else if let Some(kind) = openstack::kind(&value) {
             self.openstack.add(kind, &value, &mut self.problems);
         } else if let Some(kind) = gcp::kind(&value) {
-            self.gcp.add(kind, &value, &stem);
+            self.gcp.add(kind, &value, stem);
         } else if kubernetes::is_rbac(&value) {
             let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let cluster = folder.unwrap_or(path).display().to_string();
@@ -223,10 +244,9 @@ impl Inventory {
         } else if is_empty_list(&value) {
             // A tool that found nothing.
         } else {
-            return Err(ReadError::Unknown);
+            return false;
         }
-        self.files += 1;
-        Ok(())
+        true
     }
 
     /// The policy file of a service of OpenStack, whose name or folder says which: `cinder/policy.yaml`, `nova-policy.yaml`.

@@ -546,6 +546,22 @@ fn references_are_followed_once() {
 }
 
 #[test]
+fn answers_that_stand_after_one_another_are_all_read() {
+    let mut inventory = Inventory::new();
+    let cluster = cluster().to_string();
+    inventory
+        .add(Path::new("prod/rbac.json"), format!("{cluster}\n[]\n").as_bytes())
+        .unwrap();
+    assert_eq!(inventory.problems().0, []);
+    inventory
+        .add(Path::new("prod/more.json"), b"{\"a\": 1}\n[]\n")
+        .unwrap();
+    let (problems, _) = inventory.problems();
+    assert_eq!(problems[0].what, "1 of its 2 answers are none that are known");
+    assert_eq!(inventory.files(), 2);
+}
+
+#[test]
 fn files_that_no_collector_writes_are_refused() {
     let mut inventory = Inventory::new();
     for text in ["", "{", "[1, 2]", "{}", "\"x\"", "{\"a\": 1}"] {
@@ -557,7 +573,7 @@ fn files_that_no_collector_writes_are_refused() {
     let deep = "[".repeat(100_000);
     assert!(matches!(
         inventory.add(Path::new("f.json"), deep.as_bytes()),
-        Err(ReadError::Json(_))
+        Err(ReadError::Answer(_))
     ));
     assert_eq!(inventory.files(), 0);
 }

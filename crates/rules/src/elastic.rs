@@ -656,9 +656,9 @@ impl<'a> Reader<'a> {
 fn require_field(plan: &mut neph_plan::Plan, name: &str) {
     let field = Schema::builtin().get(name);
     let field = field.map_or_else(|| Schema::unknown(name), |def| def.field.clone());
-    let known = plan.fields.iter().position(|known| *known == field);
+    let known = plan.fields.iter().position(|known| **known == field);
     let position = known.unwrap_or_else(|| {
-        plan.fields.push(field);
+        plan.fields.push(field.into());
         plan.fields.len() - 1
     });
     let exists = Test::Exists(FieldId(u32::try_from(position).unwrap_or(u32::MAX)));

@@ -8,6 +8,8 @@
 //! The items' form is that of the exceptions API:
 //! <https://www.elastic.co/docs/api/doc/kibana/operation/operation-createexceptionlistitem>.
 
+use std::sync::Arc;
+
 use neph_diag::{Diagnostic, Span, has_errors};
 use neph_engine::RuleIndex;
 use neph_event::{Field, Instant, Schema};
@@ -37,7 +39,7 @@ pub struct RuleException {
     /// Who answers for it, and why it is there.
     pub upkeep: Upkeep,
     /// The fields that its condition reads.
-    pub fields: Vec<Field>,
+    pub fields: Vec<Arc<Field>>,
     /// The condition that the events satisfy.
     pub condition: Condition,
     /// The rules, by their position in the [`RuleSet`](crate::RuleSet).
@@ -78,7 +80,7 @@ pub(crate) struct Raw {
 pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) upkeep: Upkeep,
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<Arc<Field>>,
     pub(crate) condition: Condition,
 }
 
@@ -168,7 +170,7 @@ pub(crate) fn pairs(
     lists: &Lists,
     place: Span,
     diagnostics: &mut Vec<Diagnostic>,
-) -> (Vec<Field>, Condition) {
+) -> (Vec<Arc<Field>>, Condition) {
     let mut builder = Builder::new(text, lists);
     let mut parts = Vec::new();
     for entry in &table.entries {
@@ -210,7 +212,11 @@ impl<'a> Builder<'a> {
         });
     }
 
-    fn finish(mut self, parts: Vec<Condition>, diagnostics: &mut Vec<Diagnostic>) -> (Vec<Field>, Condition) {
+    fn finish(
+        mut self,
+        parts: Vec<Condition>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> (Vec<Arc<Field>>, Condition) {
         diagnostics.append(&mut self.problems);
         // Fixes of names of fields are for queries: here they would take the quotes with them.
         let found = self.fields.diagnostics.drain(..);

@@ -1,6 +1,6 @@
 //! Finding files and reading them as text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,10 +16,10 @@ const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// Files, and whether they were named themselves rather than found in a folder.
-    pub(crate) files: BTreeMap<PathBuf, bool>,
+    pub(crate) files: Vec<(PathBuf, bool)>,
     /// What cannot be looked at.
     pub(crate) failures: Vec<Failure>,
-    canonical: BTreeSet<PathBuf>,
+    canonical: HashSet<PathBuf>,
 }
 
 /// The given files and all files of the given folders, each once, in the order of their paths.
@@ -28,6 +28,8 @@ pub(crate) fn find<P: AsRef<Path>>(paths: &[P]) -> Found {
     for path in paths {
         found.look(path.as_ref());
     }
+    // Folders give them nearly in this order; comparing paths part by part takes long.
+    found.files.sort_by(|(a, _), (b, _)| a.cmp(b));
     found
 }
 
@@ -95,7 +97,7 @@ impl Found {
             .canonical
             .insert(canonical.unwrap_or_else(|| path.to_owned()))
         {
-            self.files.insert(path.to_owned(), given);
+            self.files.push((path.to_owned(), given));
         }
     }
 
@@ -114,7 +116,7 @@ pub struct Snapshot(BTreeMap<PathBuf, (Option<SystemTime>, u64)>);
 impl Snapshot {
     /// As it is now.
     pub fn take<P: AsRef<Path>>(paths: &[P]) -> Self {
-        let files = find(paths).files.into_keys();
+        let files = find(paths).files.into_iter().map(|(path, _)| path);
         let state = |path: PathBuf| {
             let metadata = std::fs::metadata(&path).ok();
             let time = metadata.as_ref().and_then(|metadata| metadata.modified().ok());

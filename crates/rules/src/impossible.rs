@@ -88,13 +88,29 @@ const AUDIT: (&str, &[&str]) = (
 /// What of a plan never holds; the places are those of its query.
 pub(crate) fn check(plan: &Plan) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
+    // Lists of expressions, by where they are: one that is looked for in several fields is looked at once.
+    let mut asked: Vec<usize> = Vec::new();
     for condition in plan.query.conditions() {
         condition.for_each_leaf(&mut |leaf| {
             // What a mapping or an index pattern added is not the rule's.
             if leaf.span.is_empty() {
                 return;
             }
-            let test = test(plan, &leaf.test, leaf.span).or_else(|| place(plan, &leaf.test, leaf.span));
+            let never = match &leaf.test {
+                Test::Regex(_, expressions, RegexDialect::Search, _) => {
+                    let place = expressions.as_ptr().addr();
+                    match asked.contains(&place) {
+                        true => None,
+                        false => {
+                            asked.push(place);
+                            never_found(expressions, leaf.span)
+                        }
+                    }
+                }
+                _ => None,
+            };
+            let test = never.or_else(|| test(plan, &leaf.test, leaf.span));
+            let test = test.or_else(|| place(plan, &leaf.test, leaf.span));
             if let Some(diagnostic) = test
                 && !found
                     .iter()
@@ -107,16 +123,19 @@ pub(crate) fn check(plan: &Plan) -> Vec<Diagnostic> {
     found
 }
 
+/// An expression that no text matches.
+fn never_found(expressions: &[Box<str>], span: Span) -> Option<Diagnostic> {
+    let never = expressions
+        .iter()
+        .find(|text| to_lucene_regex::never_found(text))?;
+    let message = format!("no text matches the regular expression `{never}`");
+    Some(
+        Diagnostic::new(&codes::REGEX_IMPOSSIBLE, span, message)
+            .with_help("put a `\\` before a `^` or `$` that is meant as a character"),
+    )
+}
+
 fn test(plan: &Plan, test: &Test, span: Span) -> Option<Diagnostic> {
-    if let Test::Regex(_, expressions, RegexDialect::Search, _) = test
-        && let Some(never) = expressions.iter().find(|text| to_lucene_regex::never_found(text))
-    {
-        let message = format!("no text matches the regular expression `{never}`");
-        return Some(
-            Diagnostic::new(&codes::REGEX_IMPOSSIBLE, span, message)
-                .with_help("put a `\\` before a `^` or `$` that is meant as a character"),
-        );
-    }
     let field = &plan.field(test.field()?)?.path;
     if let Some(shape) = SHAPES.iter().find(|shape| shape.fields.contains(&&**field)) {
         let (texts, case) = expressions(test)?;

@@ -560,6 +560,9 @@ impl Loader {
 
     /// Takes rules out of those that run, by ascending positions.
     fn remove(&mut self, gone: &[usize]) {
+        if gone.is_empty() {
+            return;
+        }
         let mut kept = 0_u32;
         let mut map = Vec::with_capacity(self.set.rules.len());
         let rules = std::mem::take(&mut self.set.rules);

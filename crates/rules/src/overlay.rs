@@ -10,6 +10,7 @@
 mod apply;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use neph_diag::{Diagnostic, Span, has_errors};
 use neph_event::{Field, Instant, Schema};
@@ -273,7 +274,7 @@ impl Reader<'_> {
     }
 
     /// A condition in KQL or EQL, and the fields that it reads.
-    fn when(&mut self, when: &Node, language: Option<&Node>) -> Option<(Vec<Field>, Condition)> {
+    fn when(&mut self, when: &Node, language: Option<&Node>) -> Option<(Vec<Arc<Field>>, Condition)> {
         let query = when.as_text()?;
         let word = language.and_then(Node::as_text).unwrap_or("kuery");
         let (plan, mut diagnostics, front) = match word {

@@ -245,9 +245,9 @@ fn field(plan: &mut Plan, path: &str) -> FieldId {
     let position = plan
         .fields
         .iter()
-        .position(|known| *known == field)
+        .position(|known| **known == field)
         .unwrap_or_else(|| {
-            plan.fields.push(field);
+            plan.fields.push(field.into());
             plan.fields.len() - 1
         });
     FieldId(u32::try_from(position).unwrap_or(u32::MAX))

@@ -56,7 +56,7 @@ pub struct ThreatGroup {
     pub(crate) table: Arc<LookupTable>,
     /// The fields of the event, typed.
     #[serde(skip)]
-    pub(crate) fields: Vec<Field>,
+    pub(crate) fields: Vec<Arc<Field>>,
 }
 
 /// A field of the event and the field of the indicator that it is compared with.
@@ -216,7 +216,7 @@ fn kind_of(field: &Field) -> CellKind {
 
 /// The condition that one group agrees. Its tables are empty until [`bind`] fills them, so that nothing agrees.
 /// `keys` are the fields of all entries, in order.
-pub(crate) fn condition(threat: &mut ThreatMatch, keys: &[Key], fields: &[Field]) -> Condition {
+pub(crate) fn condition(threat: &mut ThreatMatch, keys: &[Key], fields: &[Arc<Field>]) -> Condition {
     let mut keys = keys.iter();
     let mut groups = Vec::new();
     for group in &mut threat.mapping {
@@ -255,7 +255,7 @@ fn empty_table(group: &ThreatGroup) -> Option<LookupTable> {
 pub(crate) fn admit_networks(selection: &mut Plan) {
     for field in &mut selection.fields {
         if field.kind == FieldType::Ip {
-            *field = Field::new(field.path.clone(), FieldType::Dynamic);
+            *field = Field::new(field.path.clone(), FieldType::Dynamic).into();
         }
     }
 }

@@ -18,6 +18,7 @@ mod detect;
 mod events;
 pub mod input;
 mod keyed;
+pub mod kinds;
 mod parse;
 pub mod pipeline;
 mod profile;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* Opens and connections to Unix sockets, seen where calls to the kernel return. */
+/* Opens, connections to Unix sockets, and changes of users and groups, seen where calls to the kernel return. */
 #ifndef NEPH_CALL_H
 #define NEPH_CALL_H
 
@@ -12,6 +12,8 @@ enum call_kind {
 	CALL_CREAT,
 	CALL_OPENAT,
 	CALL_OPENAT2,
+	/* Calls that change users, groups, or the session. */
+	CALL_CHANGE,
 };
 
 /* Which of the calls that matter it was. Those of 32-bit programs on 64-bit machines have other numbers and are not told. */
@@ -28,6 +30,14 @@ static __always_inline u32 which_call(void *registers)
 			return CALL_CONNECT;
 		case 85:
 			return CALL_CREAT;
+		case 105: /* setuid */
+		case 106: /* setgid */
+		case 112: /* setsid */
+		case 113: /* setreuid */
+		case 114: /* setregid */
+		case 117: /* setresuid */
+		case 119: /* setresgid */
+			return CALL_CHANGE;
 		case 257:
 			return CALL_OPENAT;
 		case 437:
@@ -37,6 +47,14 @@ static __always_inline u32 which_call(void *registers)
 		switch (BPF_CORE_READ(arm64, syscallno)) {
 		case 56:
 			return CALL_OPENAT;
+		case 143: /* setregid */
+		case 144: /* setgid */
+		case 145: /* setreuid */
+		case 146: /* setuid */
+		case 147: /* setresuid */
+		case 149: /* setresgid */
+		case 157: /* setsid */
+			return CALL_CHANGE;
 		case 203:
 			return CALL_CONNECT;
 		case 437:
@@ -94,14 +112,15 @@ struct place {
 
 /* Tells of an open, or of a connection to a Unix socket, if it is looked for. The name stands in the draft already. */
 static __always_inline int look(struct task_struct *task, struct draft *whole, u32 kind, u64 named, s32 error,
-				const struct place *place, bool writing)
+				const struct place *place, u32 how)
 {
 	enum class class = kind == KIND_OPEN ? OPEN : CONNECT;
 	struct open_record *record = (void *)whole->bytes;
 
 	if (named > NAME_MAX)
 		return 0;
-	if (!name_fits(named, (u64)place->folder) && !entry_fits(place->real))
+	if (!name_fits(named, (u64)place->folder) && !entry_fits(place->real) &&
+	    !(how & OPEN_CREATED && folder_fits(place->real)))
 		return 0;
 	if (!room(class))
 		return 0;
@@ -109,7 +128,7 @@ static __always_inline int look(struct task_struct *task, struct draft *whole, u
 	read_ids(&record->ids, BPF_CORE_READ(task, cred));
 	bpf_get_current_comm(record->thread, sizeof(record->thread));
 	record->error = error;
-	record->writing = writing;
+	record->how = how;
 	record->named = named;
 	record->real = 0;
 	record->folder = 0;
@@ -130,6 +149,7 @@ static __always_inline int call_opened(struct task_struct *task, void *registers
 	struct place place = {};
 	u64 arguments[3];
 	u64 flags = 0;
+	u32 how;
 	s32 base = AT_FDCWD;
 	const void *name;
 	u8 *named;
@@ -161,10 +181,17 @@ static __always_inline int call_opened(struct task_struct *task, void *registers
 	/* A name that was cut does not end where it seems to. */
 	if (length >= NAME_MAX)
 		length = 0;
+	/* The lowest two bits: read, write, or both. */
+	how = flags & 3 ? OPEN_WRITING : 0;
 	if (result >= 0) {
+		u32 mode;
+
 		file = opened(task, result);
-		if (!file || BPF_CORE_READ(file, f_mode) & FMODE_PATH)
+		mode = BPF_CORE_READ(file, f_mode);
+		if (!file || mode & FMODE_PATH)
 			return 0;
+		if (mode & FMODE_CREATED)
+			how |= OPEN_CREATED;
 		place.real = BPF_CORE_READ(file, f_path.dentry);
 		place.mount = BPF_CORE_READ(file, f_path.mnt);
 	}
@@ -178,8 +205,29 @@ static __always_inline int call_opened(struct task_struct *task, void *registers
 			place.folder_mount = BPF_CORE_READ(file, f_path.mnt);
 		}
 	}
-	/* The lowest two bits: read, write, or both. */
-	return look(task, whole, KIND_OPEN, length, result < 0 ? -result : 0, &place, (flags & 3) != 0);
+	return look(task, whole, KIND_OPEN, length, result < 0 ? -result : 0, &place, how);
+}
+
+/* What the process is now; whether that is something else than before, the reader knows. A thread may have users of its own: those of
+ * the first count. */
+static __always_inline int call_changed(struct task_struct *task, s64 result)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	struct change_record *record;
+
+	if (result < 0 || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) || !wanted())
+		return 0;
+	record = reserve(CHANGE, sizeof(*record));
+	if (!record)
+		return 0;
+	begin(&record->head, KIND_CHANGE, task);
+	bpf_core_read(&record->permitted, sizeof(u64), &cred->cap_permitted);
+	bpf_core_read(&record->effective, sizeof(u64), &cred->cap_effective);
+	read_ids(&record->ids, cred);
+	record->session_leader = BPF_CORE_READ(task, signal, pids[SID], numbers[0].nr);
+	record->group_leader = BPF_CORE_READ(task, signal, pids[PGID], numbers[0].nr);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
 }
 
 static __always_inline struct sock *socket_of(struct task_struct *task, u32 number)
@@ -282,7 +330,7 @@ static __always_inline int call_connected(struct task_struct *task, void *regist
 		place.folder = BPF_CORE_READ(task, fs, pwd.dentry);
 		place.folder_mount = BPF_CORE_READ(task, fs, pwd.mnt);
 	}
-	return look(task, whole, KIND_UNIX, length, result < 0 ? -result : 0, &place, false);
+	return look(task, whole, KIND_UNIX, length, result < 0 ? -result : 0, &place, 0);
 }
 
 #endif

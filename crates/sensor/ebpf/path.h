@@ -127,6 +127,7 @@ enum {
 	FITS = 1,
 	NEEDS_FOLDER = 2,
 	FITS_WITH_FOLDER = 3,
+	FITS_MADE_IN_FOLDER = 4,
 };
 
 static __always_inline u8 watch(u64 hash)
@@ -148,6 +149,12 @@ static __always_inline bool entry_fits(struct dentry *dentry)
 	if (found != NEEDS_FOLDER)
 		return found == FITS;
 	return watch(digest_entry(digest(hash, '/'), (u64)BPF_CORE_READ(dentry, d_parent))) == FITS_WITH_FOLDER;
+}
+
+/* Whether a file that was just made lies in a folder in which that is looked for. */
+static __always_inline bool folder_fits(struct dentry *dentry)
+{
+	return watch(digest_entry(digest(EMPTY, '/'), (u64)BPF_CORE_READ(dentry, d_parent))) == FITS_MADE_IN_FOLDER;
 }
 
 /* Whether what the process named may be looked for. `length` counts the zero at its end. */

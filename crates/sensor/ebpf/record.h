@@ -14,7 +14,7 @@ const volatile u32 own_process;
 const volatile u32 filter_level;
 const volatile u64 filter_group;
 /* How full the ring may be, in bytes, before a class is given up. */
-const volatile u64 room_of_class[6];
+const volatile u64 room_of_class[7];
 /* How full it may be before arguments are cut earlier. */
 const volatile u64 room_of_long_arguments;
 
@@ -23,6 +23,7 @@ enum class {
 	EXEC,
 	CONNECT,
 	OPEN,
+	CHANGE,
 	OUTCOME,
 	FORK,
 	EXIT,
@@ -45,6 +46,7 @@ enum kind {
 	KIND_OUTCOME,
 	KIND_OPEN,
 	KIND_UNIX,
+	KIND_CHANGE,
 };
 
 enum {
@@ -78,6 +80,7 @@ enum {
 
 	SIGNAL_GROUP_EXIT = 4,
 	FMODE_PATH = 0x4000,
+	FMODE_CREATED = 0x100000,
 	AT_FDCWD = -100,
 	/* `pids` in `struct signal_struct`. */
 	PGID = 2,
@@ -152,11 +155,27 @@ struct open_record {
 	struct ids ids;
 	char thread[16];
 	s32 error;
-	u32 writing;
+	/* Bits of `OPEN_…`. */
+	u32 how;
 	u32 named;
 	u32 real;
 	u32 folder;
 	u32 pad;
+};
+
+enum {
+	OPEN_WRITING = 1,
+	OPEN_CREATED = 2,
+};
+
+/* A process became another user, another group, or the leader of a session of its own. */
+struct change_record {
+	struct head head;
+	u64 permitted;
+	u64 effective;
+	struct ids ids;
+	u32 session_leader;
+	u32 group_leader;
 };
 
 enum {
@@ -200,6 +219,7 @@ struct exec_record {
 _Static_assert(sizeof(struct connect_record) == 96, "as record.rs reads it");
 _Static_assert(sizeof(struct outcome_record) == 56, "as record.rs reads it");
 _Static_assert(sizeof(struct open_record) == 80, "as record.rs reads it");
+_Static_assert(sizeof(struct change_record) == 64, "as record.rs reads it");
 _Static_assert(sizeof(struct exec_record) == 160, "as record.rs reads it");
 
 /* Records that are too long for the stack are made here. */
@@ -241,14 +261,15 @@ struct call {
 	u32 pad;
 };
 
+/* No table that gives up what is old: then nobody could count what it gave up. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
 	__type(key, u32);
 	__type(value, struct call);
 } calls SEC(".maps");
 
-/* To where a socket without a connection has sent already. */
+/* To where a socket without a connection has sent already. What this table gives up is told once more, and so is not lost. */
 struct sent_key {
 	u64 cookie;
 	u8 address[16];
@@ -263,10 +284,11 @@ struct {
 	__type(value, u8);
 } sent SEC(".maps");
 
-/* Digests of the last part of the paths that are looked for, and of the last two together: the first says which others to form. */
+/* Digests of the last part of the paths that are looked for, of the last two together, and of folders in which any file is looked for
+ * that is made: the first says which others to form. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, 4096);
 	__type(key, u64);
 	__type(value, u8);
 } watched SEC(".maps");

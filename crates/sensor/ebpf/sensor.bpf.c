@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * What the kernel tells the sensor: processes made, programs started, processes ended, connections asked for and how they went, and
- * opens of the few files that somebody asked for. Nothing here stops or changes anything: programs at control groups always
+ * What the kernel tells the sensor: processes made, programs started, processes ended, connections asked for and how they went,
+ * changes of users and groups, and opens of the few files that somebody asked for. Nothing here stops or changes anything: programs at control groups always
  * allow, and what does not fit is counted and left out.
  *
  * The programs need Linux 5.8 (ring buffer, `bpf_ktime_get_boot_ns`) with BTF. They stand at raw tracepoints and control groups
@@ -41,8 +41,11 @@ int process_ended(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	u32 thread = BPF_CORE_READ(task, pid);
 	struct exit_record *record;
 
+	/* What was asked for by other ways than connect(2) does not return from it. */
+	bpf_map_delete_elem(&calls, &thread);
 	/* A process ends with its last thread. Two that end at once may both be told of: the reader takes the first. */
 	if (BPF_CORE_READ(signal, live.counter) != 0 || !wanted())
 		return 0;
@@ -218,7 +221,8 @@ static __always_inline int asked_to_connect(struct bpf_sock_addr *ctx, u32 famil
 		struct call call = {.cookie = cookie, .stream = ctx->type == SOCK_STREAM};
 		u32 thread = bpf_get_current_pid_tgid();
 
-		bpf_map_update_elem(&calls, &thread, &call, BPF_ANY);
+		if (bpf_map_update_elem(&calls, &thread, &call, BPF_ANY))
+			count_lost(OUTCOME, TABLE_FULL);
 	}
 	return 1;
 }
@@ -298,6 +302,8 @@ static __always_inline int call_returned(struct bpf_raw_tracepoint_args *ctx, bo
 	task = (void *)bpf_get_current_task();
 	if (call == CALL_CONNECT)
 		return call_connected(task, registers, result, inet);
+	if (call == CALL_CHANGE)
+		return call_changed(task, result);
 	return call_opened(task, registers, call, result);
 }
 

@@ -13,7 +13,7 @@ use rustix::net::netlink;
 
 use self::control::Control;
 use self::record::{Call, Joiner};
-use crate::clock::Wall;
+use crate::clock::{self, Stamped};
 use crate::connector::{self, Connector};
 use crate::netlink::{Link, Received, message, wait_for};
 use crate::observation::{
@@ -31,8 +31,17 @@ const BUFFER: usize = 16 << 20;
 /// Records that are read at once.
 const AT_ONCE: usize = 8_192;
 
+/// How often as many are read at the end: the buffer holds no more.
+const LAST_READINGS: usize = 32;
+
+/// How long it takes until the kernel has told of something.
+const DELIVERED: Duration = Duration::from_millis(50);
+
 /// How often the kernel is asked how many records it lost.
 const ASKED: Duration = Duration::from_secs(1);
+
+/// How far the clock of audit may be behind, in ticks in which processes start.
+const COARSE: u64 = 2;
 
 /// The number of the error that says that a connection is under way.
 const UNDER_WAY: i64 = -115;
@@ -50,7 +59,9 @@ struct Audit {
     told_given_up: u64,
     told_unreadable: u64,
     serials: Serials,
-    wall: Wall,
+    stamps: Stamped,
+    /// When everything had been read that there was.
+    emptied: SinceBoot,
 }
 
 /// Starts to listen, and sets audit so that there is something to hear.
@@ -69,7 +80,8 @@ pub(crate) fn start() -> Result<impl Source, SourceError> {
         told_given_up: 0,
         told_unreadable: 0,
         serials: Serials::default(),
-        wall: Wall::now(),
+        stamps: Stamped::now(),
+        emptied: clock::since_boot(),
     })
 }
 
@@ -78,14 +90,15 @@ impl Source for Audit {
         let refused = |error| SourceError::refused("listening to audit", error);
         let connector = self.processes.as_ref().ok().map(Connector::link);
         wait_for([Some(&self.link), connector], wait).map_err(refused)?;
-        // A process is made before it does anything, so who was made is heard first.
-        if let Ok(connector) = &mut self.processes {
-            connector.drain(sink)?;
-        }
-        self.wall = self.wall.followed();
+        let began = clock::since_boot();
+        self.stamps.look(self.emptied);
+        let mut calls = Vec::new();
         for _ in 0..AT_ONCE {
             let call = match self.link.receive(Duration::ZERO).map_err(refused)? {
-                Received::Nothing => break,
+                Received::Nothing => {
+                    self.emptied = began;
+                    break;
+                }
                 Received::Overrun => {
                     self.serials.overrun = true;
                     continue;
@@ -95,7 +108,13 @@ impl Source for Audit {
                     None => None,
                 },
             };
-            let Some(call) = call else { continue };
+            calls.extend(call);
+        }
+        // A process is made before it does anything, so by now it has been told of all that were made that these records are about.
+        if let Ok(connector) = &mut self.processes {
+            connector.drain(sink)?;
+        }
+        for call in calls {
             self.serials.note(call.serial);
             if let Some(observation) = self.observe(&call) {
                 sink(observation);
@@ -108,13 +127,27 @@ impl Source for Audit {
         Ok(())
     }
 
+    fn finish(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        // The thread of audit in the kernel is about to tell of what has just happened.
+        std::thread::sleep(DELIVERED);
+        for _ in 0..LAST_READINGS {
+            let emptied = self.emptied;
+            self.poll(Duration::ZERO, sink)?;
+            if self.emptied > emptied {
+                break;
+            }
+        }
+        self.tell_lost(sink);
+        Ok(())
+    }
+
     fn abilities(&self) -> Abilities {
         let mut hooks = self.hooks.clone();
         hooks.push(Hook {
             name: "process connector".to_owned(),
             failed: self.processes.as_ref().err().cloned(),
         });
-        let mut unseen = vec![Part::UnixSockets, Part::Files];
+        let mut unseen = vec![Part::UnixSockets, Part::Files, Part::Changes];
         if self.processes.is_err() {
             unseen.extend([Part::Forks, Part::Exits]);
         }
@@ -135,12 +168,12 @@ impl Source for Audit {
 
 impl Audit {
     fn observe(&mut self, call: &Call) -> Option<Observation> {
-        let at = self.wall.when(call.millis);
+        let at = self.stamps.when(call.millis, clock::since_boot());
         let pid = u32::try_from(call.number("pid")?).ok()?;
         let now = ProcessId::new(pid, at).start;
         let process = ProcessId {
             pid,
-            start: self.start_of(pid, now),
+            start: self.start_of(pid, now, now),
         };
         if call.args.is_some() {
             return Some(Observation::Exec(Box::new(self.program(call, at, process))));
@@ -190,7 +223,7 @@ impl Audit {
             started: None,
             parent: parent.map(|pid| ProcessId {
                 pid,
-                start: self.start_of(pid, 0),
+                start: self.start_of(pid, ProcessId::new(pid, at).start, 0),
             }),
             unnamed: executable.starts_with(b"/memfd:") || executable.ends_with(b" (deleted)"),
             executable: executable
@@ -207,10 +240,15 @@ impl Audit {
         }
     }
 
-    fn start_of(&mut self, pid: u32, otherwise: u64) -> u64 {
+    /// See [`Connector::start_of`]. The clock of audit goes on in ticks, so that a process may have started after what it did.
+    fn start_of(&mut self, pid: u32, by: u64, otherwise: u64) -> u64 {
+        let by = by.saturating_add(COARSE);
         match &mut self.processes {
-            Ok(connector) => connector.start_of(pid, otherwise),
-            Err(_) => procfs::Stat::read(pid).map_or(otherwise, |stat| stat.process.start),
+            Ok(connector) => connector.start_of(pid, by, otherwise),
+            Err(_) => procfs::Stat::read(pid)
+                .map(|stat| stat.process.start)
+                .filter(|start| *start <= by)
+                .unwrap_or(otherwise),
         }
     }
 

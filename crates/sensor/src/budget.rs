@@ -76,7 +76,7 @@ impl Thrift {
             Class::Exit => 0.20,
             Class::Fork => 0.16,
             Class::Outcome => 0.14,
-            Class::Open => 0.12,
+            Class::Open | Class::Change => 0.12,
             Class::Connect => 0.06,
             // When even programs cannot be afforded, nothing is taken from the kernel: see `is_out`.
             Class::Exec | Class::Unknown => return true,

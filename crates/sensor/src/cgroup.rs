@@ -4,6 +4,8 @@
 //! `docker-ID.scope` (<https://github.com/opencontainers/runc/blob/main/docs/systemd.md>,
 //! <https://kubernetes.io/docs/concepts/architecture/cgroups/>).
 
+use crate::containers::is_id as is_container_id;
+
 /// Letters of a container's id.
 const ID: usize = 64;
 
@@ -91,7 +93,18 @@ pub(crate) fn contained(path: &[u8]) -> Option<Contained> {
             pod,
         });
     }
-    None
+    chosen(&parts)
+}
+
+/// Clients of containerd choose ids freely. Its control groups are named by namespace and id, and this is the namespace that is used where none
+/// is named: <https://github.com/containerd/containerd/blob/main/pkg/oci/spec.go>. Nothing else makes a group of this name.
+fn chosen(parts: &[&str]) -> Option<Contained> {
+    let ["default", id, ..] = parts else { return None };
+    is_container_id(id).then(|| Contained {
+        id: (*id).to_owned(),
+        runtime: Some("containerd"),
+        pod: None,
+    })
 }
 
 fn is_id(text: &str) -> bool {
@@ -169,6 +182,8 @@ mod tests {
         );
         check("docker-{A}.scope", Some((A, Some("docker"), None)));
         check("{A}", Some((A, None, None)));
+        check("/default/web-1/sub", Some(("web-1", Some("containerd"), None)));
+        check("/default/{A}", Some((A, None, None)));
         check("/ecs/0123456789abcdef0123456789abcdef/{A}", Some((A, None, None)));
         let task = "0123456789abcdef0123456789abcdef-1234567890";
         check(
@@ -197,6 +212,10 @@ mod tests {
             "/machine.slice/libpod-conmon-{A}.scope",
             "/docker",
             "/docker/0123",
+            "/default",
+            "/a/default/web-1",
+            "/default/a b",
+            "/defaults/web-1",
             "/{A}x",
         ] {
             check(path, None);

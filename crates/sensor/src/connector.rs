@@ -3,7 +3,7 @@
 //! Messages are those of `linux/connector.h` and `linux/cn_proc.h`. What they do not say is read from `/proc`, if the process
 //! still runs then.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -33,8 +33,22 @@ const BUFFER: usize = 8 << 20;
 /// Processes whose start is remembered at once, so that their end is told of the same process; as many again are about to be forgotten.
 const REMEMBERED: usize = 32_768;
 
+/// How often as many are read at the end: the buffer holds no more.
+const LAST_READINGS: usize = 8;
+
 /// Messages that are read at once.
 const AT_ONCE: usize = 8_192;
+
+/// Numbers, and the ticks in which processes started that had them.
+type Starts = BTreeSet<(u32, u64)>;
+
+/// When the process started that had a number in tick `by`.
+fn latest(starts: &Starts, pid: u32, by: u64) -> Option<u64> {
+    starts
+        .range((pid, 0)..=(pid, by))
+        .next_back()
+        .map(|(_, start)| *start)
+}
 
 /// A subscription to the process connector.
 #[derive(Debug)]
@@ -45,9 +59,10 @@ pub(crate) struct Connector {
     /// The next number of each processor's messages. A gap tells how many were lost.
     expected: HashMap<u32, u32>,
     /// When processes started, also of those that ended, of which something may be heard a little later.
-    starts: HashMap<u32, u64>,
-    /// The same of those of which nothing was heard for longer.
-    older: HashMap<u32, u64>,
+    starts: Starts,
+    /// The same of those of which nothing was heard for longer, or of which something may have been missed: the number may have been
+    /// given to another since.
+    doubtful: Starts,
     /// How far the clock since boot is ahead of the one of which messages tell.
     ahead: u64,
 }
@@ -76,8 +91,8 @@ pub(crate) fn subscribe(programs: bool) -> Result<Connector, SourceError> {
         link,
         programs,
         expected: HashMap::new(),
-        starts: HashMap::new(),
-        older: HashMap::new(),
+        starts: Starts::new(),
+        doubtful: Starts::new(),
         ahead: clock::slept(),
     };
     connector.await_answer()?;
@@ -117,19 +132,36 @@ impl Connector {
         &self.link
     }
 
-    /// In which tick a process started, as far as that can be known.
-    pub(crate) fn start_of(&mut self, pid: u32, otherwise: u64) -> u64 {
-        let known = self.starts.get(&pid).or_else(|| self.older.get(&pid)).copied();
-        let start = known.unwrap_or_else(|| Stat::read(pid).map_or(otherwise, |stat| stat.process.start));
-        self.remember(pid, start);
+    /// In which tick a process started of which something happened in tick `by`, as far as that can be known. Who has the number now may have
+    /// it since then only.
+    pub(crate) fn start_of(&mut self, pid: u32, by: u64, otherwise: u64) -> u64 {
+        if let Some(start) = latest(&self.starts, pid, by) {
+            return start;
+        }
+        let start = started(pid, by)
+            .or_else(|| latest(&self.doubtful, pid, by))
+            .unwrap_or(otherwise);
+        if start != 0 {
+            self.remember(pid, start);
+        }
         start
     }
 
     fn remember(&mut self, pid: u32, start: u64) {
         if self.starts.len() >= REMEMBERED {
-            self.older = std::mem::take(&mut self.starts);
+            self.doubtful = std::mem::take(&mut self.starts);
         }
-        self.starts.insert(pid, start);
+        self.starts.insert((pid, start));
+    }
+
+    /// Something was missed: any number may have been given to another.
+    fn doubt(&mut self) {
+        let starts = std::mem::take(&mut self.starts);
+        if self.doubtful.len() >= REMEMBERED {
+            self.doubtful = starts;
+        } else {
+            self.doubtful.extend(starts);
+        }
     }
 
     /// Hands over what is there.
@@ -143,12 +175,16 @@ impl Connector {
             let datagram = match received {
                 Received::Datagram(datagram) => datagram.to_vec(),
                 // How many were lost, the numbers of the next messages tell.
-                Received::Overrun => continue,
+                Received::Overrun => {
+                    self.doubt();
+                    continue;
+                }
                 Received::Nothing => break,
             };
             for event in messages(&datagram).filter_map(Event::parse) {
                 let lost = event.missing(&mut self.expected);
                 if lost > 0 {
+                    self.doubt();
                     sink(Observation::Lost(Lost {
                         class: Class::Unknown,
                         cause: Cause::BufferFull,
@@ -172,15 +208,12 @@ impl Connector {
                 if child != group {
                     return None;
                 }
-                self.starts.remove(&child);
-                self.older.remove(&child);
-                let child = ProcessId {
-                    pid: child,
-                    start: self.start_of(child, now),
-                };
+                let start = started(child, now).unwrap_or(now);
+                self.remember(child, start);
+                let child = ProcessId { pid: child, start };
                 let parent = ProcessId {
                     pid: parent,
-                    start: self.start_of(parent, 0),
+                    start: self.start_of(parent, now, 0),
                 };
                 Some(Observation::Fork { at, child, parent })
             }
@@ -194,8 +227,8 @@ impl Connector {
                     return None;
                 }
                 let status = event.number(2)?.cast_signed();
-                // It can still be read until its parent has been told.
-                let start = self.start_of(pid, now);
+                // It can still be read until its parent has been told. Behind that, who knows it by its number knows more.
+                let start = self.start_of(pid, now, 0);
                 let process = ProcessId { pid, start };
                 Some(Observation::Exit { at, process, status })
             }
@@ -204,8 +237,10 @@ impl Connector {
     }
 
     fn program(&mut self, at: SinceBoot, pid: u32, now: u64) -> Exec {
-        let known = self.starts.get(&pid).or_else(|| self.older.get(&pid)).copied();
-        let snapshot = procfs::read(pid).filter(|read| known.is_none_or(|start| start == read.process.start));
+        let sure = latest(&self.starts, pid, now);
+        let known = sure.or_else(|| latest(&self.doubtful, pid, now));
+        let is_it = |start: u64| sure.map_or(start <= now, |sure| sure == start);
+        let snapshot = procfs::read(pid).filter(|read| is_it(read.process.start));
         let Some(read) = snapshot else {
             return Exec {
                 at,
@@ -229,7 +264,7 @@ impl Connector {
         self.remember(pid, read.process.start);
         let parent = ProcessId {
             pid: read.parent,
-            start: self.start_of(read.parent, 0),
+            start: self.start_of(read.parent, now, 0),
         };
         let (asked, script) = read.asked();
         Exec {
@@ -257,6 +292,13 @@ impl Source for Connector {
         self.drain(sink)
     }
 
+    fn finish(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        for _ in 0..LAST_READINGS {
+            self.drain(sink)?;
+        }
+        Ok(())
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities {
             mode: Mode::Connector,
@@ -264,7 +306,13 @@ impl Source for Connector {
                 name: "netlink connector, processes".to_owned(),
                 failed: None,
             }],
-            unseen: vec![Part::Connections, Part::UnixSockets, Part::Outcomes, Part::Files],
+            unseen: vec![
+                Part::Connections,
+                Part::UnixSockets,
+                Part::Outcomes,
+                Part::Files,
+                Part::Changes,
+            ],
             uncertain: vec![
                 Part::Arguments,
                 Part::Executable,
@@ -277,6 +325,12 @@ impl Source for Connector {
             passed_over: Vec::new(),
         }
     }
+}
+
+/// When the process started that has a number now, if it had it in tick `by`.
+fn started(pid: u32, by: u64) -> Option<u64> {
+    let start = Stat::read(pid)?.process.start;
+    (start <= by).then_some(start)
 }
 
 /// `struct proc_event` in its envelope.
@@ -333,4 +387,123 @@ pub(crate) fn read_events(datagram: &[u8]) -> usize {
     events
         .filter(|event| event.missing(&mut expected) == 0 || event.number(3).is_some())
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_of_who_had_it_then() {
+        let starts = Starts::from([(7, 100), (7, 200), (8, 150)]);
+        assert_eq!(latest(&starts, 7, 99), None);
+        assert_eq!(latest(&starts, 7, 100), Some(100));
+        assert_eq!(latest(&starts, 7, 199), Some(100));
+        assert_eq!(latest(&starts, 7, 5_000), Some(200));
+        assert_eq!(latest(&starts, 9, 5_000), None);
+    }
+
+    #[test]
+    fn after_something_was_missed_processes_are_looked_at_again() {
+        let Ok(mut connector) = subscribe(true) else {
+            return;
+        };
+        let pid = std::process::id();
+        let own = Stat::read(pid).unwrap().process.start;
+        // Who had the number before, and of whose end nothing was heard.
+        connector.remember(pid, own - 1);
+        assert_eq!(connector.start_of(pid, u64::MAX, 0), own - 1);
+        connector.doubt();
+        assert_eq!(connector.start_of(pid, u64::MAX, 0), own);
+        // Nobody can be asked about who is gone.
+        assert_eq!(connector.start_of(u32::MAX - 1, u64::MAX, 0), 0);
+        connector.remember(u32::MAX - 1, 5);
+        connector.doubt();
+        assert_eq!(connector.start_of(u32::MAX - 1, u64::MAX, 0), 5);
+    }
+
+    /// A message of a processor, as the kernel writes it.
+    fn message(processor: u32, sequence: u32) -> Vec<u8> {
+        let mut payload = Vec::new();
+        for number in [
+            PROCESSES,
+            PROCESSES,
+            sequence,
+            0,
+            40,
+            Event::FORK,
+            processor,
+            0,
+            0,
+        ] {
+            payload.extend(number.to_ne_bytes());
+        }
+        payload.extend([0; 24]);
+        let mut message = Vec::new();
+        message.extend(u32::try_from(16 + payload.len()).unwrap().to_ne_bytes());
+        message.extend(DONE.to_ne_bytes());
+        message.extend([0; 10]);
+        message.extend(payload);
+        message
+    }
+
+    #[test]
+    fn gaps_in_the_numbers_of_each_processor_are_counted() {
+        let mut expected = HashMap::new();
+        let mut missing = |processor, sequence| {
+            let bytes = message(processor, sequence);
+            let event = messages(&bytes).filter_map(Event::parse).next().unwrap();
+            event.missing(&mut expected)
+        };
+        assert_eq!(missing(0, 7), 0, "nobody knows what was before the first");
+        assert_eq!(missing(1, 900), 0);
+        assert_eq!(missing(0, 8), 0);
+        assert_eq!(missing(0, 12), 3);
+        assert_eq!(missing(1, 901), 0);
+        assert_eq!(missing(1, u32::MAX), u32::MAX - 902);
+        assert_eq!(missing(1, 1), 1, "numbers begin again");
+    }
+
+    #[test]
+    fn what_the_kernel_had_no_room_for_is_counted() {
+        let mut connector = match subscribe(true) {
+            Ok(connector) => connector,
+            Err(error) => {
+                println!("skipped: {error}");
+                return;
+            }
+        };
+        // Room for few messages, and nobody who reads them meanwhile.
+        connector.link.shrink(4_096).unwrap();
+        let count = 300;
+        connector.drain(&mut |_| {}).unwrap();
+        for _ in 0..count {
+            Command::new("/bin/true").status().unwrap();
+        }
+        let (mut seen, mut lost) = (0, 0);
+        // One more that is seen tells of all that were not.
+        for _ in 0..50 {
+            let told = std::cell::Cell::new((0, 0));
+            let sink = &mut |observation| {
+                let (seen, lost) = told.get();
+                told.set(match observation {
+                    Observation::Lost(Lost {
+                        class: Class::Unknown,
+                        cause: Cause::BufferFull,
+                        count,
+                    }) => (seen, lost + count),
+                    _ => (seen + 1, lost),
+                });
+            };
+            connector.drain(sink).unwrap();
+            seen += told.get().0;
+            lost += told.get().1;
+            Command::new("/bin/true").status().unwrap();
+        }
+        println!("{seen} seen, {lost} lost");
+        // Each is made, becomes another program and ends.
+        assert!(lost > 0 && seen + lost >= 3 * count, "{seen} seen, {lost} lost");
+    }
 }

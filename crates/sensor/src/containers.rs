@@ -1,13 +1,18 @@
 //! Who a container is, by the id that its control group bears: its name, image, labels and pod.
 //!
-//! Engines are asked over their sockets, and their events are listened to, so that a container that lived for 50 ms is known as well as
-//! one that runs for days. All of that happens on threads of its own; whoever asks here never waits: what is not known yet is looked for, and
+//! Engines and runtimes are asked over their sockets, and their events are listened to, so that a container that lived for 50 ms is known as
+//! well as one that runs for days. All of that happens on threads of its own; whoever asks here never waits: what is not known yet is looked for, and
 //! told as [`News`] once it is there.
 
 mod container;
+mod containerd;
+mod cri;
 mod engine;
 mod files;
+mod grpc;
 mod known;
+mod kubelet;
+mod runtime;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -18,10 +23,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use container::{Container, Pod, Runtime};
+pub(crate) use container::{Wanted, is_id};
 use engine::Engine;
 use known::Known;
 use neph_socket::Hangup;
-use sockets::Socket;
+use sockets::{Interface, Socket};
 
 /// News that wait to be taken, at most.
 const NEWS: usize = 8192;
@@ -33,10 +39,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How containers are found out about.
 #[derive(Clone, Debug)]
 pub struct ContainerOptions {
-    /// Sockets of engines; `None`: those at the usual places, also of users.
+    /// Sockets of engines and runtimes; `None`: those at the usual places, also of users.
     pub sockets: Option<Vec<PathBuf>>,
-    /// Folders in which engines keep what they know (storage of Podman and CRI-O, `/var/lib/docker`, bundles of containerd), asked where no
-    /// socket tells of a container; `None`: the usual ones, also of users.
+    /// Folders in which engines and the kubelet keep what they know (storage of Podman and CRI-O, `/var/lib/docker`, bundles of containerd,
+    /// `/var/log` and `/var/lib/kubelet`), asked where no socket tells of a container; `None`: the usual ones, also of users.
     pub storage: Option<Vec<PathBuf>>,
     /// Events of engines are told as well.
     pub events: bool,
@@ -98,6 +104,20 @@ pub struct ContainerCounts {
     pub disconnected: u64,
 }
 
+impl ContainerCounts {
+    /// Adds what was counted later, from nothing on.
+    pub(crate) fn add(&mut self, later: &Self) {
+        self.known = later.known;
+        self.memory = later.memory;
+        self.forgotten += later.forgotten;
+        self.events += later.events;
+        self.lost_news += later.lost_news;
+        self.unreadable += later.unreadable;
+        self.unasked += later.unasked;
+        self.disconnected += later.disconnected;
+    }
+}
+
 /// Knows who containers are.
 #[derive(Debug)]
 pub struct Containers {
@@ -112,7 +132,7 @@ struct Shared {
     known: Mutex<Known>,
     news: SyncSender<News>,
     /// To the thread that reads files.
-    files: SyncSender<String>,
+    files: SyncSender<Wanted>,
     engines: Mutex<BTreeMap<PathBuf, Line>>,
     is_over: AtomicBool,
     /// Wakes threads that pause.
@@ -132,9 +152,27 @@ struct Counting {
 /// The way to an engine's threads.
 #[derive(Debug)]
 struct Line {
-    questions: SyncSender<engine::Question>,
+    questions: Questions,
     hangups: Vec<Hangup>,
     state: Option<EngineState>,
+}
+
+/// To the thread that asks.
+#[derive(Debug)]
+enum Questions {
+    Engine(SyncSender<engine::Question>),
+    Runtime(tokio::sync::mpsc::Sender<String>),
+}
+
+impl Questions {
+    /// Has a container asked for. False: too many are asked for already.
+    fn ask(&self, id: &str) -> bool {
+        let id = id.to_owned();
+        match self {
+            Self::Engine(questions) => questions.try_send(engine::Question::Container(id)).is_ok(),
+            Self::Runtime(questions) => questions.try_send(id).is_ok(),
+        }
+    }
 }
 
 impl Containers {
@@ -167,12 +205,17 @@ impl Containers {
 
     /// Who this is, if it is known. If not, it is looked for, and told by [`Containers::news`] as soon as it is known. Does not wait.
     pub fn of(&mut self, id: &str) -> Option<Arc<Container>> {
-        if !container::is_id(id) {
+        self.find(id, || Wanted::by_id(id))
+    }
+
+    /// The same, where more is known of who is looked for than an id; it is told only if it is needed.
+    pub(crate) fn find(&mut self, id: &str, wanted: impl FnOnce() -> Wanted) -> Option<Arc<Container>> {
+        if !is_id(id) {
             return None;
         }
         let (container, is_open) = self.shared.known().look_up(id, Instant::now());
         if is_open {
-            self.shared.ask(id);
+            self.shared.ask(wanted());
         }
         container
     }
@@ -255,25 +298,32 @@ impl Shared {
         for socket in sockets::find(self.options.sockets.as_deref()) {
             let mut engines = self.engines();
             if !engines.contains_key(&socket.path) && !self.is_over() {
-                let line = Engine::start(self, socket.clone());
+                let line = match socket.interface {
+                    Interface::Docker => Engine::start(self, socket.clone()),
+                    Interface::Grpc => runtime::start(self, socket.clone()),
+                };
                 engines.insert(socket.path, line);
             }
         }
     }
 
     /// Asks all engines about a container, and has their files looked at.
-    fn ask(&self, id: &str) {
-        if self.files.try_send(id.to_owned()).is_err() {
-            self.counts.unasked.fetch_add(1, Ordering::Relaxed);
-        }
+    fn ask(&self, wanted: Wanted) {
         for line in self.engines().values() {
-            let asked = line
-                .questions
-                .try_send(engine::Question::Container(id.to_owned()));
-            if asked.is_err() {
+            if !line.questions.ask(&wanted.id) {
                 self.counts.unasked.fetch_add(1, Ordering::Relaxed);
             }
         }
+        if self.files.try_send(wanted).is_err() {
+            self.counts.unasked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether an engine of the host that is this one answers.
+    fn is_answered_by(&self, runtime: Runtime) -> bool {
+        let engines = self.engines();
+        let mut states = engines.values().filter_map(|line| line.state.as_ref());
+        states.any(|state| state.runtime == Some(runtime) && state.problem.is_none())
     }
 
     fn learn(&self, container: Container) {

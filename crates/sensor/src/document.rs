@@ -3,40 +3,38 @@
 //!
 //! What ECS has no field for stands below `neph.sensor`. Hashes of files are not made: that would mean to read every program.
 
+mod kind;
+mod process;
 #[cfg(test)]
 mod rules;
+mod seen;
 mod shapes;
 mod text;
-
-use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::kind::Kind;
+pub use self::kind::{DocumentKind, kinds};
+use self::seen::{connection, opened};
 use self::shapes::{
-    AbilityFields, Address, Agent, ContainerFields, DataStream, Datasets, Device, Document, End, EntryMeta,
-    EventFields, ExecutableFields, FileFields, GroupFields, LostFields, NamespaceFields, Network,
-    Orchestrator, Own, Previous, ProcessFields, Resource, SensorFields, SocketFields, Thread,
-    ThreadCapabilities, Tty, UserFields, Version,
+    AbilityFields, Agent, ContainerFields, DataStream, Datasets, Document, EngineFields, EventFields,
+    ExecutableFields, LostFields, NamespaceFields, Orchestrator, Own, Resource, SensorFields, Version,
 };
-use self::text::{Args, Capabilities, CommandLine, Number, Stamp, Text, moment};
+use self::text::{Stamp, Text};
 use crate::clock::{self, Wall};
+use crate::containers::{EngineState, Runtime};
 use crate::enrich::Known;
 use crate::event::{Event, What};
 use crate::host::Host;
-use crate::observation::{Connect, Context, Lost, Open, Outcome, Peer, ProcessId, SinceBoot, Transport};
+use crate::observation::{Context, Lost, ProcessId, SinceBoot};
 use crate::options::Options;
-use crate::process::{EntryKind, Kin, name_of};
 use crate::source::Abilities;
 use crate::table::overlaid;
 use crate::users::Names;
 
 /// The version of ECS that documents follow.
 const ECS: &str = "8.17.0";
-
-/// Bytes of arguments that are told of a parent, and of leaders.
-const ARGS_OF_PARENT: usize = 4 << 10;
-const ARGS_OF_LEADER: usize = 1 << 10;
 
 /// What is written of where documents belong that are about the sensor itself.
 const OWN_DATASET: &str = "neph.sensor";
@@ -55,16 +53,6 @@ pub(crate) struct Writer {
     sequence: u64,
     wall: Wall,
     cloud: Option<Map<String, Value>>,
-}
-
-/// What kind of document it is.
-struct Kind {
-    category: &'static str,
-    types: &'static [&'static str],
-    action: &'static str,
-    outcome: &'static str,
-    dataset: &'static str,
-    datasets: Datasets,
 }
 
 impl Writer {
@@ -146,6 +134,24 @@ impl Writer {
             ..SensorFields::default()
         };
         self.about_itself("sensor_lost", "the sensor lost something", fields, lines);
+    }
+
+    /// Appends a document that tells that an engine of containers answers, or does so no longer.
+    pub(crate) fn engine(&mut self, state: &EngineState, lines: &mut Vec<u8>) {
+        let (action, message) = match state.problem {
+            None => ("container_engine_connected", "a container engine answers"),
+            Some(_) => ("container_engine_lost", "a container engine does not answer"),
+        };
+        let fields = SensorFields {
+            mode: self.mode,
+            engine: Some(EngineFields {
+                socket: state.socket.to_string_lossy().into_owned(),
+                runtime: state.runtime.map(Runtime::name),
+                problem: state.problem.clone(),
+            }),
+            ..SensorFields::default()
+        };
+        self.about_itself(action, message, fields, lines);
     }
 
     /// Appends the document that tells what the sensor sees.
@@ -256,7 +262,7 @@ impl Writer {
     }
 
     fn document<'a>(&'a self, event: &'a Event, known: &'a Known, id: &'a str) -> Document<'a> {
-        let kind = kind_of(&event.what, event.container().is_some());
+        let kind = Kind::of(&event.what, event.container().is_some());
         let message = match kind.category {
             "process" => "Endpoint process event",
             "network" => "Endpoint network event",
@@ -313,182 +319,9 @@ impl Writer {
                 let signal = status & 0x7f;
                 document.neph.sensor.signal = (signal != 0).then_some(signal);
             }
-            What::Running | What::Fork | What::Exec => {}
+            What::Running | What::Fork | What::Exec | What::Changed(_) => {}
         }
         document
-    }
-
-    fn process<'a>(&'a self, event: &'a Event, context: &Context) -> ProcessFields<'a> {
-        let process = &event.process;
-        let own = &process.own;
-        let contained = own.container.is_some();
-        let mut fields = self.kin(own, usize::MAX);
-        (fields.user, fields.group) = self.effective(context, contained);
-        fields.real_user = context.uid.map(|id| self.user(id, contained));
-        fields.real_group = context.gid.map(|id| self.group(id, contained));
-        fields.tty = tty(context);
-        fields.vpid = context.inner_pid;
-        let thread = match &event.what {
-            What::Connect(connect) | What::Outcome(connect) if !connect.thread.is_empty() => {
-                Some(Text(&connect.thread))
-            }
-            _ => None,
-        };
-        let capabilities = ThreadCapabilities {
-            effective: context.capabilities_effective.map(Capabilities),
-            permitted: context.capabilities_permitted.map(Capabilities),
-        };
-        let known = capabilities.effective.is_some() || capabilities.permitted.is_some();
-        fields.thread = (known || thread.is_some()).then_some(Thread {
-            name: thread,
-            capabilities: known.then_some(capabilities),
-        });
-        if let What::End { status } = event.what {
-            // As shells tell it: 128 and the signal, or what the program returned.
-            let signal = status & 0x7f;
-            fields.exit_code = Some(if signal == 0 {
-                status >> 8 & 0xff
-            } else {
-                128 + signal
-            });
-            fields.end = Some(Stamp(self.wall.of(event.at)));
-        }
-        if event.what_starts() {
-            fields.previous = process.previous.as_ref().map(|program| {
-                [Previous {
-                    executable: Text(program.path()),
-                    args: program.args.as_deref().map(|args| Args {
-                        args,
-                        most: ARGS_OF_LEADER,
-                    }),
-                    args_count: args_count(program),
-                }]
-            });
-        }
-        fields.parent = process.parent.as_ref().map(|parent| {
-            let mut fields = self.kin(parent, ARGS_OF_PARENT);
-            let contained = parent.container.is_some();
-            (fields.user, fields.group) = self.effective(&parent.context, contained);
-            fields.real_user = parent.context.uid.map(|id| self.user(id, contained));
-            fields.real_group = parent.context.gid.map(|id| self.group(id, contained));
-            Box::new(fields)
-        });
-        let leader = |kin: &'a Kin, kind: Option<EntryKind>| {
-            let mut fields = self.kin(kin, ARGS_OF_LEADER);
-            fields.same_as_process = Some(kin.id == own.id);
-            fields.entry_meta = kind.map(|kind| EntryMeta { kind: kind.name() });
-            Box::new(fields)
-        };
-        fields.entry_leader = process
-            .entry
-            .as_ref()
-            .map(|entry| leader(&entry.leader, Some(entry.kind)));
-        fields.session_leader = event.session.as_ref().map(|kin| leader(kin, None));
-        fields.group_leader = event.group.as_ref().map(|kin| leader(kin, None));
-        fields
-    }
-
-    fn kin<'a>(&'a self, kin: &'a Kin, most: usize) -> ProcessFields<'a> {
-        let program = &kin.program;
-        let text = |bytes: &'a [u8]| (!bytes.is_empty()).then_some(Text(bytes));
-        let args = program.args.as_deref().map(|args| Args { args, most });
-        ProcessFields {
-            entity_id: self.entity(kin.id),
-            pid: kin.id.pid,
-            name: text(program.name()),
-            executable: text(program.path()),
-            args,
-            args_count: args_count(program),
-            command_line: args.map(CommandLine),
-            working_directory: program.cwd.as_deref().map(Text),
-            start: moment(kin.start(), self.wall),
-            interactive: kin.context.tty.map(|tty| tty != 0),
-            ..ProcessFields::default()
-        }
-    }
-
-    fn effective(
-        &self,
-        context: &Context,
-        contained: bool,
-    ) -> (Option<UserFields<'_>>, Option<GroupFields<'_>>) {
-        let user = context.euid.or(context.uid).map(|id| self.user(id, contained));
-        let group = context.egid.or(context.gid).map(|id| self.group(id, contained));
-        (user, group)
-    }
-
-    /// Names are those of the host; a container has its own, but number 0 is `root` everywhere.
-    fn user(&self, id: u32, contained: bool) -> UserFields<'_> {
-        UserFields {
-            id: Number(id),
-            name: self.users.get(id).filter(|_| !contained || id == 0),
-        }
-    }
-
-    fn group(&self, id: u32, contained: bool) -> GroupFields<'_> {
-        GroupFields {
-            id: Number(id),
-            name: self.groups.get(id).filter(|_| !contained || id == 0),
-        }
-    }
-}
-
-fn kind_of(what: &What, contained: bool) -> Kind {
-    let of = |contained_as: &'static str, dataset: &'static str| match contained {
-        true => Datasets::Two([dataset, contained_as]),
-        false => Datasets::One(dataset),
-    };
-    let process = |types, action| Kind {
-        category: "process",
-        types,
-        action,
-        outcome: "unknown",
-        dataset: "endpoint.events.process",
-        datasets: of("cloud_defend.process", "endpoint.events.process"),
-    };
-    let network = |types, action, outcome| Kind {
-        category: "network",
-        types,
-        action,
-        outcome,
-        dataset: "endpoint.events.network",
-        datasets: Datasets::One("endpoint.events.network"),
-    };
-    match what {
-        What::Running => process(&["info"], "already_running"),
-        What::Fork => process(&["start"], "fork"),
-        What::Exec => process(&["start"], "exec"),
-        What::End { .. } => process(&["end"], "end"),
-        What::Connect(connect) => network(&["start"], "connection_attempted", outcome(connect.outcome)),
-        What::Outcome(connect) => match connect.outcome {
-            Outcome::Failed(_) => network(&["info"], "connection_failed", "failure"),
-            outcome_known => network(&["info"], "connection_established", outcome(outcome_known)),
-        },
-        What::Open(open) => Kind {
-            category: "file",
-            // Elastic's sensor for containers tells every open as a change, and rules ask for that.
-            types: match (open.failed, open.writing) {
-                (Some(_), _) => &["access", "denied"],
-                (None, true) => &["change"],
-                (None, false) => &["access", "change"],
-            },
-            action: "open",
-            outcome: if open.failed.is_some() {
-                "failure"
-            } else {
-                "success"
-            },
-            dataset: "endpoint.events.file",
-            datasets: of("cloud_defend.file", "endpoint.events.file"),
-        },
-    }
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Attempted => "unknown",
-        Outcome::Accepted => "success",
-        Outcome::Failed(_) => "failure",
     }
 }
 
@@ -520,108 +353,6 @@ fn tell<'a>(members: &'a Map<String, Value>, document: &mut Document<'a>) {
         .get("neph")
         .and_then(|own| own.get("sensor")?.get("container"));
     document.neph.sensor.container = own;
-}
-
-fn connection<'a>(connect: &'a Connect, document: &mut Document<'a>) {
-    let sensor = &mut document.neph.sensor;
-    if let Outcome::Failed(error) = connect.outcome {
-        sensor.error = error;
-    }
-    match &connect.peer {
-        Peer::Ip { transport, address } => {
-            let destination = end(*address);
-            let (name, number) = match transport {
-                Transport::Tcp => (Some("tcp"), None),
-                Transport::Udp => (Some("udp"), None),
-                Transport::Other(number) => (None, Some(number.to_string())),
-                Transport::Unknown => (None, None),
-            };
-            document.network = Some(Network {
-                transport: name,
-                kind: Some(if destination.ip.is_some_and(|ip| ip.is_ipv4()) {
-                    "ipv4"
-                } else {
-                    "ipv6"
-                }),
-                direction: "egress",
-                iana_number: number,
-            });
-            document.destination = Some(destination);
-            document.source = connect
-                .local
-                .filter(|local| !local.ip().is_unspecified() || local.port() != 0)
-                .map(end);
-        }
-        Peer::Unix(path) => {
-            let (is_abstract, path) = match path.strip_prefix(b"\0") {
-                Some(name) => (true, name),
-                None => (false, path.as_slice()),
-            };
-            sensor.socket = Some(SocketFields {
-                path: Text(path),
-                is_abstract,
-            });
-            document.network = Some(Network {
-                transport: Some("unix"),
-                kind: None,
-                direction: "egress",
-                iana_number: None,
-            });
-            document.destination = Some(End {
-                address: Address::Path(Text(path)),
-                ip: None,
-                port: None,
-            });
-        }
-    }
-}
-
-/// An address that was written as IPv6 and is one of IPv4 goes there.
-fn end<'a>(address: SocketAddr) -> End<'a> {
-    let ip = address.ip().to_canonical();
-    End {
-        address: Address::Ip(ip),
-        ip: Some(ip),
-        port: Some(address.port()),
-    }
-}
-
-fn opened<'a>(open: &'a Open, document: &mut Document<'a>) {
-    document.neph.sensor.writing = Some(open.writing);
-    document.neph.sensor.error = open.failed;
-    let name = name_of(&open.path);
-    let directory = open.path.strip_suffix(name).map(|directory| match directory {
-        b"/" => directory,
-        longer => longer.strip_suffix(b"/").unwrap_or(longer),
-    });
-    let dot = name.iter().rposition(|byte| *byte == b'.').filter(|dot| *dot > 0);
-    document.file = Some(FileFields {
-        path: Text(&open.path),
-        name: Text(name),
-        directory: directory.filter(|directory| !directory.is_empty()).map(Text),
-        extension: dot
-            .and_then(|dot| name.get(dot + 1..))
-            .filter(|extension| !extension.is_empty())
-            .map(Text),
-    });
-}
-
-fn tty(context: &Context) -> Option<Tty> {
-    let tty = context.tty.filter(|tty| *tty != 0)?;
-    Some(Tty {
-        char_device: Device {
-            major: tty >> 16,
-            minor: tty & 0xffff,
-        },
-    })
-}
-
-fn args_count(program: &crate::process::Program) -> Option<u64> {
-    let seen = program
-        .args
-        .as_ref()
-        .map(|args| u64::try_from(args.len()).unwrap_or(u64::MAX));
-    program.args_count.or(seen)
 }
 
 /// So many hexadecimal digits of a hash of parts, none of which can be taken for the end of another.

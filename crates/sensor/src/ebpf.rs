@@ -8,7 +8,6 @@ mod joined;
 mod record;
 #[cfg(test)]
 mod tests;
-mod watched;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,15 +17,19 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use self::attached::{Attached, CAUSES, CLASSES, Counted};
 use self::joined::Joined;
 use crate::clock;
-use crate::observation::{Cause, Class, Lost, Observation};
+use crate::files::Files;
+use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
 use crate::options::Options;
 use crate::source::{Abilities, Mode, Part, Source, SourceError};
 
 /// After the first record others are waited for a moment, so that many are read at once.
 const GATHER: Duration = Duration::from_millis(8);
 
-/// Records that are read before the caller has a say again.
-const AT_ONCE: usize = 32_768;
+/// Records that are read before the caller has a say again, who may have used up its share of the processor.
+const AT_ONCE: usize = 4_096;
+
+/// How often as many are read at the end: the largest ring holds no more records.
+const LAST_READINGS: usize = 384;
 
 /// How often the counts of the kernel are read.
 const COUNTED_EVERY: Duration = Duration::from_millis(500);
@@ -36,6 +39,7 @@ const COUNTED_CLASSES: [Class; CLASSES] = [
     Class::Exec,
     Class::Connect,
     Class::Open,
+    Class::Change,
     Class::Outcome,
     Class::Fork,
     Class::Exit,
@@ -53,20 +57,22 @@ const COUNTED_CAUSES: [Cause; CAUSES] = [
 ///
 /// If the kernel does not allow it, or cannot do what is least needed.
 pub(crate) fn start(options: &Options) -> Result<Reader, SourceError> {
-    start_at(options, attached::group_root().as_deref())
+    start_at(options, attached::group_root().as_deref(), None)
 }
 
-fn start_at(options: &Options, groups: Option<&Path>) -> Result<Reader, SourceError> {
+/// With room for so many connections under way, or as many as the programs say.
+fn start_at(options: &Options, groups: Option<&Path>, calls: Option<u32>) -> Result<Reader, SourceError> {
     // Before Linux 5.11 tables in the kernel counted as locked memory. Whether the limit can be raised shows when they are made.
     let unlimited = rustix::process::Rlimit {
         current: None,
         maximum: None,
     };
     let _raised = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
-    let attached = Attached::new(options, groups)?;
+    let attached = Attached::new(options, groups, calls)?;
     Ok(Reader {
         joined: Joined::new(attached.outcomes),
         attached,
+        files: options.files.clone(),
         lost: [0; CLASSES * CAUSES],
         counted: Instant::now(),
         unreadable: 0,
@@ -76,6 +82,7 @@ fn start_at(options: &Options, groups: Option<&Path>) -> Result<Reader, SourceEr
 /// Reads what the programs tell.
 pub(crate) struct Reader {
     attached: Attached,
+    files: Files,
     joined: Joined,
     /// What was told as lost, by class and cause.
     lost: [u64; CLASSES * CAUSES],
@@ -117,6 +124,14 @@ impl Reader {
                 sink(Observation::Lost(Lost { class, cause, count }));
             }
         }
+        let late = self.joined.take_lost();
+        if late > 0 {
+            sink(Observation::Lost(Lost {
+                class: Class::Outcome,
+                cause: Cause::TableFull,
+                count: late,
+            }));
+        }
         if self.unreadable > 0 {
             sink(Observation::Lost(Lost {
                 class: Class::Unknown,
@@ -127,26 +142,85 @@ impl Reader {
     }
 }
 
+/// Reads records without programs in the kernel: what fuzz targets try.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    joined: Joined,
+    files: Files,
+}
+
+impl Reading {
+    pub(crate) fn new() -> Self {
+        Self {
+            joined: Joined::new(true),
+            files: Files::default(),
+        }
+    }
+
+    /// How many observations come with a record.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> usize {
+        if let Some(record) = record::read(bytes, &self.files) {
+            self.joined.push(record);
+        }
+        // Some of what the records say is before this moment, some behind it.
+        self.release(SinceBoot(1 << 40))
+    }
+
+    /// How many wait at the end.
+    pub(crate) fn rest(&mut self) -> usize {
+        self.release(SinceBoot(u64::MAX))
+    }
+
+    fn release(&mut self, now: SinceBoot) -> usize {
+        let mut released = 0;
+        self.joined.release(now, &mut |_| released += 1);
+        released
+    }
+}
+
+impl Reader {
+    /// Reads what is in the ring, but not for ever; whether there may be more.
+    fn read(&mut self) -> bool {
+        for _ in 0..AT_ONCE {
+            let Some(bytes) = self.attached.ring.next() else {
+                return false;
+            };
+            match record::read(&bytes, &self.files) {
+                Some(record) => self.joined.push(record),
+                None => self.unreadable = self.unreadable.wrapping_add(1),
+            }
+        }
+        true
+    }
+}
+
 impl Source for Reader {
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
         let patience = self.joined.patience(clock::since_boot());
         if self.wait(patience.map_or(wait, |patience| patience.min(wait)))? {
             std::thread::sleep(GATHER.min(wait));
         }
-        for _ in 0..AT_ONCE {
-            let Some(bytes) = self.attached.ring.next() else {
-                break;
-            };
-            match record::read(&bytes) {
-                Some(record) => self.joined.push(record),
-                None => self.unreadable = self.unreadable.wrapping_add(1),
-            }
-        }
+        self.read();
         if self.counted.elapsed() >= COUNTED_EVERY {
             self.counted = Instant::now();
             self.lost(sink);
         }
         self.joined.release(clock::since_boot(), sink);
+        Ok(())
+    }
+
+    fn finish(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        // The programs go on meanwhile, so this has an end.
+        for _ in 0..LAST_READINGS {
+            let more = self.read();
+            self.joined.release(clock::since_boot(), sink);
+            if !more {
+                break;
+            }
+        }
+        // Nobody waits any longer for how connections go.
+        self.joined.release(SinceBoot(u64::MAX), sink);
+        self.lost(sink);
         Ok(())
     }
 

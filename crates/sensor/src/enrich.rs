@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::cloud::Cloud;
 use crate::event::{Event, What};
 use crate::options::Options;
-use crate::packages::{Packages, Place};
+use crate::packages::{PackageCounts, Packages, Place};
 
 /// What is known of where something happened, beside what was seen.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,11 @@ impl Enrichment {
             // A file that cannot be understood says nothing of the cloud.
             cloud: Cloud::find(&options.cloud).ok().flatten(),
         }
+    }
+
+    /// What was counted of packages.
+    pub(crate) fn packages(&self) -> PackageCounts {
+        self.packages.as_ref().map(Packages::counts).unwrap_or_default()
     }
 
     /// Which instance of a cloud this is.

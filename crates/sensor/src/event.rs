@@ -41,6 +41,19 @@ pub(crate) enum What {
     Outcome(Box<Connect>),
     /// It opened a file.
     Open(Box<Open>),
+    /// It became this, which it was not before.
+    Changed(Became),
+}
+
+/// What a process became within a program, or with a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Became {
+    /// Another user, real or effective.
+    User,
+    /// A member of another group, real or effective.
+    Group,
+    /// A member of another session.
+    Session,
 }
 
 impl Event {

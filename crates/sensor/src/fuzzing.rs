@@ -1,6 +1,19 @@
-//! What fuzz targets try: bytes of the kernel's sockets, read as the sensor does.
+//! What fuzz targets try: bytes of the kernel's sockets and of the ring of programs in the kernel, read as the sensor does.
 
-use crate::{audit, connector};
+use crate::{audit, connector, ebpf};
+
+/// Records of the ring, each with its length in two bytes before it. Gives how many observations were made of them.
+pub fn records(mut bytes: &[u8]) -> usize {
+    let mut reading = ebpf::Reading::new();
+    let mut observations = 0;
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+        let (record, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        observations += reading.read(record);
+        bytes = behind;
+    }
+    observations + reading.rest()
+}
 
 /// Datagrams, each with its length in two bytes before it: as those of audit, and as those of the process connector. Gives how many
 /// events were read.

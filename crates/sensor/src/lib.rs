@@ -14,6 +14,7 @@ mod document;
 mod ebpf;
 mod enrich;
 mod event;
+mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
@@ -39,12 +40,14 @@ pub use cloud::{Cloud, CloudError, CloudOptions};
 pub use containers::{
     Container, ContainerCounts, ContainerOptions, Containers, EngineState, News, Pod, Runtime,
 };
+pub use document::{DocumentKind, kinds};
+pub use files::{Files, Looked, Unwatchable};
 pub use observation::{
-    Cause, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer, ProcessId,
-    SinceBoot, TICK, Transport,
+    Cause, Change, Class, Connect, Context, Exec, Lost, Namespaces, Observation, Open, Outcome, Peer,
+    ProcessId, SinceBoot, TICK, Transport,
 };
 pub use options::{HostOptions, Limits, Options};
-pub use packages::{Executable, Package, Packages, Place};
+pub use packages::{Executable, Package, PackageCounts, Packages, Place};
 pub use sensor::{Counts, Sensor, SensorError, StartError};
 pub use source::{Abilities, Hook, Mode, Part, SourceError};
 pub use steady::{Notice, Steady};

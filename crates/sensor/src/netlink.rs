@@ -64,6 +64,12 @@ impl Link {
         })
     }
 
+    /// Leaves so little room in the kernel.
+    #[cfg(test)]
+    pub(crate) fn shrink(&self, buffer: usize) -> io::Result<()> {
+        Ok(sockopt::set_socket_recv_buffer_size(&self.socket, buffer)?)
+    }
+
     /// Sends a message to the kernel and returns its number.
     pub(crate) fn send(&mut self, kind: u16, flags: u16, payload: &[u8]) -> io::Result<u32> {
         self.sequence = self.sequence.wrapping_add(1);

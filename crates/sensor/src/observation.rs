@@ -64,6 +64,8 @@ pub enum Observation {
     Outcome(Box<Connect>),
     /// A process opened one of the files that are looked at.
     Open(Box<Open>),
+    /// A process became another user or another group, or began a session.
+    Change(Box<Change>),
     /// So many of a class were not seen, or seen and given up.
     Lost(Lost),
 }
@@ -217,8 +219,21 @@ pub struct Open {
     pub path: Vec<u8>,
     /// It was opened to be written.
     pub writing: bool,
+    /// It was not there before.
+    pub made: bool,
     /// The error's number, if it was refused.
     pub failed: Option<i32>,
+}
+
+/// As whom and where a process runs since some moment. It may be what was before.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When.
+    pub at: SinceBoot,
+    /// Which process.
+    pub process: ProcessId,
+    /// What it is now, as far as it is told.
+    pub context: Context,
 }
 
 impl Observation {
@@ -229,6 +244,7 @@ impl Observation {
             Self::Connect(_) => Class::Connect,
             Self::Outcome(_) => Class::Outcome,
             Self::Open(_) => Class::Open,
+            Self::Change(_) => Class::Change,
             Self::Fork { .. } => Class::Fork,
             Self::Exit { .. } => Class::Exit,
             Self::Lost(lost) => lost.class,
@@ -256,6 +272,8 @@ pub enum Class {
     Connect,
     /// Files opened.
     Open,
+    /// Users, groups and sessions changed.
+    Change,
     /// How connections went, while the connections themselves were seen.
     Outcome,
     /// Processes made.
@@ -291,6 +309,7 @@ impl Class {
             Self::Exec => "exec",
             Self::Connect => "connect",
             Self::Open => "open",
+            Self::Change => "change",
             Self::Outcome => "outcome",
             Self::Fork => "fork",
             Self::Exit => "exit",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cloud::CloudOptions;
 use crate::containers::ContainerOptions;
+use crate::files::Files;
 use crate::source::Mode;
 
 /// What a sensor is asked to do.
@@ -27,6 +28,8 @@ pub struct Options {
     pub packages: bool,
     /// How it is found out which instance of a cloud the host is.
     pub cloud: CloudOptions,
+    /// Which files and Unix sockets are looked at, in the mode that sees them.
+    pub files: Files,
     /// How much the sensor may use.
     pub limits: Limits,
 }
@@ -42,6 +45,7 @@ impl Default for Options {
             containers: Some(ContainerOptions::default()),
             packages: true,
             cloud: CloudOptions::default(),
+            files: Files::default(),
             limits: Limits::default(),
         }
     }

@@ -244,10 +244,29 @@ impl Packages {
         Some((root?, id, pid))
     }
 
-    /// How many executables are known, and how often one was not looked at because too many waited.
-    pub fn counts(&self) -> (u64, u64) {
-        let known = self.shared.known().executables.len();
-        (known as u64, self.shared.unlooked.load(Ordering::Relaxed))
+    /// What was counted until now.
+    pub fn counts(&self) -> PackageCounts {
+        PackageCounts {
+            known: self.shared.known().executables.len() as u64,
+            unlooked: self.shared.unlooked.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PackageCounts {
+    /// Executables whose package is known at this moment, or that there is none.
+    pub known: u64,
+    /// Executables that were not looked at because too many waited.
+    pub unlooked: u64,
+}
+
+impl PackageCounts {
+    /// Adds what was counted later, from nothing on.
+    pub(crate) fn add(&mut self, later: &Self) {
+        self.known = later.known;
+        self.unlooked += later.unlooked;
     }
 }
 

@@ -17,7 +17,7 @@ fn share(class: Class) -> u64 {
         Class::Exit => 50,
         Class::Fork => 60,
         Class::Outcome => 65,
-        Class::Open => 70,
+        Class::Open | Class::Change => 70,
         Class::Connect => 85,
         Class::Exec | Class::Unknown => 100,
     }
@@ -120,6 +120,11 @@ impl Queue {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.lock().waiting.is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,6 +147,7 @@ fn weight(observation: &Observation) -> u64 {
         }
         Observation::Connect(connect) | Observation::Outcome(connect) => size_of_val(connect.as_ref()) + 64,
         Observation::Open(open) => size_of_val(open.as_ref()) + open.path.capacity(),
+        Observation::Change(change) => size_of_val(change.as_ref()),
         Observation::Fork { .. } | Observation::Exit { .. } | Observation::Lost(_) => 0,
     };
     u64::try_from(size_of::<Observation>() + more).unwrap_or(u64::MAX)

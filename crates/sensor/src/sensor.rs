@@ -7,8 +7,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
+use crate::containers::ContainerCounts;
 use crate::observation::{Cause, Class, Lost, Observation};
 use crate::options::Options;
+use crate::packages::PackageCounts;
 use crate::queue::Queue;
 use crate::source::{Abilities, Mode, Source, SourceError};
 use crate::stream::Stream;
@@ -63,6 +65,10 @@ pub struct Counts {
     pub repaired: u64,
     /// Processes that something was seen of and that were gone when they were looked for, so that nothing else is known of them.
     pub strangers: u64,
+    /// What is known of containers, and what was missed of them.
+    pub containers: ContainerCounts,
+    /// What is known of packages.
+    pub packages: PackageCounts,
 }
 
 impl Counts {
@@ -80,6 +86,8 @@ impl Counts {
         self.evicted += other.evicted;
         self.repaired += other.repaired;
         self.strangers += other.strangers;
+        self.containers.add(&other.containers);
+        self.packages.add(&other.packages);
     }
 }
 
@@ -126,7 +134,8 @@ impl Sensor {
         Err(StartError { tried })
     }
 
-    fn with(
+    /// Looks in this way; those before it failed.
+    pub(crate) fn with(
         source: Box<dyn Source>,
         tried: Vec<(Mode, SourceError)>,
         options: &Options,
@@ -198,6 +207,38 @@ impl Sensor {
         }
     }
 
+    /// Gives up what was seen and not read: who has to end does not have to work it all off. How much of what that is, is counted, and told.
+    pub fn give_up(&mut self) {
+        let mut waiting = self.stream.give_up();
+        let taken = self.queue.take(Duration::ZERO);
+        for (class, count) in taken.seen {
+            *self.counts.seen.entry(class).or_default() += count;
+        }
+        for observation in &taken.observations {
+            *waiting.entry(observation.class()).or_default() += 1;
+        }
+        let shed = |(class, count)| Lost {
+            class,
+            cause: Cause::Shed,
+            count,
+        };
+        for lost in taken.lost.into_iter().chain(waiting.into_iter().map(shed)) {
+            self.lose(lost);
+        }
+        self.ended = taken.ended.or(self.ended.take());
+    }
+
+    /// Whether something was seen that was not read.
+    #[cfg(test)]
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.queue.has_waiting()
+    }
+
+    fn lose(&mut self, lost: Lost) {
+        *self.counts.lost.entry((lost.class, lost.cause)).or_default() += lost.count;
+        self.stream.push(Observation::Lost(lost));
+    }
+
     /// Waits at most so long for something, appends ECS documents to `lines`, one a line, and returns how many.
     ///
     /// # Errors
@@ -210,6 +251,15 @@ impl Sensor {
         lines.extend(first);
         loop {
             let left = end.saturating_duration_since(Instant::now());
+            // Who has used its share waits, as the thread that looks does; what comes meanwhile waits in the queue, which gives up by class.
+            if self.thread.is_some() && self.ended.is_none() && self.budget.state().is_out() {
+                std::thread::sleep(PAUSE.min(left));
+                used = self.budget.spend_since(used);
+                if Instant::now() >= end {
+                    break;
+                }
+                continue;
+            }
             if self.stream.waiting() < SETTLED {
                 let patience = if written > 0 {
                     Duration::ZERO
@@ -235,6 +285,8 @@ impl Sensor {
         self.counts.evicted = table.evicted;
         self.counts.repaired = table.repaired;
         self.counts.strangers = table.unknown;
+        self.counts.containers = self.stream.containers();
+        self.counts.packages = self.stream.packages();
         match self.ended.take() {
             Some(error) if written == 0 => Err(error.into()),
             ended => {
@@ -251,8 +303,7 @@ impl Sensor {
             *self.counts.seen.entry(class).or_default() += count;
         }
         for lost in taken.lost {
-            *self.counts.lost.entry((lost.class, lost.cause)).or_default() += lost.count;
-            self.stream.push(Observation::Lost(lost));
+            self.lose(lost);
         }
         for observation in taken.observations {
             self.stream.push(observation);
@@ -282,14 +333,22 @@ fn look(mut source: Box<dyn Source>, queue: &Queue, stop: &AtomicBool, budget: &
     let mut end = EndOfThread { queue, error: None };
     let mut gathered = Vec::with_capacity(GATHERED);
     let mut used = clock::thread_used();
-    while !stop.load(Ordering::Relaxed) {
-        let polled = source.poll(PATIENCE, &mut |observation| {
+    let mut ends = false;
+    while !ends {
+        // What waits in the kernel when it is time to end has been seen, too.
+        ends = stop.load(Ordering::Relaxed);
+        let mut sink = |observation| {
             gathered.push(observation);
             if gathered.len() >= GATHERED {
                 used = budget.spend_since(used);
                 queue.push(&mut gathered, budget.state());
             }
-        });
+        };
+        let polled = if ends {
+            source.finish(&mut sink)
+        } else {
+            source.poll(PATIENCE, &mut sink)
+        };
         used = budget.spend_since(used);
         if !gathered.is_empty() {
             queue.push(&mut gathered, budget.state());
@@ -299,7 +358,7 @@ fn look(mut source: Box<dyn Source>, queue: &Queue, stop: &AtomicBool, budget: &
             return;
         }
         // What comes meanwhile waits in the kernel, as long as its buffer lasts.
-        while budget.state().is_out() && !stop.load(Ordering::Relaxed) {
+        while !ends && budget.state().is_out() && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(PAUSE);
             used = budget.spend_since(used);
         }

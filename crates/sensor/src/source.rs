@@ -13,6 +13,11 @@ pub(crate) trait Source: Send {
     /// What is lost is handed over as [`Observation::Lost`]; an error says that nothing more is to be expected.
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError>;
 
+    /// Hands over everything that is still there, and what was lost until now: it is not asked again.
+    fn finish(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
+        self.poll(Duration::ZERO, sink)
+    }
+
     /// What it is, what it sees and what it does not.
     fn abilities(&self) -> Abilities;
 }
@@ -102,6 +107,8 @@ pub enum Part {
     Outcomes,
     /// Which files are opened.
     Files,
+    /// Changes of users, groups and sessions within a program.
+    Changes,
     /// Which process made which.
     Forks,
     /// When processes end.
@@ -123,6 +130,7 @@ impl Part {
             Self::UnixSockets => "unix sockets",
             Self::Outcomes => "outcomes",
             Self::Files => "files",
+            Self::Changes => "changes of users",
             Self::Forks => "forks",
             Self::Exits => "exits",
         }

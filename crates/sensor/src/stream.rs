@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::containers::Containers;
+use crate::containers::{ContainerCounts, Containers};
 use crate::document::Writer;
 use crate::enrich::{Enrichment, Known};
 use crate::event::{Event, What};
 use crate::join::Join;
 use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
 use crate::options::Options;
+use crate::packages::PackageCounts;
 use crate::procfs::Snapshot;
 use crate::scope::Scope;
 use crate::source::{Abilities, Mode};
@@ -17,6 +18,10 @@ use crate::table::{Look, Table, TableCounts};
 
 /// How long an observation waits for others that happened before it: processors tell what they saw in no common order.
 const WINDOW: u64 = 2_000_000;
+
+/// So long the end of a process waits in addition where audit tells what it did: the process connector tells at once that it ended, and
+/// audit's thread in the kernel takes its time under load.
+const END_WAITS: u64 = 1_000_000_000;
 
 /// How often what is lost is told, at most.
 const TOLD: u64 = 1_000_000_000;
@@ -45,6 +50,8 @@ pub(crate) struct Stream {
     enrichment: Enrichment,
     /// The source gives nothing but what is in the scope.
     is_scoped: bool,
+    /// Ends are told by another way than what processes do, and faster.
+    ends_wait: bool,
 }
 
 impl Stream {
@@ -62,6 +69,7 @@ impl Stream {
             writer,
             enrichment,
             is_scoped: abilities.mode == Mode::Ebpf,
+            ends_wait: abilities.mode == Mode::Audit,
             scope: Scope::of(options.cgroup.as_deref().map(Path::new)),
             forks: options.forks,
             join: match &options.containers {
@@ -100,8 +108,11 @@ impl Stream {
             return;
         }
         self.arrived += 1;
-        self.waiting
-            .insert((time_of(&observation), self.arrived), observation);
+        let mut at = time_of(&observation);
+        if self.ends_wait && matches!(observation, Observation::Exit { .. }) {
+            at.0 = at.0.saturating_add(END_WAITS);
+        }
+        self.waiting.insert((at, self.arrived), observation);
     }
 
     /// How many observations and events wait.
@@ -117,7 +128,7 @@ impl Stream {
         while self.join.waiting() < JOINED
             && let Some(event) = self.running.next()
         {
-            self.hand_on(event);
+            self.hand_on(event, now);
         }
         let settled = now.0.saturating_sub(WINDOW);
         while self.join.waiting() < JOINED
@@ -125,16 +136,20 @@ impl Stream {
             && (everything || first.key().0.0 <= settled)
         {
             let observation = first.remove();
-            if let Some(event) = self.table.apply(observation) {
-                self.hand_on(event);
+            for event in self.table.apply(observation) {
+                self.hand_on(event, now);
             }
         }
-        let (late, records) = self.join.news();
-        for members in late {
+        let late = self.join.news();
+        for state in late.engines {
+            self.writer.engine(&state, lines);
+            written += 1;
+        }
+        for members in late.containers {
             self.writer.container(&members, lines);
             written += 1;
         }
-        for record in records {
+        for record in late.records {
             lines.extend_from_slice(&record);
             lines.push(b'\n');
             written += 1;
@@ -161,13 +176,32 @@ impl Stream {
         written
     }
 
+    /// Gives up what waits to be put in order, and tells how many of each class that were.
+    pub(crate) fn give_up(&mut self) -> BTreeMap<Class, u64> {
+        let mut given_up = BTreeMap::new();
+        for observation in std::mem::take(&mut self.waiting).values() {
+            *given_up.entry(observation.class()).or_default() += 1;
+        }
+        given_up
+    }
+
     /// How many processes are known, how many bytes that takes, about, and what was counted.
     pub(crate) fn table(&self) -> (usize, u64, TableCounts) {
         self.table.state()
     }
 
+    /// What was counted of containers.
+    pub(crate) fn containers(&self) -> ContainerCounts {
+        self.join.counts()
+    }
+
+    /// What was counted of packages.
+    pub(crate) fn packages(&self) -> PackageCounts {
+        self.enrichment.packages()
+    }
+
     /// Lets an event wait for who its container is, if it is told at all.
-    fn hand_on(&mut self, event: Event) {
+    fn hand_on(&mut self, event: Event, now: SinceBoot) {
         let told = match event.what {
             What::Fork => self.forks,
             // Copies of a program of which no beginning was told end without being told, too.
@@ -176,7 +210,7 @@ impl Stream {
         };
         let scoped = self.is_scoped && !matches!(event.what, What::Running);
         if told && (scoped || self.scope.has(&event.process)) {
-            self.join.push(event);
+            self.join.push(event, now);
         }
     }
 }
@@ -187,6 +221,7 @@ fn time_of(observation: &Observation) -> SinceBoot {
         Observation::Exec(exec) => exec.at,
         Observation::Connect(connect) | Observation::Outcome(connect) => connect.at,
         Observation::Open(open) => open.at,
+        Observation::Change(change) => change.at,
         Observation::Lost(_) => SinceBoot(0),
     }
 }

@@ -4,30 +4,21 @@
 //! are used again make no mistake, since a process is known by its number and its start. What a source did not see is repaired from
 //! `/proc`, if the process still runs; what cannot be known stays unknown and is never guessed.
 
+mod limit;
+mod repair;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::cgroup;
-use crate::event::{Event, What};
+use crate::event::{Became, Event, What};
 use crate::observation::{Context, Exec, Observation, ProcessId, SinceBoot};
 use crate::process::{Entry, EntryKind, Kin, Process, Program};
 use crate::procfs::Snapshot;
 
-/// How long a process is kept that has ended.
-const KEPT: u64 = 60_000_000_000;
-
-/// Who ended longer ago than this is hardly missed.
-const JUST: u64 = 2_000_000_000;
-
-/// Generations that are read from `/proc` at most, to repair one.
-const REPAIRED: usize = 32;
-
 /// How far the start of a process may differ that a source has to estimate, in ticks.
 const ESTIMATED: u64 = 2;
-
-/// Bytes that a process takes beside its program: entries of the tables, and what it shares with few.
-const EACH: u64 = 700;
 
 /// Reads a process from `/proc`.
 pub(crate) type Look = Box<dyn FnMut(u32) -> Option<Snapshot> + Send>;
@@ -103,22 +94,34 @@ impl Table {
         events
     }
 
-    /// Learns from an observation, and makes an event of it. What is lost is no event.
-    pub(crate) fn apply(&mut self, observation: Observation) -> Option<Event> {
-        match observation {
+    /// Learns from an observation, and makes events of it: none of what is lost, two of a program that changed its user.
+    pub(crate) fn apply(&mut self, observation: Observation) -> Vec<Event> {
+        let event = match observation {
             Observation::Fork { at, child, parent } => {
                 self.forget_ended(at);
-                let id = self.fork(child, parent);
+                let id = self.fork(at, child, parent);
                 self.event(id, at, What::Fork)
             }
             Observation::Exec(exec) => {
                 self.forget_ended(exec.at);
                 let at = exec.at;
+                let before = self.context(exec.process);
                 let id = self.exec(*exec);
-                self.event(id, at, What::Exec)
+                let started = self.event(id, at, What::Exec);
+                let changes = self.changes(before.as_deref(), id, at);
+                return started.into_iter().chain(changes).collect();
+            }
+            Observation::Change(change) => {
+                let id = self.known(change.process);
+                let before = self.context(id);
+                self.change(id, |process| {
+                    let context = overlaid((*process.own.context).clone(), &change.context);
+                    process.own.context = Arc::new(context);
+                });
+                return self.changes(before.as_deref(), id, change.at);
             }
             Observation::Exit { at, process, status } => {
-                let id = self.known(process);
+                let id = self.known(self.not_ended(process, at));
                 self.change(id, |process| process.ended = Some(at));
                 self.ended.push_back((at, id));
                 let event = self.event(id, at, What::End { status });
@@ -138,7 +141,30 @@ impl Table {
                 self.event(id, open.at, What::Open(open))
             }
             Observation::Lost(_) => None,
-        }
+        };
+        event.into_iter().collect()
+    }
+
+    fn context(&self, id: ProcessId) -> Option<Arc<Context>> {
+        let process = &self.processes.get(&self.same(id)?)?.process;
+        Some(Arc::clone(&process.own.context))
+    }
+
+    /// What a process became that it was not before, where both are known.
+    fn changes(&mut self, before: Option<&Context>, id: ProcessId, at: SinceBoot) -> Vec<Event> {
+        let (Some(before), Some(now)) = (before, self.context(id)) else {
+            return Vec::new();
+        };
+        let other = |a: Option<u32>, b: Option<u32>| a.is_some() && b.is_some() && a != b;
+        let became = [
+            (other(before.uid, now.uid) || other(before.euid, now.euid)).then_some(Became::User),
+            (other(before.gid, now.gid) || other(before.egid, now.egid)).then_some(Became::Group),
+            other(before.session_leader, now.session_leader).then_some(Became::Session),
+        ];
+        let became = became.into_iter().flatten();
+        became
+            .filter_map(|became| self.event(id, at, What::Changed(became)))
+            .collect()
     }
 
     /// How many processes it knows, how many bytes that takes, about, and what it counted.
@@ -183,12 +209,27 @@ impl Table {
         Some(self.touch(id)?.process.own.clone())
     }
 
-    fn fork(&mut self, child: ProcessId, parent: ProcessId) -> ProcessId {
+    /// Whether a process ended before a moment, so that who has its number then is another.
+    fn has_ended(&self, id: ProcessId, at: SinceBoot) -> bool {
+        let ended = self.processes.get(&id).and_then(|place| place.process.ended);
+        ended.is_some_and(|ended| ended < at)
+    }
+
+    /// Who ends, of whom a source knows nothing but the number: nobody who has ended, but one of whom nothing else was seen.
+    fn not_ended(&self, id: ProcessId, at: SinceBoot) -> ProcessId {
+        let is_other = |same| self.has_ended(same, at);
+        if id.start == 0 && self.same(id).is_none_or(is_other) {
+            return ProcessId::new(id.pid, at);
+        }
+        id
+    }
+
+    fn fork(&mut self, at: SinceBoot, child: ProcessId, parent: ProcessId) -> ProcessId {
         let parent = self.known(parent);
         let Some(made_by) = self.touch(parent).map(|place| Arc::clone(&place.process)) else {
             return child;
         };
-        if self.processes.contains_key(&child) {
+        if self.processes.contains_key(&child) && !self.has_ended(child, at) {
             // Its program was seen first, since processors tell what they saw in no common order.
             self.change(child, |process| {
                 process.parent.get_or_insert_with(|| made_by.own.clone());
@@ -304,104 +345,6 @@ impl Table {
         (id.start == 0 || near).then_some(ProcessId { pid: id.pid, start })
     }
 
-    /// Which process of the table is meant. One that is not there is read from `/proc`; one that is gone is there as unknown.
-    fn known(&mut self, id: ProcessId) -> ProcessId {
-        if let Some(same) = self.same(id) {
-            return same;
-        }
-        let snapshot = (self.look)(id.pid)
-            .filter(|read| id.start == 0 || read.process.start.abs_diff(id.start) <= ESTIMATED);
-        if let Some(snapshot) = snapshot {
-            let found = snapshot.process;
-            self.counts.repaired += 1;
-            self.insert_snapshot(snapshot, REPAIRED);
-            return found;
-        }
-        self.counts.unknown += 1;
-        self.insert(Process {
-            own: Kin::unknown(id),
-            parent: None,
-            maker: None,
-            entry: None,
-            previous: None,
-            started_program: false,
-            ended: None,
-        });
-        id
-    }
-
-    /// The parent of a process of which no source told it, if both still run.
-    fn repaired_parent(&mut self, pid: u32) -> Option<Kin> {
-        let parent = (self.look)(pid)?.parent;
-        if parent == 0 {
-            return None;
-        }
-        let id = self.known(ProcessId {
-            pid: parent,
-            start: 0,
-        });
-        Some(self.touch(id)?.process.own.clone())
-    }
-
-    /// Puts a process in as `/proc` shows it, and those that it descends from, as far as that many generations.
-    fn insert_snapshot(&mut self, snapshot: Snapshot, generations: usize) {
-        let mut missing = vec![snapshot];
-        while let Some(youngest) = missing.last()
-            && missing.len() <= generations
-            && youngest.parent != 0
-            && !self.current.contains_key(&youngest.parent)
-        {
-            let Some(parent) = (self.look)(youngest.parent) else {
-                break;
-            };
-            missing.push(parent);
-        }
-        while let Some(snapshot) = missing.pop() {
-            let parent = ProcessId {
-                pid: snapshot.parent,
-                start: self.current.get(&snapshot.parent).copied().unwrap_or(0),
-            };
-            let parent = self
-                .processes
-                .get(&parent)
-                .map(|place| Arc::clone(&place.process));
-            let own = Kin {
-                id: snapshot.process,
-                started: None,
-                program: Arc::new(Program {
-                    executable: snapshot.executable.unwrap_or_default(),
-                    script: None,
-                    asked: None,
-                    thread: snapshot.name,
-                    unnamed: snapshot.unnamed,
-                    args: Some(snapshot.args),
-                    args_bytes: snapshot.args_bytes,
-                    args_count: None,
-                    cwd: snapshot.cwd,
-                }),
-                container: snapshot
-                    .context
-                    .cgroup
-                    .as_deref()
-                    .and_then(cgroup::contained)
-                    .map(Arc::new),
-                context: Arc::new(snapshot.context),
-            };
-            let kin = parent.as_ref().map(|parent| parent.own.clone());
-            let inherited = parent.as_ref().and_then(|parent| parent.entry.clone());
-            let entry = entry_of(&own, kin.as_ref(), inherited);
-            self.insert(Process {
-                own,
-                parent: kin,
-                maker: None,
-                entry,
-                previous: None,
-                started_program: true,
-                ended: None,
-            });
-        }
-    }
-
     fn change(&mut self, id: ProcessId, change: impl FnOnce(&mut Process)) {
         if let Some(place) = self.processes.get_mut(&id) {
             change(Arc::make_mut(&mut place.process));
@@ -410,7 +353,7 @@ impl Table {
 
     fn insert(&mut self, process: Process) {
         let id = process.own.id;
-        let weight = weight(&process);
+        let weight = limit::weight(&process);
         let newest = self.current.entry(id.pid).or_insert(id.start);
         *newest = id.start.max(*newest);
         let place = Place {
@@ -425,77 +368,6 @@ impl Table {
         self.weight = self.weight.saturating_add(weight);
         self.keep_to_the_limit(id);
     }
-
-    fn remove(&mut self, id: ProcessId) {
-        if let Some(place) = self.processes.remove(&id) {
-            self.weight = self.weight.saturating_sub(place.weight);
-        }
-        if self.current.get(&id.pid) == Some(&id.start) {
-            self.current.remove(&id.pid);
-        }
-    }
-
-    /// Those that ended long ago go.
-    fn forget_ended(&mut self, now: SinceBoot) {
-        self.latest = self.latest.max(now);
-        while let Some((at, id)) = self.ended.front().copied()
-            && now.0.saturating_sub(at.0) > KEPT
-        {
-            self.ended.pop_front();
-            self.remove(id);
-        }
-        // What was removed is still in the order. It is taken out when there is much of it.
-        if self.order.len() > 1_024 && self.order.len() / 2 > self.processes.len() {
-            let processes = &self.processes;
-            self.order.retain(|id| processes.contains_key(id));
-        }
-    }
-
-    /// Above the limit those go first that have ended, then those of which nothing was seen for longest.
-    fn keep_to_the_limit(&mut self, newest: ProcessId) {
-        while self.weight > self.limit {
-            if let Some((at, id)) = self.ended.pop_front() {
-                if id != newest && self.processes.contains_key(&id) {
-                    self.counts.evicted += u64::from(self.latest.0.saturating_sub(at.0) < JUST);
-                    self.remove(id);
-                }
-                continue;
-            }
-            // Each goes round at most once, so this ends.
-            let Some(id) = self.order.pop_front() else {
-                return;
-            };
-            match self.processes.get_mut(&id) {
-                None => {}
-                Some(_) if id == newest => {
-                    self.order.push_back(id);
-                    if self.processes.len() == 1 {
-                        return;
-                    }
-                }
-                Some(place) if place.used => {
-                    place.used = false;
-                    self.order.push_back(id);
-                }
-                Some(_) => {
-                    self.counts.evicted += 1;
-                    self.remove(id);
-                }
-            }
-        }
-    }
-}
-
-/// Bytes that a process takes, about: with all that it keeps alive, though others may keep it, too.
-fn weight(process: &Process) -> u64 {
-    let own = process.started_program.then_some(&process.own.program);
-    let parent = process.parent.as_ref().map(|parent| &parent.program);
-    let kept = [own, parent, process.previous.as_ref()];
-    EACH + kept
-        .into_iter()
-        .flatten()
-        .map(|program| program.weight())
-        .sum::<u64>()
 }
 
 /// Where the session of a process began: with itself, or where it began for those that it descends from.

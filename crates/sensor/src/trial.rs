@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::observation::{
-    Connect, Context, Exec, Namespaces, Observation, Open, Outcome, Peer, ProcessId, SinceBoot, TICK,
+    Change, Connect, Context, Exec, Namespaces, Observation, Open, Outcome, Peer, ProcessId, SinceBoot, TICK,
     Transport,
 };
 use crate::options::{HostOptions, Limits, Options};
@@ -34,6 +34,10 @@ impl Trial {
     }
 
     pub(crate) fn with(limits: Limits, already: Vec<Snapshot>) -> Self {
+        Self::seen_by(Mode::Ebpf, limits, already)
+    }
+
+    pub(crate) fn seen_by(mode: Mode, limits: Limits, already: Vec<Snapshot>) -> Self {
         let options = Options {
             limits,
             containers: None,
@@ -47,7 +51,7 @@ impl Trial {
             ..Options::default()
         };
         let abilities = Abilities {
-            mode: Mode::Ebpf,
+            mode,
             hooks: Vec::new(),
             unseen: Vec::new(),
             uncertain: Vec::new(),
@@ -87,6 +91,11 @@ impl Trial {
             pid,
             start: *self.starts.entry(pid).or_insert(now),
         }
+    }
+
+    /// The number is given to another, of whom nothing is told yet.
+    pub(crate) fn forget(&mut self, pid: u32) {
+        self.starts.remove(&pid);
     }
 
     pub(crate) fn fork(&mut self, parent: u32, child: u32) {
@@ -154,6 +163,20 @@ impl Trial {
         self.push(exec);
     }
 
+    /// A program of a user.
+    pub(crate) fn exec_as(&mut self, pid: u32, parent: u32, asked: &str, args: &[&str], user: Context) {
+        let mut exec = self.program(pid, parent, asked, args);
+        exec.context = user;
+        self.push(exec);
+    }
+
+    pub(crate) fn change(&mut self, pid: u32, context: Context) {
+        let at = self.tick();
+        let process = self.id(pid);
+        self.stream
+            .push(Observation::Change(Box::new(Change { at, process, context })));
+    }
+
     pub(crate) fn exit(&mut self, pid: u32, status: i32) {
         let at = self.tick();
         let process = self.id(pid);
@@ -195,6 +218,7 @@ impl Trial {
             process,
             path: path.as_bytes().to_vec(),
             writing: false,
+            made: false,
             failed: None,
         })));
     }

@@ -144,6 +144,36 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(act, "write"))
 		return open(argv[2], O_WRONLY | O_APPEND) < 0;
+	if (!strcmp(act, "make"))
+		return open(argv[2], O_WRONLY | O_CREAT, 0600) < 0;
+	if (!strcmp(act, "become")) {
+		if (setgid(atoi(argv[2])) || setuid(atoi(argv[2])) || !setuid(0))
+			return 1;
+		if (fork() == 0)
+			_exit(setsid() < 0);
+		wait(&status);
+		return status;
+	}
+	if (!strcmp(act, "crowd")) {
+		/* So many connections to where the first only fits: the others wait until they are killed. */
+		struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t length = sizeof(at);
+		int fd = socket(AF_INET, SOCK_STREAM, 0), count = atoi(argv[2]);
+
+		if (bind(fd, (void *)&at, length) || listen(fd, 0) || getsockname(fd, (void *)&at, &length))
+			return 1;
+		for (int i = 0; i < count; i++) {
+			if (fork() == 0) {
+				alarm(1);
+				connect(socket(AF_INET, SOCK_STREAM, 0), (void *)&at, length);
+				_exit(0);
+			}
+			usleep(20000);
+		}
+		while (wait(&status) > 0)
+			;
+		return 0;
+	}
 	if (!strcmp(act, "open-as-nobody")) {
 		if (setgid(65534) || setuid(65534))
 			return 1;

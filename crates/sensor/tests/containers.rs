@@ -328,7 +328,7 @@ fn a_container_that_lived_for_50_ms_is_completely_named() {
         let container = watched.complete(id.trim());
         assert_eq!(container.name.as_deref(), Some("short"));
         assert_eq!(container.image.as_deref(), Some(IMAGE));
-        assert_eq!(container.runtime, engine.kind);
+        assert_eq!(container.runtime, Some(engine.kind));
         let members = serde_json::Value::Object(container.members());
         assert_eq!(members["container"]["labels"]["hostile"], hostile);
         assert_eq!(members["container"]["image"]["tag"][0], "1.0");
@@ -483,7 +483,7 @@ fn containers_without_a_socket_are_known_by_files() {
         };
         println!("{} by files after {:?}", engine.kind.name(), begun.elapsed());
         assert_eq!(container.id, id);
-        assert_eq!(container.runtime, engine.kind);
+        assert_eq!(container.runtime, Some(engine.kind));
         assert_eq!(container.name.as_deref(), Some("plain"));
         assert_eq!(container.image.as_deref(), Some(IMAGE));
         assert!(container.digests[0].starts_with("sha256:"));

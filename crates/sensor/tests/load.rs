@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use neph_sensor::{Limits, Mode, Options, Sensor};
+use neph_sensor::{Class, Limits, Mode, Options, Sensor};
 use serde_json::Value;
 
 /// Processes that live a millisecond and connect once.
@@ -156,6 +156,42 @@ fn every_process_and_connection_is_seen_once_under_load() {
     assert_eq!((connected_once.len(), connected.len()), (PROCESSES, PROCESSES));
     assert!(numbers.keys().all(|entity| ended.contains(entity)));
     assert!(sensor.counts().lost.is_empty(), "{:?}", sensor.counts().lost);
+}
+
+#[test]
+fn what_waits_in_the_ring_when_the_sensor_is_closed_is_told_or_counted() {
+    let Some(group) = Group::new("closed") else {
+        return println!("skipped: no control group can be made");
+    };
+    let mut options = group.options();
+    // So little that it stands still before long.
+    options.limits.share = 0.0002;
+    let mut sensor = match Sensor::start(&options) {
+        Ok(sensor) => sensor,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut load = group.command(&acts(folder.path()));
+    let count = PROCESSES.to_string();
+    load.args(["spawn", "127.0.0.1", "0", &count, "2"])
+        .stdout(Stdio::null());
+    assert!(load.status().unwrap().success());
+    sensor.close();
+    let mut lines = Vec::new();
+    while sensor.read(Duration::from_millis(500), &mut lines).is_ok() {}
+    let of_load = |document: &Value| {
+        document["event"]["action"] == "exec" && document["process"]["args"][1] == "nothing"
+    };
+    let told = documents(&lines).filter(of_load).count();
+    let counts = sensor.counts();
+    let lost = |class: Class| -> u64 {
+        let of_class = counts.lost.iter().filter(|((lost, _), _)| *lost == class);
+        of_class.map(|(_, count)| *count).sum()
+    };
+    assert_eq!(told as u64 + lost(Class::Exec), PROCESSES as u64, "{counts:?}");
+    // On a machine that is fast enough nothing is given up.
+    assert!(lost(Class::Exit) >= lost(Class::Exec), "{counts:?}");
+    println!("{told} of {PROCESSES} told; lost: {:?}", counts.lost);
 }
 
 /// What is killed below; by itself it does nothing.

@@ -4,7 +4,7 @@
 use neph_diag::Span;
 
 /// Which events a rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogSource {
     /// `windows`, `linux`, `aws`, …
     pub product: Option<String>,

@@ -93,12 +93,14 @@ pub fn parse(text: &str) -> Vec<Document> {
                 global = None;
                 continue;
             }
-            Some("repeat") => previous
-                .as_ref()
-                .map_or(root.clone(), |earlier| yaml::merge(earlier, &root)),
-            _ => global
-                .as_ref()
-                .map_or(root.clone(), |global| yaml::merge(global, &root)),
+            Some("repeat") => match &previous {
+                Some(earlier) => yaml::merge(earlier, &root),
+                None => root,
+            },
+            _ => match &global {
+                Some(global) => yaml::merge(global, &root),
+                None => root,
+            },
         };
         let mut reader = Reader {
             text,

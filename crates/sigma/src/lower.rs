@@ -1,7 +1,7 @@
 //! From the syntax tree to the plan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use neph_diag::{Diagnostic, Span};
 use neph_event::{Field, FieldType, Schema, Value as Constant};
@@ -12,13 +12,22 @@ use neph_plan::{
 
 use crate::ast::{Affix, Comparison, Condition, Filter, Item, Named, Rule, Scalar, Search, Transform, Value};
 use crate::collection::DocumentId;
-use crate::mapping::{Alternative, Joined, Mappings, View};
+use crate::mapping::{Alternative, Joined, Mappings, Places, View};
 use crate::modifiers::closest;
 use crate::text::{TransformError, surrounded, transform};
 use crate::{codes, text};
 
 /// Tests of one rule, those that a condition repeats counted each time.
 const MAX_LEAVES: usize = 100_000;
+
+/// So many fields of a rule are looked through before they are looked up.
+const FEW_FIELDS: usize = 32;
+
+/// Every value of an event, wherever it stands.
+fn everywhere() -> Arc<Places> {
+    static EVERYWHERE: LazyLock<Arc<Places>> = LazyLock::new(|| Places::one(neph_event::ANY_FIELD));
+    Arc::clone(&EVERYWHERE)
+}
 
 /// What compiling needs beside the rule.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +89,8 @@ pub(crate) struct Lowering<'a> {
     options: &'a Options<'a>,
     /// What holds for the log source of the detection that is being lowered.
     pub(crate) view: View<'a>,
-    fields: Vec<Field>,
-    ids: HashMap<Field, FieldId>,
+    fields: Vec<Arc<Field>>,
+    ids: HashMap<Arc<Field>, FieldId>,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) unknown_fields: BTreeMap<String, Span>,
     missing_lists: BTreeSet<String>,
@@ -139,7 +148,7 @@ impl<'a> Lowering<'a> {
             Some(def) => def.field.clone(),
             None => Field::new("@timestamp", FieldType::DateNanos),
         };
-        let time = self.intern(time);
+        let time = self.intern(&Arc::new(time));
         if self.leaves > MAX_LEAVES {
             let message = format!("the rule has more than {MAX_LEAVES} tests");
             self.diagnostics
@@ -173,19 +182,31 @@ impl<'a> Lowering<'a> {
     pub(crate) fn lookup(&mut self, field: &str, kind: FieldType, span: Span) -> FirstOf {
         let places = self.places(field, span);
         // Where values are called otherwise, they are no values of the field.
-        let places = places.iter().filter(|place| place.values.is_empty());
-        let ids = places.map(|place| self.intern(Field::new(place.path.as_str(), kind)));
+        let places = places.list.iter().filter(|place| place.values.is_empty());
+        let ids = places.map(|place| self.intern_as(&place.field, kind));
         FirstOf(ids.collect())
     }
 
-    fn intern(&mut self, field: Field) -> FieldId {
-        if let Some(id) = self.ids.get(&field) {
+    fn intern(&mut self, field: &Arc<Field>) -> FieldId {
+        let recent = self.fields.iter().take(FEW_FIELDS);
+        if let Some(place) = recent.zip(0..).find(|(known, _)| Arc::ptr_eq(known, field)) {
+            return FieldId(place.1);
+        }
+        if let Some(id) = self.ids.get(field) {
             return *id;
         }
         let id = FieldId(u32::try_from(self.fields.len()).unwrap_or(u32::MAX));
-        self.ids.insert(field.clone(), id);
-        self.fields.push(field);
+        self.ids.insert(Arc::clone(field), id);
+        self.fields.push(Arc::clone(field));
         id
+    }
+
+    /// The same for the values of a field as another type.
+    fn intern_as(&mut self, field: &Arc<Field>, kind: FieldType) -> FieldId {
+        match field.kind == kind {
+            true => self.intern(field),
+            false => self.intern(&Field::new(field.path.clone(), kind).into()),
+        }
     }
 
     /// The condition of the log source; whether none is known.
@@ -255,17 +276,18 @@ impl<'a> Lowering<'a> {
     fn item(&mut self, item: &Item) -> Logic {
         let places = match &item.field {
             Some(field) => self.places(field, item.key_span),
-            None => vec![Alternative::at(neph_event::ANY_FIELD)],
+            None => everywhere(),
         };
+        let places = &places.list;
         let condition = if item.modifiers.all {
             let parts = item
                 .values
                 .iter()
-                .map(|value| self.values(item, &places, std::slice::from_ref(value), value.span))
+                .map(|value| self.values(item, places, std::slice::from_ref(value), value.span))
                 .collect();
             all(parts)
         } else {
-            self.values(item, &places, &item.values, item.span)
+            self.values(item, places, &item.values, item.span)
         };
         match item.modifiers.negated {
             true => Logic::Not(Box::new(condition)),
@@ -275,18 +297,17 @@ impl<'a> Lowering<'a> {
 
     /// Where a field stands. The search of a mapping names places of events themselves, but for fields that stand only
     /// where the mapping says.
-    fn places(&mut self, field: &str, span: Span) -> Vec<Alternative> {
+    fn places(&mut self, field: &str, span: Span) -> Arc<Places> {
         if self.scoping {
-            let only = self.view.only(field);
-            return only.map_or_else(|| vec![Alternative::at(field)], <[Alternative]>::to_vec);
+            return self.view.own(field);
         }
-        let (places, known) = self.view.field(field);
+        let places = self.view.field(field);
         // Rules may use names of ECS as well.
         let is_ecs = || {
             let def = Schema::builtin().get(field);
             def.is_some_and(|def| !def.sources.is_empty())
         };
-        if !known && !is_ecs() {
+        if !places.known && !is_ecs() {
             self.unknown_fields.entry(field.to_owned()).or_insert(span);
         }
         places
@@ -362,7 +383,7 @@ impl<'a> Lowering<'a> {
             if wanted.is_empty() {
                 continue;
             }
-            let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+            let field = self.intern(&place.field);
             parts.extend(wanted.iter().map(|wanted| leaf(wanted.test(field, case), span)));
         }
         joined(parts)
@@ -372,7 +393,7 @@ impl<'a> Lowering<'a> {
         let parts = places
             .iter()
             .map(|place| {
-                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                let field = self.intern(&place.field);
                 leaf(Test::Exists(field), span)
             })
             .collect();
@@ -426,7 +447,7 @@ impl<'a> Lowering<'a> {
         let parts = places
             .iter()
             .map(|place| {
-                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                let field = self.intern(&place.field);
                 leaf(Test::Cidr(field, Arc::clone(&networks)), span)
             })
             .collect();
@@ -473,7 +494,7 @@ impl<'a> Lowering<'a> {
             .iter()
             .filter(|place| place.values.is_empty())
             .map(|place| {
-                let field = self.intern(Field::new(place.path.as_str(), FieldType::Keyword));
+                let field = self.intern(&place.field);
                 leaf(
                     Test::Regex(field, Arc::clone(&expressions), RegexDialect::Search, case),
                     span,
@@ -508,7 +529,7 @@ impl<'a> Lowering<'a> {
                     Some(_) => FieldType::Date,
                     None => FieldType::Double,
                 };
-                let field = self.intern(Field::new(place.path.as_str(), kind));
+                let field = self.intern_as(&place.field, kind);
                 let test = match (item.modifiers.time_part, relation) {
                     (None, Some(relation)) => Test::Compare(field, relation, constant.clone()),
                     (None, None) => Test::Equals(field, [constant.clone()].into(), Case::Sensitive),
@@ -533,15 +554,15 @@ impl<'a> Lowering<'a> {
             Some(name) if !self.scoping => self.view.joined(name).into_iter().cloned().collect(),
             _ => Vec::new(),
         };
-        let mut field = |path: &str| Expr::Field(self.intern(Field::new(path, FieldType::Keyword)));
-        let mut operands: Vec<Expr> = places.iter().map(|place| field(&place.path)).collect();
+        let mut field = |field: &Arc<Field>| Expr::Field(self.intern(field));
+        let mut operands: Vec<Expr> = places.iter().map(|place| field(&place.field)).collect();
         for Joined { parts, by } in &joined {
             let mut values = Vec::new();
             for part in parts {
                 if !values.is_empty() {
                     values.push(Expr::Const(Some(Constant::String(by.as_str().into()))));
                 }
-                values.push(field(part));
+                values.push(field(&Field::new(part.as_str(), FieldType::Keyword).into()));
             }
             operands.push(Expr::Call(Function::Concat, values, Case::Sensitive));
         }
@@ -569,7 +590,7 @@ impl<'a> Lowering<'a> {
                 continue;
             };
             let others = self.places(name, value.span);
-            let others = self.operands(&others, Some(name));
+            let others = self.operands(&others.list, Some(name));
             for one in &ones {
                 for other in &others {
                     let (one, other) = (one.clone(), other.clone());

@@ -18,10 +18,11 @@
 //! The source with the most parts that says something of a field wins; the `when` of a rule is that of the source with
 //! the most parts that has one.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use neph_diag::{Diagnostic, Span, has_errors};
+use neph_event::{Field, FieldType};
 
 use crate::ast::{LogSource, Search};
 use crate::codes;
@@ -41,6 +42,45 @@ const SHIPPED: &[(&str, &str)] = &[
 pub struct Mappings {
     sources: Vec<Source>,
     files: usize,
+    known: Known,
+}
+
+/// Where fields stand, as far as it was asked: thousands of rules ask for the same fields of the same log sources.
+#[derive(Debug, Default)]
+struct Known(Mutex<HashMap<LogSource, Arc<KnownPlaces>>>);
+
+/// The same for one log source, by the names of the fields.
+#[derive(Debug, Default)]
+struct KnownPlaces {
+    /// As rules name them.
+    of_rules: Mutex<HashMap<String, Arc<Places>>>,
+    /// As the searches of mappings name them.
+    own: Mutex<HashMap<String, Arc<Places>>>,
+}
+
+impl Clone for Known {
+    /// What was asked of one copy says nothing once something is added to the other.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// The places of a field.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) list: Vec<Alternative>,
+    /// Whether a mapping knows the field.
+    pub(crate) known: bool,
+}
+
+impl Places {
+    /// One path.
+    pub(crate) fn one(path: &str) -> Arc<Self> {
+        Arc::new(Self {
+            list: vec![Alternative::at(path)],
+            known: true,
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,16 +113,16 @@ pub(crate) struct Joined {
 /// A place where a field may stand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Alternative {
-    /// Path in the event.
-    pub(crate) path: String,
+    /// What is read of the event.
+    pub(crate) field: Arc<Field>,
     /// What the values that a rule may name are called there; empty where they are called the same.
     pub(crate) values: BTreeMap<String, String>,
 }
 
 impl Alternative {
-    pub(crate) fn at(path: impl Into<String>) -> Self {
+    pub(crate) fn at(path: &str) -> Self {
         Self {
-            path: path.into(),
+            field: Field::new(path, FieldType::Keyword).into(),
             values: BTreeMap::new(),
         }
     }
@@ -126,6 +166,7 @@ impl Mappings {
         }
         if !has_errors(&diagnostics) {
             self.files += 1;
+            self.known = Known::default();
             self.sources.extend(sources);
             self.sources.sort_by_key(|source| {
                 let parts = source.logsource.parts().count();
@@ -143,7 +184,12 @@ impl Mappings {
             .iter()
             .filter(|source| is_open || source.logsource.covers(logsource))
             .collect();
-        View { sources, is_open }
+        let mut known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        View {
+            sources,
+            is_open,
+            known: Arc::clone(known.entry(logsource.clone()).or_default()),
+        }
     }
 }
 
@@ -153,6 +199,7 @@ pub(crate) struct View<'m> {
     sources: Vec<&'m Source>,
     /// Whether no log source is stated: then it is about all events, and a field stands wherever any source says.
     is_open: bool,
+    known: Arc<KnownPlaces>,
 }
 
 impl View<'_> {
@@ -177,10 +224,22 @@ impl View<'_> {
             .collect()
     }
 
-    /// The only places of a field, where a mapping states them.
-    pub(crate) fn only(&self, name: &str) -> Option<&[Alternative]> {
-        let stated = self.sources.iter().find_map(|source| source.fields.get(name))?;
-        stated.only.then_some(&stated.alternatives)
+    /// The places of a field as the search of a mapping names it: those that a mapping states as its only ones, or the path.
+    pub(crate) fn own(&self, name: &str) -> Arc<Places> {
+        let mut own = self.known.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = own.get(name) {
+            return Arc::clone(places);
+        }
+        let stated = self.sources.iter().find_map(|source| source.fields.get(name));
+        let places = match stated.filter(|stated| stated.only) {
+            Some(only) => Arc::new(Places {
+                list: only.alternatives.clone(),
+                known: true,
+            }),
+            None => Places::one(name),
+        };
+        own.insert(name.to_owned(), Arc::clone(&places));
+        places
     }
 
     /// The values that a field is in parts.
@@ -195,7 +254,21 @@ impl View<'_> {
     }
 
     /// Where a field stands, and whether a mapping knows it.
-    pub(crate) fn field(&self, name: &str) -> (Vec<Alternative>, bool) {
+    pub(crate) fn field(&self, name: &str) -> Arc<Places> {
+        let mut known = self.known.of_rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = known.get(name) {
+            return Arc::clone(places);
+        }
+        let (list, is_known) = self.find(name);
+        let places = Arc::new(Places {
+            list,
+            known: is_known,
+        });
+        known.insert(name.to_owned(), Arc::clone(&places));
+        places
+    }
+
+    fn find(&self, name: &str) -> (Vec<Alternative>, bool) {
         let mut alternatives = Vec::new();
         if self.is_open {
             let places = self.sources.iter().filter_map(|source| source.fields.get(name));
@@ -218,7 +291,7 @@ impl View<'_> {
         match fallback {
             Some(source) => {
                 for template in &source.fallback {
-                    let alternative = Alternative::at(template.replace("{}", name));
+                    let alternative = Alternative::at(&template.replace("{}", name));
                     if !alternatives.contains(&alternative) {
                         alternatives.push(alternative);
                     }
@@ -323,11 +396,11 @@ fn alternatives(reader: &mut Reader<'_>, nodes: &[&Node]) -> Vec<Alternative> {
         };
         let values = node.get("values").map_or(&[][..], Node::entries);
         list.push(Alternative {
-            path,
             values: values
                 .iter()
                 .filter_map(|entry| Some((entry.key.to_lowercase(), entry.value.text()?)))
                 .collect(),
+            ..Alternative::at(&path)
         });
     }
     list
@@ -364,8 +437,15 @@ mod tests {
             category: None,
             service: Some(service.into()),
         };
-        let (places, known) = mappings.view(&logsource).field(field);
-        (places.into_iter().map(|place| place.path).collect(), known)
+        let places = mappings.view(&logsource).field(field);
+        (
+            places
+                .list
+                .iter()
+                .map(|place| place.field.path.to_string())
+                .collect(),
+            places.known,
+        )
     }
 
     #[test]

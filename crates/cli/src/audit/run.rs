@@ -200,7 +200,11 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     match args.format {
         Format::Table => tables(&mut out, &report, &args.show, terminal)?,
-        Format::Json => writeln!(out, "{:#}", form::json(&report, &collected, &mutes, told))?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &form::json(&report, &collected, &mutes, told))
+                .map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
         Format::Sarif => writeln!(out, "{:#}", form::sarif(&report, &mutes, told))?,
         Format::Ocsf => {
             for finding in form::ocsf(&report, told) {

@@ -1,5 +1,6 @@
 //! Rules over a reader's records: what `neph detect` and `neph watch` have in common.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,10 +96,18 @@ pub(crate) struct Done {
 
 impl Loaded {
     /// Loads the rules, and says which do not run. `live`: they are watched for changes while they run.
-    pub(crate) fn new(args: &RuleArgs, live: bool, terminal: &Terminal) -> Result<Self, Failure> {
+    /// What is only doubtful about a rule is told if `told` says so.
+    pub(crate) fn new(
+        args: &RuleArgs,
+        live: bool,
+        told: &dyn Fn(&Rule) -> bool,
+        terminal: &Terminal,
+    ) -> Result<Self, Failure> {
         let mut library = live.then(Library::new);
         let (active, program) = Active::load(args, library.as_mut());
-        let broken = report_load(&active.report, terminal);
+        let untold = active.rules.iter().filter(|rule| !told(rule));
+        let untold: BTreeSet<&str> = untold.map(|rule| rule.id.as_str()).collect();
+        let broken = report_load(&active.report, &untold, terminal);
         if active.rules.is_empty() {
             return Err(Failure::Message(format!(
                 "no rule can run: {}",

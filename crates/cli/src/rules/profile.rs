@@ -1,5 +1,6 @@
 //! `neph rules profile`: what rules cost over logs, and why.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let set = args.beside.load(&args.rules, args.lang.lang());
-    let broken = report_load(&set.report, terminal);
+    let broken = report_load(&set.report, &BTreeSet::new(), terminal);
     let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
     if rules.is_empty() {
         return Err(Failure::Message(format!(

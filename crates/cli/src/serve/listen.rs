@@ -30,7 +30,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Opens all listeners; none is left open when one fails.
+    /// Opens all listeners; none is left open when one fails. What reads by itself does not begin yet.
     pub(super) fn start(
         runtime: &Runtime,
         settings: &Config,
@@ -75,8 +75,7 @@ impl Listening {
         for listener in &settings.syslog {
             tasks.push(open_syslog(runtime, listener, &intake, &stop, log)?);
         }
-        let mut readers = Readers::new(runtime.handle().clone(), Arc::clone(store), intake, data, log);
-        readers.change(settings);
+        let readers = Readers::new(runtime.handle().clone(), Arc::clone(store), intake, data, log);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let base = bound.first().map_or_else(String::new, |address| {
             format!("{scheme}://{}", reachable(*address))

@@ -9,6 +9,7 @@ use neph_config::{Config, Files, Objects, Sensor};
 use neph_ingest::{
     FileGroup, FollowOptions, Intake, SensorNews, SensorOptions, Shutdown, Stopper, follow, sense, shutdown,
 };
+use neph_rules::RuleSet;
 use neph_store::{Database, EventLog, Store};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -24,6 +25,8 @@ pub(super) struct Readers {
     log: Log,
     /// By their cursors, of which each has one reader.
     running: BTreeMap<PathBuf, Running>,
+    /// The files that the sensor looks at.
+    looked: neph_sensor::Files,
 }
 
 struct Running {
@@ -51,7 +54,15 @@ impl Readers {
             data: data.to_owned(),
             log,
             running: BTreeMap::new(),
+            looked: neph_sensor::Files::default(),
         }
+    }
+
+    /// Lets the sensor look at the files that rules ask for.
+    pub(super) fn look_for(&mut self, rules: &RuleSet) {
+        let mut looked = neph_sensor::Files::default();
+        crate::watch::add_files(&rules.rules, &mut looked);
+        self.looked = looked;
     }
 
     /// Reads what a configuration says from now on.
@@ -107,6 +118,7 @@ impl Readers {
             self.log,
         );
         let own = cursor.clone();
+        let looked = self.looked.clone();
         let task = self.runtime.spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
@@ -114,7 +126,7 @@ impl Readers {
             match read {
                 What::Files(files) => follow_files(&files, own, store.log.clone(), intake, stop, log).await,
                 What::Objects(objects) => poll_objects(objects, own, intake, stop, log).await,
-                What::Sensor(sensor) => look(sensor, store.db.clone(), intake, stop, log).await,
+                What::Sensor(sensor) => look(sensor, looked, store.db.clone(), intake, stop, log).await,
                 What::Nothing => {}
             }
         });
@@ -161,10 +173,18 @@ async fn follow_files(
 }
 
 /// Takes what the sensor of this host sees.
-async fn look(sensor: Sensor, database: Database, intake: Intake, stop: Shutdown, log: Log) {
+async fn look(
+    sensor: Sensor,
+    files: neph_sensor::Files,
+    database: Database,
+    intake: Intake,
+    stop: Shutdown,
+    log: Log,
+) {
     let mut options = neph_sensor::Options {
         mode: sensor.mode.as_deref().and_then(neph_sensor::Mode::named),
         cgroup: sensor.cgroup,
+        files,
         ..neph_sensor::Options::default()
     };
     options.limits.memory = sensor.memory;

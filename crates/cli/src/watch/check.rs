@@ -1,9 +1,13 @@
 //! What is seen on this host, what is not, and what is missing for it.
 
 use std::io::Write;
+use std::sync::Arc;
 
-use neph_sensor::{Abilities, Mode, Options, Sensor, StartError};
+use neph_rules::Rule;
+use neph_sensor::{Abilities, Mode, Part, Sensor, StartError};
 
+use super::SensorArgs;
+use super::outlook::{Outlook, file_lines};
 use crate::exit::{Exit, Failure};
 
 /// Capabilities (capabilities(7)) by their numbers, and what they are needed for.
@@ -31,9 +35,10 @@ const CAPABILITIES: [(u32, &str, &str); 8] = [
 ];
 
 /// `neph watch --check`.
-pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
+pub(super) fn run(args: &SensorArgs, rules: &[Arc<Rule>]) -> Result<Exit, Failure> {
+    let (options, asked) = args.options_for(rules);
     let mut out = std::io::stdout().lock();
-    let mut works = false;
+    let mut best: Option<Abilities> = None;
     let modes = options.mode.map_or(Mode::ALL.to_vec(), |mode| vec![mode]);
     for mode in modes {
         let mut options = options.clone();
@@ -44,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
                 for line in abilities(sensor.abilities()) {
                     writeln!(out, "  {line}")?;
                 }
-                works = true;
+                best.get_or_insert_with(|| sensor.abilities().clone());
             }
             Err(error) => {
                 let why: Vec<String> = error.tried.iter().map(|(_, error)| error.to_string()).collect();
@@ -59,7 +64,18 @@ pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
             writeln!(out, "  {name}: {what}")?;
         }
     }
-    Ok(if works { Exit::Nothing } else { Exit::Errors })
+    let Some(best) = best else {
+        return Ok(Exit::Errors);
+    };
+    writeln!(out, "rules, with {}:", best.mode)?;
+    let mut lines = Outlook::new(rules, &best).lines(true);
+    if !best.unseen.contains(&Part::Files) {
+        lines.extend(file_lines(&asked, &options.files, true));
+    }
+    for line in lines {
+        writeln!(out, "  {line}")?;
+    }
+    Ok(Exit::Nothing)
 }
 
 /// What a sensor sees, in lines.

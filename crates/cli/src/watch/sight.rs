@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use neph_sensor::{Lost, Notice, Options, Steady};
+use neph_sensor::{Abilities, Lost, Notice, Options, Steady};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::check::{banner, refused};
@@ -15,6 +15,10 @@ use crate::terminal::Terminal;
 
 /// How long is waited for something: alerts are told, counters shown and signals obeyed at least as often.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// How long what was seen by the end may still be worked off; what is left then is given up, and counted. Whoever ends a service waits for
+/// it no longer than 20 seconds (`packaging/neph-watch.service`).
+const LAST: Duration = Duration::from_secs(8);
 
 /// When to end: after a time, or when somebody asks for it.
 #[derive(Clone, Debug)]
@@ -71,8 +75,8 @@ impl Stop {
 pub(super) struct Sight {
     sensor: Steady,
     stop: Stop,
-    /// Nothing more is looked at, and what was seen by then is read.
-    is_closed: bool,
+    /// Since when nothing more is looked at, and what was seen by then is read.
+    closed: Option<Instant>,
     shared: Arc<Shared>,
     terminal: Terminal,
 }
@@ -90,10 +94,15 @@ impl Sight {
         Ok(Self {
             sensor,
             stop,
-            is_closed: false,
+            closed: None,
             shared,
             terminal,
         })
+    }
+
+    /// What is seen.
+    pub(super) fn abilities(&self) -> &Abilities {
+        self.sensor.abilities()
     }
 
     /// Waits a while for something, and appends it to `lines`; `false` when it is over.
@@ -102,9 +111,13 @@ impl Sight {
             return false;
         }
         // What was seen by now still counts.
-        if !self.is_closed && self.stop.is_wanted() {
-            self.is_closed = true;
-            self.sensor.close();
+        match self.closed {
+            None if self.stop.is_wanted() => {
+                self.closed = Some(Instant::now());
+                self.sensor.close();
+            }
+            Some(since) if since.elapsed() > LAST => self.sensor.give_up(),
+            None | Some(_) => {}
         }
         self.sensor.read(WAIT, lines);
         self.shared.note(self.sensor.counts());

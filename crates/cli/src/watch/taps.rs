@@ -156,3 +156,33 @@ fn rank(line: &[u8]) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_least_has_the_highest_rank() {
+        let line = |dataset: &str, action: &str| {
+            format!(r#"{{"event":{{"dataset":"endpoint.events.{dataset}","action":"{action}"}}}}"#)
+        };
+        let ranks = [
+            ("process", "exec", Class::Exec),
+            ("process", "already_running", Class::Exec),
+            ("network", "connection_attempted", Class::Connect),
+            ("file", "open", Class::Open),
+            ("process", "fork", Class::Fork),
+            ("process", "end", Class::Exit),
+        ];
+        for (dataset, action, class) in ranks {
+            let rank = rank(line(dataset, action).as_bytes());
+            assert_eq!(CLASSES[rank], class, "{dataset} {action}");
+        }
+        // What is about the sensor itself is kept as long as anything is, and what cannot be read, too.
+        assert_eq!(
+            rank(br#"{"event":{"dataset":"neph.sensor","action":"sensor_lost"}}"#),
+            0
+        );
+        assert_eq!(rank(b"no document"), 0);
+    }
+}

@@ -1,18 +1,20 @@
 //! Rules in the manner of those that the public packs hold.
 
+use std::sync::Arc;
+
 use neph_event::{Field, FieldType, Value};
 use neph_plan::{Case, Condition, EventQuery, FieldId, Leaf, Pattern, Plan, Query, Span, Test};
 
 use crate::events::{ARGUMENTS, NAMES, Numbers};
 
 struct PlanBuilder {
-    fields: Vec<Field>,
+    fields: Vec<Arc<Field>>,
 }
 
 impl PlanBuilder {
     fn new() -> Self {
         Self {
-            fields: vec![Field::new("@timestamp", FieldType::Date)],
+            fields: vec![Field::new("@timestamp", FieldType::Date).into()],
         }
     }
 
@@ -22,7 +24,7 @@ impl PlanBuilder {
             .iter()
             .position(|field| &*field.path == path)
             .unwrap_or_else(|| {
-                self.fields.push(Field::new(path, FieldType::Keyword));
+                self.fields.push(Field::new(path, FieldType::Keyword).into());
                 self.fields.len() - 1
             });
         FieldId(at as u32)

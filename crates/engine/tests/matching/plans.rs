@@ -7,19 +7,19 @@ use neph_event::{Field, FieldType, Value};
 use neph_plan::{Case, Condition, EventQuery, FieldId, Key, Leaf, Pattern, Plan, Query, Span, Stage, Test};
 
 /// The fields that the tests below use, by the ids that the constants give.
-pub(crate) fn fields() -> Vec<Field> {
+pub(crate) fn fields() -> Vec<Arc<Field>> {
     vec![
-        Field::new("@timestamp", FieldType::Date),
-        Field::new("event.sequence", FieldType::Long),
-        Field::new("name", FieldType::Keyword),
-        Field::new("size", FieldType::Long),
-        Field::new("ratio", FieldType::Double),
-        Field::new("ip", FieldType::Ip),
-        Field::new("version", FieldType::Version),
-        Field::new("flag", FieldType::Boolean),
-        Field::new("any", FieldType::Dynamic),
-        Field::new("tag", FieldType::Keyword),
-        Field::new("nanos", FieldType::DateNanos),
+        Field::new("@timestamp", FieldType::Date).into(),
+        Field::new("event.sequence", FieldType::Long).into(),
+        Field::new("name", FieldType::Keyword).into(),
+        Field::new("size", FieldType::Long).into(),
+        Field::new("ratio", FieldType::Double).into(),
+        Field::new("ip", FieldType::Ip).into(),
+        Field::new("version", FieldType::Version).into(),
+        Field::new("flag", FieldType::Boolean).into(),
+        Field::new("any", FieldType::Dynamic).into(),
+        Field::new("tag", FieldType::Keyword).into(),
+        Field::new("nanos", FieldType::DateNanos).into(),
     ]
 }
 pub(crate) const TIME: FieldId = FieldId(0);

@@ -269,7 +269,7 @@ fn plan(condition: Condition, keys: Vec<Key>) -> Plan {
     let fields = KINDS
         .iter()
         .enumerate()
-        .map(|(field, kind)| Field::new(path(field), *kind))
+        .map(|(field, kind)| Field::new(path(field), *kind).into())
         .collect();
     let query = if keys.is_empty() {
         Query::Events(EventQuery { condition })

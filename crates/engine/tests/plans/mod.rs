@@ -6,7 +6,7 @@ use neph_plan::{Condition, FieldId, Plan, Query, Stage};
 /// A plan of this query.
 pub(crate) fn plan(query: Query) -> Plan {
     Plan {
-        fields: vec![Field::new("@timestamp", FieldType::Date)],
+        fields: vec![Field::new("@timestamp", FieldType::Date).into()],
         time: FieldId(0),
         tiebreaker: None,
         query,

@@ -6,8 +6,7 @@
 //! Source: Owens, Reppy and Turon, "Regular-expression derivatives re-examined", 2009
 //! (<https://www.khoury.northeastern.edu/home/turon/re-deriv.pdf>).
 
-use std::collections::HashMap;
-
+use ahash::{AHashMap, AHashSet};
 use regex_syntax::hir::ClassUnicode;
 
 use super::lucene::Node;
@@ -43,23 +42,15 @@ impl Automaton {
         self.accepting.get(state).copied().unwrap_or(false)
     }
 
-    /// Whether no text at all matches. Every state can be reached, so that one that accepts is enough.
-    pub(super) fn is_empty(&self) -> bool {
-        !self.accepting.contains(&true)
-    }
-
     pub(super) fn build(node: &Node) -> Result<Self, RegexError> {
-        let mut boundaries = Vec::new();
-        collect_boundaries(node, &mut boundaries);
-        boundaries.sort_unstable();
-        boundaries.dedup();
+        let boundaries = boundaries(node);
         let mut representatives = vec!['\0'];
         representatives.extend(&boundaries);
 
         let mut expressions = Expressions::default();
         let start = expressions.of_node(node)?;
         let mut states = vec![start];
-        let mut by_expression = HashMap::from([(start, 0_u32)]);
+        let mut by_expression = AHashMap::from([(start, 0_u32)]);
         let (mut next, mut accepting) = (Vec::new(), Vec::new());
         let mut position = 0;
         while let Some(&expression) = states.get(position) {
@@ -88,6 +79,40 @@ impl Automaton {
             accepting,
         })
     }
+}
+
+/// Whether some text matches: the states of the automaton are looked for until one accepts.
+pub(super) fn has_match(node: &Node) -> Result<bool, RegexError> {
+    let mut representatives = vec!['\0'];
+    representatives.extend(boundaries(node));
+    let mut expressions = Expressions::default();
+    let start = expressions.of_node(node)?;
+    let mut open = vec![start];
+    // Nothing follows where nothing matches.
+    let mut known = AHashSet::from([start, NOTHING]);
+    while let Some(expression) = open.pop() {
+        if expressions.accepts_empty(expression) {
+            return Ok(true);
+        }
+        for representative in &representatives {
+            let derivative = expressions.derivative(expression, *representative)?;
+            if known.insert(derivative) {
+                if known.len() > MAX_STATES {
+                    return Err(too_large());
+                }
+                open.push(derivative);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn boundaries(node: &Node) -> Vec<char> {
+    let mut boundaries = Vec::new();
+    collect_boundaries(node, &mut boundaries);
+    boundaries.sort_unstable();
+    boundaries.dedup();
+    boundaries
 }
 
 fn collect_boundaries(node: &Node, boundaries: &mut Vec<char>) {
@@ -137,8 +162,8 @@ struct Expressions {
     all: Vec<Expression>,
     accepts_empty: Vec<bool>,
     depth: Vec<u32>,
-    ids: HashMap<Expression, Id>,
-    derivatives: HashMap<(Id, char), Id>,
+    ids: AHashMap<Expression, Id>,
+    derivatives: AHashMap<(Id, char), Id>,
     work: usize,
 }
 
@@ -148,8 +173,8 @@ impl Default for Expressions {
             all: vec![Expression::Nothing, Expression::Empty],
             accepts_empty: vec![false, true],
             depth: vec![0, 0],
-            ids: HashMap::from([(Expression::Nothing, NOTHING), (Expression::Empty, EMPTY)]),
-            derivatives: HashMap::new(),
+            ids: AHashMap::from([(Expression::Nothing, NOTHING), (Expression::Empty, EMPTY)]),
+            derivatives: AHashMap::new(),
             work: 0,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use neph_inventory::{Cloud, File, Folder, Limits};
+use neph_inventory::{Cloud, File, Folder, Limits, whole_answers};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -166,17 +166,20 @@ impl Collected {
             .extension()
             .is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
         let known = if is_json {
-            match serde_json::from_slice::<Value>(bytes) {
-                Ok(value) => {
-                    let found = kinds::of_json(value, &stem);
-                    let is_known = found.is_some();
-                    for (kind, values) in found.into_iter().flatten() {
-                        let values = values.into_iter().map(|value| (value, "".into(), 0));
-                        self.take_values(&shown, scope, &kind, values);
+            match whole_answers(bytes) {
+                Ok(answers) => {
+                    let mut is_known = false;
+                    for answer in answers {
+                        let found = kinds::of_json(answer, &stem);
+                        is_known |= found.is_some();
+                        for (kind, values) in found.into_iter().flatten() {
+                            let values = values.into_iter().map(|value| (value, "".into(), 0));
+                            self.take_values(&shown, scope, &kind, values);
+                        }
                     }
                     is_known
                 }
-                Err(error) => return self.problem(&shown, format!("is not JSON: {error}")),
+                Err(error) => return self.problem(&shown, error.to_string()),
             }
         } else {
             match std::str::from_utf8(bytes) {

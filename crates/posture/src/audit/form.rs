@@ -11,12 +11,14 @@ pub use ocsf::ocsf;
 pub use sarif::sarif;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::collected::Collected;
-use super::finding::Outcome;
-use super::mutes::Mutes;
+use super::finding::{Finding, Outcome};
+use super::mutes::{Mute, Mutes};
 use super::report::Report;
+use crate::inventory::Problem;
 
 /// Who says it, and when.
 #[derive(Clone, Copy, Debug)]
@@ -27,35 +29,85 @@ pub struct Told<'a> {
     pub at: Timestamp,
 }
 
-/// The whole report as one JSON object.
-pub fn json(report: &Report, collected: &Collected, mutes: &Mutes, told: Told<'_>) -> Value {
-    let findings: Vec<Value> = report
-        .findings
-        .iter()
-        .map(|finding| {
-            let mut value = serde_json::to_value(finding).unwrap_or(Value::Null);
-            if let (Some(object), true) = (value.as_object_mut(), report.is_new(finding)) {
-                object.insert("new".to_owned(), json!(true));
-            }
-            value
-        })
-        .collect();
-    let muted: Vec<Value> = report
-        .muted
-        .iter()
-        .map(|(finding, index)| json!({"finding": finding, "by": mutes.entries.get(*index)}))
-        .collect();
-    let checks: Vec<Value> = report.checks.iter().map(|check| check.document()).collect();
-    let (problems, more) = collected.problems();
-    json!({
-        "version": told.version, "at": told.at.to_string(),
-        "summary": {
-            "fail": report.count(Outcome::Fail), "unknown": report.count(Outcome::Unknown), "pass": report.count(Outcome::Pass),
-            "muted": report.muted.len(), "new": report.new.len(), "left_out": report.more,
+/// The whole report as one JSON object, to be written without another copy of it in memory.
+pub fn json<'a>(
+    report: &'a Report,
+    collected: &'a Collected,
+    mutes: &'a Mutes,
+    told: Told<'a>,
+) -> impl Serialize + 'a {
+    let (problems, further_problems) = collected.problems();
+    Whole {
+        version: told.version,
+        at: told.at.to_string(),
+        summary: Summary {
+            fail: report.count(Outcome::Fail),
+            unknown: report.count(Outcome::Unknown),
+            pass: report.count(Outcome::Pass),
+            muted: report.muted.len(),
+            new: report.new.len(),
+            left_out: report.more,
         },
-        "findings": findings, "muted": muted, "checks": checks,
-        "files": collected.files(), "not_known": collected.unknown(), "problems": problems, "further_problems": more,
-    })
+        findings: report
+            .findings
+            .iter()
+            .map(|finding| Answer {
+                finding,
+                new: report.is_new(finding),
+            })
+            .collect(),
+        muted: report
+            .muted
+            .iter()
+            .map(|(finding, index)| Muted {
+                finding,
+                by: mutes.entries.get(*index),
+            })
+            .collect(),
+        checks: report.checks.iter().map(|check| check.document()).collect(),
+        files: collected.files(),
+        not_known: collected.unknown(),
+        problems,
+        further_problems,
+    }
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    version: &'a str,
+    at: String,
+    summary: Summary,
+    findings: Vec<Answer<'a>>,
+    muted: Vec<Muted<'a>>,
+    checks: Vec<Value>,
+    files: usize,
+    not_known: &'a [String],
+    problems: &'a [Problem],
+    further_problems: usize,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    fail: usize,
+    unknown: usize,
+    pass: usize,
+    muted: usize,
+    new: usize,
+    left_out: usize,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    finding: &'a Finding,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    new: bool,
+}
+
+#[derive(Serialize)]
+struct Muted<'a> {
+    finding: &'a Finding,
+    by: Option<&'a Mute>,
 }
 
 /// The checks as a table of Markdown, as the manual has it.

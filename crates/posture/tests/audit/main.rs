@@ -225,6 +225,29 @@ fn what_was_not_collected_is_unknown_and_nothing_else() {
 }
 
 #[test]
+fn answers_that_a_loop_printed_after_one_another_are_all_read() {
+    let file = "aws/111122223333/eu-west-1/ec2-describe-snapshot-attribute.json";
+    let one = |id: &str, group: &str| {
+        format!(
+            "{{\n  \"SnapshotId\": \"{id}\",\n  \"CreateVolumePermissions\": [{{\"Group\": \"{group}\"}}]\n}}\n"
+        )
+    };
+    let text = format!("\u{feff}{}{}", one("snap-1", "all"), one("snap-2", "all"));
+    let all = collected(&[(file, &text)]);
+    assert_eq!(all.problems().0, []);
+    assert_eq!(all.items("aws:snapshot-attribute").len(), 2);
+    // Of those behind a break nothing is known, so that the whole file says nothing.
+    let text = text.strip_suffix("}]\n}\n").unwrap();
+    let all = collected(&[(file, text)]);
+    assert_eq!(all.items("aws:snapshot-attribute").len(), 0);
+    assert!(
+        all.problems().0[0].what.contains("ends in the middle"),
+        "{:?}",
+        all.problems()
+    );
+}
+
+#[test]
 fn files_that_are_damaged_or_hostile_are_told_and_harm_nothing() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_hcl = format!(
@@ -260,7 +283,10 @@ fn files_that_are_damaged_or_hostile_are_told_and_harm_nothing() {
         .collect();
     assert_eq!(more, 0);
     assert_eq!(told.len(), 6, "{told:#?}");
-    assert!(told[0].contains("is not JSON: EOF"), "{told:#?}");
+    assert!(
+        told[0].contains("ends in the middle of an answer, at line 1"),
+        "{told:#?}"
+    );
     assert!(
         told[2].contains("is nested too deep") && told[3].contains("is nested too deep"),
         "{told:#?}"

@@ -3,7 +3,7 @@
 //! Binary: <https://learn.microsoft.com/windows/win32/wes/windows-event-log>, as the crate `evtx` reads it; the format is
 //! in chunks that stand for themselves, so it streams and a damaged chunk costs no other. A record that cannot be read
 //! becomes a line that says so, which is counted like any record that no source knows. XML: what `wevtutil`, Event Viewer
-//! and PowerShell export, with or without a root element, on one line or many, in UTF-8 or UTF-16.
+//! and PowerShell export, with or without a root element, on one line or many.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -164,34 +164,16 @@ const READ_BYTES: usize = 64 << 10;
 
 /// Whether a stream that begins so is an export whose events are not one a line already.
 pub(crate) fn is_export(head: &[u8]) -> bool {
-    let text = decoded_head(head);
+    let text = String::from_utf8_lossy(head.get(..head.len().min(16 << 10)).unwrap_or_default());
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    let wide = head.starts_with(&WIDE_MARK);
     let body = match text.strip_prefix("<?xml") {
         Some(rest) => rest.split_once("?>").map_or("", |(_, body)| body).trim_start(),
         None => text,
     };
     let is_event = |text: &str| text.starts_with("<Event>") || text.starts_with("<Event ");
     let first_line = body.lines().next().unwrap_or("");
-    let over_lines = is_event(body) && (wide || first_line.matches("</Event>").count() != 1);
+    let over_lines = is_event(body) && first_line.matches("</Event>").count() != 1;
     body.starts_with("<Events>") || body.starts_with("<Events ") || over_lines
-}
-
-/// The byte order mark of UTF-16 with the low byte first, which Windows writes.
-const WIDE_MARK: [u8; 2] = [0xff, 0xfe];
-
-fn decoded_head(head: &[u8]) -> String {
-    let head = head.get(..head.len().min(16 << 10)).unwrap_or_default();
-    match head.strip_prefix(&WIDE_MARK) {
-        Some(wide) => wide
-            .chunks_exact(2)
-            .filter_map(|pair| match pair {
-                [low, high] => char::from_u32(u32::from(u16::from_le_bytes([*low, *high]))),
-                _ => None,
-            })
-            .collect(),
-        None => String::from_utf8_lossy(head).into_owned(),
-    }
 }
 
 /// An export of events in XML, an event a line.
@@ -202,16 +184,7 @@ pub(crate) struct EventExport<R> {
     /// How much of it was searched for the end of an event.
     searched: usize,
     lines: Lines,
-    /// In UTF-16, the odd byte and the first half of a pair that were read last.
-    wide: Option<Wide>,
-    begun: bool,
     ended: bool,
-}
-
-#[derive(Default)]
-struct Wide {
-    odd: Option<u8>,
-    half: Option<u16>,
 }
 
 impl<R: Read> EventExport<R> {
@@ -221,8 +194,6 @@ impl<R: Read> EventExport<R> {
             text: Vec::new(),
             searched: 0,
             lines: Lines::default(),
-            wide: None,
-            begun: false,
             ended: false,
         }
     }
@@ -235,18 +206,7 @@ impl<R: Read> EventExport<R> {
             self.ended = true;
             return Ok(());
         }
-        let mut new = bytes.as_slice();
-        if !self.begun {
-            self.begun = true;
-            if let Some(rest) = new.strip_prefix(&WIDE_MARK) {
-                self.wide = Some(Wide::default());
-                new = rest;
-            }
-        }
-        match &mut self.wide {
-            Some(wide) => wide.decode(new, &mut self.text),
-            None => self.text.extend_from_slice(new),
-        }
+        self.text.extend_from_slice(&bytes);
         self.events();
         Ok(())
     }
@@ -305,29 +265,6 @@ fn one_line(event: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-impl Wide {
-    fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let bytes = self.odd.take().into_iter().chain(bytes.iter().copied());
-        let mut low = None;
-        let mut units = self.half.take().into_iter().collect::<Vec<u16>>();
-        for byte in bytes {
-            match low.take() {
-                Some(low) => units.push(u16::from_le_bytes([low, byte])),
-                None => low = Some(byte),
-            }
-        }
-        self.odd = low;
-        // The first half of a pair waits for the second.
-        if units.last().is_some_and(|unit| (0xd800..0xdc00).contains(unit)) {
-            self.half = units.pop();
-        }
-        for letter in char::decode_utf16(units) {
-            let letter = letter.unwrap_or(char::REPLACEMENT_CHARACTER);
-            out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-    }
-}
-
 impl<R: Read> Read for EventExport<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
@@ -369,13 +306,6 @@ mod tests {
             lines(many.as_bytes()),
             ["<Event  xmlns='x'>&#10;  <D>a&#10;b</D>&#10;</Event>"]
         );
-        let mut wide = vec![0xff, 0xfe];
-        wide.extend(
-            "<Event><D>ä😀</D></Event>"
-                .encode_utf16()
-                .flat_map(u16::to_le_bytes),
-        );
-        assert_eq!(lines(&wide), ["<Event><D>ä😀</D></Event>"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use encoding_rs_io::DecodeReaderBytes;
 use rawzip::{CompressionMethod, FileReader, RangeReader, ZipArchive, ZipVerification};
 
 use super::ProblemKind;
@@ -157,6 +158,8 @@ pub(crate) fn open(place: &Place, opening: &Opening) -> Result<Opened, Refusal> 
                 true,
                 XZ_MEMORY_KIB,
             )),
+            // What stands for no character becomes U+FFFD; nothing else is lost.
+            Compression::Utf16 => Box::new(DecodeReaderBytes::new(compressed)),
             Compression::EventLog => Box::new(EventLog::new(compressed)),
             Compression::EventExport => Box::new(EventExport::new(compressed)),
             Compression::Zip => {
@@ -217,7 +220,8 @@ enum Compression {
     Zstd,
     Xz,
     Zip,
-    /// No compression, but lines all the same once it is read.
+    /// No compression, but lines of UTF-8 all the same once it is read, as `>` of Windows PowerShell writes it.
+    Utf16,
     EventLog,
     EventExport,
 }
@@ -231,6 +235,7 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Self::Xz),
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Zip),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(Self::Utf16),
             _ if head.starts_with(event_log::BINARY) => Some(Self::EventLog),
             _ if event_log::is_export(head) => Some(Self::EventExport),
             _ => None,
@@ -240,7 +245,7 @@ impl Compression {
     /// Memory of an open stream, in units of about a mebibyte.
     fn cost(self) -> usize {
         match self {
-            Self::Gzip | Self::Zip => 1,
+            Self::Gzip | Self::Zip | Self::Utf16 => 1,
             Self::EventLog | Self::EventExport => 2,
             Self::Zstd => 4,
             Self::Xz => 16,

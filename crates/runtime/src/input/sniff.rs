@@ -92,12 +92,6 @@ fn not_text(head: &[u8]) -> Option<Refusal> {
             "the content is a tar archive; unpack it first".to_owned(),
         ));
     }
-    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
-        return Some((
-            ProblemKind::Unsupported,
-            "the content is UTF-16 text; convert it to UTF-8".to_owned(),
-        ));
-    }
     let sample = head.get(..8192).unwrap_or(head);
     let control = sample
         .iter()

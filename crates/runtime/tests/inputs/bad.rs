@@ -226,10 +226,6 @@ fn binary_files_and_formats_that_are_not_read() {
             "unsupported - the content is a Parquet file, which is not read",
         ),
         (
-            b"\xff\xfe{\0}\0",
-            "unsupported - the content is UTF-16 text; convert it to UTF-8",
-        ),
-        (
             &tar,
             "unsupported - the content is a tar archive; unpack it first",
         ),

@@ -28,6 +28,34 @@ fn one_object_a_line() {
 }
 
 #[test]
+fn what_windows_powershell_wrote_is_read() {
+    let text = "{\"n\":1}\r\n{\"n\":2}\r\n{\"n\":3}\r\n";
+    let wide = |text: &str, mark: [u8; 2], order: fn(u16) -> [u8; 2]| {
+        let mut bytes = mark.to_vec();
+        bytes.extend(text.encode_utf16().flat_map(order));
+        bytes
+    };
+    let low_first = wide(text, [0xff, 0xfe], u16::to_le_bytes);
+    assert_three(&read_bytes(&low_first));
+    assert_three(&read_bytes(pack::gzip(&low_first)));
+    assert_three(&read_bytes(wide(text, [0xfe, 0xff], u16::to_be_bytes)));
+    let event =
+        "<?xml version=\"1.0\" encoding=\"UTF-16\"?>\r\n<Events><Event><D>ä😀</D>\r\n</Event></Events>";
+    let export = read_bytes(wide(event, [0xff, 0xfe], u16::to_le_bytes));
+    assert_eq!(export.documents(), ["<Event><D>ä😀</D>&#13;&#10;</Event>"]);
+    // Half a pair and half a character harm nothing else.
+    let mut damaged = wide("{\"a\":\"x", [0xff, 0xfe], u16::to_le_bytes);
+    damaged.extend([0x00, 0xd8]);
+    damaged.extend("\"}\n{\"n\":2}\n".encode_utf16().flat_map(u16::to_le_bytes));
+    damaged.push(b'{');
+    let damaged = read_bytes(&damaged);
+    assert_eq!(
+        damaged.documents().get(..2),
+        Some(&["{\"a\":\"x\u{fffd}\"}", "{\"n\":2}"][..])
+    );
+}
+
+#[test]
 fn an_array_on_one_line_or_many() {
     assert_three(&read_bytes(r#"[{"n":1},{"n":2},{"n":3}]"#));
     let many = read_bytes("[\n  {\"n\":1},\n  {\"n\":2}\n  ,\n{\"n\":3}\n]\n");

@@ -38,7 +38,7 @@ fn plan(query: Query) -> Plan {
     Plan {
         fields: FIELDS
             .iter()
-            .map(|(path, kind)| Field::new(*path, *kind))
+            .map(|(path, kind)| Field::new(*path, *kind).into())
             .collect(),
         time: field("@timestamp"),
         tiebreaker: None,

@@ -35,6 +35,31 @@ impl Runtime {
             Self::CriO => "cri-o",
         }
     }
+
+    /// The one of this name.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        let all = [Self::Docker, Self::Podman, Self::Containerd, Self::CriO];
+        all.into_iter().find(|runtime| runtime.name() == name)
+    }
+}
+
+/// A container that is looked for, and what its control group tells of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) id: String,
+    /// The unique id of its pod.
+    pub(crate) pod: Option<String>,
+    pub(crate) runtime: Option<Runtime>,
+}
+
+impl Wanted {
+    pub(super) fn by_id(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            pod: None,
+            runtime: None,
+        }
+    }
 }
 
 /// The pod of Kubernetes that a container is of.
@@ -55,8 +80,8 @@ pub struct Pod {
 pub struct Container {
     /// As the engine and the control group name it.
     pub id: String,
-    /// What runs it.
-    pub runtime: Runtime,
+    /// What runs it, where that is known.
+    pub runtime: Option<Runtime>,
     /// The name that somebody gave it, or the engine made up.
     pub name: Option<String>,
     /// The reference by which the image was named when the container was made.
@@ -80,7 +105,7 @@ pub struct Container {
 }
 
 impl Container {
-    pub(super) fn new(id: &str, runtime: Runtime, told_by: Option<u32>) -> Self {
+    pub(crate) fn new(id: &str, runtime: Option<Runtime>, told_by: Option<u32>) -> Self {
         Self {
             id: id.to_owned(),
             runtime,
@@ -116,7 +141,7 @@ impl Container {
     pub(super) fn with_digest(&mut self, text: &str) {
         let text = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
         let digest = match text.split_once(':') {
-            Some((algorithm, _)) if !algorithm.is_empty() => text.to_owned(),
+            Some((algorithm, hash)) if is_algorithm(algorithm) && is_hash(hash) => text.to_owned(),
             _ if is_full_id(text) => format!("sha256:{text}"),
             _ => return,
         };
@@ -125,9 +150,10 @@ impl Container {
         }
     }
 
-    /// Adds a label.
+    /// Adds a label; who said first what it is is right.
     pub(super) fn labelled(&mut self, name: &str, value: &str) {
-        if self.labels.len() < LABELS && !name.is_empty() {
+        let is_known = self.labels.iter().any(|(known, _)| known == name);
+        if self.labels.len() < LABELS && !name.is_empty() && !is_known {
             self.labels.push((bounded(name), bounded(value)));
         }
     }
@@ -153,21 +179,20 @@ impl Container {
                 newer.clone_from(older);
             }
         }
+        fill(&mut self.runtime, &older.runtime);
         fill(&mut self.name, &older.name);
         fill(&mut self.image, &older.image);
         fill(&mut self.privileged, &older.privileged);
         fill(&mut self.network, &older.network);
         fill(&mut self.shares_processes, &older.shares_processes);
-        for (newer, older) in [
-            (&mut self.digests, &older.digests),
-            (&mut self.engine_sockets, &older.engine_sockets),
-        ] {
-            if newer.is_empty() {
-                newer.clone_from(older);
-            }
+        if self.engine_sockets.is_empty() {
+            self.engine_sockets.clone_from(&older.engine_sockets);
         }
-        if self.labels.is_empty() {
-            self.labels.clone_from(&older.labels);
+        for digest in &older.digests {
+            self.with_digest(digest);
+        }
+        for (name, value) in &older.labels {
+            self.labelled(name, value);
         }
         self.is_complete |= older.is_complete;
     }
@@ -204,7 +229,9 @@ impl Container {
         let mut container = Map::new();
         let mut set = |name: &str, value: Value| container.insert(name.to_owned(), value);
         set("id", json!(self.id));
-        set("runtime", json!(self.runtime.name()));
+        if let Some(runtime) = self.runtime {
+            set("runtime", json!(runtime.name()));
+        }
         let inner = pod.as_ref().and_then(|pod| pod.container.as_ref());
         if let Some(name) = self.name.as_ref().or(inner) {
             set("name", json!(name));
@@ -335,6 +362,19 @@ pub(super) fn bounded(text: &str) -> String {
     cut
 }
 
+/// Whether this may name how a digest was made: <https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests>.
+fn is_algorithm(text: &str) -> bool {
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'+' | b'.' | b'_' | b'-')
+    };
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// Whether this may be the digest itself, and not the tag of an image.
+fn is_hash(text: &str) -> bool {
+    text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether this is the full id of a container or an image: 64 hexadecimal digits.
 pub(super) fn is_full_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -342,7 +382,7 @@ pub(super) fn is_full_id(text: &str) -> bool {
 
 /// Whether this may be the id of a container, so that it can stand in a path:
 /// <https://github.com/containerd/containerd/blob/main/pkg/identifiers/validate.go>.
-pub(super) fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let begins = text
         .bytes()
@@ -357,7 +397,7 @@ mod tests {
 
     #[test]
     fn what_strangers_chose_is_bounded_and_stays_text() {
-        let mut container = Container::new(&"a".repeat(64), Runtime::Docker, None);
+        let mut container = Container::new(&"a".repeat(64), Some(Runtime::Docker), None);
         container.named(&format!("/{}", "ü".repeat(5000)));
         for label in 0..1000 {
             container.labelled(&format!("a.{label}"), &"x\"}\n\u{0}".repeat(1000));
@@ -376,7 +416,7 @@ mod tests {
     #[test]
     fn references_are_taken_apart_as_registries_do() {
         let tag = |reference: &str| {
-            let mut container = Container::new("x", Runtime::Podman, None);
+            let mut container = Container::new("x", Some(Runtime::Podman), None);
             container.of_image(reference);
             container.tag().map(str::to_owned)
         };
@@ -385,6 +425,32 @@ mod tests {
         assert_eq!(tag("r:5000/a/b"), None);
         assert_eq!(tag("sha256:00"), None);
         assert_eq!(tag(":x"), None);
+    }
+
+    #[test]
+    fn digests_are_no_names() {
+        let mut container = Container::new("x", None, None);
+        let hash = "ab".repeat(32);
+        for text in [
+            "web:1.0",
+            "web:latest",
+            "r:5000",
+            "",
+            ":",
+            "sha256:",
+            "r/web:abcdef",
+        ] {
+            container.with_digest(text);
+        }
+        assert!(container.digests.is_empty(), "{:?}", container.digests);
+        for text in [
+            format!("r:5000/web@sha256:{hash}"),
+            hash.clone(),
+            format!("sha512:{hash}{hash}"),
+        ] {
+            container.with_digest(&text);
+        }
+        assert_eq!(container.digests.len(), 2);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ureq::config::Config;
 
 use super::container::{Container, Runtime, is_id};
 use super::sockets::Socket;
-use super::{Line, News, QUESTIONS, Shared};
+use super::{Line, News, QUESTIONS, Questions, Shared};
 
 /// A question is answered in this time, or is not.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ impl Engine {
         shared.spawn("engine-events", move || listener.listen(&listening));
         shared.spawn("engine-asks", move || asker.answer(&receiver));
         Line {
-            questions,
+            questions: Questions::Engine(questions),
             hangups: vec![asks, listens],
             state: None,
         }
@@ -351,7 +351,7 @@ impl Engine {
     }
 
     fn container(&self, id: &str) -> Container {
-        Container::new(id, self.runtime().unwrap_or(Runtime::Docker), self.socket.user)
+        Container::new(id, self.runtime().or(Some(Runtime::Docker)), self.socket.user)
     }
 
     /// What is at this path; `None`: nothing.

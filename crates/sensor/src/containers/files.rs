@@ -1,5 +1,5 @@
 //! Containers by the files of their engines, where no socket is there to ask: Podman runs without a service, CRI-O and containerd keep what
-//! the runtime was told, and Docker's folder can be read while its daemon restarts.
+//! the runtime was told, Docker's folder can be read while its daemon restarts, and the kubelet names pods.
 //!
 //! Ids are held against a pattern before they become part of a path, and folders of users are read as theirs.
 
@@ -16,7 +16,8 @@ use rustix::fs::{Mode, OFlags};
 use serde_json::Value;
 
 use super::Shared;
-use super::container::{Container, Runtime, bounded, is_full_id};
+use super::container::{Container, Runtime, Wanted, bounded, is_full_id};
+use super::kubelet;
 
 /// Bytes of a file, at most.
 const FILE: u64 = 32 << 20;
@@ -39,6 +40,8 @@ pub(super) enum Place {
     Docker(PathBuf),
     /// The folder in which containerd keeps the bundles of running containers, by namespace.
     Containerd(PathBuf),
+    /// A folder in which the kubelet makes a folder for each pod: `/var/log`, `/var/lib/kubelet`.
+    Kubelet(PathBuf),
 }
 
 /// The places that are asked: those that were named, by what is in them, else the usual ones.
@@ -51,6 +54,10 @@ pub(super) fn places(asked: Option<&[PathBuf]>) -> Vec<Place> {
             "/var/lib/docker",
             "/run/containerd/io.containerd.runtime.v2.task",
             "/run/k3s/containerd/io.containerd.runtime.v2.task",
+            "/var/log",
+            "/var/lib/kubelet",
+            "/var/lib/k0s/kubelet",
+            "/var/snap/microk8s/common/var/lib/kubelet",
         ],
     };
     let mut places: Vec<Place> = folders
@@ -83,6 +90,11 @@ fn place(folder: &Path) -> Option<Place> {
     let folder = folder.to_owned();
     Some(if folder.ends_with("io.containerd.runtime.v2.task") {
         Place::Containerd(folder)
+    } else if folder.join("pods").is_dir() {
+        Place::Kubelet(folder)
+    } else if folder.ends_with("log") || folder.ends_with("kubelet") {
+        // No pod ran here yet.
+        return None;
     } else if folder.join("containers").is_dir() {
         Place::Docker(folder)
     } else {
@@ -103,39 +115,47 @@ fn users() -> Vec<(u32, PathBuf)> {
 }
 
 /// Looks for each container that is asked for, and once more a little later.
-pub(super) fn work(shared: &Arc<Shared>, questions: &Receiver<String>) {
-    let mut again: VecDeque<(Instant, String)> = VecDeque::new();
+pub(super) fn work(shared: &Arc<Shared>, questions: &Receiver<Wanted>) {
+    let mut again: VecDeque<(Instant, Wanted)> = VecDeque::new();
     let mut found = places(shared.options.storage.as_deref());
     let mut looked = Instant::now();
     while !shared.is_over() {
         let next = again.front().map_or(Duration::from_secs(1), |(at, _)| {
             at.saturating_duration_since(Instant::now())
         });
-        let (id, is_first) = match questions.recv_timeout(next) {
-            Ok(id) => (id, true),
+        let (wanted, is_first) = match questions.recv_timeout(next) {
+            Ok(wanted) => (wanted, true),
             Err(_) => match again.pop_front_if(|(at, _)| *at <= Instant::now()) {
-                Some((_, id)) => (id, false),
+                Some((_, wanted)) => (wanted, false),
                 None => continue,
             },
         };
-        if shared.known().get(&id).is_some() {
+        if shared.known().get(&wanted.id).is_some() {
             continue;
         }
         if looked.elapsed() > super::LOOK {
             found = places(shared.options.storage.as_deref());
             looked = Instant::now();
         }
-        match found.iter().find_map(|place| look(place, &id)) {
+        // Each place may know what others do not: an engine the image, the kubelet the pod.
+        let told = found.iter().filter_map(|place| look(place, &wanted));
+        let told = told.reduce(|mut container, other| {
+            container.keep(&other);
+            container
+        });
+        match told {
             Some(container) => shared.learn(container),
-            None if is_first && again.len() < WAITING => again.push_back((Instant::now() + AGAIN, id)),
+            None if is_first && again.len() < WAITING => again.push_back((Instant::now() + AGAIN, wanted)),
             None => {}
         }
     }
 }
 
 /// The container, as this place tells of it.
-fn look(place: &Place, id: &str) -> Option<Container> {
+fn look(place: &Place, wanted: &Wanted) -> Option<Container> {
+    let id = wanted.id.as_str();
     match place {
+        Place::Kubelet(folder) => kubelet::look(folder, wanted),
         Place::Storage { folder, user } if is_full_id(id) => DRIVERS
             .iter()
             .find_map(|driver| stored(folder, driver, id, *user)),
@@ -160,7 +180,7 @@ fn stored(folder: &Path, driver: &str, id: &str, user: Option<u32>) -> Option<Co
     let metadata: Value = text(&listed, "metadata")
         .and_then(|metadata| serde_json::from_str(&metadata).ok())
         .unwrap_or_default();
-    let mut container = Container::new(id, Runtime::Podman, user);
+    let mut container = Container::new(id, Some(Runtime::Podman), user);
     let names = listed.get("names").and_then(Value::as_array);
     if let Some(name) = names.and_then(|names| names.first()).and_then(Value::as_str) {
         container.named(name);
@@ -190,7 +210,7 @@ fn with_id(path: &Path, id: &str) -> Option<Value> {
 fn docker(folder: &Path, id: &str) -> Option<Container> {
     let told = json(&folder.join("config.v2.json"))?;
     let text = |pointer: &str| told.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let mut container = Container::new(id, Runtime::Docker, None);
+    let mut container = Container::new(id, Some(Runtime::Docker), None);
     container.named(text("/Name"));
     container.of_image(text("/Config/Image"));
     container.with_digest(text("/Image"));
@@ -217,14 +237,14 @@ fn docker(folder: &Path, id: &str) -> Option<Container> {
 /// A container by what its runtime was told to run.
 fn bundle(path: &Path, id: &str) -> Option<Container> {
     let told = json(path)?;
-    let mut container = Container::new(id, Runtime::Containerd, None);
+    let mut container = Container::new(id, Some(Runtime::Containerd), None);
     specified(&mut container, &told);
     Some(container)
 }
 
 /// Takes what the specification of a container says: <https://github.com/opencontainers/runtime-spec/blob/main/config.md>. Annotations of
 /// containerd's and CRI-O's Kubernetes interfaces become the labels that the kubelet sets.
-fn specified(container: &mut Container, told: &Value) {
+pub(super) fn specified(container: &mut Container, told: &Value) {
     const LABELS: &[(&str, &str)] = &[
         (
             "io.kubernetes.cri.sandbox-namespace",
@@ -245,7 +265,7 @@ fn specified(container: &mut Container, told: &Value) {
         container.of_image(image);
     }
     if annotation("io.kubernetes.cri-o.ContainerType").is_some() {
-        container.runtime = Runtime::CriO;
+        container.runtime = Some(Runtime::CriO);
         let labels =
             annotation("io.kubernetes.cri-o.Labels").and_then(|labels| serde_json::from_str(labels).ok());
         container.labelled_all(labels.as_ref());
@@ -279,14 +299,19 @@ fn specified(container: &mut Container, told: &Value) {
 }
 
 fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&content(path, FILE)?).ok()
+}
+
+/// What a file holds, if it is one and no longer than that.
+pub(super) fn content(path: &Path, limit: u64) -> Option<Vec<u8>> {
     // What a user put there may be no file at all; opening it must not wait.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > FILE {
+    if !metadata.is_file() || metadata.len() > limit {
         return None;
     }
     let mut content = Vec::new();
-    file.take(FILE).read_to_end(&mut content).ok()?;
-    serde_json::from_slice(&content).ok()
+    file.take(limit).read_to_end(&mut content).ok()?;
+    Some(content)
 }

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn container(id: usize, told_by: Option<u32>) -> Container {
-        let mut container = Container::new(&format!("{id:064x}"), Runtime::Docker, told_by);
+        let mut container = Container::new(&format!("{id:064x}"), Some(Runtime::Docker), told_by);
         container.named(&format!("name-{id}-{}", told_by.unwrap_or(0)));
         container
     }

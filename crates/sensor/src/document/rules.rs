@@ -234,7 +234,10 @@ fn shipped_rules_find_attacks_once_and_nothing_else() {
             "kubectl",
             &["Containers Listed or Inspected by What Has No Business with Them"],
         ),
-        ("token", &[]),
+        (
+            "token",
+            &["Credentials of a Cloud or Cluster Read by a Program for the First Time"],
+        ),
         ("benign", &[]),
     ]);
 }

@@ -310,6 +310,9 @@ pub(super) struct SensorFields<'a> {
     pub(super) writing: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lost: Option<LostFields>,
+    /// Who tells who containers are, and whether it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) engine: Option<EngineFields>,
     /// What the sensor sees, told when it starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) abilities: Option<AbilityFields>,
@@ -350,6 +353,16 @@ pub(super) struct LostFields {
     pub(super) class: &'static str,
     pub(super) cause: &'static str,
     pub(super) count: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct EngineFields {
+    pub(super) socket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) runtime: Option<&'static str>,
+    /// Why it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

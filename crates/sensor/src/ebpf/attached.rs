@@ -8,7 +8,7 @@ use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{CgroupAttachMode, CgroupSockAddr, ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
-use super::watched;
+use crate::files::Files;
 use crate::options::Options;
 use crate::source::{Hook, Part, SourceError};
 
@@ -16,14 +16,14 @@ use crate::source::{Hook, Part, SourceError};
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../ebpf/sensor.bpf.o");
 
 /// Classes and causes that the programs count, in their order.
-pub(crate) const CLASSES: usize = 6;
+pub(crate) const CLASSES: usize = 7;
 pub(crate) const CAUSES: usize = 4;
 
 /// What each processor counted: what was seen of each class, then what was lost of each by each cause.
 pub(crate) type Counted = [u64; CLASSES + CLASSES * CAUSES];
 
 /// Parts of the ring, in percent, that may be full for one more of a class to be told, in the order of the classes.
-const ROOM: [u64; CLASSES] = [100, 90, 80, 75, 70, 60];
+const ROOM: [u64; CLASSES] = [100, 90, 80, 80, 75, 70, 60];
 
 /// From here on arguments are cut earlier.
 const ROOM_OF_LONG_ARGUMENTS: u64 = 40;
@@ -53,14 +53,22 @@ impl Attached {
     /// # Errors
     ///
     /// If that is not allowed, if the kernel does not tell its types (BTF), or if it does not tell of programs started.
-    pub(crate) fn new(options: &Options, groups: Option<&Path>) -> Result<Self, SourceError> {
+    pub(crate) fn new(
+        options: &Options,
+        groups: Option<&Path>,
+        calls: Option<u32>,
+    ) -> Result<Self, SourceError> {
         let types =
             Btf::from_sys_fs().map_err(|error| unsupported("reading the types of the kernel", &error))?;
         let ring = ring_size(options.limits.memory);
         let room = ROOM.map(|percent| u64::from(ring) * percent / 100);
         let filter = options.cgroup.as_deref().map(Group::find).transpose()?;
         let (group, level) = filter.map_or((0, 0), |group| (group.id, group.level));
-        let mut programs = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        if let Some(calls) = calls {
+            loader.map_max_entries("calls", calls);
+        }
+        let mut programs = loader
             .btf(Some(&types))
             .map_max_entries("events", ring)
             .override_global("own_process", &std::process::id(), true)
@@ -75,7 +83,8 @@ impl Attached {
             .load(OBJECT)
             .map_err(|error| unsupported("loading programs into the kernel", &error))?;
 
-        fill(&mut programs).map_err(|error| unsupported("filling a table in the kernel", &error))?;
+        fill(&mut programs, &options.files)
+            .map_err(|error| unsupported("filling a table in the kernel", &error))?;
         let ring = map(&mut programs, "events")?;
         let counted = map(&mut programs, "counted")?;
 
@@ -104,7 +113,7 @@ impl Attached {
         let returned = if connections { "returned" } else { "returned_inet" };
         let calls = hooks.tracepoint(returned, "sys_exit");
         if !calls {
-            unseen.extend([Part::UnixSockets, Part::Files]);
+            unseen.extend([Part::UnixSockets, Part::Files, Part::Changes]);
             if !connections {
                 unseen.push(Part::Connections);
             }
@@ -121,12 +130,12 @@ impl Attached {
 }
 
 /// Tells the programs what is looked for.
-fn fill(programs: &mut Ebpf) -> Result<(), MapError> {
+fn fill(programs: &mut Ebpf, files: &Files) -> Result<(), MapError> {
     let Some(table) = programs.map_mut("watched") else {
         return Err(MapError::ElementNotFound);
     };
     let mut table: HashMap<_, u64, u8> = HashMap::try_from(table)?;
-    for (digest, value) in watched::table() {
+    for (digest, value) in files.table() {
         table.insert(digest, value, 0)?;
     }
     Ok(())

@@ -35,6 +35,8 @@ pub(crate) struct Joined {
     ended: VecDeque<ProcessId>,
     /// Outcomes are told soon, so that it is worth to wait for them.
     patient: bool,
+    /// Connections that were forgotten before it was known how they went, since there were too many.
+    lost: u64,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,11 @@ impl Joined {
         }
     }
 
+    /// How many outcomes will not be told, since the last time.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
     fn remember(&mut self, socket: u64, connect: Box<Connect>) {
         self.late_order.push_back((connect.at, socket));
         self.late.insert(socket, connect);
@@ -152,6 +159,7 @@ impl Joined {
             self.late_order.pop_front();
             if self.late.get(&socket).is_some_and(|connect| connect.at == at) {
                 self.late.remove(&socket);
+                self.lost += u64::from(now.0.saturating_sub(at.0) < REMEMBERED_FOR);
             }
         }
     }
@@ -236,6 +244,23 @@ mod tests {
         joined.push(Record::Went(8, Outcome::Accepted, None));
         assert!(released(&mut joined, 200_001).is_empty());
         assert!(joined.late.is_empty() && joined.late_order.is_empty());
+    }
+
+    #[test]
+    fn outcomes_beyond_what_is_remembered_are_counted() {
+        let mut joined = Joined::new(true);
+        let many = REMEMBERED as u64 + 5;
+        for socket in 0..many {
+            joined.push(asked(socket, 10));
+        }
+        assert_eq!(released(&mut joined, 1_000).len() as u64, many);
+        assert_eq!(joined.take_lost(), 5);
+        joined.push(Record::Went(0, Outcome::Accepted, None));
+        joined.push(Record::Went(5, Outcome::Accepted, None));
+        assert_eq!(released(&mut joined, 1_001), ["outcome Accepted"]);
+        // Who was not answered for minutes is given up, and no outcome is lost with it.
+        assert!(released(&mut joined, 200_000).is_empty());
+        assert_eq!(joined.take_lost(), 0);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::watched;
 use crate::cgroup;
+use crate::files::Files;
 use crate::observation::{
-    Connect, Context, Exec, Namespaces, Observation, Open, Outcome, Peer, ProcessId, SinceBoot, Transport,
+    Change, Connect, Context, Exec, Namespaces, Observation, Open, Outcome, Peer, ProcessId, SinceBoot,
+    Transport,
 };
 
 /// What a record says.
@@ -22,7 +23,7 @@ pub(crate) enum Record {
 }
 
 /// Reads one. `None`: it is none of the programs' records.
-pub(crate) fn read(bytes: &[u8]) -> Option<Record> {
+pub(crate) fn read(bytes: &[u8], files: &Files) -> Option<Record> {
     let mut bytes = Bytes(bytes);
     let kind = bytes.u32()?;
     let pid = bytes.u32()?;
@@ -43,8 +44,9 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Record> {
         })),
         4 => connect(&head, bytes),
         5 => outcome(bytes),
-        6 => open(&head, bytes),
-        7 => unix(&head, bytes),
+        6 => open(&head, bytes, files),
+        7 => unix(&head, bytes, files),
+        8 => change(&head, bytes),
         _ => None,
     }
 }
@@ -229,11 +231,12 @@ struct Named {
     thread: Vec<u8>,
     error: i32,
     writing: bool,
+    made: bool,
     path: Option<Vec<u8>>,
 }
 
-fn open(head: &Head, bytes: Bytes<'_>) -> Option<Record> {
-    let named = named(bytes)?;
+fn open(head: &Head, bytes: Bytes<'_>, files: &Files) -> Option<Record> {
+    let named = named(bytes, files)?;
     let Some(path) = named.path else {
         return Some(Record::Other);
     };
@@ -242,12 +245,28 @@ fn open(head: &Head, bytes: Bytes<'_>) -> Option<Record> {
         process: head.process,
         path,
         writing: named.writing,
+        made: named.made,
         failed: (named.error != 0).then_some(named.error),
     }))))
 }
 
-fn unix(head: &Head, bytes: Bytes<'_>) -> Option<Record> {
-    let named = named(bytes)?;
+fn change(head: &Head, mut bytes: Bytes<'_>) -> Option<Record> {
+    let permitted = bytes.u64()?;
+    let effective = bytes.u64()?;
+    let mut context = ids(&mut bytes)?;
+    context.capabilities_permitted = Some(permitted);
+    context.capabilities_effective = Some(effective);
+    context.session_leader = Some(bytes.u32()?);
+    context.group_leader = Some(bytes.u32()?);
+    Some(Record::Seen(Observation::Change(Box::new(Change {
+        at: head.at,
+        process: head.process,
+        context,
+    }))))
+}
+
+fn unix(head: &Head, bytes: Bytes<'_>, files: &Files) -> Option<Record> {
+    let named = named(bytes, files)?;
     let Some(path) = named.path else {
         return Some(Record::Other);
     };
@@ -262,16 +281,21 @@ fn unix(head: &Head, bytes: Bytes<'_>) -> Option<Record> {
     }))))
 }
 
+/// How a file was opened.
+const WRITING: u32 = 1;
+const MADE: u32 = 2;
+
 const EAGAIN: i32 = 11;
 const EINPROGRESS: i32 = 115;
 
 /// What an open or a connection to a Unix socket has in common. Of the name that the process used and the real one, the first that
 /// is looked for is told: rules name paths as processes do, but links and folders above lead elsewhere.
-fn named(mut bytes: Bytes<'_>) -> Option<Named> {
+fn named(mut bytes: Bytes<'_>, files: &Files) -> Option<Named> {
     let context = ids(&mut bytes)?;
     let thread = until_zero(bytes.take(16)?).to_vec();
     let error = bytes.i32()?;
-    let writing = bytes.u32()? != 0;
+    let how = bytes.u32()?;
+    let made = how & MADE != 0;
     let lengths = [bytes.u32()?, bytes.u32()?, bytes.u32()?];
     let [named, real, folder] = lengths;
     // What follows begins where a number of eight bytes could.
@@ -292,11 +316,9 @@ fn named(mut bytes: Bytes<'_>) -> Option<Named> {
         context,
         thread,
         error,
-        writing,
-        path: used
-            .into_iter()
-            .chain(real)
-            .find(|path| watched::is_watched(path)),
+        writing: how & WRITING != 0,
+        made,
+        path: used.into_iter().chain(real).find(|path| files.has(path, made)),
     })
 }
 
@@ -420,12 +442,13 @@ mod tests {
         for kind in 0..9 {
             let bytes = head(kind);
             for length in 0..bytes.len() {
-                assert!(read(bytes.get(..length).unwrap()).is_none());
+                assert!(read(bytes.get(..length).unwrap(), &Files::default()).is_none());
             }
         }
         let mut exit = head(3);
         exit.extend(256i32.to_ne_bytes());
-        let Some(Record::Seen(Observation::Exit { process, status, .. })) = read(&exit) else {
+        let Some(Record::Seen(Observation::Exit { process, status, .. })) = read(&exit, &Files::default())
+        else {
             panic!("an exit");
         };
         assert_eq!((process.pid, process.start, status), (42, 600, 256));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observation::{Connect, Context, Exec, Open, Outcome, Peer, ProcessId, Transport};
+use crate::observation::{Change, Connect, Context, Exec, Open, Outcome, Peer, ProcessId, Transport};
 use crate::options::Limits;
 use crate::trial::{CONTAINER, Trial, snapshot};
 
@@ -37,6 +37,57 @@ fn a_child_keeps_its_parent_that_ended() {
             "{action}"
         );
     }
+}
+
+#[test]
+fn who_becomes_somebody_else_is_told() {
+    let user = |euid| Context {
+        uid: Some(1000),
+        euid: Some(euid),
+        gid: Some(1000),
+        egid: Some(1000),
+        session_leader: Some(10),
+        ..Context::default()
+    };
+    let mut trial = Trial::new();
+    trial.exec_as(10, 1, "/bin/sh", &["sh"], user(1000));
+    // A program with the bit of its owner, root.
+    trial.exec_as(10, 1, "/usr/bin/su", &["su"], user(0));
+    // It remains who it is, then becomes root in all respects, of another group, in a session of its own.
+    trial.change(10, user(0));
+    let root = Context {
+        uid: Some(0),
+        gid: Some(0),
+        egid: Some(0),
+        ..Context::default()
+    };
+    trial.change(10, root.clone());
+    trial.change(10, root);
+    let session = Context {
+        session_leader: Some(11),
+        ..Context::default()
+    };
+    trial.change(10, session);
+    // Nobody knows who this one was before.
+    trial.change(99, user(0));
+    let documents = trial.documents();
+    let told: Vec<_> = documents
+        .iter()
+        .filter(|document| document["event"]["type"][0] == "change")
+        .map(|document| {
+            (
+                &document["event"]["action"],
+                &document["user"]["id"],
+                &document["process"]["name"],
+            )
+        })
+        .collect();
+    let of = |action: &str| (json!(action), json!("0"), json!("su"));
+    let expected = ["uid_change", "uid_change", "gid_change", "session_id_change"].map(of);
+    assert_eq!(
+        told,
+        expected.iter().map(|(a, b, c)| (a, b, c)).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -83,6 +134,105 @@ fn a_number_that_is_used_again_is_another_process() {
 }
 
 #[test]
+fn a_number_that_is_used_again_is_another_process_also_when_the_end_of_the_first_was_lost() {
+    let mut trial = Trial::new();
+    trial.exec(1, 0, "/sbin/init", &["init"]);
+    trial.exec(20, 1, "/usr/bin/parent", &["parent"]);
+    trial.exec(10, 1, "/usr/bin/first", &["first"]);
+    trial.fork(10, 30);
+    // Neither that the first ended nor that the second was made is told.
+    trial.now += 100_000_000;
+    trial.forget(10);
+    trial.exec(10, 20, "/usr/bin/second", &["second"]);
+    trial.fork(10, 31);
+    trial.exec(30, 10, "/usr/bin/child", &["child", "of the first"]);
+    trial.exec(31, 10, "/usr/bin/child", &["child", "of the second"]);
+    trial.exit(10, 0);
+    let documents = trial.documents();
+    let process = |args: &[&str]| {
+        let mut own = documents.iter().map(|document| &document["process"]);
+        own.find(|process| process["args"] == json!(args)).unwrap()
+    };
+    let (first, second) = (process(&["first"]), process(&["second"]));
+    assert_ne!(first["entity_id"], second["entity_id"]);
+    assert_eq!(second["parent"]["name"], "parent");
+    // Whoever is told as the parent of what the first made when the second had its number: the kernel says so.
+    let of_second = process(&["child", "of the second"]);
+    assert_eq!(of_second["parent"]["entity_id"], second["entity_id"]);
+    let ends: Vec<&Value> = documents
+        .iter()
+        .filter(|document| document["event"]["action"] == "end")
+        .collect();
+    assert_eq!(ends.len(), 1);
+    assert_eq!(ends[0]["process"]["entity_id"], second["entity_id"]);
+}
+
+#[test]
+fn an_end_that_comes_late_is_the_end_of_who_ended() {
+    let mut trial = Trial::new();
+    trial.exec(10, 1, "/usr/bin/first", &["first"]);
+    let first = trial.id(10);
+    trial.now += 50_000_000;
+    let ended = trial.tick();
+    trial.now += 50_000_000;
+    trial.fork(1, 10);
+    trial.exec(10, 1, "/usr/bin/second", &["second"]);
+    trial.stream.push(Observation::Exit {
+        at: ended,
+        process: first,
+        status: 0,
+    });
+    trial.connect(10, "192.0.2.1:80");
+    let documents = trial.documents();
+    let named = |action: &str| {
+        let of_it = |document: &&Value| document["event"]["action"] == action;
+        &documents.iter().find(of_it).unwrap()["process"]["name"]
+    };
+    assert_eq!(
+        (named("end"), named("connection_attempted")),
+        (&json!("first"), &json!("second"))
+    );
+}
+
+#[test]
+fn who_ends_and_is_known_by_its_number_alone_is_who_has_it() {
+    let already = vec![
+        snapshot(1, 1, 0, "/sbin/init", &["init"]),
+        snapshot(10, 20, 1, "/usr/sbin/sshd", &["sshd"]),
+    ];
+    let mut trial = Trial::with(Limits::default(), already);
+    let running = trial.documents();
+    let of_sshd = |document: &&Value| document["process"]["name"] == "sshd";
+    let sshd = running.iter().find(of_sshd).unwrap()["process"]["entity_id"].clone();
+    // Its source cannot read any more when it started; nor of another, of which nothing else was seen, that has its number then.
+    for _ in 0..2 {
+        let (at, process) = (trial.tick(), ProcessId { pid: 10, start: 0 });
+        trial.stream.push(Observation::Exit {
+            at,
+            process,
+            status: 0,
+        });
+        trial.now += 100_000_000;
+    }
+    trial.fork(1, 11);
+    trial.stream.push(Observation::Exit {
+        at: SinceBoot(trial.now),
+        process: ProcessId { pid: 11, start: 0 },
+        status: 0,
+    });
+    let mut told = Vec::new();
+    while trial.stream.settle(SinceBoot(trial.now), true, &mut told) > 0 {}
+    let told = String::from_utf8(told).unwrap();
+    let ends: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // The second end is of a process that started no program as far as is known, and is not told; least of all as the first's.
+    assert_eq!(ends.len(), 1, "{ends:#?}");
+    assert_eq!(ends[0]["process"]["entity_id"], sshd);
+}
+
+#[test]
 fn what_arrives_in_no_order_leaves_in_order() {
     let mut trial = Trial::new();
     // The child's program arrives before the child and its parent's program.
@@ -97,6 +247,28 @@ fn what_arrives_in_no_order_leaves_in_order() {
     let documents = trial.documents();
     assert_eq!(documents[0]["process"]["pid"], 10);
     assert_eq!(exec_of(&documents, 11)["process"]["parent"]["name"], "sh");
+}
+
+#[test]
+fn an_end_waits_for_what_audit_tells_later() {
+    let mut trial = Trial::seen_by(Mode::Audit, Limits::default(), Vec::new());
+    trial.fork(1, 11);
+    let program = trial.program(11, 1, "/usr/bin/x", &["x"]);
+    trial.exit(11, 0);
+    // A tenth of a second later nothing of what it did has come.
+    let mut lines = Vec::new();
+    trial
+        .stream
+        .settle(SinceBoot(trial.now + 100_000_000), false, &mut lines);
+    assert_eq!(String::from_utf8_lossy(&lines), "");
+    trial.push(program);
+    trial.connect(11, "192.0.2.1:80");
+    let documents = trial.documents();
+    let actions: Vec<&Value> = documents
+        .iter()
+        .map(|document| &document["event"]["action"])
+        .collect();
+    assert_eq!(actions, ["exec", "connection_attempted", "end"]);
 }
 
 #[test]
@@ -416,10 +588,22 @@ fn observation() -> impl Strategy<Value = Observation> {
                     process,
                     path,
                     writing,
+                    made: writing,
                     failed,
                 }))
             }
         ),
+        (any::<u64>(), id(), any::<u32>(), any::<u32>()).prop_map(|(at, process, euid, session)| {
+            Observation::Change(Box::new(Change {
+                at: SinceBoot(at),
+                process,
+                context: Context {
+                    euid: Some(euid),
+                    session_leader: Some(session),
+                    ..Context::default()
+                },
+            }))
+        }),
         any::<u64>().prop_map(|count| Observation::Lost(Lost {
             class: Class::Exec,
             cause: Cause::Gone,
@@ -435,7 +619,8 @@ proptest! {
     fn whatever_is_seen_every_program_connection_and_file_is_told(observations in prop::collection::vec(observation(), 0..40)) {
         let mut trial = Trial::with(Limits { memory: 64 << 10, ..Limits::default() }, Vec::new());
         let of = |class: Class| observations.iter().filter(|one| one.class() == class && !matches!(one, Observation::Lost(_))).count();
-        let wanted = [("exec", of(Class::Exec)), ("connection_attempted", of(Class::Connect)), ("open", of(Class::Open))];
+        let made = observations.iter().filter(|one| matches!(one, Observation::Open(open) if open.made)).count();
+        let wanted = [("exec", of(Class::Exec)), ("connection_attempted", of(Class::Connect)), ("open", of(Class::Open) - made), ("creation", made)];
         observations.iter().cloned().for_each(|one| trial.stream.push(one));
         let documents = trial.documents();
         for (action, count) in wanted {

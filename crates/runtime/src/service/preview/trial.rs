@@ -49,7 +49,7 @@ impl Candidates {
         let plan = |exception: &RuleException| {
             let mut fields = exception.fields.clone();
             let time = FieldId(u32::try_from(fields.len()).unwrap_or(u32::MAX));
-            fields.push(Field::new("@timestamp", FieldType::Date));
+            fields.push(Field::new("@timestamp", FieldType::Date).into());
             let condition = exception.condition.clone();
             Plan {
                 fields,
