@@ -166,7 +166,7 @@ class Neph:
 def told_to_service(work, neph, collected, count):
     """What nobody approved goes to the service, once, and from there to its outputs."""
     data, told = work / "data", work / "told.ndjson"
-    (work / "neph.toml").write_text(f'[[outputs]]\nname = "archive"\ntype = "file"\npath = "{told}"\n')
+    (work / "neph.toml").write_text(f'[retention]\nkeep_free = "1MiB"\n[[outputs]]\nname = "archive"\ntype = "file"\npath = "{told}"\n')
     service = subprocess.Popen([NEPH, "serve", "--config", work / "neph.toml", "--data", data, "--listen", "127.0.0.1:0"],
                                cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

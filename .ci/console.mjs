@@ -71,7 +71,7 @@ fs.writeFileSync(path.join(folder, 'root/var/www/html/index.php'), '<?php echo 1
 execFileSync('tar', ['-C', path.join(folder, 'root'), '-cf', path.join(folder, 'golden.tar'), '.']);
 fs.writeFileSync(path.join(folder, 'root/var/www/html/shell.php'), '<?php system($_GET["c"]);');
 execFileSync('tar', ['-C', path.join(folder, 'root'), '-cf', path.join(folder, 'app.tar'), '.']);
-fs.writeFileSync(path.join(folder, 'neph.toml'), '[baselines]\ncollected = ["collected"]\n[posture]\ncollected = ["collected"]\n[[images]]\nname = "shop"\nimages = ["root:app.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\nalerts = "off"\n[[images]]\nname = "lost"\nimages = ["root:none.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\n');
+fs.writeFileSync(path.join(folder, 'neph.toml'), '[retention]\nkeep_free = "1MiB"\n[baselines]\ncollected = ["collected"]\n[posture]\ncollected = ["collected"]\n[[images]]\nname = "shop"\nimages = ["root:app.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\nalerts = "off"\n[[images]]\nname = "lost"\nimages = ["root:none.tar"]\ngolden = "root:golden.tar"\nevery = "1h"\n');
 const service = spawn(path.join(target, profile, 'neph'), ['serve', '--config', path.join(folder, 'neph.toml'), '--data', data, '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', log] });
 let browser = null;
 

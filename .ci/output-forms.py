@@ -204,7 +204,7 @@ def configuration(folder, ports, http_port, https_port, smtp_ports):
         form = {"form": "ocsf"} if name == "tls" else {}
         outputs.append({"name": f"syslog-{name}", "type": "syslog", "address": f"localhost:{port}" if name == "tls" else f"127.0.0.1:{port}",
                         "transport": name, **ca, **form})
-    text = ""
+    text = '[retention]\nkeep_free = "1MiB"\n'
     for output in outputs:
         text += "[[outputs]]\n"
         for key, value in output.items():

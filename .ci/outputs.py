@@ -95,7 +95,7 @@ class Service:
     def __init__(self, folder, config):
         self.folder, self.data = folder, folder / "data"
         folder.mkdir(exist_ok=True)
-        (folder / "neph.toml").write_text(config)
+        (folder / "neph.toml").write_text('[retention]\nkeep_free = "1MiB"\n' + config)
         self.start()
 
     def start(self):

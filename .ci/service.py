@@ -62,8 +62,12 @@ class Certificates:
         return certificate, key
 
 
+# So that nothing depends on what else fills the machine's disk.
+LITTLE_FREE = '[retention]\nkeep_free = "1MiB"\n'
+
+
 class Service:
-    """The service; without a configuration it is started as by somebody who has none."""
+    """The service; without a configuration it is started as by somebody who has none, but for the disk."""
 
     def __init__(self, folder, configuration=None, listen=None, authority=None):
         self.folder = folder
@@ -71,10 +75,9 @@ class Service:
         self.log = folder / "log"
         folder.mkdir(exist_ok=True)
         self.command = [NEPH, "serve", "--log-format", "json", "--data", self.data]
-        if configuration is not None:
-            path = folder / "neph.toml"
-            path.write_text(configuration)
-            self.command += ["--config", path]
+        path = folder / "neph.toml"
+        path.write_text(LITTLE_FREE + (configuration or ""))
+        self.command += ["--config", path]
         if listen:
             self.command += ["--listen", listen]
         self.context = ssl.create_default_context(cafile=authority) if authority else None

@@ -687,7 +687,7 @@ mod stores {
         let store = Store::new(&[("AWSLogs/a/1.json.gz", &first)], &[]);
         let site = site(&[]);
         let configuration = |urls: &[&str]| {
-            let mut text = "[rules]\npaths = [\"rules\"]\n".to_owned();
+            let mut text = "[retention]\nkeep_free = \"1MiB\"\n[rules]\npaths = [\"rules\"]\n".to_owned();
             for url in urls {
                 let _ = writeln!(text, "[[objects]]\nurl = \"{url}\"\nevery = \"1s\"");
             }

@@ -14,7 +14,7 @@ mod running;
 use std::path::Path;
 use std::process::Command;
 
-use running::{Running, wait_for};
+use running::{LITTLE_FREE, Running, wait_for};
 use serde_json::{Value, json};
 
 fn write(folder: &Path, name: &str, value: &Value) {
@@ -81,7 +81,7 @@ fn what_is_collected_is_looked_at_while_the_service_runs() {
     std::fs::write(here.join("disk/etc/hostname"), "web-1\n").expect("a file");
     let config = here.join("neph.toml");
     let text = format!(
-        "[baselines]\ncollected = [\"collected\"]\nevery = \"2s\"\n[posture]\ncollected = [\"collected\"]\non_change = true\nevery = \"2s\"\nalerts = \"high\"\n\
+        "{LITTLE_FREE}[baselines]\ncollected = [\"collected\"]\nevery = \"2s\"\n[posture]\ncollected = [\"collected\"]\non_change = true\nevery = \"2s\"\nalerts = \"high\"\n\
          [[collect]]\nname = \"own\"\nsource = \"host\"\nto = \"collected\"\nevery = \"1h\"\noptions = [\"--root\", \"{}\"]\n\
          [[collect]]\nname = \"wrong\"\nsource = \"host\"\nto = \"collected\"\nevery = \"1h\"\noptions = [\"--rot\"]\n\
          [[images]]\nname = \"shop\"\nimages = [\"app.tar\"]\ngolden = \"golden.tar\"\nevery = \"2s\"\n",

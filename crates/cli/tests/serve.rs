@@ -18,7 +18,7 @@ use neph_api::{Need, ROUTES, Route, Verb};
 use neph_event::Instant;
 use neph_rules::rule_tests::{Form, fill, fill_all, parse_scenario};
 use neph_store::Role;
-use running::{Running, wait_for};
+use running::{LITTLE_FREE, Running, wait_for};
 use serde_json::{Value, json};
 
 fn now() -> Instant {
@@ -772,7 +772,9 @@ fn a_configuration_with_mistakes_is_refused_and_a_changed_one_is_taken_over() {
     let followed = folder.path().join("followed.ndjson");
     std::fs::write(
         &path,
-        "[[files]]\npaths = [\"followed.ndjson\"]\n[[syslog]]\nlisten = \"127.0.0.1:0\"\n",
+        format!(
+            "{LITTLE_FREE}[[files]]\npaths = [\"followed.ndjson\"]\n[[syslog]]\nlisten = \"127.0.0.1:0\"\n"
+        ),
     )
     .expect("a file");
     std::fs::write(&followed, format!("{}\n", theft(1, 60).1)).expect("a file");

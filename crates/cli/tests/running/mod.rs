@@ -11,6 +11,9 @@ use serde_json::Value;
 /// How long anything may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A configuration that asks for no more free space than a test needs.
+pub(crate) const LITTLE_FREE: &str = "[retention]\nkeep_free = \"1MiB\"\n";
+
 /// A service that runs.
 pub(crate) struct Running {
     child: Child,
@@ -33,8 +36,13 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Running {
-    /// Starts a service on a data folder, on a free port.
+    /// Starts a service on a data folder, on a free port. Without a configuration of the test's own it has one that asks for less
+    /// free space, so that nothing depends on what else fills the machine's disk.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        if !more.contains(&"--config") {
+            let folder = data.parent().expect("a folder around");
+            std::fs::write(folder.join("neph.toml"), LITTLE_FREE).expect("a file");
+        }
         let address = data.join("address");
         let _ = std::fs::remove_file(&address);
         let mut child = Command::new(env!("CARGO_BIN_EXE_neph"))
