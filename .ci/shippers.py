@@ -10,7 +10,7 @@ from service import run
 
 # The two daemons are alternatives for the system, so both are unpacked instead of installed, with the libraries that only they need.
 PACKAGES = ["rsyslog", "rsyslog-elasticsearch", "rsyslog-openssl", "libestr0", "libfastjson4", "liblognorm5"]
-PACKAGES += ["syslog-ng-core", "syslog-ng-mod-http", "syslog-ng-scl", "libivykis0", "libnet1", "libcurl4"]
+PACKAGES += ["syslog-ng-core", "syslog-ng-mod-http", "syslog-ng-scl", "libivykis0", "libnet1", "libcurl4", "libpcre3", "libwrap0"]
 
 
 def free_port():
