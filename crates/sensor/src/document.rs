@@ -3,6 +3,7 @@
 //!
 //! What ECS has no field for stands below `neph.sensor`. Hashes of files are not made: that would mean to read every program.
 
+mod entity;
 mod kind;
 mod process;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod text;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use self::entity::Entities;
 use self::kind::Kind;
 pub use self::kind::{DocumentKind, kinds};
 use self::seen::{connection, opened};
@@ -27,7 +29,7 @@ use crate::containers::{EngineState, Runtime};
 use crate::enrich::Known;
 use crate::event::{Event, What};
 use crate::host::Host;
-use crate::observation::{Context, Lost, ProcessId, SinceBoot};
+use crate::observation::{Context, Lost, SinceBoot};
 use crate::options::Options;
 use crate::source::Abilities;
 use crate::table::overlaid;
@@ -53,6 +55,7 @@ pub(crate) struct Writer {
     sequence: u64,
     wall: Wall,
     cloud: Option<Map<String, Value>>,
+    entities: Entities,
 }
 
 impl Writer {
@@ -80,6 +83,7 @@ impl Writer {
             sequence: 0,
             wall: Wall::now(),
             cloud: None,
+            entities: Entities::of_host(&host),
             host,
         }
     }
@@ -207,17 +211,6 @@ impl Writer {
         format!("{}-{:x}", self.run, self.sequence)
     }
 
-    /// `process.entity_id`: the same for a process whenever and by whichever sensor of the host it is told of.
-    fn entity(&self, id: ProcessId) -> String {
-        let parts = [
-            self.host.id.as_bytes(),
-            self.host.boot.as_bytes(),
-            &id.pid.to_le_bytes(),
-            &id.start.to_le_bytes(),
-        ];
-        hash(&parts, 32)
-    }
-
     fn frame<'a>(&'a self, at: SinceBoot, kind: &Kind, message: &'static str, id: &'a str) -> Document<'a> {
         Document {
             timestamp: Stamp(self.wall.of(at)),
@@ -293,7 +286,7 @@ impl Writer {
         sensor.login_uid = context.login_uid;
         sensor.audit_session = context.session_id;
         sensor.unnamed = own.program.unnamed;
-        sensor.made_by = event.process.maker.map(|maker| self.entity(maker));
+        sensor.made_by = event.process.maker.map(|maker| self.entities.of(maker));
         let file = own.program.executable.as_slice();
         let path = (file != own.program.path()).then_some(Text(file));
         sensor.executable = (path.is_some() || known.executable.is_some()).then_some(ExecutableFields {

@@ -89,7 +89,7 @@ impl Writer {
         let text = |bytes: &'a [u8]| (!bytes.is_empty()).then_some(Text(bytes));
         let args = program.args.as_deref().map(|args| Args { args, most });
         ProcessFields {
-            entity_id: self.entity(kin.id),
+            entity_id: self.entities.of(kin.id),
             pid: kin.id.pid,
             name: text(program.name()),
             executable: text(program.path()),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::entity::EntityId;
 use super::text::{Args, Capabilities, CommandLine, Number, Stamp, Text};
 use crate::host::Host;
 
@@ -89,7 +90,7 @@ pub(super) struct EventFields<'a> {
 /// A process, or one that it descends from: which fields there are differs.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct ProcessFields<'a> {
-    pub(super) entity_id: String,
+    pub(super) entity_id: EntityId,
     pub(super) pid: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<Text<'a>>,
@@ -287,7 +288,7 @@ pub(super) struct SensorFields<'a> {
     pub(super) unnamed: bool,
     /// `entity_id` of who made the process, where its parent is another.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) made_by: Option<String>,
+    pub(super) made_by: Option<EntityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cgroup: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
