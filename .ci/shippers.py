@@ -114,7 +114,7 @@ def syslog_ng(programs, folder, source, destination):
     own = programs / "usr/lib/syslog-ng"
     control = ["--persist-file", folder / "persist", "--control", folder / "control", "--pidfile", folder / "pid"]
     command = [programs / "usr/sbin/syslog-ng", "-F", "--no-caps", "-f", path, "--module-path", own / "3.38", *control]
-    return started(command, folder, [own, programs / "usr/lib/x86_64-linux-gnu"])
+    return started(command, folder, [own, programs / "usr/lib/x86_64-linux-gnu", programs / "lib/x86_64-linux-gnu"])
 
 
 def syslog_ng_tls(programs):
