@@ -34,7 +34,7 @@ pub(crate) fn thread_used() -> Duration {
 /// Rules compare times of events, so a wall clock that somebody sets must neither turn the order of two events around nor stretch what lies
 /// between them. A step of up to ten seconds is therefore made up for slowly, by a tenth of the time that passes; a larger one, as after
 /// a start without a clock, is followed at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wall {
     /// Since when `goal` is known.
     since: SinceBoot,

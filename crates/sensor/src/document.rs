@@ -6,18 +6,21 @@
 mod entity;
 mod kind;
 mod process;
+mod relatives;
 #[cfg(test)]
 mod rules;
 mod seen;
 mod shapes;
 mod text;
 
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use self::entity::Entities;
 use self::kind::Kind;
 pub use self::kind::{DocumentKind, kinds};
+use self::relatives::Relatives;
 use self::seen::{connection, opened};
 use self::shapes::{
     AbilityFields, Agent, ContainerFields, DataStream, Datasets, Document, EngineFields, EventFields,
@@ -44,7 +47,8 @@ const OWN_DATASET: &str = "neph.sensor";
 /// Writes documents.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    host: Host,
+    /// As documents have it.
+    host: Box<RawValue>,
     agent: Agent,
     namespace: String,
     mode: &'static str,
@@ -56,6 +60,7 @@ pub(crate) struct Writer {
     wall: Wall,
     cloud: Option<Map<String, Value>>,
     entities: Entities,
+    relatives: Relatives,
 }
 
 impl Writer {
@@ -84,15 +89,19 @@ impl Writer {
             wall: Wall::now(),
             cloud: None,
             entities: Entities::of_host(&host),
-            host,
+            relatives: Relatives::default(),
+            host: to_raw_value(&host).unwrap_or_default(),
         }
     }
 
     /// Looks at the clocks, and at files that tell names, as often as something new is to be written.
     pub(crate) fn refresh(&mut self) {
-        self.wall = self.wall.followed();
-        self.users.refresh();
-        self.groups.refresh();
+        let wall = self.wall.followed();
+        let renamed = [self.users.refresh(), self.groups.refresh()];
+        if wall != self.wall || renamed.contains(&true) {
+            self.wall = wall;
+            self.relatives.forget();
+        }
     }
 
     /// Tells with every document which instance of a cloud the host is.

@@ -22,8 +22,9 @@ use crate::observation::{Cause, Class, Lost, Observation, SinceBoot};
 use crate::options::Options;
 use crate::source::{Abilities, Mode, Part, Source, SourceError};
 
-/// After the first record others are waited for a moment, so that many are read at once.
-const GATHER: Duration = Duration::from_millis(8);
+/// After the first record others are waited for a moment, so that many are read at once: to be woken, and to find nothing in the
+/// processor's caches, costs as much as some documents.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Records that are read before the caller has a say again, who may have used up its share of the processor.
 const AT_ONCE: usize = 4_096;

@@ -150,7 +150,7 @@ pub(crate) struct Entry {
 
 /// How a session came to be: `process.entry_leader.entry_meta.type`
 /// (<https://www.elastic.co/docs/reference/ecs/ecs-entry_meta>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EntryKind {
     /// A service, or whatever else the first process of the host started.
     Init,

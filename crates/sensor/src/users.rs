@@ -31,15 +31,15 @@ impl Names {
         }
     }
 
-    /// Reads the file again if it has changed.
-    pub(crate) fn refresh(&mut self) {
+    /// Reads the file again if it has changed, and tells whether it has.
+    pub(crate) fn refresh(&mut self) -> bool {
         if self.read.is_some_and(|read| read.elapsed() < AGE) {
-            return;
+            return false;
         }
         self.read = Some(Instant::now());
         let changed = fs::metadata(&self.path).and_then(|file| file.modified()).ok();
         if changed.is_none() || changed == self.changed {
-            return;
+            return false;
         }
         self.changed = changed;
         let text = fs::read(&self.path).unwrap_or_default();
@@ -54,6 +54,7 @@ impl Names {
                 self.names.entry(number).or_insert_with(|| name.into());
             }
         }
+        true
     }
 
     /// The name of a number.

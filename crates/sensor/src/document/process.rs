@@ -1,6 +1,7 @@
 //! What documents tell of processes: who they are, who they descend from, and as whom they run.
 
 use super::Writer;
+use super::relatives::{Role, Written};
 use super::shapes::{
     Device, EntryMeta, GroupFields, Previous, ProcessFields, Thread, ThreadCapabilities, Tty, UserFields,
 };
@@ -61,27 +62,36 @@ impl Writer {
                 }]
             });
         }
-        fields.parent = process.parent.as_ref().map(|parent| {
-            let mut fields = self.kin(parent, ARGS_OF_PARENT);
-            let contained = parent.container.is_some();
-            (fields.user, fields.group) = self.effective(&parent.context, contained);
-            fields.real_user = parent.context.uid.map(|id| self.user(id, contained));
-            fields.real_group = parent.context.gid.map(|id| self.group(id, contained));
-            Box::new(fields)
-        });
-        let leader = |kin: &'a Kin, kind: Option<EntryKind>| {
-            let mut fields = self.kin(kin, ARGS_OF_LEADER);
-            fields.same_as_process = Some(kin.id == own.id);
-            fields.entry_meta = kind.map(|kind| EntryMeta { kind: kind.name() });
-            Box::new(fields)
+        let parent = process.parent.as_ref();
+        fields.parent = parent.and_then(|parent| self.relative(parent, Role::Parent));
+        let leader = |kin: &Kin, entry: Option<EntryKind>| {
+            let is_itself = kin.id == own.id;
+            self.relative(kin, Role::Leader { is_itself, entry })
         };
-        fields.entry_leader = process
-            .entry
-            .as_ref()
-            .map(|entry| leader(&entry.leader, Some(entry.kind)));
-        fields.session_leader = event.session.as_ref().map(|kin| leader(kin, None));
-        fields.group_leader = event.group.as_ref().map(|kin| leader(kin, None));
+        let entry = process.entry.as_ref();
+        fields.entry_leader = entry.and_then(|entry| leader(&entry.leader, Some(entry.kind)));
+        fields.session_leader = event.session.as_ref().and_then(|kin| leader(kin, None));
+        fields.group_leader = event.group.as_ref().and_then(|kin| leader(kin, None));
         fields
+    }
+
+    fn relative(&self, kin: &Kin, role: Role) -> Option<Written> {
+        self.relatives.written(kin, role, || match role {
+            Role::Parent => {
+                let mut fields = self.kin(kin, ARGS_OF_PARENT);
+                let contained = kin.container.is_some();
+                (fields.user, fields.group) = self.effective(&kin.context, contained);
+                fields.real_user = kin.context.uid.map(|id| self.user(id, contained));
+                fields.real_group = kin.context.gid.map(|id| self.group(id, contained));
+                fields
+            }
+            Role::Leader { is_itself, entry } => {
+                let mut fields = self.kin(kin, ARGS_OF_LEADER);
+                fields.same_as_process = Some(is_itself);
+                fields.entry_meta = entry.map(|kind| EntryMeta { kind: kind.name() });
+                fields
+            }
+        })
     }
 
     fn kin<'a>(&'a self, kin: &'a Kin, most: usize) -> ProcessFields<'a> {

@@ -1,10 +1,11 @@
 //! Objects of documents, as ECS and Elastic's endpoint name their fields.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::entity::EntityId;
+use super::relatives::Written;
 use super::text::{Args, Capabilities, CommandLine, Number, Stamp, Text};
-use crate::host::Host;
 
 /// What holds a document together.
 #[derive(Debug, Serialize)]
@@ -16,7 +17,7 @@ pub(super) struct Document<'a> {
     pub(super) data_stream: DataStream<'a>,
     pub(super) agent: &'a Agent,
     pub(super) event: EventFields<'a>,
-    pub(super) host: &'a Host,
+    pub(super) host: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cloud: Option<&'a serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,13 +130,13 @@ pub(super) struct ProcessFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) entry_meta: Option<EntryMeta>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parent: Option<Box<ProcessFields<'a>>>,
+    pub(super) parent: Option<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) entry_leader: Option<Box<ProcessFields<'a>>>,
+    pub(super) entry_leader: Option<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) session_leader: Option<Box<ProcessFields<'a>>>,
+    pub(super) session_leader: Option<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) group_leader: Option<Box<ProcessFields<'a>>>,
+    pub(super) group_leader: Option<Written>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<[Previous<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]

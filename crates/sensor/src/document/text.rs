@@ -1,6 +1,9 @@
 //! Values of documents: text of bytes that need not be UTF-8, times, and names of capabilities.
 
+use std::sync::LazyLock;
+
 use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::observation::SinceBoot;
 
@@ -108,14 +111,28 @@ pub(super) struct Capabilities(pub(super) u64);
 
 impl Serialize for Capabilities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = CAPABILITIES.iter().enumerate();
-        serializer.collect_seq(
-            names
-                .filter(|(bit, _)| self.0 >> bit & 1 == 1)
-                .map(|(_, name)| name),
-        )
+        // Most programs that root starts have them all: a third of their documents.
+        if let (ALL, Some(text)) = (self.0, ALL_WRITTEN.as_deref()) {
+            return text.serialize(serializer);
+        }
+        serializer.collect_seq(self.names())
     }
 }
+
+impl Capabilities {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let names = CAPABILITIES.iter().enumerate();
+        names
+            .filter(move |(bit, _)| self.0 >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+    }
+}
+
+/// Every capability that has a name.
+const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
+
+static ALL_WRITTEN: LazyLock<Option<Box<RawValue>>> =
+    LazyLock::new(|| to_raw_value(&Capabilities(ALL).names().collect::<Vec<_>>()).ok());
 
 /// In the order of their bits (`linux/capability.h`).
 const CAPABILITIES: [&str; 41] = [
