@@ -33,7 +33,7 @@ import xml.etree.ElementTree as ElementTree
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import replay
-from service import NEPH, TARGET, Certificates, build, run, wait_for
+from service import NEPH, TARGET, Certificates, build, check, run, wait_for
 
 NEPH = pathlib.Path(os.environ.get("NEPH", NEPH))
 WORK = TARGET / "collect"
@@ -55,15 +55,6 @@ def install():
         wanted.write_text("\n".join(PIP))
     if pathlib.Path(sys.prefix).resolve() != (WORK / "venv").resolve():
         os.execv(python, [python, __file__, *sys.argv[1:]])
-
-
-def check(what, holds, why=""):
-    if not holds:
-        raise AssertionError(f"{what}{': ' if why else ''}{why}")
-    check.count += 1
-
-
-check.count = 0
 
 
 # ------------------------------------------------------------------------------------------------------ proxy

@@ -38,6 +38,16 @@ def wait_for(what, seconds, question):
     raise RuntimeError(f"{what}: not within {seconds} s")
 
 
+def check(what, holds, why=""):
+    """Ends the run where something does not hold, and counts what does in `check.count`."""
+    if not holds:
+        raise AssertionError(f"{what}{': ' if why else ''}{why}")
+    check.count += 1
+
+
+check.count = 0
+
+
 class Certificates:
     """An authority, what it signed, and a certificate that it did not sign."""
 

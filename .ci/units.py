@@ -29,7 +29,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import service
-from service import ROOT, wait_for
+from service import ROOT, check, wait_for
 
 NEPH = pathlib.Path(os.environ.get("NEPH", service.NEPH))
 SYSTEMD = pathlib.Path("/usr/lib/systemd/systemd")
@@ -60,15 +60,6 @@ int main(int count, char **args) {
     return 0;
 }
 """
-
-
-def check(what, holds, why=""):
-    if not holds:
-        raise AssertionError(f"{what}{': ' if why else ''}{why}")
-    check.count += 1
-
-
-check.count = 0
 
 
 class Machine:

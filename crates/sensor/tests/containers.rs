@@ -7,12 +7,15 @@
     reason = "a test fails by panicking, and says that it was skipped"
 )]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use neph_sensor::{Container, ContainerOptions, Containers, EngineState, News, Packages, Place, Runtime};
+use neph_sensor::{ContainerOptions, Containers, Packages, Place, Runtime};
+use rustix::process::Signal;
+use support::{IMAGE, Watched};
 
 /// An engine of our own.
 struct Engine {
@@ -20,10 +23,6 @@ struct Engine {
     kind: Runtime,
     service: Option<Child>,
 }
-
-const IMAGE: &str = "localhost/shop/web:1.0";
-/// A static binary that the image holds.
-const BUSYBOX: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/usr/bin/busybox-static"];
 
 impl Engine {
     /// The engine with an image in it; `None`, and a word about it, where it cannot run here.
@@ -43,13 +42,9 @@ impl Engine {
         if Command::new(program).arg("--version").output().is_err() {
             return skipped("it is not installed");
         }
-        let Some(busybox) = std::env::var_os("NEPH_BUSYBOX")
-            .map(PathBuf::from)
-            .into_iter()
-            .chain(BUSYBOX.iter().map(PathBuf::from))
-            .find(|path| path.is_file())
-        else {
-            return skipped("there is no `busybox-static` for an image (also: NEPH_BUSYBOX)");
+        let busybox = match support::busybox() {
+            Ok(busybox) => busybox,
+            Err(why) => return skipped(why),
         };
         let mut engine = Self {
             // Paths of sockets are short.
@@ -172,40 +167,16 @@ impl Engine {
 
     /// Runs a command of the engine, and gives what it printed.
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
-        let done = self
-            .command()
-            .args(arguments)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !done.status.success() {
-            return Err(String::from_utf8_lossy(&done.stderr).into_owned());
-        }
-        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+        support::printed(self.command().args(arguments))
     }
 
     /// Ends the service, as its unit does.
     fn stop(&mut self) {
-        if let Some(mut service) = self.service.take() {
-            let id = rustix::process::Pid::from_child(&service);
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-            let _ = service.wait();
-        }
+        support::end(&mut self.service, Signal::TERM);
     }
 
     fn containers(&self, events: bool) -> Watched {
-        let mut watched = Watched {
-            containers: Containers::start(&ContainerOptions {
-                sockets: Some(vec![self.socket()]),
-                storage: Some(Vec::new()),
-                events,
-                ..ContainerOptions::default()
-            }),
-            known: Vec::new(),
-            events: Vec::new(),
-            states: Vec::new(),
-        };
-        watched.until("the engine answers", |watched| watched.is_connected());
-        watched
+        Watched::start(self.socket(), events)
     }
 }
 
@@ -224,61 +195,6 @@ impl Drop for Engine {
                 .stderr(Stdio::null())
                 .status();
         }
-    }
-}
-
-/// What was told until now.
-struct Watched {
-    containers: Containers,
-    known: Vec<Arc<Container>>,
-    events: Vec<serde_json::Value>,
-    states: Vec<EngineState>,
-}
-
-impl Watched {
-    fn take(&mut self) {
-        while let Some(news) = self.containers.news() {
-            match news {
-                News::Known(container) => self.known.push(container),
-                News::Event(line) => self.events.push(serde_json::from_slice(&line).unwrap()),
-                News::Engine(state) => self.states.push(state),
-            }
-        }
-    }
-
-    fn is_connected(&self) -> bool {
-        self.states.last().is_some_and(|state| state.problem.is_none())
-    }
-
-    #[track_caller]
-    fn until(&mut self, what: &str, mut reached: impl FnMut(&mut Self) -> bool) {
-        let begun = Instant::now();
-        loop {
-            self.take();
-            if reached(self) {
-                return;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{what}: not reached; {:?} {:?}",
-                self.states,
-                self.containers.counts()
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    #[track_caller]
-    fn complete(&mut self, id: &str) -> Arc<Container> {
-        let mut found = None;
-        self.until("the container is known", |watched| {
-            found = watched
-                .containers
-                .of(id)
-                .filter(|container| !container.digests.is_empty());
-            found.is_some()
-        });
-        found.unwrap()
     }
 }
 
@@ -325,7 +241,7 @@ fn a_container_that_lived_for_50_ms_is_completely_named() {
         } else {
             id
         };
-        let container = watched.complete(id.trim());
+        let container = watched.named(id.trim());
         assert_eq!(container.name.as_deref(), Some("short"));
         assert_eq!(container.image.as_deref(), Some(IMAGE));
         assert_eq!(container.runtime, Some(engine.kind));
@@ -373,15 +289,7 @@ fn what_runs_before_and_after_the_engine_restarts_is_known() {
         );
         let mut watched = engine.containers(false);
         assert!(watched.containers.of("0123456789abcdef").is_none());
-        let mut found = None;
-        watched.until("it is known", |watched| {
-            found = watched
-                .containers
-                .of(&before)
-                .filter(|container| container.is_complete);
-            found.is_some()
-        });
-        let container = found.unwrap();
+        let container = watched.complete(&before);
         assert_eq!(container.name.as_deref(), Some("before"));
         assert_eq!(container.privileged, Some(true));
         assert_eq!(container.network.as_deref(), Some("none"));
@@ -393,9 +301,9 @@ fn what_runs_before_and_after_the_engine_restarts_is_known() {
         let unknown = "f".repeat(64);
         assert!(watched.containers.of(&unknown).is_none());
         engine.serve();
-        watched.until("the engine answers again", |watched| watched.is_connected());
+        watched.until("the engine answers again", Watched::is_connected);
         let after = make(&engine, &["run", "-d", "--network", "none", "--name", "after"]);
-        assert_eq!(watched.complete(&after).name.as_deref(), Some("after"));
+        assert_eq!(watched.named(&after).name.as_deref(), Some("after"));
         assert!(watched.containers.counts().disconnected >= 1);
     });
 }
@@ -427,7 +335,7 @@ fn two_hundred_containers_in_a_burst_are_all_named() {
         assert_eq!(ids.len(), count, "{}", String::from_utf8_lossy(&done.stderr));
         let mut names = std::collections::BTreeSet::new();
         for id in &ids {
-            let container = watched.complete(id);
+            let container = watched.named(id);
             assert_eq!(container.image.as_deref(), Some(IMAGE));
             names.insert(container.name.clone().unwrap());
         }
@@ -445,15 +353,6 @@ fn two_hundred_containers_in_a_burst_are_all_named() {
 #[test]
 fn containers_without_a_socket_are_known_by_files() {
     both(|engine| {
-        let mut containers = Containers::start(&ContainerOptions {
-            sockets: Some(Vec::new()),
-            storage: Some(vec![
-                engine.path("graph"),
-                engine.path("run"),
-                engine.path("data"),
-            ]),
-            ..ContainerOptions::default()
-        });
         let id = engine
             .run(&[
                 "create",
@@ -472,16 +371,9 @@ fn containers_without_a_socket_are_known_by_files() {
             // What the runtime is told is there once it is started.
             engine.run(&["start", &id]).unwrap();
         }
-        assert!(containers.of(&id).is_none());
-        let begun = Instant::now();
-        let container = loop {
-            if let Some(News::Known(container)) = containers.news() {
-                break container;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(5));
-            std::thread::sleep(Duration::from_millis(1));
-        };
-        println!("{} by files after {:?}", engine.kind.name(), begun.elapsed());
+        let folders = ["graph", "run", "data"].map(|name| engine.path(name));
+        let (container, time) = support::found_in_files(&id, &folders);
+        println!("{} by files after {time:?}", engine.kind.name());
         assert_eq!(container.id, id);
         assert_eq!(container.runtime, Some(engine.kind));
         assert_eq!(container.name.as_deref(), Some("plain"));
@@ -490,7 +382,6 @@ fn containers_without_a_socket_are_known_by_files() {
         assert_eq!(container.network.as_deref(), Some("host"));
         assert_eq!(container.shares_processes, Some(true));
         assert_eq!(container.privileged, Some(false));
-        assert!(containers.of(&"e".repeat(64)).is_none());
     });
 }
 

@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use super::{IMAGE, PAUSE, UID, Watched};
-
-const BUSYBOX: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/usr/bin/busybox-static"];
+use super::support::{self, IMAGE, Watched};
+use super::{PAUSE, UID};
 
 /// A containerd of our own.
 pub(crate) struct Daemon {
@@ -35,8 +35,9 @@ impl Daemon {
                 return skipped(&format!("`{program}` is not installed"));
             }
         }
-        let Some(busybox) = BUSYBOX.iter().map(PathBuf::from).find(|path| path.is_file()) else {
-            return skipped("there is no `busybox-static` for an image");
+        let busybox = match support::busybox() {
+            Ok(busybox) => busybox,
+            Err(why) => return skipped(why),
         };
         let mut daemon = Self {
             // Paths of sockets are short.
@@ -133,25 +134,13 @@ disabled_plugins = [{}]
     }
 
     /// Ends the daemon, without a word or as its unit does. What it runs goes on.
-    pub(crate) fn stop(&mut self, signal: rustix::process::Signal) {
-        if let Some(mut service) = self.service.take() {
-            let id = rustix::process::Pid::from_child(&service);
-            let _ = rustix::process::kill_process(id, signal);
-            let _ = service.wait();
-        }
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        support::end(&mut self.service, signal);
     }
 
     pub(crate) fn ctr(&self, arguments: &[&str]) -> Result<String, String> {
-        let done = Command::new("ctr")
-            .arg("-a")
-            .arg(self.socket())
-            .args(arguments)
-            .output()
-            .map_err(|error| error.to_string())?;
-        if !done.status.success() {
-            return Err(String::from_utf8_lossy(&done.stderr).into_owned());
-        }
-        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+        let mut ctr = Command::new("ctr");
+        support::printed(ctr.arg("-a").arg(self.socket()).args(arguments))
     }
 
     /// Runs a container of `ctr` for so long.
@@ -266,8 +255,8 @@ disabled_plugins = [{}]
     }
 
     #[track_caller]
-    pub(crate) fn containers(&self, storage: Vec<PathBuf>) -> Watched {
-        Watched::start(self.socket(), storage)
+    pub(crate) fn containers(&self) -> Watched {
+        Watched::start(self.socket(), false)
     }
 }
 
@@ -293,7 +282,7 @@ impl Drop for Daemon {
                 }
             }
         }
-        self.stop(rustix::process::Signal::TERM);
+        self.stop(Signal::TERM);
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup")
             .into_iter()
             .flatten()
@@ -309,13 +298,13 @@ impl Drop for Daemon {
 
 /// An archive as `docker save` writes it, with one file in one layer.
 pub(crate) fn image(name: &str, also: &str, busybox: &[u8]) -> Vec<u8> {
-    pub(crate) fn add(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) {
+    fn add(archive: &mut tar::Builder<Vec<u8>>, name: &str, mode: u32, content: &[u8]) {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(mode);
         archive.append_data(&mut header, name, content).unwrap();
     }
-    pub(crate) fn digest(bytes: &[u8]) -> String {
+    fn digest(bytes: &[u8]) -> String {
         Sha256::digest(bytes)
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -387,11 +376,11 @@ pub(crate) struct PodConfig {
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct PodMetadata {
     #[prost(string, tag = "1")]
-    name: String,
+    pub(crate) name: String,
     #[prost(string, tag = "2")]
-    uid: String,
+    pub(crate) uid: String,
     #[prost(string, tag = "3")]
-    namespace: String,
+    pub(crate) namespace: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -11,8 +11,9 @@ use neph_sensor::Runtime;
 use prost::Message;
 use tokio::net::UnixListener;
 
-use super::daemon::Text;
-use super::{Watched, labels, of_pod};
+use super::daemon::{PodMetadata, Text};
+use super::support::Watched;
+use super::{labels, of_pod};
 
 const ID: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 const OTHER: &str = "2222222222222222222222222222222222222222222222222222222222222222";
@@ -139,16 +140,6 @@ struct Pod {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct PodMetadata {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    uid: String,
-    #[prost(string, tag = "3")]
-    namespace: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
 struct Status {
     #[prost(string, tag = "1")]
     id: String,
@@ -212,7 +203,7 @@ fn events_of_the_kubernetes_interface_name_containers_that_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("crio.sock");
     serve(&path, as_crio);
-    let mut watched = Watched::start(path, Vec::new());
+    let mut watched = Watched::start(path, false);
     assert_eq!(watched.states[0].runtime, Some(Runtime::CriO));
     let container = watched.named(ID);
     assert_eq!(container.name.as_deref(), Some("web"));
@@ -309,7 +300,7 @@ fn a_hostile_runtime_costs_nothing_but_counts() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("containerd.sock");
     serve(&path, rubbish);
-    let mut watched = Watched::start(path, Vec::new());
+    let mut watched = Watched::start(path, false);
     watched.until("what is good is known", |watched| {
         let asked = Instant::now();
         let found = watched.containers.of("good");

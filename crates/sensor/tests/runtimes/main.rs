@@ -10,104 +10,20 @@
 
 mod daemon;
 mod fake;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use daemon::Daemon;
-use neph_sensor::{Container, ContainerOptions, Containers, EngineState, News, Runtime};
+use neph_sensor::{Container, Runtime};
+use rustix::process::Signal;
+use support::{IMAGE, Watched};
 
-const IMAGE: &str = "localhost/shop/web:1.0";
 const PAUSE: &str = "localhost/pause:1";
 const UID: &str = "a1b2c3d4-0000-1111-2222-333344445555";
-
-/// What was told until now.
-struct Watched {
-    containers: Containers,
-    known: Vec<Arc<Container>>,
-    states: Vec<EngineState>,
-}
-
-impl Watched {
-    /// Begins to look, and waits until the socket answers.
-    #[track_caller]
-    fn start(socket: PathBuf, storage: Vec<PathBuf>) -> Self {
-        let mut watched = Self {
-            containers: Containers::start(&ContainerOptions {
-                sockets: Some(vec![socket]),
-                storage: Some(storage),
-                ..ContainerOptions::default()
-            }),
-            known: Vec::new(),
-            states: Vec::new(),
-        };
-        watched.until("the daemon answers", Self::is_connected);
-        watched
-    }
-
-    fn take(&mut self) {
-        while let Some(news) = self.containers.news() {
-            match news {
-                News::Known(container) => self.known.push(container),
-                News::Event(_) => {}
-                News::Engine(state) => self.states.push(state),
-            }
-        }
-    }
-
-    fn is_connected(&mut self) -> bool {
-        self.states.last().is_some_and(|state| state.problem.is_none())
-    }
-
-    #[track_caller]
-    fn until(&mut self, what: &str, mut reached: impl FnMut(&mut Self) -> bool) {
-        let begun = Instant::now();
-        loop {
-            self.take();
-            if reached(self) {
-                return;
-            }
-            assert!(
-                begun.elapsed() < Duration::from_secs(60),
-                "{what}: not reached; {:?} {:?}",
-                self.states,
-                self.containers.counts()
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    /// What is known of a container once it is all known.
-    #[track_caller]
-    fn complete(&mut self, id: &str) -> Arc<Container> {
-        let mut found = None;
-        self.until("the container is known", |watched| {
-            found = watched
-                .containers
-                .of(id)
-                .filter(|container| container.is_complete);
-            found.is_some()
-        });
-        found.unwrap()
-    }
-
-    /// What is known of a container as soon as its image is.
-    #[track_caller]
-    fn named(&mut self, id: &str) -> Arc<Container> {
-        let mut found = None;
-        self.until("the container is known", |watched| {
-            found = watched
-                .containers
-                .of(id)
-                .filter(|container| !container.digests.is_empty());
-            found.is_some()
-        });
-        found.unwrap()
-    }
-}
 
 #[track_caller]
 fn of_pod(container: &Container, name: &str) {
@@ -129,7 +45,7 @@ fn containers_of_pods_are_completely_named() {
     let Some(daemon) = Daemon::start(&[]) else { return };
     let pod = daemon.pod("shop-1");
     let before = daemon.container(&pod, "web", "600");
-    let mut watched = daemon.containers(Vec::new());
+    let mut watched = daemon.containers();
     assert_eq!(watched.states[0].runtime, Some(Runtime::Containerd));
     let container = watched.complete(&before);
     assert_eq!(container.name.as_deref(), Some("web"));
@@ -179,20 +95,7 @@ fn without_a_socket(daemon: &Daemon, id: &str) {
     std::os::unix::fs::symlink(of_pod.join("0.log"), link).unwrap();
     let bundles = daemon.path("state/io.containerd.runtime.v2.task");
     for storage in [vec![bundles.clone()], vec![logs.clone()], vec![bundles, logs]] {
-        let mut containers = Containers::start(&ContainerOptions {
-            sockets: Some(Vec::new()),
-            storage: Some(storage.clone()),
-            ..ContainerOptions::default()
-        });
-        assert!(containers.of(id).is_none());
-        let begun = Instant::now();
-        let container = loop {
-            if let Some(News::Known(container)) = containers.news() {
-                break container;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(5), "{storage:?}");
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let (container, _) = support::found_in_files(id, &storage);
         crate::of_pod(&container, "shop-1");
         assert_eq!(container.pod().unwrap().container.as_deref(), Some("web"));
         if storage == [daemon.path("log")] {
@@ -211,7 +114,7 @@ fn containers_that_no_kubelet_made_are_named_too() {
             return;
         };
         daemon.run("default", &["-d", "--label", "team=a"], "before", "600");
-        let mut watched = daemon.containers(Vec::new());
+        let mut watched = daemon.containers();
         let container = watched.complete("before");
         assert_eq!(container.name.as_deref(), Some("before"));
         assert_eq!(container.image.as_deref(), Some(IMAGE));
@@ -235,7 +138,7 @@ fn containers_that_no_kubelet_made_are_named_too() {
 #[test]
 fn a_hundred_containers_in_a_burst_are_all_named() {
     let Some(daemon) = Daemon::start(&[]) else { return };
-    let mut watched = daemon.containers(Vec::new());
+    let mut watched = daemon.containers();
     let socket = daemon.socket();
     // Most are only made, which is faster than the runtime could start them; some live for 50 ms.
     let script = format!(
@@ -268,9 +171,9 @@ fn a_daemon_that_is_killed_is_followed_when_it_is_back() {
     };
     let pod = daemon.pod("shop-1");
     let before = daemon.container(&pod, "web", "600");
-    let mut watched = daemon.containers(Vec::new());
+    let mut watched = daemon.containers();
     watched.complete(&before);
-    daemon.stop(rustix::process::Signal::KILL);
+    daemon.stop(Signal::KILL);
     watched.until("the end is told", |watched| !watched.is_connected());
     assert_eq!(watched.states.last().unwrap().runtime, Some(Runtime::Containerd));
     // It is still known; what nobody knows costs no time.
@@ -279,12 +182,12 @@ fn a_daemon_that_is_killed_is_followed_when_it_is_back() {
     assert!(watched.containers.of(&"f".repeat(64)).is_none());
     assert!(asked.elapsed() < Duration::from_millis(50));
     daemon.serve();
-    watched.until("it answers again", |watched| watched.is_connected());
+    watched.until("it answers again", Watched::is_connected);
     let after = daemon.container(&pod, "after", "600");
     assert_eq!(watched.complete(&after).name.as_deref(), Some("after"));
     assert!(watched.containers.counts().disconnected >= 1);
     // Who begins to look only now learns of what ran before.
-    let mut late = daemon.containers(Vec::new());
+    let mut late = daemon.containers();
     assert_eq!(late.complete(&before).name.as_deref(), Some("web"));
 }
 
@@ -295,7 +198,7 @@ fn containers_are_asked_for_where_there_are_no_events() {
     let Some(mut daemon) = Daemon::start(&[]) else {
         return;
     };
-    daemon.stop(rustix::process::Signal::TERM);
+    daemon.stop(Signal::TERM);
     let config = std::fs::read_to_string(daemon.path("config.toml")).unwrap();
     let disabled = r#"disabled_plugins = ["io.containerd.grpc.v1.version", "io.containerd.grpc.v1.containers", "io.containerd.grpc.v1.events"]"#;
     std::fs::write(
@@ -305,7 +208,7 @@ fn containers_are_asked_for_where_there_are_no_events() {
     .unwrap();
     daemon.without = &["io.containerd.grpc.v1.containers"];
     daemon.serve();
-    let mut watched = daemon.containers(Vec::new());
+    let mut watched = daemon.containers();
     let pod = daemon.pod("shop-2");
     let id = daemon.container(&pod, "web", "0.05");
     std::thread::sleep(Duration::from_millis(100));
@@ -315,10 +218,10 @@ fn containers_are_asked_for_where_there_are_no_events() {
     assert_eq!(container.image.as_deref(), Some(IMAGE));
     of_pod(&container, "shop-2");
     assert!(watched.known.iter().any(|known| known.id == id));
-    daemon.stop(rustix::process::Signal::KILL);
+    daemon.stop(Signal::KILL);
     watched.until("the end is told", |watched| !watched.is_connected());
     daemon.without = &[];
     std::fs::write(daemon.path("config.toml"), config).unwrap();
     daemon.serve();
-    watched.until("it answers again", |watched| watched.is_connected());
+    watched.until("it answers again", Watched::is_connected);
 }
