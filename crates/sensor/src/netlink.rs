@@ -143,7 +143,6 @@ pub(crate) struct Message<'a> {
 }
 
 /// The messages of a datagram. What is cut off or has an impossible length ends them.
-///
 pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {

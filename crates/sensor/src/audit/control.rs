@@ -18,8 +18,11 @@ const GET: u16 = 1000;
 const SET: u16 = 1001;
 const ADD_RULE: u16 = 1011;
 const DELETE_RULE: u16 = 1012;
+const LIST_RULES: u16 = 1013;
 /// `NLMSG_ERROR`: an acknowledgement, or an error's number.
 const ERROR: u16 = 2;
+/// `NLMSG_DONE`: the end of a list.
+const DONE: u16 = 3;
 
 /// Records that may wait in the kernel. Distributions set 8,192, too.
 const BACKLOG: u32 = 8_192;
@@ -112,10 +115,9 @@ impl Control {
     /// says whether anything was.
     pub(super) fn renew(&mut self) -> bool {
         let mut renewed = false;
-        for rule in std::mem::take(&mut self.rules) {
-            // It is refused as long as it is there.
+        // Each rule that is asked for, also in vain, is a record of audit; lists are none.
+        for rule in self.missing().unwrap_or_else(|_| self.rules.clone()) {
             renewed |= self.request(ADD_RULE, &rule).is_ok();
-            self.rules.push(rule);
         }
         let off = status(&mut self.link).is_ok_and(|status| status.get(ENABLED) == Some(&0));
         if off {
@@ -125,6 +127,26 @@ impl Control {
             renewed |= self.request(SET, &bytes(&status)).is_ok();
         }
         renewed
+    }
+
+    /// The rules that are not there any more.
+    fn missing(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        let mut missing = self.rules.clone();
+        let number = self.link.send(LIST_RULES, 0, &[])?;
+        loop {
+            let Received::Datagram(datagram) = self.link.receive(ANSWER)? else {
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            let Some(answer) = message(datagram).filter(|answer| answer.sequence == number) else {
+                continue;
+            };
+            match answer.kind {
+                LIST_RULES => missing.retain(|rule| !answer.payload.starts_with(rule)),
+                ERROR => acknowledged(answer.payload)?,
+                DONE => return Ok(missing),
+                _ => {}
+            }
+        }
     }
 
     fn add(&mut self, wanted: &Wanted) -> io::Result<()> {
@@ -291,5 +313,44 @@ impl Wanted {
         rule.extend(bytes(&[u32::try_from(KEY.len()).ok()?]));
         rule.extend(KEY);
         Some(rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_rules_that_somebody_took_away_are_asked_for_again() {
+        // `swapon`, which nobody else asks for, and nobody calls meanwhile.
+        let call: &[u32] = if cfg!(target_arch = "aarch64") {
+            &[224]
+        } else {
+            &[167]
+        };
+        let wanted = Wanted::of("a test's", OWN.0, call, (SUCCESS, 1));
+        let mut link = Link::open(netlink::AUDIT, 0, 64 << 10).unwrap();
+        let before = match status(&mut link) {
+            Ok(before) => before,
+            Err(error) => {
+                println!("skipped: audit cannot be asked: {error}");
+                return;
+            }
+        };
+        let mut control = Control {
+            link,
+            before,
+            rules: Vec::new(),
+        };
+        if let Err(error) = control.add(&wanted) {
+            println!("skipped: audit takes no rules: {error}");
+            return;
+        }
+        let rules = control.rules.clone();
+        assert!(control.missing().unwrap().is_empty());
+        control.request(DELETE_RULE, &rules[0]).unwrap();
+        assert_eq!(control.missing().unwrap(), rules);
+        assert!(control.renew());
+        assert!(control.missing().unwrap().is_empty());
     }
 }
