@@ -204,17 +204,16 @@ impl Packages {
             Some(Answer::Found(executable, _)) => return Some(Arc::clone(executable)),
             None => {}
         }
-        known.put(identity, Answer::Awaited);
-        drop(known);
         let job = Job {
             identity,
             root,
             found,
             container,
         };
-        if self.jobs.try_send(job).is_err() {
-            self.shared.unlooked.fetch_add(1, Ordering::Relaxed);
-            self.shared.known().executables.remove(&identity);
+        // Nothing is answered while what is known is held.
+        match self.jobs.try_send(job) {
+            Ok(()) => known.put(identity, Answer::Awaited),
+            Err(_) => drop(self.shared.unlooked.fetch_add(1, Ordering::Relaxed)),
         }
         None
     }
@@ -293,14 +292,14 @@ impl Known {
             }
         }
     }
-}
 
-impl Known {
     /// Forgets what was found in a container, or on the host.
     fn forget(&mut self, container: Option<&str>) {
         self.executables.retain(
             |_, answer| !matches!(answer, Answer::Found(_, found_in) if found_in.as_deref() == container),
         );
+        self.order
+            .retain(|identity| self.executables.contains_key(identity));
     }
 }
 
@@ -468,4 +467,33 @@ fn read(root: &Root, is_host: bool) -> Option<Database> {
 fn is_being_changed(root: &Root) -> bool {
     let names = root.names("var/lib/dpkg/tmp.ci", 3);
     names.is_ok_and(|names| names.iter().any(|name| name != "." && name != ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_out_again_is_not_the_first_to_be_forgotten() {
+        let identity = |inode| Identity {
+            device: 1,
+            inode,
+            changed: (0, 0),
+            written: (0, 0),
+            size: 0,
+        };
+        let found = || Answer::Found(Arc::default(), None);
+        let mut known = Known::default();
+        known.put(identity(0), found());
+        known.forget(None);
+        for inode in 1..EXECUTABLES as u64 {
+            known.put(identity(inode), found());
+        }
+        known.put(identity(0), found());
+        assert_eq!(known.executables.len(), EXECUTABLES);
+        known.put(identity(EXECUTABLES as u64), found());
+        assert!(known.executables.contains_key(&identity(0)));
+        assert!(!known.executables.contains_key(&identity(1)));
+        assert_eq!(known.order.len(), EXECUTABLES);
+    }
 }
