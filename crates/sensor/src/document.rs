@@ -44,13 +44,15 @@ const ECS: &str = "8.17.0";
 /// What is written of where documents belong that are about the sensor itself.
 const OWN_DATASET: &str = "neph.sensor";
 
+/// `data_stream.namespace` of all documents.
+const NAMESPACE: &str = "default";
+
 /// Writes documents.
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// As documents have it.
     host: Box<RawValue>,
     agent: Agent,
-    namespace: String,
     mode: &'static str,
     users: Names,
     groups: Names,
@@ -77,11 +79,6 @@ impl Writer {
         Self {
             run: hash(&[b"run", host.id.as_bytes(), host.boot.as_bytes(), &started], 16),
             agent,
-            namespace: options
-                .host
-                .namespace
-                .clone()
-                .unwrap_or_else(|| "default".to_owned()),
             mode: abilities.mode.name(),
             users: Names::of("/etc/passwd"),
             groups: Names::of("/etc/group"),
@@ -228,7 +225,7 @@ impl Writer {
             data_stream: DataStream {
                 kind: "logs",
                 dataset: kind.datasets,
-                namespace: &self.namespace,
+                namespace: NAMESPACE,
             },
             agent: &self.agent,
             event: EventFields {
@@ -321,7 +318,7 @@ impl Writer {
                 let signal = status & 0x7f;
                 document.neph.sensor.signal = (signal != 0).then_some(signal);
             }
-            What::Running | What::Fork | What::Exec | What::Changed(_) => {}
+            What::Running | What::Exec | What::Changed(_) => {}
         }
         document
     }

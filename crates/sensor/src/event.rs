@@ -26,8 +26,6 @@ pub(crate) struct Event {
 pub(crate) enum What {
     /// The process was there when the sensor began.
     Running,
-    /// It was made.
-    Fork,
     /// It became another program.
     Exec,
     /// It ended, and told its parent this.
@@ -64,6 +62,6 @@ impl Event {
 
     /// Whether a process begins to be told of.
     pub(crate) fn what_starts(&self) -> bool {
-        matches!(self.what, What::Exec | What::Fork | What::Running)
+        matches!(self.what, What::Exec | What::Running)
     }
 }

@@ -17,9 +17,6 @@ pub struct Options {
     pub cgroup: Option<PathBuf>,
     /// Tell also of the processes that run when the sensor starts (`event.action: already_running`). Who they are is read in any case.
     pub attach: bool,
-    /// Tell also of processes that are made and run the program of their maker (`event.action: fork`). They are twice as many as
-    /// programs, and known in any case.
-    pub forks: bool,
     /// What documents say of the host.
     pub host: HostOptions,
     /// How it is found out who containers are; without, their ids alone are told.
@@ -40,7 +37,6 @@ impl Default for Options {
             mode: None,
             cgroup: None,
             attach: true,
-            forks: false,
             host: HostOptions::default(),
             containers: Some(ContainerOptions::default()),
             packages: true,
@@ -58,8 +54,6 @@ pub struct HostOptions {
     pub name: Option<String>,
     /// `host.id`, of which also `process.entity_id` is made.
     pub id: Option<String>,
-    /// `data_stream.namespace`; `default` without it.
-    pub namespace: Option<String>,
 }
 
 /// How much a sensor may use.

@@ -24,6 +24,21 @@ pub(crate) struct Process {
     pub(crate) ended: Option<SinceBoot>,
 }
 
+impl Process {
+    /// A process of which nothing is known but itself.
+    pub(crate) fn alone(own: Kin) -> Self {
+        Self {
+            own,
+            parent: None,
+            maker: None,
+            entry: None,
+            previous: None,
+            started_program: false,
+            ended: None,
+        }
+    }
+}
+
 /// A process without those that it descends from, so that keeping it keeps nobody else.
 #[derive(Clone, Debug)]
 pub(crate) struct Kin {

@@ -40,7 +40,6 @@ pub(crate) struct Stream {
     table: Table,
     writer: Writer,
     scope: Scope,
-    forks: bool,
     join: Join,
     /// What was lost and is not told yet.
     lost: BTreeMap<(Class, Cause), u64>,
@@ -71,7 +70,6 @@ impl Stream {
             is_scoped: abilities.mode == Mode::Ebpf,
             ends_wait: abilities.mode == Mode::Audit,
             scope: Scope::of(options.cgroup.as_deref().map(Path::new)),
-            forks: options.forks,
             join: match &options.containers {
                 Some(containers) => Join::with(Box::new(Containers::start(containers))),
                 None => Join::default(),
@@ -203,9 +201,8 @@ impl Stream {
     /// Lets an event wait for who its container is, if it is told at all.
     fn hand_on(&mut self, event: Event, now: SinceBoot) {
         let told = match event.what {
-            What::Fork => self.forks,
-            // Copies of a program of which no beginning was told end without being told, too.
-            What::End { .. } => self.forks || event.process.started_program,
+            // Copies of a program, of which no beginning is told, end without being told, too.
+            What::End { .. } => event.process.started_program,
             _ => true,
         };
         let scoped = self.is_scoped && !matches!(event.what, What::Running);

@@ -94,13 +94,15 @@ impl Table {
         events
     }
 
-    /// Learns from an observation, and makes events of it: none of what is lost, two of a program that changed its user.
+    /// Learns from an observation, and makes events of it: none of a process that was made or of what is lost, two of a program that
+    /// changed its user.
     pub(crate) fn apply(&mut self, observation: Observation) -> Vec<Event> {
         let event = match observation {
             Observation::Fork { at, child, parent } => {
+                // They are twice as many as programs, so none is told by itself.
                 self.forget_ended(at);
-                let id = self.fork(at, child, parent);
-                self.event(id, at, What::Fork)
+                self.fork(at, child, parent);
+                None
             }
             Observation::Exec(exec) => {
                 self.forget_ended(exec.at);
@@ -224,10 +226,10 @@ impl Table {
         id
     }
 
-    fn fork(&mut self, at: SinceBoot, child: ProcessId, parent: ProcessId) -> ProcessId {
+    fn fork(&mut self, at: SinceBoot, child: ProcessId, parent: ProcessId) {
         let parent = self.known(parent);
         let Some(made_by) = self.touch(parent).map(|place| Arc::clone(&place.process)) else {
-            return child;
+            return;
         };
         if self.processes.contains_key(&child) && !self.has_ended(child, at) {
             // Its program was seen first, since processors tell what they saw in no common order.
@@ -237,7 +239,7 @@ impl Table {
                     process.entry.clone_from(&made_by.entry);
                 }
             });
-            return child;
+            return;
         }
         let mut context = (*made_by.own.context).clone();
         context.inner_pid = None;
@@ -256,7 +258,6 @@ impl Table {
             started_program: false,
             ended: None,
         });
-        child
     }
 
     fn exec(&mut self, exec: Exec) -> ProcessId {

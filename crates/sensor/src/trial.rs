@@ -45,7 +45,6 @@ impl Trial {
             host: HostOptions {
                 id: Some("host-1".to_owned()),
                 name: Some("host".to_owned()),
-                ..HostOptions::default()
             },
             // No engine of this machine is asked.
             ..Options::default()

@@ -42,7 +42,6 @@ impl Kind {
         };
         match what {
             What::Running => process(&["info"], "already_running"),
-            What::Fork => process(&["start"], "fork"),
             What::Exec => process(&["start"], "exec"),
             What::End { .. } => process(&["end"], "end"),
             What::Changed(Became::User) => process(&["change"], "uid_change"),

@@ -60,16 +60,8 @@ fn event(number: Option<u64>) -> Event {
     });
     Event {
         at: SinceBoot(0),
-        what: What::Fork,
-        process: Arc::new(Process {
-            own,
-            parent: None,
-            maker: None,
-            entry: None,
-            previous: None,
-            started_program: false,
-            ended: None,
-        }),
+        what: What::Running,
+        process: Arc::new(Process::alone(own)),
         session: None,
         group: None,
     }

@@ -26,15 +26,7 @@ impl Table {
             return found;
         }
         self.counts.unknown += 1;
-        self.insert(Process {
-            own: Kin::unknown(id),
-            parent: None,
-            maker: None,
-            entry: None,
-            previous: None,
-            started_program: false,
-            ended: None,
-        });
+        self.insert(Process::alone(Kin::unknown(id)));
         id
     }
 
