@@ -154,6 +154,8 @@ struct Counting {
 struct Line {
     questions: Questions,
     hangups: Vec<Hangup>,
+    /// The engine is of the host, and not of a user.
+    is_of_host: bool,
     state: Option<EngineState>,
 }
 
@@ -322,7 +324,8 @@ impl Shared {
     /// Whether an engine of the host that is this one answers.
     fn is_answered_by(&self, runtime: Runtime) -> bool {
         let engines = self.engines();
-        let mut states = engines.values().filter_map(|line| line.state.as_ref());
+        let of_host = engines.values().filter(|line| line.is_of_host);
+        let mut states = of_host.filter_map(|line| line.state.as_ref());
         states.any(|state| state.runtime == Some(runtime) && state.problem.is_none())
     }
 

@@ -69,6 +69,7 @@ impl Engine {
         let (asking, asks) = neph_socket::agent(config().timeout_global(Some(ANSWER)).build(), &socket.path);
         let (listening, listens) =
             neph_socket::agent(config().timeout_recv_response(Some(ANSWER)).build(), &socket.path);
+        let is_of_host = socket.user.is_none();
         let listener = Engine {
             shared: Arc::clone(shared),
             socket: socket.clone(),
@@ -84,6 +85,7 @@ impl Engine {
         Line {
             questions: Questions::Engine(questions),
             hangups: vec![asks, listens],
+            is_of_host,
             state: None,
         }
     }

@@ -36,6 +36,7 @@ const EVENTS_AGAIN: Duration = Duration::from_secs(30);
 /// Starts the thread of a runtime.
 pub(super) fn start(shared: &Arc<Shared>, socket: Socket) -> Line {
     let (questions, asked) = mpsc::channel(QUESTIONS);
+    let is_of_host = socket.user.is_none();
     let follower = Follower {
         shared: Arc::clone(shared),
         socket,
@@ -44,6 +45,7 @@ pub(super) fn start(shared: &Arc<Shared>, socket: Socket) -> Line {
     Line {
         questions: Questions::Runtime(questions),
         hangups: Vec::new(),
+        is_of_host,
         state: None,
     }
 }
