@@ -1,31 +1,36 @@
 //! Connections over IP and to Unix sockets, and how they went.
 
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
 use super::*;
 
+/// Somebody who takes connections at this address, and at which port.
+fn listening(address: &str) -> (TcpListener, u16) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// A port of this host at which nobody takes connections.
+fn closed() -> u16 {
+    listening("127.0.0.1").1
+}
+
+fn tcp(address: &str, port: u16) -> Peer {
+    Peer::Ip {
+        transport: Transport::Tcp,
+        address: SocketAddr::new(address.parse().unwrap(), port),
+    }
+}
+
 #[test]
 fn connections_and_how_they_went() {
     let Some(mut trial) = Trial::new() else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listener6 = TcpListener::bind("[::1]:0").unwrap();
-    let (port, port6) = (
-        listener.local_addr().unwrap().port(),
-        listener6.local_addr().unwrap().port(),
-    );
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let tcp = |address: &str, port: u16| Peer::Ip {
-        transport: Transport::Tcp,
-        address: SocketAddr::new(address.parse().unwrap(), port),
-    };
+    let (_listener, port) = listening("127.0.0.1");
+    let (_listener6, port6) = listening("::1");
+    let closed = closed();
     for (act, address, port, peer, outcome) in [
         (
             "tcp",
@@ -133,17 +138,9 @@ fn connections_are_told_when_the_call_returns_where_no_program_can_be_had_at_con
             .count(),
         1
     );
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listener6 = TcpListener::bind("[::1]:0").unwrap();
-    let (port, port6) = (
-        listener.local_addr().unwrap().port(),
-        listener6.local_addr().unwrap().port(),
-    );
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let (_listener, port) = listening("127.0.0.1");
+    let (_listener6, port6) = listening("::1");
+    let closed = closed();
     for (act, address, port, outcome) in [
         ("tcp", "127.0.0.1", port, Outcome::Accepted),
         ("tcp", "::1", port6, Outcome::Accepted),
@@ -153,13 +150,9 @@ fn connections_are_told_when_the_call_returns_where_no_program_can_be_had_at_con
         let seen = trial.act(&[act, address, &port.to_string()]);
         let connects = connects(&seen);
         assert_eq!(connects.len(), 1, "{act} {address}: {connects:?}");
-        let peer = Peer::Ip {
-            transport: Transport::Tcp,
-            address: SocketAddr::new(address.parse().unwrap(), port),
-        };
         assert_eq!(
             (&connects[0].peer, connects[0].outcome),
-            (&peer, outcome),
+            (&tcp(address, port), outcome),
             "{act} {address}"
         );
         assert_eq!(connects[0].process, last(&seen).process);
