@@ -131,7 +131,7 @@ pub(crate) fn compile(
         }
         "sigma" => {
             let options = neph_sigma::Options {
-                mappings: neph_sigma::Mappings::shipped(),
+                mappings: &neph_sigma::Mappings::shipped(),
                 lists: &BTreeMap::new(),
             };
             let compiled = neph_sigma::compile_fragment(query, &options);

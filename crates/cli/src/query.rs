@@ -180,7 +180,7 @@ impl QueryArgs {
         let (plan, diagnostics) = match self.lang.dialect() {
             None if self.lang == Language::Sigma => {
                 let options = neph_sigma::Options {
-                    mappings: neph_sigma::Mappings::shipped(),
+                    mappings: &neph_sigma::Mappings::shipped(),
                     lists: &std::collections::BTreeMap::new(),
                 };
                 let compiled = neph_sigma::compile_fragment(query, &options);

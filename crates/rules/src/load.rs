@@ -209,7 +209,7 @@ impl Loader {
         let mut loader = Self {
             set: RuleSet::default(),
             read: Vec::new(),
-            mappings: Mappings::shipped().clone(),
+            mappings: Mappings::shipped(),
             mapping_texts: Vec::new(),
             now: options.now.unwrap_or_else(now),
             ids: BTreeMap::new(),

@@ -188,8 +188,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn intern(&mut self, field: &Arc<Field>) -> FieldId {
-        let recent = self.fields.iter().take(FEW_FIELDS);
-        if let Some(place) = recent.zip(0..).find(|(known, _)| Arc::ptr_eq(known, field)) {
+        let first = self.fields.iter().take(FEW_FIELDS);
+        if let Some(place) = first.zip(0..).find(|(known, _)| Arc::ptr_eq(known, field)) {
             return FieldId(place.1);
         }
         if let Some(id) = self.ids.get(field) {

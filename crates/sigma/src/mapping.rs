@@ -129,8 +129,8 @@ impl Alternative {
 }
 
 impl Mappings {
-    /// The shipped mappings.
-    pub fn shipped() -> &'static Self {
+    /// The shipped mappings. They remember each field that rules ask them for, so who compiles what others write takes them anew.
+    pub fn shipped() -> Self {
         static SHIPPED_MAPPINGS: LazyLock<Mappings> = LazyLock::new(|| {
             let mut mappings = Mappings::default();
             for (_, text) in SHIPPED {
@@ -139,7 +139,7 @@ impl Mappings {
             }
             mappings
         });
-        &SHIPPED_MAPPINGS
+        SHIPPED_MAPPINGS.clone()
     }
 
     /// Adds the mappings of a file, which go before all that were added earlier. Nothing is added where one of the
@@ -429,6 +429,14 @@ mod tests {
                 "{text} selects no events"
             );
         }
+    }
+
+    #[test]
+    fn what_is_asked_of_the_shipped_mappings_is_not_remembered_for_ever() {
+        let mappings = Mappings::shipped();
+        mappings.view(&LogSource::default()).field("a name of somebody's");
+        assert_eq!(mappings.known.0.lock().unwrap().len(), 1);
+        assert!(Mappings::shipped().known.0.lock().unwrap().is_empty());
     }
 
     fn paths(mappings: &Mappings, product: &str, service: &str, field: &str) -> (Vec<String>, bool) {

@@ -68,7 +68,7 @@ struct Loaded {
 fn load(files: &BTreeMap<String, String>) -> Vec<Loaded> {
     let lists = BTreeMap::new();
     let options = Options {
-        mappings: Mappings::shipped(),
+        mappings: &Mappings::shipped(),
         lists: &lists,
     };
     let mut loaded = Vec::new();

@@ -225,7 +225,7 @@ fn the_user_of_a_process_is_held_against_that_of_its_parent() {
     };
     let lists = BTreeMap::new();
     let options = Options {
-        mappings: Mappings::shipped(),
+        mappings: &Mappings::shipped(),
         lists: &lists,
     };
     let plan = compile(rule, &[], &options).plan.unwrap();
@@ -459,7 +459,7 @@ fn matched(rule: &str, events: &[&str]) -> Vec<bool> {
     };
     let lists = BTreeMap::new();
     let options = Options {
-        mappings: Mappings::shipped(),
+        mappings: &Mappings::shipped(),
         lists: &lists,
     };
     let compiled = compile(read, &[], &options);

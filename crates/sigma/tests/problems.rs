@@ -9,7 +9,7 @@ use proptest::prelude::*;
 fn problems(text: &str) -> Vec<(String, String, String)> {
     let lists = BTreeMap::new();
     let options = Options {
-        mappings: Mappings::shipped(),
+        mappings: &Mappings::shipped(),
         lists: &lists,
     };
     let mut found = Vec::new();
@@ -279,7 +279,7 @@ fn fragments_are_queries() {
     use neph_sigma::compile_fragment;
     let lists = BTreeMap::new();
     let options = Options {
-        mappings: Mappings::shipped(),
+        mappings: &Mappings::shipped(),
         lists: &lists,
     };
     let told = |text: &str| {
