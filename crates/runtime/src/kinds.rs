@@ -281,9 +281,6 @@ impl Kinds {
                     .is_some_and(|of| &*of.path == field);
                 match &leaf.test {
                     _ if !is_of_it => Texts::Any,
-                    Test::Regex(_, expressions, ..) => {
-                        Texts::OneOf(expressions.iter().map(|text| format!("*{text}*")).collect())
-                    }
                     test => patterns(test).map_or(Texts::Any, |(patterns, _)| {
                         Texts::OneOf(patterns.iter().map(written).collect())
                     }),

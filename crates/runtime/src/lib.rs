@@ -7,6 +7,9 @@
 //! - [`detect()`]: matches every record against all rules and runs their operators.
 //! - [`detect_reloading()`]: the same with rules that change meanwhile; which records meet which of them depends on the
 //!   moment of the change.
+//! - [`kinds`]: what a rule can find in records of certain kinds, judged before there is one.
+//! - [`rule_tests`]: runs the tests that stand beside rules.
+//! - [`coverage`]: which fields rules read, and which sources fill them.
 //! - [`service`]: rules that run continuously over the event log, and over its past.
 //! - [`parse()`]: reads and parses every record and nothing else; the floor that speed is measured against.
 //!

@@ -157,6 +157,15 @@ fn texts_that_a_field_must_have() {
             "file where endswith(file.path, \"/key\")",
             vec![one_of(&["*/key"])],
         ),
+        // No pattern says what an expression does.
+        (
+            "file where file.path regex \"/home/[^/]+/\\\\.ssh/id_.*\"",
+            vec![Texts::Any],
+        ),
+        (
+            "file where file.path regex \"/srv/.*\" and file.path : \"/srv/*/key\"",
+            vec![one_of(&["/srv/*/key"])],
+        ),
         ("process where process.name == \"x\"", vec![]),
         ("any where process.name == \"x\"", vec![]),
         (
