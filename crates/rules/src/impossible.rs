@@ -3,6 +3,8 @@
 //! What the values of a field look like is data here: an expression of Lucene that all of them match. A test whose own
 //! expression has no match in common with it never holds.
 
+use std::collections::BTreeSet;
+
 use neph_diag::{Diagnostic, Span};
 use neph_plan::{Case, Pattern, PatternPart, Plan, RegexDialect, Test, regex};
 
@@ -89,7 +91,7 @@ const AUDIT: (&str, &[&str]) = (
 pub(crate) fn check(plan: &Plan) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     // Lists of expressions, by where they are: one that is looked for in several fields is looked at once.
-    let mut asked: Vec<usize> = Vec::new();
+    let mut asked: BTreeSet<usize> = BTreeSet::new();
     for condition in plan.query.conditions() {
         condition.for_each_leaf(&mut |leaf| {
             // What a mapping or an index pattern added is not the rule's.
@@ -98,14 +100,8 @@ pub(crate) fn check(plan: &Plan) -> Vec<Diagnostic> {
             }
             let never = match &leaf.test {
                 Test::Regex(_, expressions, RegexDialect::Search, _) => {
-                    let place = expressions.as_ptr().addr();
-                    match asked.contains(&place) {
-                        true => None,
-                        false => {
-                            asked.push(place);
-                            never_found(expressions, leaf.span)
-                        }
-                    }
+                    let is_new = asked.insert(expressions.as_ptr().addr());
+                    is_new.then(|| never_found(expressions, leaf.span)).flatten()
                 }
                 _ => None,
             };
