@@ -33,7 +33,7 @@ pub(crate) use taps::host;
 /// Watch this Linux host and its containers: run rules over what programs start, connect to and open, as it happens
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo neph watch                                  # the built-in rules; alerts as they come\n  sudo neph watch --rules own/ --format ndjson\n  sudo neph watch --record events.ndjson           # and again later: neph detect events.ndjson\n  sudo neph watch --events --for 10s               # what is seen, without rules\n  sudo neph watch --check                          # what would be seen on this host\n  sudo neph watch --ship https://neph.example.com:9470 --token-file /etc/neph/ship.token\n\nNothing on the host is stopped, changed or slowed down by more than the looking itself."
+    after_help = "Examples:\n  sudo neph watch                                  # the built-in rules; alerts as they come\n  sudo neph watch --rules own/ --format ndjson\n  sudo neph watch --record events.ndjson           # and again later: neph detect events.ndjson\n  sudo neph watch --events --for 10s               # what is seen, without rules\n  sudo neph watch --check                          # what would be seen on this host\n  sudo neph watch --watch-file '/srv/shop/*.pem'    # of these files, too, whatever rules name\n  sudo neph watch --ship https://neph.example.com:9470 --token-file /etc/neph/ship.token\n\nNothing on the host is stopped, changed or slowed down by more than the looking itself."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
