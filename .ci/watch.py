@@ -27,6 +27,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -640,6 +641,8 @@ class Sees:
     """What a mode sees, by what the command says of it when it begins."""
 
     def __init__(self, said):
+        # Long lines go on further right.
+        said = re.sub(r"\n {6}(?=\S)", " ", said)
         line = next((line for line in said.splitlines() if line.strip().startswith("not seen:")), "")
         self.unseen = {part.strip() for part in line.partition(":")[2].split(",")} - {""}
         line = next((line for line in said.splitlines() if line.strip().startswith("seen only of processes")), "")

@@ -235,7 +235,8 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
             about.extend(file_lines(&asked, &files, false));
         }
         about.push("`neph watch --check` lists them".to_owned());
-        told.note_plain(&format!("  {}", about.join("\n  ")));
+        let about: Vec<String> = about.iter().map(|line| check::below(line)).collect();
+        told.note_plain(&about.join("\n"));
     });
     let bar = Bar::telling(terminal, {
         let shared = Arc::clone(&shared);

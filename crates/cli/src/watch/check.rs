@@ -34,6 +34,9 @@ const CAPABILITIES: [(u32, &str, &str); 8] = [
     (39, "CAP_BPF", "programs in the kernel"),
 ];
 
+/// So many columns a terminal has at least.
+const COLUMNS: usize = 80;
+
 /// `neph watch --check`.
 pub(super) fn run(args: &SensorArgs, rules: &[Arc<Rule>]) -> Result<Exit, Failure> {
     let (options, asked) = args.options_for(rules);
@@ -47,7 +50,7 @@ pub(super) fn run(args: &SensorArgs, rules: &[Arc<Rule>]) -> Result<Exit, Failur
             Ok(sensor) => {
                 writeln!(out, "{mode}: works")?;
                 for line in abilities(sensor.abilities()) {
-                    writeln!(out, "  {line}")?;
+                    writeln!(out, "{}", below(&line))?;
                 }
                 best.get_or_insert_with(|| sensor.abilities().clone());
             }
@@ -73,7 +76,7 @@ pub(super) fn run(args: &SensorArgs, rules: &[Arc<Rule>]) -> Result<Exit, Failur
         lines.extend(file_lines(&asked, &options.files, true));
     }
     for line in lines {
-        writeln!(out, "  {line}")?;
+        writeln!(out, "{}", below(&line))?;
     }
     Ok(Exit::Nothing)
 }
@@ -108,12 +111,34 @@ fn abilities(abilities: &Abilities) -> Vec<String> {
 
 /// What is said when looking begins.
 pub(super) fn banner(seen: &Abilities) -> String {
-    let mut text = format!("watching this host by {}", seen.mode);
-    for line in abilities(seen) {
-        text.push_str(&format!("\n  {line}"));
-    }
-    for (mode, why) in &seen.passed_over {
-        text.push_str(&format!("\n  not by {mode}: {why}"));
+    let mut lines = vec![format!("watching this host by {}", seen.mode)];
+    lines.extend(abilities(seen).iter().map(|line| below(line)));
+    let others = seen.passed_over.iter();
+    lines.extend(others.map(|(mode, why)| below(&format!("not by {mode}: {why}"))));
+    lines.join("\n")
+}
+
+/// A line that stands below another, of words that are parted by single spaces behind its own indentation. Where it is too long for
+/// a terminal, it goes on in lines that stand further right.
+pub(super) fn below(line: &str) -> String {
+    let indentation = 2 + line.len() - line.trim_start().len();
+    let mut text = String::new();
+    let mut columns = 0;
+    for word in line.split_whitespace() {
+        let width = word.chars().count();
+        if columns > 0 && columns + 1 + width <= COLUMNS {
+            text.push(' ');
+            columns += 1;
+        } else {
+            columns = match text.is_empty() {
+                true => indentation,
+                false => indentation + 4,
+            };
+            let end = if text.is_empty() { "" } else { "\n" };
+            text.push_str(&format!("{end}{:columns$}", ""));
+        }
+        text.push_str(word);
+        columns += width;
     }
     text
 }
@@ -146,4 +171,39 @@ fn missing() -> Vec<(&'static str, &'static str)> {
     let lacking = |(number, ..): &&(u32, &str, &str)| effective >> number & 1 == 0;
     let missing = CAPABILITIES.iter().filter(lacking);
     missing.map(|(_, name, what)| (*name, *what)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_go_on_further_right_and_lose_no_word() {
+        assert_eq!(below("not seen: files"), "  not seen: files");
+        let names = ["control group connect4"; 9].join(", ");
+        for (line, indentation) in [
+            (format!("attached: {names}"), 2),
+            (format!("  `{names}`: why"), 4),
+        ] {
+            let text = below(&line);
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(
+                lines.len() > 2 && lines.iter().all(|line| line.len() <= COLUMNS),
+                "{text}"
+            );
+            let own = |line: &str| line.len() - line.trim_start().len();
+            assert_eq!(own(lines[0]), indentation);
+            assert!(
+                lines[1..].iter().all(|line| own(line) == indentation + 4),
+                "{text}"
+            );
+            assert!(text.split_whitespace().eq(line.split_whitespace()), "{text}");
+        }
+        // What cannot be broken is not.
+        let long = "x".repeat(100);
+        assert_eq!(
+            below(&format!("a {long} b")),
+            format!("  a\n      {long}\n      b")
+        );
+    }
 }
