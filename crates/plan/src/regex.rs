@@ -177,7 +177,7 @@ fn build(hir: &Hir) -> Result<Regex, RegexError> {
         return Err(too_large());
     }
     let made = OnceLock::new();
-    if size::most_bytes(hir) > SIZE_LIMIT as u64 {
+    if !size::is_below(hir, SIZE_LIMIT as u64) {
         // Only making it tells.
         let regex = make(hir)?;
         made.get_or_init(|| Some(regex));

@@ -622,6 +622,7 @@ impl Loader {
     /// diagnostics of its rules.
     fn finish(mut self, library: Option<&mut Library>) -> RuleSet {
         self.link(library);
+        self.ids = BTreeMap::new();
         self.bind_indicators();
         self.apply_overlays();
         self.bind_exceptions();

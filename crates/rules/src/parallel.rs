@@ -13,8 +13,13 @@ const STACK: usize = 8 << 20;
 
 /// What `work` makes of each item, in the order of the items.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let available = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = available.min(MOST_THREADS).min(items.len().div_ceil(AT_ONCE));
+    let shares = items.len().div_ceil(AT_ONCE);
+    // Asking the system how many threads there are takes longer than little work does.
+    let available = match shares {
+        0 | 1 => 1,
+        _ => thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    let threads = available.min(MOST_THREADS).min(shares);
     if threads < 2 {
         return items.iter().map(work).collect();
     }

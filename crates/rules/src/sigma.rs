@@ -4,13 +4,13 @@
 //! mapping its tags. Filters and correlations reach over files, so that documents are compiled when all files have been
 //! read.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use neph_attack::attack;
 use neph_diag::{Diagnostic, Span};
 use neph_plan::{Condition, Plan, Query};
 use neph_sigma::ast::{About, Level};
-use neph_sigma::{Collection, Compiled, Content, Document, DocumentId, Mappings, Options};
+use neph_sigma::{Collection, Compiled, Content, Document, DocumentId, Options};
 
 use crate::elastic::{MAX_SIGNALS, Reading};
 use crate::embedded::Embedded;
@@ -32,14 +32,12 @@ pub(crate) struct SigmaFile<'a> {
 }
 
 /// What the documents of a file are.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Documents {
     /// Detection rules, correlation rules, and documents that cannot be read.
     pub(crate) rules: Vec<Reading>,
     /// What is to be said of the filters.
     pub(crate) diagnostics: Vec<Diagnostic>,
-    /// Whether they mean nothing to documents of other files, nor these to them.
-    pub(crate) is_alone: bool,
 }
 
 /// What a document is.
@@ -64,25 +62,28 @@ pub(crate) fn filters(documents: &[Document]) -> Option<u64> {
     (!documents.iter().all(is_foreign)).then_some(filters)
 }
 
-/// Compiles the documents of all files.
+/// Which of the files have documents whose meaning depends on others, or are there for the rules of others.
+pub(crate) fn involved(files: &[&[Document]]) -> BTreeSet<usize> {
+    let about_others = files.iter().enumerate().filter(|(_, file)| is_about_others(file));
+    let mut involved: BTreeSet<usize> = about_others.map(|(file, _)| file).collect();
+    if !involved.is_empty() {
+        let documents = Collection::new(files.to_vec()).involved().into_iter();
+        involved.extend(documents.map(|id| id.file));
+    }
+    involved
+}
+
+/// Compiles the documents of the files that `wanted` chooses; what they mean to one another is told by all.
 pub(crate) fn link(
     files: &[SigmaFile<'_>],
-    mappings: &Mappings,
-    lists: &BTreeMap<String, Vec<String>>,
+    options: &Options<'_>,
+    wanted: impl Fn(usize) -> bool,
 ) -> Vec<Documents> {
     let collection = Collection::new(files.iter().map(|file| file.documents).collect());
-    let options = Options { mappings, lists };
     let silent = collection.silent();
-    let involved = collection.involved();
-    let mut linked: Vec<Documents> = files
-        .iter()
-        .map(|file| Documents {
-            rules: Vec::new(),
-            diagnostics: Vec::new(),
-            is_alone: !is_about_others(file.documents),
-        })
-        .collect();
-    let documents: Vec<(DocumentId, &Document)> = collection.documents().collect();
+    let mut linked: Vec<Documents> = files.iter().map(|_| Documents::default()).collect();
+    let documents = collection.documents().filter(|(id, _)| wanted(id.file));
+    let documents: Vec<(DocumentId, &Document)> = documents.collect();
     let made = parallel::map(&documents, |(id, document)| {
         let Some(file) = files.get(id.file) else {
             return Linked::Nothing;
@@ -90,7 +91,7 @@ pub(crate) fn link(
         let linking = Linking {
             files,
             collection: &collection,
-            options: &options,
+            options,
             id: *id,
         };
         linking.link(file, document, silent.contains_key(id))
@@ -99,7 +100,6 @@ pub(crate) fn link(
         let Some(linked) = linked.get_mut(id.file) else {
             continue;
         };
-        linked.is_alone &= !involved.contains(&id);
         match made {
             Linked::Rule(reading) => linked.rules.push(*reading),
             Linked::Filter(diagnostics) => linked.diagnostics.extend(diagnostics),
@@ -223,7 +223,7 @@ impl Linking<'_, '_> {
             name: about.title.clone(),
             kind: Some(kind),
             id_place: about.id_span,
-            rule: plan.map(|plan| build(about, id, kind, &query, origin, plan)),
+            rule: plan.map(|plan| build(about, id, kind, query, origin, plan)),
             only_correlated: false,
             not_honoured: Vec::new(),
             unfilled: unknown_fields,
@@ -298,7 +298,7 @@ pub(crate) fn in_file(query: &str, file: &str, span: Span) -> Span {
     Span::default()
 }
 
-fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOrigin, plan: Plan) -> Rule {
+fn build(about: &About, id: String, kind: RuleKind, query: String, origin: RuleOrigin, plan: Plan) -> Rule {
     let (severity, risk_score) = match about.level {
         Some(Level::Informational) | None => (RuleSeverity::Low, 1),
         Some(Level::Low) => (RuleSeverity::Low, RuleSeverity::Low.number()),
@@ -312,7 +312,7 @@ fn build(about: &About, id: String, kind: RuleKind, query: &str, origin: RuleOri
         description: about.description.clone().unwrap_or_default(),
         version: None,
         kind,
-        query: query.to_owned(),
+        query,
         language: "sigma".into(),
         condition: windows::Condition::Single,
         severity,
@@ -422,6 +422,10 @@ fn threat(tags: &[String]) -> Vec<Threat> {
             });
         }
     }
+    for technique in &mut techniques {
+        technique.subtechniques.shrink_to_fit();
+    }
+    techniques.shrink_to_fit();
     let of = |tactic: ThreatItem, techniques: Vec<Technique>| Threat {
         framework: "MITRE ATT&CK".into(),
         tactic,
@@ -430,9 +434,9 @@ fn threat(tags: &[String]) -> Vec<Threat> {
     if let [tactic] = tactics.as_slice() {
         return vec![of(tactic.clone(), techniques)];
     }
-    let mut threat: Vec<Threat> = tactics.into_iter().map(|tactic| of(tactic, Vec::new())).collect();
-    if !techniques.is_empty() {
-        threat.push(of(ThreatItem::default(), techniques));
-    }
+    let apart = (!techniques.is_empty()).then(|| of(ThreatItem::default(), techniques));
+    let mut threat = Vec::with_capacity(tactics.len() + usize::from(apart.is_some()));
+    threat.extend(tactics.into_iter().map(|tactic| of(tactic, Vec::new())));
+    threat.extend(apart);
     threat
 }

@@ -23,6 +23,24 @@ pub struct Document {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Document {
+    /// Forgets what a detection rule looks for: what is left says what documents of other files mean by it.
+    pub fn outline(&mut self) {
+        if let Content::Rule(rule) = &mut self.content {
+            let Rule { about, logsource, .. } = std::mem::take(&mut **rule);
+            **rule = Rule {
+                about: About {
+                    id: about.id,
+                    name: about.name,
+                    ..About::default()
+                },
+                logsource,
+                ..Rule::default()
+            };
+        }
+    }
+}
+
 /// What a document is.
 #[derive(Clone, Debug)]
 pub enum Content {

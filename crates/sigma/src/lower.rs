@@ -12,7 +12,7 @@ use neph_plan::{
 
 use crate::ast::{Affix, Comparison, Condition, Filter, Item, Named, Rule, Scalar, Search, Transform, Value};
 use crate::collection::DocumentId;
-use crate::mapping::{Alternative, Joined, Mappings, Places, View};
+use crate::mapping::{Alternative, Joined, Mappings, Places, Selecting, View};
 use crate::modifiers::closest;
 use crate::text::{TransformError, surrounded, transform};
 use crate::{codes, text};
@@ -90,6 +90,7 @@ pub(crate) struct Lowering<'a> {
     /// What holds for the log source of the detection that is being lowered.
     pub(crate) view: View<'a>,
     fields: Vec<Arc<Field>>,
+    /// The fields behind the first few.
     ids: HashMap<Arc<Field>, FieldId>,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) unknown_fields: BTreeMap<String, Span>,
@@ -149,6 +150,7 @@ impl<'a> Lowering<'a> {
             None => Field::new("@timestamp", FieldType::DateNanos),
         };
         let time = self.intern(&Arc::new(time));
+        self.fields.shrink_to_fit();
         if self.leaves > MAX_LEAVES {
             let message = format!("the rule has more than {MAX_LEAVES} tests");
             self.diagnostics
@@ -188,15 +190,20 @@ impl<'a> Lowering<'a> {
     }
 
     fn intern(&mut self, field: &Arc<Field>) -> FieldId {
-        let first = self.fields.iter().take(FEW_FIELDS);
-        if let Some(place) = first.zip(0..).find(|(known, _)| Arc::ptr_eq(known, field)) {
-            return FieldId(place.1);
+        let few = || self.fields.iter().take(FEW_FIELDS);
+        let place = few()
+            .position(|known| Arc::ptr_eq(known, field))
+            .or_else(|| few().position(|known| known == field));
+        if let Some(place) = place {
+            return field_id(place);
         }
         if let Some(id) = self.ids.get(field) {
             return *id;
         }
-        let id = FieldId(u32::try_from(self.fields.len()).unwrap_or(u32::MAX));
-        self.ids.insert(Arc::clone(field), id);
+        let id = field_id(self.fields.len());
+        if self.fields.len() >= FEW_FIELDS {
+            self.ids.insert(Arc::clone(field), id);
+        }
         self.fields.push(Arc::clone(field));
         id
     }
@@ -211,6 +218,18 @@ impl<'a> Lowering<'a> {
 
     /// The condition of the log source; whether none is known.
     fn source(&mut self, rule: &Rule, parts: &mut Vec<Logic>) -> bool {
+        let known = Arc::clone(&self.view.known);
+        // Thousands of rules have the same few log sources. What is lowered first has the same fields in each of them.
+        let is_first = self.fields.is_empty();
+        if is_first && let Some(lowered) = known.selecting.get() {
+            self.fields.clone_from(&lowered.fields);
+            parts.extend(lowered.conditions.iter().map(|condition| {
+                let mut condition = condition.clone();
+                place_all(&mut condition, rule.logsource_span);
+                condition
+            }));
+            return false;
+        }
         let mut searches: Vec<Search> = self.view.when().into_iter().cloned().collect();
         let unknown = searches.is_empty() && rule.logsource.parts().next().is_some();
         if unknown {
@@ -222,12 +241,21 @@ impl<'a> Lowering<'a> {
             searches.push(named_source(rule));
         }
         self.scoping = true;
+        let (told, missing) = (self.diagnostics.len(), self.missing_lists.len());
+        let first = parts.len();
         for search in &searches {
             let mut condition = self.search(search);
             place_all(&mut condition, rule.logsource_span);
             parts.push(condition);
         }
         self.scoping = false;
+        let is_silent = self.diagnostics.len() == told && self.missing_lists.len() == missing;
+        if is_first && is_silent && !unknown && self.fields.len() <= FEW_FIELDS {
+            known.selecting.get_or_init(|| Selecting {
+                fields: self.fields.clone(),
+                conditions: parts.get(first..).unwrap_or_default().to_vec(),
+            });
+        }
         unknown
     }
 
@@ -238,18 +266,20 @@ impl<'a> Lowering<'a> {
         conditions: &[Condition],
         used_elsewhere: &[&str],
     ) -> Logic {
-        let lowered: Vec<Logic> = searches.iter().map(|named| self.search(&named.search)).collect();
+        let mut lowered: Vec<Logic> = searches.iter().map(|named| self.search(&named.search)).collect();
         let mut used: Vec<bool> = searches
             .iter()
             .map(|named| used_elsewhere.contains(&named.name.as_str()))
             .collect();
         let mut names = Names {
             searches,
-            lowered: &lowered,
+            left: vec![0; searches.len()],
+            lowered: &mut lowered,
             used: &mut used,
             diagnostics: &mut self.diagnostics,
             leaves: &mut self.leaves,
         };
+        conditions.iter().for_each(|condition| names.count(condition));
         let parts: Vec<Logic> = conditions
             .iter()
             .map(|condition| names.condition(condition))
@@ -377,6 +407,7 @@ impl<'a> Lowering<'a> {
             Case::Insensitive
         };
         let plain = wanted(&patterns);
+        parts.reserve_exact(places.len() * plain.len());
         for place in places {
             let renamed = (!place.values.is_empty()).then(|| wanted(&renamed(&patterns, place)));
             let wanted = renamed.as_ref().unwrap_or(&plain);
@@ -615,20 +646,59 @@ impl<'a> Lowering<'a> {
 /// The search identifiers of a rule, and what conditions make of them.
 struct Names<'a> {
     searches: &'a [Named],
-    lowered: &'a [Logic],
+    lowered: &'a mut [Logic],
+    /// How many times each is still to be taken.
+    left: Vec<usize>,
     used: &'a mut [bool],
     diagnostics: &'a mut Vec<Diagnostic>,
     leaves: &'a mut usize,
 }
 
 impl Names<'_> {
+    /// The positions of the search identifiers that a part of a condition names.
+    fn named(&self, condition: &Condition) -> Vec<usize> {
+        let named = |wanted: &dyn Fn(&str) -> bool| {
+            let names = self.searches.iter().enumerate();
+            names
+                .filter(|(_, named)| wanted(&named.name))
+                .map(|(place, _)| place)
+                .collect()
+        };
+        match condition {
+            Condition::Name(name, _) => named(&|known| known == name),
+            Condition::Of { pattern: None, .. } => named(&|known| !known.starts_with('_')),
+            Condition::Of {
+                pattern: Some(text), ..
+            } => {
+                let matcher = pattern::Matcher::new(&Pattern::unescaped(text), Case::Sensitive);
+                named(&|known| matcher.is_match(known))
+            }
+            Condition::And(_) | Condition::Or(_) | Condition::Not(_) => Vec::new(),
+        }
+    }
+
+    /// Counts how many times each search identifier will be taken.
+    fn count(&mut self, condition: &Condition) {
+        match condition {
+            Condition::And(parts) | Condition::Or(parts) => parts.iter().for_each(|part| self.count(part)),
+            Condition::Not(part) => self.count(part),
+            Condition::Name(..) | Condition::Of { .. } => {
+                for place in self.named(condition) {
+                    if let Some(left) = self.left.get_mut(place) {
+                        *left += 1;
+                    }
+                }
+            }
+        }
+    }
+
     fn condition(&mut self, condition: &Condition) -> Logic {
         match condition {
             Condition::And(parts) => all(parts.iter().map(|part| self.condition(part)).collect()),
             Condition::Or(parts) => joined(parts.iter().map(|part| self.condition(part)).collect()),
             Condition::Not(part) => Logic::Not(Box::new(self.condition(part))),
             Condition::Name(name, span) => {
-                let found = self.take(|named| named.name == *name);
+                let found = self.take(condition);
                 match found.into_iter().next() {
                     Some(condition) => condition,
                     None => {
@@ -642,37 +712,37 @@ impl Names<'_> {
                 pattern,
                 span,
             } => {
-                let parts = match pattern {
-                    None => self.take(|named| !named.name.starts_with('_')),
-                    Some(text) => {
-                        let matcher = pattern::Matcher::new(&Pattern::unescaped(text), Case::Sensitive);
-                        let found = self.take(|named| matcher.is_match(&named.name));
-                        if found.is_empty() {
-                            self.unknown(text, *span);
-                        }
-                        found
-                    }
-                };
+                let parts = self.take(condition);
+                if let Some(text) = pattern
+                    && parts.is_empty()
+                {
+                    self.unknown(text, *span);
+                }
                 if *every { all(parts) } else { joined(parts) }
             }
         }
     }
 
-    fn take(&mut self, wanted: impl Fn(&Named) -> bool) -> Vec<Logic> {
-        let mut found = Vec::new();
-        for ((named, lowered), used) in self.searches.iter().zip(self.lowered).zip(self.used.iter_mut()) {
-            if wanted(named) {
+    fn take(&mut self, condition: &Condition) -> Vec<Logic> {
+        let places = self.named(condition);
+        let mut found = Vec::with_capacity(places.len());
+        for place in places {
+            let (Some(lowered), Some(left)) = (self.lowered.get_mut(place), self.left.get_mut(place)) else {
+                continue;
+            };
+            if let Some(used) = self.used.get_mut(place) {
                 *used = true;
-                let mut size = 1;
-                lowered.for_each_leaf(&mut |_| size += 1);
-                *self.leaves = self.leaves.saturating_add(size);
-                // Beyond the limit the rule is refused, so that nothing more needs to be copied.
-                found.push(if *self.leaves > MAX_LEAVES {
-                    Logic::Const(false)
-                } else {
-                    lowered.clone()
-                });
             }
+            let mut size = 1;
+            lowered.for_each_leaf(&mut |_| size += 1);
+            *self.leaves = self.leaves.saturating_add(size);
+            *left = left.saturating_sub(1);
+            // Beyond the limit the rule is refused, so that nothing more needs to be copied.
+            found.push(match *left {
+                _ if *self.leaves > MAX_LEAVES => Logic::Const(false),
+                0 => std::mem::replace(lowered, Logic::Const(false)),
+                _ => lowered.clone(),
+            });
         }
         found
     }
@@ -768,6 +838,10 @@ fn wanted(patterns: &[Pattern]) -> Vec<Wanted> {
         wanted.push(Wanted::Like(like.into()));
     }
     wanted
+}
+
+fn field_id(place: usize) -> FieldId {
+    FieldId(u32::try_from(place).unwrap_or(u32::MAX))
 }
 
 fn leaf(test: Test, span: Span) -> Logic {

@@ -19,10 +19,11 @@
 //! the most parts that has one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use neph_diag::{Diagnostic, Span, has_errors};
 use neph_event::{Field, FieldType};
+use neph_plan::Condition;
 
 use crate::ast::{LogSource, Search};
 use crate::codes;
@@ -51,11 +52,22 @@ struct Known(Mutex<HashMap<LogSource, Arc<KnownPlaces>>>);
 
 /// The same for one log source, by the names of the fields.
 #[derive(Debug, Default)]
-struct KnownPlaces {
+pub(crate) struct KnownPlaces {
     /// As rules name them.
     of_rules: Mutex<HashMap<String, Arc<Places>>>,
     /// As the searches of mappings name them.
     own: Mutex<HashMap<String, Arc<Places>>>,
+    /// The positions of the sources that hold for it.
+    sources: OnceLock<Vec<usize>>,
+    /// Which events belong to it.
+    pub(crate) selecting: OnceLock<Selecting>,
+}
+
+/// Which events belong to a log source, as a rule whose first fields these are asks it.
+#[derive(Debug)]
+pub(crate) struct Selecting {
+    pub(crate) fields: Vec<Arc<Field>>,
+    pub(crate) conditions: Vec<Condition>,
 }
 
 impl Clone for Known {
@@ -179,16 +191,23 @@ impl Mappings {
     /// What holds for rules of a log source.
     pub(crate) fn view(&self, logsource: &LogSource) -> View<'_> {
         let is_open = logsource.parts().next().is_none();
-        let sources: Vec<&Source> = self
-            .sources
-            .iter()
-            .filter(|source| is_open || source.logsource.covers(logsource))
-            .collect();
         let mut known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match known.get(logsource) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(known.entry(logsource.clone()).or_default()),
+        };
+        let holding = known.sources.get_or_init(|| {
+            let sources = self.sources.iter().enumerate();
+            let holding = sources.filter(|(_, source)| is_open || source.logsource.covers(logsource));
+            holding.map(|(place, _)| place).collect()
+        });
         View {
-            sources,
+            sources: holding
+                .iter()
+                .filter_map(|place| self.sources.get(*place))
+                .collect(),
             is_open,
-            known: Arc::clone(known.entry(logsource.clone()).or_default()),
+            known,
         }
     }
 }
@@ -199,7 +218,7 @@ pub(crate) struct View<'m> {
     sources: Vec<&'m Source>,
     /// Whether no log source is stated: then it is about all events, and a field stands wherever any source says.
     is_open: bool,
-    known: Arc<KnownPlaces>,
+    pub(crate) known: Arc<KnownPlaces>,
 }
 
 impl View<'_> {

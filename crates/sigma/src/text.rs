@@ -17,7 +17,10 @@ const MAX_DASHES: usize = 3;
 /// and before anything else is a backslash.
 /// <https://sigmahq.io/sigma-specification/specification/sigma-rules-specification.html#escaping>
 pub(crate) fn pattern(text: &str) -> Pattern {
-    let mut builder = Builder::default();
+    let mut builder = Builder {
+        parts: Vec::new(),
+        literal: String::with_capacity(text.len()),
+    };
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
@@ -34,24 +37,17 @@ pub(crate) fn pattern(text: &str) -> Pattern {
 }
 
 /// The pattern between wildcards.
-pub(crate) fn surrounded(pattern: Pattern, before: bool, behind: bool) -> Pattern {
-    let mut builder = Builder::default();
-    if before {
-        builder.wildcard(PatternPart::Any);
+pub(crate) fn surrounded(mut pattern: Pattern, before: bool, behind: bool) -> Pattern {
+    let parts = &mut pattern.parts;
+    if before && parts.first() != Some(&PatternPart::Any) {
+        parts.insert(0, PatternPart::Any);
     }
-    for part in pattern.parts {
-        match part {
-            PatternPart::Literal(text) => builder.literal.push_str(&text),
-            other => builder.wildcard(other),
-        }
+    if behind && parts.last() != Some(&PatternPart::Any) {
+        parts.push(PatternPart::Any);
     }
-    if behind {
-        builder.wildcard(PatternPart::Any);
-    }
-    builder.finish()
+    pattern
 }
 
-#[derive(Default)]
 struct Builder {
     parts: Vec<PatternPart>,
     literal: String,
@@ -95,6 +91,9 @@ pub(crate) fn transform(
     lists: &BTreeMap<String, Vec<String>>,
     missing: &mut Vec<String>,
 ) -> Result<Vec<Pattern>, TransformError> {
+    if transforms.is_empty() {
+        return Ok(vec![pattern(text)]);
+    }
     let mut texts = vec![text.to_owned()];
     let mut encoded: Option<Vec<Vec<u8>>> = None;
     for transform in transforms {

@@ -1,8 +1,12 @@
 //! Reading the rule files, on all threads, and linking what the documents of Sigma mean to one another.
+//!
+//! A document of Sigma is compiled, and forgotten but for its name, by the thread that read it, as if no file were about it. Where
+//! filters or correlations turn out to be, what they are about is read once more.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use neph_sigma::{Document, Options};
 use sha2::{Digest, Sha256};
 
 use super::Loader;
@@ -25,7 +29,7 @@ pub(super) struct ReadFile {
     /// Whether what it holds is from the load before.
     is_kept: bool,
     is_sigma: bool,
-    /// Whether it is of Sigma and means nothing to documents of other files, nor these to it.
+    /// Whether its documents of Sigma mean nothing to those of other files, nor these to them.
     is_alone: bool,
 }
 
@@ -60,8 +64,10 @@ impl Loader {
                 Some((path, given, task))
             })
             .collect();
+        let lists = self.set.lists.texts();
+        let options = self.options(&lists);
         let opened = parallel::map(&tasks, |(path, _, task)| match task {
-            Task::Open { .. } => Some(open(path, library)),
+            Task::Open { .. } => Some(open(path, &options, library)),
             Task::Ignore(_) | Task::Texts(_) => None,
         });
         for ((path, given, task), opened) in tasks.into_iter().zip(opened) {
@@ -82,7 +88,8 @@ impl Loader {
 
     /// Takes a text as if it were a file of this name.
     pub(super) fn take(&mut self, path: &Path, text: String) {
-        let opened = read_text(path, files::without_mark(text), None);
+        let lists = self.set.lists.texts();
+        let opened = read_text(path, files::without_mark(text), &self.options(&lists), None);
         self.take_opened(path, opened, true);
     }
 
@@ -101,38 +108,58 @@ impl Loader {
         }
     }
 
-    /// Compiles the documents of Sigma, which may mean one another, and takes in what the files hold, in their order.
+    /// What rules of Sigma are compiled with.
+    fn options<'a>(&'a self, lists: &'a BTreeMap<String, Vec<String>>) -> Options<'a> {
+        Options {
+            mappings: &self.mappings,
+            lists,
+        }
+    }
+
+    /// Compiles the documents of Sigma that mean one another, and takes in what the files hold, in their order.
     pub(super) fn link(&mut self, library: Option<&mut Library>) {
         let mut read = std::mem::take(&mut self.read);
+        let lists = self.set.lists.texts();
+        let options = self.options(&lists);
         let beside = library.as_ref().map(|_| self.beside(&read));
         if let (Some(library), Some(beside)) = (&library, &beside)
             && !library.has_same_beside(beside)
         {
-            read_anew(&mut read);
+            read_anew(&mut read, &options);
         }
-        let mut linked = self.link_sigma(&read);
+        let mut linked = link_involved(&mut read, &options);
         // What is wrong with a reference may be told by rules that were kept.
-        let is_wrong = |(file, linked): (&ReadFile, &Documents)| {
-            sigma::is_about_others(&file.contents.sigma)
+        let is_wrong = |(place, linked): &(usize, Documents)| {
+            let file = read.get(*place);
+            file.is_some_and(|file| sigma::is_about_others(&file.contents.sigma))
                 && (neph_diag::has_errors(&linked.diagnostics)
                     || linked
                         .rules
                         .iter()
                         .any(|rule| neph_diag::has_errors(&rule.diagnostics)))
         };
-        if read.iter().any(|file| file.is_kept && file.is_sigma) && read.iter().zip(&linked).any(is_wrong) {
-            read_anew(&mut read);
-            linked = self.link_sigma(&read);
+        if read.iter().any(|file| file.is_kept && file.is_sigma) && linked.iter().any(is_wrong) {
+            read_anew(&mut read, &options);
+            linked = link_involved(&mut read, &options);
         }
-        for (file, linked) in read.iter_mut().zip(linked) {
-            file.is_alone = file.is_kept || linked.is_alone;
+        for (place, linked) in linked {
+            if let Some(file) = read.get_mut(place) {
+                file.is_alone = false;
+                file.contents.rules = linked.rules;
+                file.contents.diagnostics.extend(linked.diagnostics);
+            }
+        }
+        for file in &mut read {
             file.contents.sigma = Vec::new();
-            file.contents.rules.extend(linked.rules);
-            file.contents.diagnostics.extend(linked.diagnostics);
         }
         if let Some(library) = library {
             keep(&read, library, beside);
         }
+        let rules = read.iter().map(|file| file.contents.rules.len()).sum();
+        self.set.rules.reserve_exact(rules);
+        self.running.reserve_exact(rules);
+        self.set.report.rules.reserve_exact(rules);
+        self.set.report.files.reserve_exact(read.len());
         for file in read {
             self.take_in(&file.path, file.text, file.contents);
         }
@@ -142,18 +169,6 @@ impl Loader {
                 "it holds texts of rules, but no rule file stands beside it".into(),
             );
         }
-    }
-
-    fn link_sigma(&self, read: &[ReadFile]) -> Vec<Documents> {
-        let files: Vec<SigmaFile<'_>> = read
-            .iter()
-            .map(|file| SigmaFile {
-                text: &file.text,
-                documents: &file.contents.sigma,
-                origin: Box::new(file::sigma_origin(&file.path, &file.text)),
-            })
-            .collect();
-        sigma::link(&files, &self.mappings, &self.set.lists.texts())
     }
 
     /// The hash of what rules of Sigma are compiled with beside their files: mappings, lists, and the files that are about the
@@ -204,14 +219,14 @@ fn task(path: &Path, given: bool) -> Option<Task> {
     Some(Task::Open { texts_beside })
 }
 
-fn open(path: &Path, library: Option<&Library>) -> Opened {
+fn open(path: &Path, options: &Options<'_>, library: Option<&Library>) -> Opened {
     match files::read_text(path) {
-        Ok(text) => read_text(path, text, library),
+        Ok(text) => read_text(path, text, options, library),
         Err(reason) => Opened::Failed(reason),
     }
 }
 
-fn read_text(path: &Path, text: String, library: Option<&Library>) -> Opened {
+fn read_text(path: &Path, text: String, options: &Options<'_>, library: Option<&Library>) -> Opened {
     let Some(format) = Format::of(path) else {
         return Opened::Unknown;
     };
@@ -222,7 +237,7 @@ fn read_text(path: &Path, text: String, library: Option<&Library>) -> Opened {
     let is_kept = kept.is_some();
     let contents = match kept {
         Some(kept) => Ok(kept.contents.clone()),
-        None => file::read(path, format, &text),
+        None => read_contents(path, format, &text, options),
     };
     match contents {
         Ok(contents) => Opened::Rules(Box::new(ReadFile {
@@ -232,16 +247,73 @@ fn read_text(path: &Path, text: String, library: Option<&Library>) -> Opened {
             hash,
             is_kept,
             is_sigma: format == Format::Sigma,
-            is_alone: false,
+            is_alone: true,
         })),
         Err(reason) => Opened::Foreign(reason),
     }
 }
 
+fn read_contents(path: &Path, format: Format, text: &str, options: &Options<'_>) -> Result<Contents, String> {
+    let mut contents = file::read(path, format, text)?;
+    if format == Format::Sigma && !sigma::is_about_others(&contents.sigma) {
+        let linked = sigma::link(&[sigma_file(path, text, &contents.sigma)], options, |_| true);
+        for documents in linked {
+            contents.rules.extend(documents.rules);
+            contents.diagnostics.extend(documents.diagnostics);
+        }
+        contents.sigma.iter_mut().for_each(Document::outline);
+    }
+    Ok(contents)
+}
+
+fn sigma_file<'a>(path: &'a Path, text: &'a str, documents: &'a [Document]) -> SigmaFile<'a> {
+    SigmaFile {
+        text,
+        documents,
+        origin: Box::new(file::sigma_origin(path, text)),
+    }
+}
+
+/// Compiles the documents of the files, by their places, that are about others or that others are about.
+fn link_involved(read: &mut [ReadFile], options: &Options<'_>) -> Vec<(usize, Documents)> {
+    let documents: Vec<&[Document]> = read.iter().map(|file| file.contents.sigma.as_slice()).collect();
+    let involved = sigma::involved(&documents);
+    let forgotten: Vec<usize> = involved
+        .iter()
+        .copied()
+        .filter(|place| {
+            documents
+                .get(*place)
+                .is_some_and(|file| !sigma::is_about_others(file))
+        })
+        .collect();
+    let again = parallel::map(&forgotten, |place| {
+        let file = read.get(*place);
+        file.map_or_else(Vec::new, |file| neph_sigma::parse(&file.text))
+    });
+    for (place, documents) in forgotten.into_iter().zip(again) {
+        if let Some(file) = read.get_mut(place) {
+            file.contents.sigma = documents;
+        }
+    }
+    if involved.is_empty() {
+        return Vec::new();
+    }
+    let files: Vec<SigmaFile<'_>> = read
+        .iter()
+        .map(|file| sigma_file(&file.path, &file.text, &file.contents.sigma))
+        .collect();
+    let linked = sigma::link(&files, options, |file| involved.contains(&file));
+    let linked = linked.into_iter().enumerate();
+    linked.filter(|(place, _)| involved.contains(place)).collect()
+}
+
 /// Reads the files of Sigma that were kept.
-fn read_anew(read: &mut [ReadFile]) {
+fn read_anew(read: &mut [ReadFile], options: &Options<'_>) {
     let wanted: Vec<&ReadFile> = read.iter().filter(|file| file.is_kept && file.is_sigma).collect();
-    let again = parallel::map(&wanted, |file| file::read(&file.path, Format::Sigma, &file.text));
+    let again = parallel::map(&wanted, |file| {
+        read_contents(&file.path, Format::Sigma, &file.text, options)
+    });
     let mut again = again.into_iter();
     for file in read.iter_mut().filter(|file| file.is_kept && file.is_sigma) {
         // A text that was read once can be read again.
