@@ -406,10 +406,13 @@ impl<'a> Lowering<'a> {
         } else {
             Case::Insensitive
         };
-        let plain = wanted(&patterns);
+        let renamed: Vec<Option<Vec<Wanted>>> = places
+            .iter()
+            .map(|place| (!place.values.is_empty()).then(|| wanted(renamed(&patterns, place))))
+            .collect();
+        let plain = wanted(patterns);
         parts.reserve_exact(places.len() * plain.len());
-        for place in places {
-            let renamed = (!place.values.is_empty()).then(|| wanted(&renamed(&patterns, place)));
+        for (place, renamed) in places.iter().zip(&renamed) {
             let wanted = renamed.as_ref().unwrap_or(&plain);
             if wanted.is_empty() {
                 continue;
@@ -804,18 +807,20 @@ impl Wanted {
 }
 
 /// The patterns, each kind together.
-fn wanted(patterns: &[Pattern]) -> Vec<Wanted> {
+fn wanted(patterns: Vec<Pattern>) -> Vec<Wanted> {
     let (mut equal, mut start, mut end, mut inside, mut like) = (vec![], vec![], vec![], vec![], vec![]);
     let mut anything = false;
-    for pattern in patterns {
-        match pattern.parts.as_slice() {
+    for mut pattern in patterns {
+        match pattern.parts.as_mut_slice() {
             [] => equal.push(Constant::String("".into())),
             [PatternPart::Any] => anything = true,
-            [PatternPart::Literal(text)] => equal.push(Constant::String(text.clone())),
-            [PatternPart::Literal(text), PatternPart::Any] => start.push(text.clone()),
-            [PatternPart::Any, PatternPart::Literal(text)] => end.push(text.clone()),
-            [PatternPart::Any, PatternPart::Literal(text), PatternPart::Any] => inside.push(text.clone()),
-            _ => like.push(pattern.clone()),
+            [PatternPart::Literal(text)] => equal.push(Constant::String(std::mem::take(text))),
+            [PatternPart::Literal(text), PatternPart::Any] => start.push(std::mem::take(text)),
+            [PatternPart::Any, PatternPart::Literal(text)] => end.push(std::mem::take(text)),
+            [PatternPart::Any, PatternPart::Literal(text), PatternPart::Any] => {
+                inside.push(std::mem::take(text))
+            }
+            _ => like.push(pattern),
         }
     }
     let mut wanted = Vec::new();

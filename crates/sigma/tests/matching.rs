@@ -371,6 +371,52 @@ fn searches_and_conditions_combine() {
 }
 
 #[test]
+fn a_search_that_is_named_again_is_asked_again() {
+    let searches = "s1: {A: a}\ns2: {B: b}\nn: {C: c}\n";
+    check(
+        &format!("{searches}condition: (s1 and n) or (1 of s* and not s1) or all of s*"),
+        &[r#"{"A":"a","C":"c"}"#, r#"{"B":"b"}"#, r#"{"A":"a","B":"b"}"#],
+        &[r#"{"A":"a"}"#, r#"{"C":"c"}"#, "{}"],
+    );
+}
+
+#[test]
+fn the_second_rule_of_a_log_source_is_compiled_as_the_first() {
+    let mapping = "- logsource: {product: acme}\n  when: {kind: [audit, access], host|exists: true}\n";
+    let parsed = |text: &str| {
+        let documents = parse(text);
+        match &documents[0].content {
+            Content::Rule(rule) => (**rule).clone(),
+            other => panic!("a rule is expected: {other:?}"),
+        }
+    };
+    let logsource = "logsource: {product: acme}";
+    let first = parsed(&format!(
+        "title: a\n{logsource}\ndetection:\n  s: {{kind: audit}}\n  condition: s\n"
+    ));
+    let second = parsed(&format!(
+        "title: longer\ndetection:\n  s: {{host: h, user: u}}\n  condition: s\n{logsource}\n"
+    ));
+    let lists = BTreeMap::new();
+    let plan = |mappings: &Mappings, rule| {
+        let options = Options {
+            mappings,
+            lists: &lists,
+        };
+        format!("{:?}", compile(rule, &[], &options))
+    };
+    let mapped = |mut mappings: Mappings| {
+        assert_eq!(mappings.add(mapping), []);
+        mappings
+    };
+    let shared = mapped(Mappings::default());
+    for rule in [&first, &second, &first] {
+        let alone = mapped(Mappings::default());
+        assert_eq!(plan(&shared, rule), plan(&alone, rule));
+    }
+}
+
+#[test]
 fn a_field_may_stand_in_several_places() {
     item(
         "Two: x",
