@@ -34,7 +34,7 @@ fn everywhere() -> Arc<Places> {
 pub struct Options<'a> {
     /// The mappings.
     pub mappings: &'a Mappings,
-    /// The lists that placeholders name.
+    /// The lists that placeholders name. Mappings remember what selects the events of a log source, so other lists want mappings anew.
     pub lists: &'a BTreeMap<String, Vec<String>>,
 }
 
