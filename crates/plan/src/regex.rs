@@ -49,7 +49,8 @@ struct Automata {
 
 impl Automata {
     fn is_match(&self, value: &str) -> bool {
-        let made = self.made.get_or_init(|| make(&self.hir).ok());
+        // Without a limit: that it is not too large was told from the expression, and one that could not be made would never match.
+        let made = self.made.get_or_init(|| make(&self.hir, None).ok());
         made.as_ref().is_some_and(|regex| regex.is_match(value))
     }
 }
@@ -179,7 +180,7 @@ fn build(hir: &Hir) -> Result<Regex, RegexError> {
     let made = OnceLock::new();
     if !size::is_below(hir, SIZE_LIMIT as u64) {
         // Only making it tells.
-        let regex = make(hir)?;
+        let regex = make(hir, Some(SIZE_LIMIT))?;
         made.get_or_init(|| Some(regex));
     }
     Ok(Regex {
@@ -191,9 +192,9 @@ fn build(hir: &Hir) -> Result<Regex, RegexError> {
     })
 }
 
-fn make(hir: &Hir) -> Result<meta::Regex, RegexError> {
+fn make(hir: &Hir, most_bytes: Option<usize>) -> Result<meta::Regex, RegexError> {
     let config = meta::Config::new()
-        .nfa_size_limit(Some(SIZE_LIMIT))
+        .nfa_size_limit(most_bytes)
         .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit);
     let made = meta::Builder::new().configure(config).build_from_hir(hir);
     made.map_err(|error| match error.size_limit() {
