@@ -1,5 +1,6 @@
 """Container engines of their own for a place of `watching.py`: Docker, Podman and containerd, each with one image."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,6 +39,25 @@ class Engine:
         self.begin()
         self.take(self.folder / "image.tar")
 
+    def launch(self, command, ready):
+        """Starts the daemon, up to three times, as a service manager would: one that was killed leaves things behind over which the next one may stumble."""
+        for _ in range(3):
+            with open(self.folder / "log", "ab") as log:
+                self.daemon = subprocess.Popen(command, preexec_fn=lambda: self.place.enter(group=False), stdout=log, stderr=log)
+            with contextlib.suppress(RuntimeError):
+                wait_for(command[0], 40, lambda: self.daemon.poll() is not None or ready())
+                if self.daemon.poll() is None:
+                    return
+            self.daemon.kill()
+            self.daemon.wait()
+            print(f"  {command[0]} did not start: {self.said(1500)}", flush=True)
+        raise RuntimeError(f"{command[0]} did not start three times")
+
+    def said(self, length):
+        """The end of what the daemon said."""
+        log = self.folder / "log"
+        return log.read_text(errors="replace")[-length:] if log.exists() else ""
+
     def take(self, layer):
         run([*self.command, "import", layer, "shop:1"])
 
@@ -74,10 +94,7 @@ class Docker(Engine):
     def begin(self):
         command = ["dockerd", "--data-root", self.folder / "data", "--exec-root", self.folder / "exec", "-H", f"unix://{self.socket}"]
         command += ["--bridge", "none", "--iptables=false", "--live-restore", "--pidfile", self.folder / "pid", "--storage-driver", "vfs"]
-        with open(self.folder / "log", "ab") as log:
-            self.daemon = subprocess.Popen(command, preexec_fn=lambda: self.place.enter(group=False), stdout=log, stderr=log)
-        ready = lambda: subprocess.run([*self.command, "version"], capture_output=True).returncode == 0
-        wait_for("dockerd", 60, ready)
+        self.launch(command, lambda: subprocess.run([*self.command, "version"], capture_output=True).returncode == 0)
         self.socket.chmod(0o666)
 
 
@@ -92,9 +109,7 @@ class Podman(Engine):
 
     def begin(self):
         command = [*self.command, "system", "service", "--time=0", f"unix://{self.socket}"]
-        with open(self.folder / "log", "ab") as log:
-            self.daemon = subprocess.Popen(command, preexec_fn=lambda: self.place.enter(group=False), stdout=log, stderr=log)
-        wait_for("podman", 30, self.socket.exists)
+        self.launch(command, self.socket.exists)
         self.socket.chmod(0o666)
 
     def remove(self, name):
@@ -113,9 +128,8 @@ class Containerd(Engine):
         )
 
     def begin(self):
-        with open(self.folder / "log", "ab") as log:
-            self.daemon = subprocess.Popen(["containerd", "--config", self.folder / "config.toml"], preexec_fn=lambda: self.place.enter(group=False), stdout=log, stderr=log)
-        wait_for("containerd", 60, lambda: subprocess.run([*self.command, "version"], capture_output=True).returncode == 0)
+        command = ["containerd", "--config", self.folder / "config.toml"]
+        self.launch(command, lambda: subprocess.run([*self.command, "version"], capture_output=True).returncode == 0)
 
     def take(self, layer):
         """Takes the image, packed as `docker save` does."""
@@ -163,8 +177,7 @@ def engines(place, stack):
         try:
             engine.start()
         except (RuntimeError, AssertionError) as error:
-            log = (engine.folder / "log").read_text(errors="replace")[-600:] if (engine.folder / "log").exists() else ""
-            print(f"  SKIPPED: {program} does not run here: {str(error)[-400:]} {log}")
+            print(f"  SKIPPED: {program} does not run here: {str(error)[-400:]} {engine.said(600)}")
             continue
         stack.callback(engine.end)
         found.append(engine)
