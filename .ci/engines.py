@@ -50,7 +50,7 @@ class Engine:
                     return
             self.daemon.kill()
             self.daemon.wait()
-            print(f"  {command[0]} did not start: {self.said(1500)}", flush=True)
+            print(f"  {command[0]} did not start: {self.said(300)}", flush=True)
         raise RuntimeError(f"{command[0]} did not start three times")
 
     def said(self, length):
