@@ -359,10 +359,14 @@ fn fixed_tokens(settings: &Config) -> Result<Vec<FixedToken>, Failure> {
     settings.tokens.iter().map(token).collect()
 }
 
-/// Says in the data folder where the service is reached, for the commands of this machine.
+/// Says in the data folder where the service is reached, for the commands of this machine. Whoever finds the file finds all of it.
 fn write_address(path: &Path, listening: &Listening) -> Result<(), Failure> {
-    std::fs::write(path, format!("{}\n", listening.base())).map_err(|source| Failure::Write {
-        path: path.display().to_string(),
-        source,
-    })
+    let unfinished = path.with_extension("new");
+    let written = std::fs::write(&unfinished, format!("{}\n", listening.base()));
+    written
+        .and_then(|()| std::fs::rename(&unfinished, path))
+        .map_err(|source| Failure::Write {
+            path: path.display().to_string(),
+            source,
+        })
 }
