@@ -297,7 +297,7 @@ impl Writer {
         let path = (file != own.program.path()).then_some(Text(file));
         sensor.executable = (path.is_some() || known.executable.is_some()).then_some(ExecutableFields {
             path,
-            origin: known.executable.as_ref(),
+            origin: known.executable.as_deref(),
         });
         if own.program.args.is_some() && own.program.args_bytes > own.program.args_seen() {
             sensor.args_truncated = Some(own.program.args_bytes);

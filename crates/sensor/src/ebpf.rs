@@ -24,7 +24,11 @@ use crate::source::{Abilities, Mode, Part, Source, SourceError};
 
 /// After the first record others are waited for a moment, so that many are read at once: to be woken, and to find nothing in the
 /// processor's caches, costs as much as some documents.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
+/// So long where few came the last time, whose processes and containers may be looked up sooner then.
+const GATHER_FEW: Duration = Duration::from_millis(8);
+/// Fewer are few.
+const FEW: usize = 16;
 
 /// Records that are read before the caller has a say again, who may have used up its share of the processor.
 const AT_ONCE: usize = 4_096;
@@ -77,6 +81,7 @@ fn start_at(options: &Options, groups: Option<&Path>, calls: Option<u32>) -> Res
         lost: [0; CLASSES * CAUSES],
         counted: Instant::now(),
         unreadable: 0,
+        gather: GATHER_FEW,
     })
 }
 
@@ -89,6 +94,7 @@ pub(crate) struct Reader {
     lost: [u64; CLASSES * CAUSES],
     counted: Instant,
     unreadable: u64,
+    gather: Duration,
 }
 
 impl Reader {
@@ -180,18 +186,18 @@ impl Reading {
 }
 
 impl Reader {
-    /// Reads what is in the ring, but not for ever; whether there may be more.
-    fn read(&mut self) -> bool {
-        for _ in 0..AT_ONCE {
+    /// Reads what is in the ring, at most [`AT_ONCE`] records; tells how many.
+    fn read(&mut self) -> usize {
+        for count in 0..AT_ONCE {
             let Some(bytes) = self.attached.ring.next() else {
-                return false;
+                return count;
             };
             match record::read(&bytes, &self.files) {
                 Some(record) => self.joined.push(record),
                 None => self.unreadable = self.unreadable.wrapping_add(1),
             }
         }
-        true
+        AT_ONCE
     }
 }
 
@@ -199,9 +205,14 @@ impl Source for Reader {
     fn poll(&mut self, wait: Duration, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
         let patience = self.joined.patience(clock::since_boot());
         if self.wait(patience.map_or(wait, |patience| patience.min(wait)))? {
-            std::thread::sleep(GATHER.min(wait));
+            std::thread::sleep(self.gather.min(wait));
+            self.gather = match self.read() {
+                ..FEW => GATHER_FEW,
+                _ => GATHER,
+            };
+        } else {
+            self.read();
         }
-        self.read();
         if self.counted.elapsed() >= COUNTED_EVERY {
             self.counted = Instant::now();
             self.lost(sink);
@@ -213,9 +224,9 @@ impl Source for Reader {
     fn finish(&mut self, sink: &mut dyn FnMut(Observation)) -> Result<(), SourceError> {
         // The programs go on meanwhile, so this has an end.
         for _ in 0..LAST_READINGS {
-            let more = self.read();
+            let read = self.read();
             self.joined.release(clock::since_boot(), sink);
-            if !more {
+            if read < AT_ONCE {
                 break;
             }
         }

@@ -121,6 +121,7 @@ impl Stream {
     /// Writes documents of what happened long enough ago, or of everything, and returns how many.
     pub(crate) fn settle(&mut self, now: SinceBoot, everything: bool, lines: &mut Vec<u8>) -> usize {
         self.writer.refresh();
+        self.enrichment.ask_again();
         let most = lines.len().saturating_add(AT_ONCE);
         let mut written = 0;
         while self.join.waiting() < JOINED

@@ -1,8 +1,8 @@
 //! Values of documents: text of bytes that need not be UTF-8, times, and names of capabilities.
 
-use std::sync::LazyLock;
+use std::cell::RefCell;
 
-use serde::{Serialize, Serializer};
+use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::observation::SinceBoot;
@@ -109,13 +109,29 @@ impl Serialize for Number {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capabilities(pub(super) u64);
 
+/// So many sets are kept as they were written.
+const KEPT_SETS: usize = 16;
+
+thread_local! {
+    /// A host's programs have few different sets, whose names are up to a third of a document.
+    static WRITTEN: RefCell<Vec<(u64, Box<RawValue>)>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Serialize for Capabilities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Most programs that root starts have them all: a third of their documents.
-        if let (ALL, Some(text)) = (self.0, ALL_WRITTEN.as_deref()) {
-            return text.serialize(serializer);
-        }
-        serializer.collect_seq(self.names())
+        WRITTEN.with_borrow_mut(|written| {
+            if let Some((_, text)) = written.iter().find(|(set, _)| *set == self.0) {
+                return text.serialize(serializer);
+            }
+            let names: Vec<_> = self.names().collect();
+            let text = to_raw_value(&names).map_err(S::Error::custom)?;
+            let outcome = text.serialize(serializer);
+            if written.len() == KEPT_SETS {
+                written.clear();
+            }
+            written.push((self.0, text));
+            outcome
+        })
     }
 }
 
@@ -127,12 +143,6 @@ impl Capabilities {
             .map(|(_, name)| *name)
     }
 }
-
-/// Every capability that has a name.
-const ALL: u64 = (1 << CAPABILITIES.len()) - 1;
-
-static ALL_WRITTEN: LazyLock<Option<Box<RawValue>>> =
-    LazyLock::new(|| to_raw_value(&Capabilities(ALL).names().collect::<Vec<_>>()).ok());
 
 /// In the order of their bits (`linux/capability.h`).
 const CAPABILITIES: [&str; 41] = [
@@ -202,6 +212,21 @@ mod tests {
         ] {
             let time = jiff::Timestamp::from_nanosecond(nanoseconds).unwrap();
             assert_eq!(digits(time, &mut { STAMP }), format!("{time:.9}"));
+        }
+    }
+
+    #[test]
+    fn sets_of_capabilities_are_told_apart_however_many_there_are() {
+        for round in 0..2 {
+            for bit in 0..64 {
+                let sets = [0, 1 << bit, !(1 << bit)].map(Capabilities);
+                for set in sets {
+                    let written = serde_json::to_value(set).unwrap();
+                    let names: Vec<_> = (0..41).filter(|bit| set.0 >> bit & 1 == 1).collect();
+                    let expected: Vec<_> = names.iter().map(|bit: &usize| CAPABILITIES[*bit]).collect();
+                    assert_eq!(written, serde_json::json!(expected), "{round} {bit}");
+                }
+            }
         }
     }
 }
