@@ -12,6 +12,7 @@ mod text;
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer};
 use smallvec::SmallVec;
@@ -21,8 +22,8 @@ use crate::{Field, FieldType, Instant, Slot, Slots, ValueRef};
 
 use json::MAX_DEPTH;
 
-/// A value as the row keeps it: texts are ranges of the row's own text buffer, so that a row owns all it holds and
-/// can be reused without allocating.
+/// A value as the row keeps it: texts are ranges of the row's own text, so that a row owns all it holds and can be reused
+/// without allocating.
 #[derive(Clone, Copy, Debug)]
 enum Cell {
     Bool(bool),
@@ -44,7 +45,11 @@ enum Cell {
 /// `null` stands for the field's `null_value`, if it has one.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
+    /// The record, copied at once since that costs less than copying its values one by one, and behind it texts that do not
+    /// stand in it as they are.
     text: String,
+    /// Where the record that is being read is in memory: what lies within needs no copy of its own.
+    record: Range<usize>,
     /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
     cells: Vec<SmallVec<[Cell; 1]>>,
@@ -67,6 +72,9 @@ struct Escaped {
 /// Strings with escapes that have at least so many bytes are resolved only when somebody asks for them: the text of a whole
 /// record within a record, which few rules look at.
 const LONG: usize = 200;
+
+/// So many bytes of text are kept from record to record; one enormous record must not hold memory for ever.
+const KEPT: usize = 1 << 20;
 
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +120,14 @@ impl Row {
     /// Where the record is not a JSON object. The row is empty after an error.
     pub fn read_str(&mut self, slots: &Slots, json: &str) -> Result<(), ReadError> {
         self.clear(slots);
+        // Ranges are of 32 bits; what lies behind them is copied, if at all.
+        if u32::try_from(json.len()).is_ok() {
+            self.text.push_str(json);
+            let start = json.as_ptr().addr();
+            self.record = start..start + json.len();
+        }
         let outcome = text::read(self, slots, json);
+        self.record = 0..0;
         if outcome.is_err() {
             self.clear(slots);
         }
@@ -208,6 +223,9 @@ impl Row {
 
     fn clear(&mut self, slots: &Slots) {
         self.text.clear();
+        if self.text.capacity() > KEPT {
+            self.text = String::new();
+        }
         self.escaped.clear();
         for slot in self.touched.drain(..) {
             if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
@@ -323,9 +341,14 @@ impl Row {
         }
     }
 
-    /// Keeps a text; `None` where the row would become larger than 4 GiB.
+    /// Keeps a text; `None` where the row would become larger than 4 GiB. A part of the record that is being read is there already.
     #[inline]
     fn keep(&mut self, text: &str) -> Option<(u32, u32)> {
+        let place = text.as_ptr().addr();
+        if self.record.start <= place && place + text.len() <= self.record.end {
+            let start = u32::try_from(place - self.record.start).ok()?;
+            return Some((start, start + u32::try_from(text.len()).ok()?));
+        }
         let start = u32::try_from(self.text.len()).ok()?;
         let end = u32::try_from(self.text.len() + text.len()).ok()?;
         self.text.push_str(text);
