@@ -9,6 +9,7 @@
 //! or handed in.
 
 mod aggregate;
+mod alike;
 mod candidate;
 mod choose;
 mod correlation;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use neph_event::{EventId, Instant, ReadError, Row, Slot, Value, ValueRef};
 use smallvec::SmallVec;
 
+use crate::alike::{Alike, Partly};
 use crate::profile::{Clock, Profile};
 use crate::program::{CompiledKey, CompiledRule, CompiledStage};
 use crate::route::{Marks, WholeRecord};
@@ -33,8 +34,10 @@ pub struct Record<'a> {
 /// What a matcher has seen. Statistics of several threads add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Records that were read.
+    /// Records that were read, and those that were passed over.
     pub records: u64,
+    /// Records that were not read, since [no rule can be about](Matcher::may_match) their kind.
+    pub passed_over: u64,
     /// Records that could not be read.
     pub unreadable: u64,
     /// Values of wanted fields that did not fit the field's type.
@@ -57,6 +60,7 @@ pub struct Statistics {
 impl std::ops::AddAssign for Statistics {
     fn add_assign(&mut self, other: Self) {
         self.records += other.records;
+        self.passed_over += other.passed_over;
         self.unreadable += other.unreadable;
         self.malformed_values += other.malformed_values;
         self.without_time += other.without_time;
@@ -78,6 +82,7 @@ pub struct Matcher {
     whole: Row,
     scratch: Scratch,
     marks: Marks,
+    alike: Alike,
     /// Whether there is a current event.
     readable: bool,
     /// For each stage the last event that woke it; events are counted.
@@ -103,6 +108,7 @@ impl Matcher {
             whole: Row::default(),
             scratch,
             marks,
+            alike: Alike::default(),
             readable: false,
             woken,
             event: 0,
@@ -191,6 +197,41 @@ impl Matcher {
         self.readable = false;
     }
 
+    /// Whether it may be worth it to find out the kind of the next record before it is read. Kinds are what the caller knows of
+    /// records by looking at a part of them: records of one kind have the same values in some fields.
+    pub fn asks_for_kind(&mut self) -> bool {
+        // What rules cost is counted where they see all records.
+        self.profile.is_none() && self.alike.is_wanted()
+    }
+
+    /// Whether a record of this kind may satisfy something; `None` where a record of the kind must be [read](Self::read) and
+    /// [learnt from](Self::learn) first. One that cannot counts as read.
+    pub fn may_match(&mut self, kind: &[u8]) -> Option<bool> {
+        let can_hold = self.alike.can_hold(kind);
+        let passes = u64::from(can_hold == Some(false));
+        self.statistics.records += passes;
+        self.statistics.passed_over += passes;
+        can_hold
+    }
+
+    /// Learns from the record that was read last, of which the kind tells the values of these slots, whether any record of its kind
+    /// may satisfy something.
+    pub fn learn(&mut self, kind: &[u8], is_told: &[bool]) {
+        if !self.readable {
+            return;
+        }
+        let mut partly = Partly {
+            nodes: &self.program.nodes,
+            row: &self.row,
+            scratch: &mut self.scratch,
+            is_known: is_told,
+            found: ahash::AHashMap::new(),
+        };
+        let mut stages = self.program.stages.iter();
+        let can_hold = stages.any(|stage| partly.holds(stage.condition) != Some(false));
+        self.alike.keep(kind, can_hold);
+    }
+
     /// Hands on what the record that was read last satisfies, in the order of rules and steps. The event behind the step
     /// matches is made once, and only where there is one.
     pub fn matches(&mut self, record: &Record<'_>, give: impl FnMut(StepMatch)) {
@@ -212,6 +253,7 @@ impl Matcher {
             whole,
             scratch,
             marks,
+            alike: _,
             readable,
             woken,
             event: event_number,

@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::ecs;
 use crate::envelope::{self, Inside};
 use crate::explain::{Explanation, Paths};
+use crate::glance::{self, Glance};
 use crate::json::{self, JsonError};
 use crate::mapping::Draft;
 use crate::reading::Reading;
@@ -53,6 +54,9 @@ struct Expected {
     fields: Option<Vec<String>>,
     /// By source how to read all of a record, and what the wanted fields come from.
     readings: Vec<[Option<Reading>; 2]>,
+    /// By source what a glance at a record looks at, and room for what it sees.
+    glances: Vec<Option<Parts>>,
+    said: Vec<u8>,
 }
 
 /// Adds to documents what their records do not say. One for each normaliser, so that it may remember what it was asked.
@@ -208,6 +212,34 @@ impl Normalizer {
     pub fn push_again<'n>(&'n mut self, raw: &'n [u8], source: &SourceInfo) -> Outcome<'n> {
         self.last = position(source.name);
         self.push(raw)
+    }
+
+    /// A glance at a record that is taken to be of the source of the two before, where only some fields are wanted. All of the
+    /// record is checked to be JSON. `None` where [`push`](Self::push) must say what it is.
+    pub fn glance(&mut self, raw: &[u8]) -> Option<Glance<'_>> {
+        let Expected {
+            last: [last, before],
+            fields: Some(_),
+            glances,
+            said,
+            ..
+        } = &mut self.expected
+        else {
+            return None;
+        };
+        let index = last.filter(|_| last == before && raw.len() <= LARGEST_PARTIAL)?;
+        let (source, info) = (self.started.get(index)?.as_ref()?, sources().get(index)?);
+        let always = source.always_reads()?;
+        let text = simdutf8::basic::from_utf8(raw).ok()?;
+        glances.resize_with(sources().len(), || None);
+        let parts = glances.get_mut(index)?;
+        let parts = parts.get_or_insert_with(|| Parts::of(info, &[], always));
+        said.clear();
+        said.extend_from_slice(info.name.as_bytes());
+        said.push(b'"');
+        let any = source.looks_for();
+        glance::glance(text.trim_end_matches(['\n', '\r']), parts, any, said)?;
+        Some(Glance::new(info, said, always, any))
     }
 
     /// Whether anything is added to documents, so that not even an ECS document stays as it stands in its record.

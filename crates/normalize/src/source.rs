@@ -108,6 +108,12 @@ pub trait Source: Send {
         None
     }
 
+    /// Of the paths that are [always](Self::always_reads) looked at those of which it only matters whether there is a text:
+    /// records of one kind may differ in them.
+    fn looks_for(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Adds the documents of records that are still held back, when no more records come.
     fn finish<'a>(&mut self, _arena: &'a Arena, _out: &mut Made<'a>) {}
 }
@@ -129,6 +135,8 @@ pub(crate) struct Drafted {
     pub(crate) plan: fn() -> &'static Plan,
     /// See [`Source::always_reads`].
     pub(crate) always_reads: &'static [&'static str],
+    /// See [`Source::looks_for`].
+    pub(crate) looks_for: &'static [&'static str],
 }
 
 impl Source for Drafted {
@@ -152,6 +160,10 @@ impl Source for Drafted {
 
     fn always_reads(&self) -> Option<&'static [&'static str]> {
         Some(self.always_reads)
+    }
+
+    fn looks_for(&self) -> &'static [&'static str] {
+        self.looks_for
     }
 }
 

@@ -137,7 +137,7 @@ impl Parts {
 }
 
 /// Whether a wanted field is `field`, or has to do with it; what is left of the wanted one if it goes further.
-fn covered<'w>(field: &str, wanted: &'w str) -> Option<&'w str> {
+pub(crate) fn covered<'w>(field: &str, wanted: &'w str) -> Option<&'w str> {
     if let Some(rest) = wanted.strip_prefix(field) {
         return match rest.strip_prefix('.') {
             None if rest.is_empty() => Some(""),

@@ -1,5 +1,6 @@
 //! Documents of which only some fields are wanted, beside whole ones: what is wanted is the same in both. Documents of records
-//! that follow others of their source, beside those of records that do not: they are the same.
+//! that follow others of their source, beside those of records that do not: they are the same. Documents of records that say the
+//! same at a glance: what glances tell is the same in all of them.
 
 #![expect(
     clippy::expect_used,
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use neph_event::{Field, FieldType, Row, Slots};
-use neph_normalize::{Document, Map, Normalizer, Value};
+use neph_normalize::{Document, Map, Normalizer, Outcome, Value};
 use neph_testkit::generate::{self, RecordKind};
 
 fn corpora() -> Option<PathBuf> {
@@ -145,5 +146,119 @@ fn wanted_fields_of_generated_records_are_as_in_whole_documents() {
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let compared: usize = lines.map(|line| compare(line, "generated")).sum();
         assert!(compared > 1000, "{kind:?}: {compared}");
+    }
+}
+
+/// Records like one, as nobody writes them: without a key, with another value there, with keys that come twice, are escaped or
+/// stand for paths, cut off, with more behind.
+fn variants(record: &str, round: usize) -> Vec<String> {
+    let whole: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(record).expect("generated records are JSON");
+    let key = whole.keys().nth(round % whole.len()).cloned().unwrap_or_default();
+    let write = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut changed = whole.clone();
+        change(&mut changed);
+        serde_json::to_string(&changed).expect("a JSON value has a text")
+    };
+    let other = [
+        serde_json::json!(null),
+        serde_json::json!(""),
+        serde_json::json!(7),
+        serde_json::json!(["a", {"type": "b", "userName": "c"}]),
+        serde_json::json!({"type": "Root", "userName": "c", "sessionContext.x": 1}),
+    ];
+    let other = other.get(round % 5).cloned().unwrap_or_default();
+    let inside = record.get(1..).unwrap_or_default();
+    let escaped = format!("\"\\u{:04x}", key.bytes().next().unwrap_or(b'x'));
+    vec![
+        record.to_owned(),
+        write(&|changed| drop(changed.remove(&key))),
+        write(&|changed| drop(changed.insert(key.clone(), other.clone()))),
+        write(&|changed| drop(changed.insert("@timestamp".to_owned(), other.clone()))),
+        write(&|changed| drop(changed.insert("event".to_owned(), serde_json::json!({"category": ["x"]})))),
+        write(&|changed| drop(changed.insert("userIdentity.type".to_owned(), other.clone()))),
+        write(&|changed| drop(changed.insert("digestEndTime".to_owned(), other.clone()))),
+        format!("{{\"{key}\":{other},{inside}"),
+        format!("{{ \"eventName\" : \"ConsoleLogin\" , {inside}"),
+        record.replacen(&format!("\"{}", key.get(..1).unwrap_or_default()), &escaped, 1),
+        format!("{record}}}"),
+        record
+            .get(..record.len() - 1 - round % 30)
+            .unwrap_or_default()
+            .to_owned(),
+        record.replacen(":\"", ":\"\u{1}", 1),
+    ]
+}
+
+/// What became of a record, and what it has in some fields.
+fn outcome_of(outcome: &Outcome<'_>, fields: &[String]) -> (String, Vec<Vec<String>>) {
+    let what = match outcome.documents.as_slice() {
+        [made] => made.source.name.to_owned(),
+        documents => format!("{} documents, {:?}", documents.len(), outcome.refused),
+    };
+    let documents = outcome.documents.iter();
+    let values = documents.flat_map(|made| fields.iter().map(|field| values(made.document, field)));
+    (what, values.collect())
+}
+
+#[test]
+fn what_a_glance_tells_is_the_same_in_all_records_of_a_kind() {
+    for (kind, told_fields) in [
+        (
+            RecordKind::CloudTrail,
+            &["event.action", "event.provider", "event.type"][..],
+        ),
+        (RecordKind::KubernetesAudit, &["kubernetes.audit.verb"]),
+    ] {
+        let mut bytes = Vec::new();
+        generate::records(&mut bytes, kind, 120_000, 11).expect("memory can be written");
+        let text = String::from_utf8(bytes).expect("JSON is UTF-8");
+        let first = text.lines().next().expect("there are records").as_bytes();
+        let mut kinds: BTreeMap<Vec<u8>, (String, Vec<Vec<String>>)> = BTreeMap::new();
+        let mut again = 0;
+        for (round, record) in text.lines().enumerate() {
+            for variant in variants(record, round) {
+                let mut normalizer = Normalizer::new(None).expect("no source was named");
+                // Without others of its source before there is no glance, and none where everything is wanted.
+                assert!(normalizer.glance(variant.as_bytes()).is_none());
+                normalizer.push(first);
+                normalizer.push(first);
+                assert!(normalizer.glance(variant.as_bytes()).is_none());
+                normalizer.want(Some(vec!["event.action".to_owned()]));
+                let Some(glance) = normalizer.glance(variant.as_bytes()) else {
+                    continue;
+                };
+                let fields = glance.source.fields().into_iter();
+                let told: Vec<String> = fields
+                    .map(|field| field.trim_end_matches(".*").to_owned())
+                    .filter(|field| glance.tells(field))
+                    .collect();
+                for field in told_fields {
+                    assert!(told.iter().any(|told| told == field), "{field}");
+                }
+                for field in [
+                    "user.name",
+                    "event.original",
+                    "source.ip",
+                    "@timestamp",
+                    "cloud.region",
+                ] {
+                    assert!(!glance.tells(field), "{field}");
+                }
+                let said = glance.kind.to_vec();
+                let mut alone = Normalizer::new(None).expect("no source was named");
+                let whole = alone.push(variant.as_bytes());
+                let seen = outcome_of(&whole, &told);
+                if let Some(known) = kinds.get(&said) {
+                    again += 1;
+                    assert_eq!(known, &seen, "{variant}");
+                }
+                kinds.insert(said, seen);
+            }
+        }
+        assert!(
+            !kinds.is_empty() && (again > 100 || kind != RecordKind::CloudTrail),
+            "{again}"
+        );
     }
 }

@@ -6,12 +6,14 @@
 //! out does not.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use neph_engine::{Matcher, Origin, Program, StepMatch};
 use neph_event::{ANY_FIELD, EventId, Field, FieldType, Instant, parse_date};
 use neph_normalize::{
-    Document, Dropped, ECS_MARKS, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks, is_ecs,
+    Document, Dropped, ECS_MARKS, Glance, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks,
+    is_ecs,
 };
 
 use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
@@ -50,6 +52,15 @@ pub(crate) struct EventReader {
     is_forced: bool,
     /// Whether the last object was an ECS document.
     expects_ecs: bool,
+    /// The fields that rules read, in the order of their slots.
+    fields: Vec<Arc<Field>>,
+    /// By source which of them glances at its records tell.
+    told: BTreeMap<&'static str, Box<[bool]>>,
+}
+
+/// Whether a glance at a record tells all that rules see in a field.
+fn is_told(field: &Field, glance: &Glance<'_>) -> bool {
+    *field.path != *ANY_FIELD && glance.tells(&field.path)
 }
 
 /// A record on its way to the matcher.
@@ -149,12 +160,16 @@ impl EventReader {
             whole,
             is_forced: source.is_some(),
             expects_ecs: source.is_none() && options.enrichment.is_none(),
+            fields: Vec::new(),
+            told: BTreeMap::new(),
         })
     }
 
     /// Has only what the rules of a program read be made of records.
     pub(crate) fn want(&mut self, program: &Program) {
         let fields = program.slots().fields();
+        self.fields = fields.to_vec();
+        self.told.clear();
         let all = fields.iter().any(|field| *field.path == *ANY_FIELD);
         let fields = fields.iter().map(|field| field.path.to_string());
         if let (Some(normalizer), Some(_)) = (&mut self.normalizer, &self.whole) {
@@ -202,8 +217,37 @@ impl EventReader {
             way.matcher.forget();
         }
         let may_stand = is_object && !self.is_forced;
+        let mut new_kind: Option<(&'static str, Box<[u8]>)> = None;
+        if way.can_be_passed_over()
+            && let Some(glance) = normalizer.glance(record.document)
+        {
+            match way.matcher.may_match(glance.kind) {
+                Some(false) => {
+                    way.tally.records += record.lines;
+                    return way.tally.count(glance.source.name);
+                }
+                Some(true) => {}
+                None => {
+                    let fields = &self.fields;
+                    // What does not fit is counted, so that it must be read.
+                    let told = || match fields.iter().all(|field| glance.fits(field)) {
+                        true => fields.iter().map(|field| is_told(field, &glance)).collect(),
+                        false => [].into(),
+                    };
+                    self.told.entry(glance.source.name).or_insert_with(told);
+                    new_kind = Some((glance.source.name, glance.kind.into()));
+                }
+            }
+        }
         let outcome = normalizer.push(record.document);
+        let is_partial = matches!(outcome.documents.as_slice(), [made] if made.is_partial);
         let stands = way.normalised(&outcome, self.whole.as_mut(), may_stand);
+        if let Some((source, kind)) = new_kind
+            && is_partial
+            && let Some(told) = self.told.get(source)
+        {
+            way.matcher.learn(&kind, told);
+        }
         if may_stand {
             self.expects_ecs = stands;
         }
@@ -213,6 +257,12 @@ impl EventReader {
 impl Way<'_> {
     fn is_ecs(&self) -> bool {
         is_ecs(|mark| self.matcher.has_watched(mark))
+    }
+
+    /// Whether nothing is wanted of the record where no rule is about it, but that it is counted.
+    fn can_be_passed_over(&mut self) -> bool {
+        let is_known_by_its_text = self.record.index.is_none() && self.chunk.mark.received.is_none();
+        !self.out.wants_time && is_known_by_its_text && self.matcher.asks_for_kind()
     }
 
     /// Takes what the normaliser made of the record; whether it is an ECS document as it stands.

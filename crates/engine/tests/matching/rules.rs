@@ -38,6 +38,36 @@ fn unreadable_records_match_nothing_and_are_counted() {
 }
 
 #[test]
+fn records_of_a_kind_that_no_rule_is_about_are_passed_over() {
+    let mut matcher = matcher(&[
+        events(Condition::And(vec![
+            equals(NAME, text("wanted")),
+            equals(TAG, text("t")),
+        ])),
+        events(Condition::And(vec![
+            not(equals(NAME, text("x"))),
+            equals(NAME, text("x")),
+        ])),
+    ]);
+    let program = Arc::clone(matcher.program());
+    let fields = program.slots().fields();
+    let is_told: Vec<bool> = fields.iter().map(|field| *field.path == *"name").collect();
+    for (kind, can_match) in [("wanted", true), ("x", false)] {
+        assert_eq!(matcher.may_match(kind.as_bytes()), None);
+        // What is not told may be so in this record and not in the next.
+        assert_eq!(run(&mut matcher, &format!(r#"{{"name":"{kind}"}}"#)).len(), 0);
+        matcher.learn(kind.as_bytes(), &is_told);
+        assert_eq!(matcher.may_match(kind.as_bytes()), Some(can_match), "{kind}");
+    }
+    let statistics = matcher.statistics();
+    assert_eq!((statistics.records, statistics.passed_over), (3, 1));
+    // Of a record that cannot be read nothing is learnt.
+    assert!(matcher.read(b"{").is_err());
+    matcher.learn(b"other", &is_told);
+    assert_eq!(matcher.may_match(b"other"), None);
+}
+
+#[test]
 fn equal_tests_of_different_rules_are_one_and_bad_rules_do_not_stop_the_others() {
     let mut other_order = events(Condition::And(vec![
         like(NAME, &["b*", "a*"]),

@@ -358,6 +358,54 @@ proptest! {
         }
     }
 
+    /// Of records of one kind some fields have the same values. A kind is passed over only where none of its records satisfies
+    /// anything.
+    #[test]
+    fn what_is_passed_over_satisfies_nothing(
+        conditions in prop::collection::vec(condition(), 1..4),
+        is_told in prop::collection::vec(prop::bool::weighted(0.7), KINDS.len()),
+        kinds in prop::collection::vec(document(), 1..3),
+        others in prop::collection::vec(document(), 2..8),
+    ) {
+        let plans: Vec<Plan> = conditions.iter().map(|condition| plan(condition.clone(), vec![])).collect();
+        let (program, errors) = Program::compile(&plans);
+        prop_assert_eq!(errors, vec![]);
+        let is_told_at = |place: usize| is_told.get(place) == Some(&true);
+        let told_slots: Vec<bool> = program
+            .slots()
+            .fields()
+            .iter()
+            .map(|field| (0..KINDS.len()).any(|place| path(place) == *field.path && is_told_at(place)))
+            .collect();
+        let mut matcher = Matcher::new(Arc::new(program));
+        let origin = Origin { source: "test".into(), line: 1 };
+        for (kind, told) in (0_u8..).zip(&kinds) {
+            for other in &others {
+                let parts = told.iter().zip(other).enumerate();
+                let values: Vec<Vec<Value>> =
+                    parts.map(|(place, (told, other))| if is_told_at(place) { told.clone() } else { other.clone() }).collect();
+                let document = naive::Document { kinds: &KINDS, values: &values };
+                let expected: Vec<u32> = (0_u32..)
+                    .zip(&conditions)
+                    .filter(|(_, condition)| naive::holds(condition, &document))
+                    .map(|(rule, _)| rule)
+                    .collect();
+                let known = matcher.may_match(&[kind]);
+                let mut found = Vec::new();
+                if known != Some(false) {
+                    let text = json(&values);
+                    let record = Record { document: text.as_bytes(), id: None, index: None, position: 0, origin: &origin };
+                    prop_assert_eq!(matcher.read(text.as_bytes()), Ok(()));
+                    matcher.matches(&record, |step| found.push(step.rule.0));
+                }
+                if known.is_none() {
+                    matcher.learn(&[kind], &told_slots);
+                }
+                prop_assert_eq!(&found, &expected, "{:?}", values);
+            }
+        }
+    }
+
     #[test]
     fn an_explanation_agrees_with_the_definition(condition in condition(), values in document()) {
         let text = json(&values);

@@ -87,6 +87,27 @@ impl<'j> Reader<'j> {
         Marks::within(self.text.as_bytes(), self.start, self.end)
     }
 
+    /// Where the reader stands, in bytes from the beginning of the text.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The bytes between a position where the reader stood and the one where it stands.
+    #[inline]
+    pub fn since(&self, position: usize) -> &'j [u8] {
+        self.text
+            .as_bytes()
+            .get(position..self.position)
+            .unwrap_or_default()
+    }
+
+    /// Whether the next value is an object.
+    #[inline]
+    pub fn is_at_object(&mut self) -> bool {
+        self.next() == Some(b'{')
+    }
+
     /// Whether the last string has escapes, so that it needs [`unescape`].
     #[inline]
     pub fn is_escaped(&self) -> bool {

@@ -31,6 +31,7 @@ pub(super) const INFO: SourceInfo = SourceInfo {
             draft,
             plan: || &PLAN,
             always_reads: ALWAYS,
+            looks_for: LOOKS_FOR,
         })
     },
 };
@@ -67,6 +68,9 @@ const ALWAYS: &[&str] = &[
     "digestEndTime",
     "digestS3Object",
 ];
+
+/// Accounts are many, and so are regions.
+const LOOKS_FOR: &[&str] = &["awsRegion", "eventVersion", "recipientAccountId"];
 
 fn is_digest(object: &Map<'_>) -> bool {
     ["awsAccountId", "digestEndTime", "digestS3Object"]

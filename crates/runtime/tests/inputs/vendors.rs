@@ -8,6 +8,7 @@ use neph_normalize::{Joiner, Joining, Part};
 use neph_plan::Plan;
 use neph_runtime::input::{ProblemKind, ReadOptions, Reader};
 use neph_runtime::{Detection, RunError, RunOptions, detect};
+use neph_testkit::generate::{RecordKind, records};
 use serde_json::{Value, json};
 
 use crate::plans::{any_of, compile};
@@ -264,5 +265,70 @@ fn joined_records_do_not_depend_on_how_the_input_is_cut() {
     );
     for chunk_bytes in [1, 100, 5000] {
         assert!(go(chunk_bytes) == whole, "chunks of {chunk_bytes}");
+    }
+}
+
+/// Records of kinds that no rule is about are not read further than it takes to tell; what is found and counted is the same as
+/// where every record is.
+#[test]
+fn passing_records_over_changes_nothing_but_the_time() {
+    let mut generated = Vec::new();
+    records(&mut generated, RecordKind::CloudTrail, 2_000_000, 5).unwrap();
+    let generated = String::from_utf8(generated).unwrap();
+    let mut text = String::new();
+    for (number, line) in generated.lines().enumerate() {
+        text.push_str(line);
+        text.push('\n');
+        let odd = match number % 400 {
+            150 => line.replacen("\"eventName\"", "\"\\u0065ventName\"", 1),
+            200 => line.replacen(':', "", 1),
+            250 => line.get(..line.len() / 2).unwrap().to_owned(),
+            300 => line.replacen("{", "{\"eventName\":\"DeleteTrail\",", 1),
+            350 => kubernetes(number as u64).to_string(),
+            399 => ecs(number as u64).to_string(),
+            _ => continue,
+        };
+        text.push_str(&odd);
+        text.push('\n');
+    }
+    let folder = Folder::new();
+    let input = folder.write("records.ndjson", &text);
+    let plans = [
+        any_of("event.action", &["CreateSnapshot", "DeleteTrail", "RunInstances"]),
+        any_of("event.category", &["process"]),
+    ];
+    let options = |profile, threads| RunOptions {
+        profile,
+        threads,
+        ..RunOptions::default()
+    };
+    // What rules cost is counted where they see all records.
+    let (expected, naive) = run(&plans, &input, ReadOptions::default(), &options(true, 1));
+    let naive = naive.unwrap();
+    assert_eq!(naive.matching.passed_over, 0);
+    assert!(expected.len() > 10 && naive.summary.refused > 4);
+    for threads in [1, 3] {
+        let (seen, detection) = run(&plans, &input, ReadOptions::default(), &options(false, threads));
+        let detection = detection.unwrap();
+        assert!(seen == expected, "{threads} threads");
+        let passed_over = detection.matching.passed_over;
+        assert!(passed_over > detection.summary.records / 3, "{passed_over}");
+        assert_eq!(detection.matching.records, naive.matching.records);
+        assert_eq!(
+            detection.matching.malformed_values,
+            naive.matching.malformed_values
+        );
+        let counted = |detection: &Detection| {
+            let summary = &detection.summary;
+            (
+                summary.records,
+                summary.refused,
+                summary.matches,
+                summary.events.clone(),
+                summary.dropped.clone(),
+                summary.problems.total(),
+            )
+        };
+        assert_eq!(counted(&detection), counted(&naive));
     }
 }
