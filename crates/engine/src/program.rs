@@ -213,6 +213,12 @@ impl Program {
         &self.slots
     }
 
+    /// Whether all values of every event are looked at. Where only some events are looked at as a whole, the matcher asks for these
+    /// ([`Matcher::matches_written`](crate::Matcher::matches_written)).
+    pub fn reads_all(&self) -> bool {
+        self.whole.always
+    }
+
     /// Number of rules, those that cannot run included.
     pub fn rules(&self) -> usize {
         self.rules.len()

@@ -5,7 +5,7 @@
 //! its documents are read without text in between. Which of the two is tried first follows the record before; what comes
 //! out does not.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,11 +56,20 @@ pub(crate) struct EventReader {
     fields: Vec<Arc<Field>>,
     /// By source which of them glances at its records tell.
     told: BTreeMap<&'static str, Box<[bool]>>,
+    parts: Parts,
 }
 
 /// Whether a glance at a record tells all that rules see in a field.
 fn is_told(field: &Field, glance: &Glance<'_>) -> bool {
     *field.path != *ANY_FIELD && glance.tells(&field.path)
+}
+
+/// Documents of which only parts were made, since the last time that they were counted.
+#[derive(Debug, Default)]
+struct Parts {
+    made: u32,
+    /// Of how many all was asked for.
+    again: u32,
 }
 
 /// A record on its way to the matcher.
@@ -162,6 +171,7 @@ impl EventReader {
             expects_ecs: source.is_none() && options.enrichment.is_none(),
             fields: Vec::new(),
             told: BTreeMap::new(),
+            parts: Parts::default(),
         })
     }
 
@@ -170,10 +180,12 @@ impl EventReader {
         let fields = program.slots().fields();
         self.fields = fields.to_vec();
         self.told.clear();
-        let all = fields.iter().any(|field| *field.path == *ANY_FIELD);
-        let fields = fields.iter().map(|field| field.path.to_string());
+        self.parts = Parts::default();
+        // What looks at all values is asked for by the matcher where it is needed.
+        let fields = fields.iter().filter(|field| *field.path != *ANY_FIELD);
+        let fields = fields.map(|field| field.path.to_string());
         if let (Some(normalizer), Some(_)) = (&mut self.normalizer, &self.whole) {
-            normalizer.want((!all).then(|| fields.chain([TIME.to_owned()]).collect()));
+            normalizer.want((!program.reads_all()).then(|| fields.chain([TIME.to_owned()]).collect()));
         }
     }
 
@@ -241,7 +253,7 @@ impl EventReader {
         }
         let outcome = normalizer.push(record.document);
         let is_partial = matches!(outcome.documents.as_slice(), [made] if made.is_partial);
-        let stands = way.normalised(&outcome, self.whole.as_mut(), may_stand);
+        let stands = way.normalised(&outcome, self.whole.as_mut(), may_stand, &mut self.parts);
         if let Some((source, kind)) = new_kind
             && is_partial
             && let Some(told) = self.told.get(source)
@@ -251,7 +263,25 @@ impl EventReader {
         if may_stand {
             self.expects_ecs = stands;
         }
+        drop(outcome);
+        if self.parts.are_too_little() {
+            normalizer.want(None);
+        }
     }
+}
+
+impl Parts {
+    /// Whether so many documents had to be made twice that it is better to make them whole at once; told after every so many.
+    fn are_too_little(&mut self) -> bool {
+        if self.made < Self::TRIAL {
+            return false;
+        }
+        let again = self.again;
+        *self = Self::default();
+        again > Self::TRIAL / 3
+    }
+
+    const TRIAL: u32 = if cfg!(test) { 1 << 4 } else { 1 << 10 };
 }
 
 impl Way<'_> {
@@ -266,7 +296,13 @@ impl Way<'_> {
     }
 
     /// Takes what the normaliser made of the record; whether it is an ECS document as it stands.
-    fn normalised(&mut self, outcome: &Outcome<'_>, whole: Option<&mut Normalizer>, may_stand: bool) -> bool {
+    fn normalised(
+        &mut self,
+        outcome: &Outcome<'_>,
+        whole: Option<&mut Normalizer>,
+        may_stand: bool,
+        parts: &mut Parts,
+    ) -> bool {
         if let [single] = outcome.documents.as_slice()
             && single.is_record
             && may_stand
@@ -301,11 +337,14 @@ impl Way<'_> {
             return false;
         }
         let whole = RefCell::new(whole);
+        let again = Cell::new(0);
         for (number, made) in outcome.documents.iter().enumerate() {
             self.tally.count(made.source.name);
+            parts.made += u32::from(made.is_partial);
             let text = self.record.document;
             let write = || match &mut *whole.borrow_mut() {
                 Some(whole) if made.is_partial => {
+                    again.set(again.get() + 1);
                     let outcome = whole.push_again(text, made.source);
                     outcome.documents.first().map(|made| made.document.to_json())
                 }
@@ -313,6 +352,7 @@ impl Way<'_> {
             };
             self.document(number, &made.document, outcome.documents.len() == 1, write);
         }
+        parts.again += again.get();
         if !refused || !nothing {
             self.tally.records += self.record.lines;
         }
