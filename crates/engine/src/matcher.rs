@@ -5,7 +5,7 @@ use std::sync::Arc;
 use neph_event::{EventId, Instant, ReadError, Row, Slot, Value, ValueRef};
 use smallvec::SmallVec;
 
-use crate::alike::{Alike, Partly};
+use crate::alike::{Alike, Chance, Partly};
 use crate::profile::{Clock, Profile};
 use crate::program::{CompiledKey, CompiledRule, CompiledStage};
 use crate::route::{Marks, WholeRecord};
@@ -204,19 +204,19 @@ impl Matcher {
         self.profile.is_none() && self.alike.is_wanted()
     }
 
-    /// Whether a record of this kind may satisfy something; `None` where a record of the kind must be [read](Self::read) and
-    /// [learnt from](Self::learn) first. One that cannot counts as read.
-    pub fn may_match(&mut self, kind: &[u8]) -> Option<bool> {
-        let can_hold = self.alike.can_hold(kind);
+    /// Whether a record of this kind, with this text, may satisfy something; `None` where a record of the kind must be
+    /// [read](Self::read) and [learnt from](Self::learn) first. One that cannot counts as read.
+    pub fn may_match(&mut self, kind: &[u8], record: &[u8]) -> Option<bool> {
+        let can_hold = self.alike.can_hold(kind, record);
         let passes = u64::from(can_hold == Some(false));
         self.statistics.records += passes;
         self.statistics.passed_over += passes;
         can_hold
     }
 
-    /// Learns from the record that was read last, of which the kind tells the values of these slots, whether any record of its kind
-    /// may satisfy something.
-    pub fn learn(&mut self, kind: &[u8], is_told: &[bool]) {
+    /// Learns from the record that was read last whether any record of its kind may satisfy something. Of its fields, by their slots,
+    /// the kind tells the values (`is_told`), or the record's text shows all texts as JSON has them (`is_shown`).
+    pub fn learn(&mut self, kind: &[u8], is_told: &[bool], is_shown: &[bool]) {
         if !self.readable {
             return;
         }
@@ -225,11 +225,26 @@ impl Matcher {
             row: &self.row,
             scratch: &mut self.scratch,
             is_known: is_told,
+            is_shown,
             found: ahash::AHashMap::new(),
         };
-        let mut stages = self.program.stages.iter();
-        let can_hold = stages.any(|stage| partly.holds(stage.condition) != Some(false));
-        self.alike.keep(kind, can_hold);
+        let mut tests = Some(Vec::new());
+        for stage in &self.program.stages {
+            if partly.holds(stage.condition) == Some(false) {
+                continue;
+            }
+            let needs = partly.needs(stage.condition);
+            tests = tests.zip(needs).map(|(tests, needs)| [tests, needs].concat());
+            if tests.is_none() {
+                break;
+            }
+        }
+        let chance = match tests {
+            None => Chance::Any,
+            Some(tests) if tests.is_empty() => Chance::None,
+            Some(tests) => self.alike.with(tests, &self.program.nodes),
+        };
+        self.alike.keep(kind, chance);
     }
 
     /// Hands on what the record that was read last satisfies, in the order of rules and steps. The event behind the step

@@ -8,7 +8,7 @@ use neph_plan::Case;
 
 use crate::choose::Sought;
 use crate::literals::{Anchor, Literals};
-use crate::text::fold;
+use crate::text::{fold, fold_into};
 
 /// Literals as the texts of records show them, each with what else the text must have.
 #[derive(Debug, Default)]
@@ -48,7 +48,20 @@ impl RecordLiterals {
         }
     }
 
-    /// Whether a record's text, folded if it is not of ASCII alone, may have what a waiter seeks that is asked for.
+    /// Whether a record may have what a waiter seeks that is asked for. `folded` is room for its text.
+    pub(crate) fn may_be_in(
+        &self,
+        record: &[u8],
+        folded: &mut String,
+        is_asked_for: impl FnMut(u32) -> bool,
+    ) -> bool {
+        match text_of(record, folded) {
+            Some(text) => self.find(text, is_asked_for),
+            None => true,
+        }
+    }
+
+    /// Whether a [record's text](text_of) may have what a waiter seeks that is asked for.
     pub(crate) fn find(&self, text: &str, mut is_asked_for: impl FnMut(u32) -> bool) -> bool {
         self.literals.find(text, |number| {
             let Some(Entry { waiter, others }) = self.sought.get(number as usize) else {
@@ -57,6 +70,21 @@ impl RecordLiterals {
             others.iter().all(|other| has(text.as_bytes(), other.as_bytes())) && is_asked_for(*waiter)
         })
     }
+}
+
+/// A record's text to look for literals in, folded if it is not of ASCII alone; `None` where characters are written by their
+/// number, which may be any.
+pub(crate) fn text_of<'t>(record: &'t [u8], folded: &'t mut String) -> Option<&'t str> {
+    if has_free_escape(record) {
+        return None;
+    }
+    let text = std::str::from_utf8(record).ok()?;
+    if text.is_ascii() {
+        return Some(text);
+    }
+    folded.clear();
+    fold_into(text, Case::Insensitive, folded);
+    Some(folded)
 }
 
 /// Whether a text has a literal, letters of ASCII being alike.
@@ -82,7 +110,7 @@ fn shown(literal: &str) -> Option<Box<str>> {
 }
 
 /// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
-pub(crate) fn has_free_escape(text: &[u8]) -> bool {
+fn has_free_escape(text: &[u8]) -> bool {
     if memchr::memchr(b'\\', text).is_none() {
         return false;
     }

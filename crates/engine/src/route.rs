@@ -18,7 +18,7 @@ use crate::choose::{Chooser, Groups, Need, Rates, need};
 use crate::kinds::{Gates, Kind, Kinds};
 use crate::literals::{Anchor, Literals};
 use crate::nodes::{Node, NodeId, Nodes};
-use crate::records::{RecordLiterals, has_free_escape};
+use crate::records::{RecordLiterals, text_of};
 use crate::scratch::Scratch;
 use crate::text::{fold, fold_into};
 
@@ -527,18 +527,10 @@ impl Routed<'_> {
             return false;
         }
 
-        // Characters that are written by their number may be any.
-        let text = text.filter(|text| !has_free_escape(text));
-        let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) else {
-            return true;
-        };
         let mut folded = std::mem::take(&mut self.marks.folded);
-        let text = if text.is_ascii() {
-            text
-        } else {
-            folded.clear();
-            fold_into(text, Case::Insensitive, &mut folded);
-            &folded
+        let Some(text) = text.and_then(|text| text_of(text, &mut folded)) else {
+            self.marks.folded = folded;
+            return true;
         };
         let found = match self.take_record_search(slot, table) {
             Some((kind, literals)) => {

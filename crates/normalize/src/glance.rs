@@ -10,7 +10,7 @@ use neph_event::{Field, FieldType};
 
 use crate::json::MAX_DEPTH;
 use crate::mapping::{How, Mapping};
-use crate::source::{Derived, SourceInfo};
+use crate::source::{Derived, EVERY_DOCUMENT, OS_TYPE, SourceInfo};
 use crate::wanted::{Part, Parts, covered};
 
 /// A glance at a record.
@@ -73,6 +73,15 @@ impl<'n> Glance<'n> {
         covered("event.original", field).is_none()
             && self.rows(field).all(|row| is_read(row.from))
             && derived.all(|derived| derived.from.iter().all(|from| is_read(from)))
+    }
+
+    /// Whether all texts of a field stand in its record as they are.
+    pub fn shows(&self, field: &str) -> bool {
+        let os = self.source.os.map(|_| OS_TYPE);
+        let mut made = EVERY_DOCUMENT.iter().copied().chain(os);
+        made.all(|made| covered(made, field).is_none())
+            && self.derived(field).next().is_none()
+            && self.rows(field).all(|row| row.how == How::Keep)
     }
 
     /// The rows that a field comes from.

@@ -52,7 +52,7 @@ impl SourceInfo {
             .chain(EVERY_DOCUMENT.iter().copied())
             .collect();
         if self.os.is_some() {
-            fields.push("host.os.type");
+            fields.push(OS_TYPE);
         }
         fields.sort_unstable();
         fields.dedup();
@@ -60,8 +60,11 @@ impl SourceInfo {
     }
 }
 
+/// What documents of sources have that exist on one kind of system only.
+pub(crate) const OS_TYPE: &str = "host.os.type";
+
 /// What every document has, whatever its source.
-const EVERY_DOCUMENT: &[&str] = &[
+pub(crate) const EVERY_DOCUMENT: &[&str] = &[
     "data_stream.dataset",
     "ecs.version",
     "event.dataset",

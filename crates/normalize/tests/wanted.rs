@@ -203,19 +203,30 @@ fn outcome_of(outcome: &Outcome<'_>, fields: &[String]) -> (String, Vec<Vec<Stri
 
 #[test]
 fn what_a_glance_tells_is_the_same_in_all_records_of_a_kind() {
-    for (kind, told_fields) in [
+    for (kind, told_fields, other_fields) in [
         (
             RecordKind::CloudTrail,
             &["event.action", "event.provider", "event.type"][..],
+            &[
+                "user.name",
+                "event.original",
+                "source.ip",
+                "@timestamp",
+                "cloud.region",
+            ][..],
         ),
-        (RecordKind::KubernetesAudit, &["kubernetes.audit.verb"]),
+        (
+            RecordKind::KubernetesAudit,
+            &["event.action"],
+            &["user.name", "event.original", "user_agent.original"],
+        ),
     ] {
         let mut bytes = Vec::new();
         generate::records(&mut bytes, kind, 120_000, 11).expect("memory can be written");
         let text = String::from_utf8(bytes).expect("JSON is UTF-8");
         let first = text.lines().next().expect("there are records").as_bytes();
         let mut kinds: BTreeMap<Vec<u8>, (String, Vec<Vec<String>>)> = BTreeMap::new();
-        let mut again = 0;
+        let (mut again, mut texts_shown) = (0, 0);
         for (round, record) in text.lines().enumerate() {
             for variant in variants(record, round) {
                 let mut normalizer = Normalizer::new(None).expect("no source was named");
@@ -236,19 +247,32 @@ fn what_a_glance_tells_is_the_same_in_all_records_of_a_kind() {
                 for field in told_fields {
                     assert!(told.iter().any(|told| told == field), "{field}");
                 }
-                for field in [
-                    "user.name",
-                    "event.original",
-                    "source.ip",
-                    "@timestamp",
-                    "cloud.region",
-                ] {
+                for field in other_fields {
                     assert!(!glance.tells(field), "{field}");
                 }
+                let shown: Vec<String> = glance
+                    .source
+                    .fields()
+                    .into_iter()
+                    .map(|field| field.trim_end_matches(".*").to_owned())
+                    .filter(|field| glance.shows(field))
+                    .collect();
+                assert!(!glance.shows("event.original") && !glance.shows("event.category"));
                 let said = glance.kind.to_vec();
                 let mut alone = Normalizer::new(None).expect("no source was named");
                 let whole = alone.push(variant.as_bytes());
                 let seen = outcome_of(&whole, &told);
+                if !variant.contains("\\u") && !variant.contains("\\/") {
+                    for text in whole
+                        .documents
+                        .iter()
+                        .flat_map(|made| shown.iter().flat_map(|field| values(made.document, field)))
+                    {
+                        texts_shown += 1;
+                        let quoted = serde_json::to_string(&text).expect("a text is JSON");
+                        assert!(variant.contains(quoted.trim_matches('"')), "{text} in {variant}");
+                    }
+                }
                 if let Some(known) = kinds.get(&said) {
                     again += 1;
                     assert_eq!(known, &seen, "{variant}");
@@ -260,5 +284,6 @@ fn what_a_glance_tells_is_the_same_in_all_records_of_a_kind() {
             !kinds.is_empty() && (again > 100 || kind != RecordKind::CloudTrail),
             "{again}"
         );
+        assert!(texts_shown > 1_000, "{texts_shown}");
     }
 }

@@ -55,8 +55,25 @@ pub(crate) struct EventReader {
     /// The fields that rules read, in the order of their slots.
     fields: Vec<Arc<Field>>,
     /// By source which of them glances at its records tell.
-    told: BTreeMap<&'static str, Box<[bool]>>,
+    told: BTreeMap<&'static str, Told>,
     parts: Parts,
+}
+
+/// Of which fields, by their slots, a glance at a record tells what rules see in them.
+#[derive(Debug, Default)]
+struct Told {
+    by_kind: Box<[bool]>,
+    /// Those whose texts stand in the record as they are.
+    shown: Box<[bool]>,
+}
+
+/// Whether the text of a record shows all texts that rules see in a field.
+fn is_shown(field: &Field, glance: &Glance<'_>) -> bool {
+    let is_text = matches!(
+        field.kind,
+        FieldType::Keyword | FieldType::Text | FieldType::Dynamic
+    );
+    is_text && *field.path != *ANY_FIELD && glance.shows(&field.path)
 }
 
 /// Whether a glance at a record tells all that rules see in a field.
@@ -233,7 +250,7 @@ impl EventReader {
         if way.can_be_passed_over()
             && let Some(glance) = normalizer.glance(record.document)
         {
-            match way.matcher.may_match(glance.kind) {
+            match way.matcher.may_match(glance.kind, record.document) {
                 Some(false) => {
                     way.tally.records += record.lines;
                     return way.tally.count(glance.source.name);
@@ -243,8 +260,11 @@ impl EventReader {
                     let fields = &self.fields;
                     // What does not fit is counted, so that it must be read.
                     let told = || match fields.iter().all(|field| glance.fits(field)) {
-                        true => fields.iter().map(|field| is_told(field, &glance)).collect(),
-                        false => [].into(),
+                        true => Told {
+                            by_kind: fields.iter().map(|field| is_told(field, &glance)).collect(),
+                            shown: fields.iter().map(|field| is_shown(field, &glance)).collect(),
+                        },
+                        false => Told::default(),
                     };
                     self.told.entry(glance.source.name).or_insert_with(told);
                     new_kind = Some((glance.source.name, glance.kind.into()));
@@ -258,7 +278,7 @@ impl EventReader {
             && is_partial
             && let Some(told) = self.told.get(source)
         {
-            way.matcher.learn(&kind, told);
+            way.matcher.learn(&kind, &told.by_kind, &told.shown);
         }
         if may_stand {
             self.expects_ecs = stands;

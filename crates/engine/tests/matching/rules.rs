@@ -53,18 +53,61 @@ fn records_of_a_kind_that_no_rule_is_about_are_passed_over() {
     let fields = program.slots().fields();
     let is_told: Vec<bool> = fields.iter().map(|field| *field.path == *"name").collect();
     for (kind, can_match) in [("wanted", true), ("x", false)] {
-        assert_eq!(matcher.may_match(kind.as_bytes()), None);
+        assert_eq!(matcher.may_match(kind.as_bytes(), b"{}"), None);
         // What is not told may be so in this record and not in the next.
         assert_eq!(run(&mut matcher, &format!(r#"{{"name":"{kind}"}}"#)).len(), 0);
-        matcher.learn(kind.as_bytes(), &is_told);
-        assert_eq!(matcher.may_match(kind.as_bytes()), Some(can_match), "{kind}");
+        matcher.learn(kind.as_bytes(), &is_told, &[]);
+        assert_eq!(
+            matcher.may_match(kind.as_bytes(), b"{}"),
+            Some(can_match),
+            "{kind}"
+        );
     }
     let statistics = matcher.statistics();
     assert_eq!((statistics.records, statistics.passed_over), (3, 1));
     // Of a record that cannot be read nothing is learnt.
     assert!(matcher.read(b"{").is_err());
-    matcher.learn(b"other", &is_told);
-    assert_eq!(matcher.may_match(b"other"), None);
+    matcher.learn(b"other", &is_told, &[]);
+    assert_eq!(matcher.may_match(b"other", b"{}"), None);
+}
+
+#[test]
+fn records_of_a_kind_are_read_where_they_have_a_text_that_rules_seek() {
+    let mut matcher = matcher(&[
+        events(Condition::And(vec![
+            equals(NAME, text("wanted")),
+            equals(TAG, text("some tag")),
+        ])),
+        events(Condition::And(vec![
+            equals(NAME, text("any")),
+            not(equals(TAG, text("x"))),
+        ])),
+    ]);
+    let program = Arc::clone(matcher.program());
+    let is = |name: &str| -> Vec<bool> {
+        let fields = program.slots().fields();
+        fields.iter().map(|field| *field.path == *name).collect()
+    };
+    for kind in ["wanted", "any"] {
+        run(&mut matcher, &format!(r#"{{"name":"{kind}"}}"#));
+        matcher.learn(kind.as_bytes(), &is("name"), &is("tag"));
+    }
+    for (kind, record, can_match) in [
+        ("wanted", r#"{"tag":"some tag"}"#, true),
+        // That it stands elsewhere is found out by reading.
+        ("wanted", r#"{"other":"some tag"}"#, true),
+        ("wanted", r#"{"tag":"some tag"}"#, true),
+        ("wanted", r#"{"tag":"some"}"#, false),
+        ("wanted", r#"{"tag":"s"ome"}"#, false),
+        // That a text is not there, no text can show.
+        ("any", r#"{"tag":"y"}"#, true),
+    ] {
+        assert_eq!(
+            matcher.may_match(kind.as_bytes(), record.as_bytes()),
+            Some(can_match),
+            "{record}"
+        );
+    }
 }
 
 #[test]

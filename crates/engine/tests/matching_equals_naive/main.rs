@@ -364,6 +364,7 @@ proptest! {
     fn what_is_passed_over_satisfies_nothing(
         conditions in prop::collection::vec(condition(), 1..4),
         is_told in prop::collection::vec(prop::bool::weighted(0.7), KINDS.len()),
+        is_shown in prop::collection::vec(prop::bool::weighted(0.7), KINDS.len()),
         kinds in prop::collection::vec(document(), 1..3),
         others in prop::collection::vec(document(), 2..8),
     ) {
@@ -371,12 +372,13 @@ proptest! {
         let (program, errors) = Program::compile(&plans);
         prop_assert_eq!(errors, vec![]);
         let is_told_at = |place: usize| is_told.get(place) == Some(&true);
-        let told_slots: Vec<bool> = program
-            .slots()
-            .fields()
-            .iter()
-            .map(|field| (0..KINDS.len()).any(|place| path(place) == *field.path && is_told_at(place)))
-            .collect();
+        let slots_of = |which: &dyn Fn(usize) -> bool| -> Vec<bool> {
+            let fields = program.slots().fields().iter();
+            fields.map(|field| (0..KINDS.len()).any(|place| path(place) == *field.path && which(place))).collect()
+        };
+        let told_slots = slots_of(&is_told_at);
+        let is_text = |place: usize| matches!(KINDS.get(place), Some(FieldType::Keyword | FieldType::Dynamic));
+        let shown_slots = slots_of(&|place| is_shown.get(place) == Some(&true) && is_text(place));
         let mut matcher = Matcher::new(Arc::new(program));
         let origin = Origin { source: "test".into(), line: 1 };
         for (kind, told) in (0_u8..).zip(&kinds) {
@@ -390,16 +392,16 @@ proptest! {
                     .filter(|(_, condition)| naive::holds(condition, &document))
                     .map(|(rule, _)| rule)
                     .collect();
-                let known = matcher.may_match(&[kind]);
+                let text = json(&values);
+                let known = matcher.may_match(&[kind], text.as_bytes());
                 let mut found = Vec::new();
                 if known != Some(false) {
-                    let text = json(&values);
                     let record = Record { document: text.as_bytes(), id: None, index: None, position: 0, origin: &origin };
                     prop_assert_eq!(matcher.read(text.as_bytes()), Ok(()));
                     matcher.matches(&record, |step| found.push(step.rule.0));
                 }
                 if known.is_none() {
-                    matcher.learn(&[kind], &told_slots);
+                    matcher.learn(&[kind], &told_slots, &shown_slots);
                 }
                 prop_assert_eq!(&found, &expected, "{:?}", values);
             }

@@ -6,7 +6,7 @@ use neph_engine::{OperatorConfig, Operators, Program};
 use neph_event::{Field, FieldType, Value};
 use neph_plan::{Case, Condition, EventQuery, FieldId, Key, Leaf, Plan, Query, Sequence, Span, Stage, Test};
 
-const FIELDS: [(&str, FieldType); 8] = [
+const FIELDS: [(&str, FieldType); 9] = [
     ("@timestamp", FieldType::Date),
     ("event.category", FieldType::Keyword),
     ("event.action", FieldType::Keyword),
@@ -15,6 +15,7 @@ const FIELDS: [(&str, FieldType); 8] = [
     ("host.id", FieldType::Keyword),
     ("process.parent.entity_id", FieldType::Keyword),
     ("event.id", FieldType::Keyword),
+    ("user_agent.original", FieldType::Keyword),
 ];
 
 fn field(name: &str) -> FieldId {

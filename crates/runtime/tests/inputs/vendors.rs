@@ -280,6 +280,7 @@ fn passing_records_over_changes_nothing_but_the_time() {
         text.push_str(line);
         text.push('\n');
         let odd = match number % 400 {
+            100 => line.replacen("\"userAgent\":\"", "\"userAgent\":\"TruffleHog\",\"x\":\"", 1),
             150 => line.replacen("\"eventName\"", "\"\\u0065ventName\"", 1),
             200 => line.replacen(':', "", 1),
             250 => line.get(..line.len() / 2).unwrap().to_owned(),
@@ -296,6 +297,7 @@ fn passing_records_over_changes_nothing_but_the_time() {
     let plans = [
         any_of("event.action", &["CreateSnapshot", "DeleteTrail", "RunInstances"]),
         any_of("event.category", &["process"]),
+        any_of("user_agent.original", &["TruffleHog"]),
     ];
     let options = |profile, threads| RunOptions {
         profile,
