@@ -84,6 +84,7 @@ fn is_told(field: &Field, glance: &Glance<'_>) -> bool {
 /// Documents of which only parts were made, since the last time that they were counted.
 #[derive(Debug, Default)]
 struct Parts {
+    /// Those of records that were passed over among them.
     made: u32,
     /// Of how many all was asked for.
     again: u32,
@@ -252,6 +253,7 @@ impl EventReader {
         {
             match way.matcher.may_match(glance.kind, record.document) {
                 Some(false) => {
+                    self.parts.made += 1;
                     way.tally.records += record.lines;
                     return way.tally.count(glance.source.name);
                 }
