@@ -473,7 +473,9 @@ proptest! {
             prop_assert_eq!(matcher.read(text.as_bytes()), Ok(()));
             let mut found = Vec::new();
             matcher.matches(&record, |step| found.push(step.rule.0));
-            prop_assert_eq!(&found, expected, "event {}: {}", event, text);
+            let differs = |rule: &u32| found.contains(rule) != expected.contains(rule);
+            let differing: Vec<_> = (0_u32..).zip(&conditions).filter(|(rule, _)| differs(rule)).collect();
+            prop_assert_eq!(&found, expected, "event {}: {} {:?}", event, text, differing);
         }
     }
 }
