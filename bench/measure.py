@@ -72,6 +72,8 @@ def rule_set(name, tree, wanted, number=None):
     files = [path for path in tree.rglob("*") if path.suffix in suffixes and wanted(path, path.read_text("utf-8"))]
     files.sort(key=lambda path: (zlib.crc32(path.name.encode()), str(path)))
     kept = files[:number]
+    if not kept:
+        sys.exit(f"{tree} has no {name} rules: is it a checkout of the rules' repository?")
     for position, path in enumerate(kept):
         shutil.copy(path, folder / f"{position:05}-{path.name}")
     return folder, len(kept)
