@@ -30,6 +30,8 @@ pub(crate) struct ValueSet {
     pub(crate) texts: Option<TextSet>,
     /// Values that hold no text, in their canonical form.
     others: AHashSet<Value>,
+    /// What texts among the constants read as: for values that are no texts, since texts are compared with texts as they stand.
+    read: AHashSet<Value>,
     versions: Vec<Box<str>>,
     /// Whether a text is worth reading as a number, an address, a date.
     has_number: bool,
@@ -44,6 +46,7 @@ impl ValueSet {
         let mut set = Self {
             texts: None,
             others: AHashSet::new(),
+            read: AHashSet::new(),
             versions: Vec::new(),
             has_number: false,
             has_address: false,
@@ -56,9 +59,9 @@ impl ValueSet {
                     any_text = true;
                     texts.equal(text);
                     if dynamic {
-                        set.others
+                        set.read
                             .extend(number(text).map(|number| canonical(number.as_ref())));
-                        set.others.extend(boolean(text).map(Value::Bool));
+                        set.read.extend(boolean(text).map(Value::Bool));
                     }
                     continue;
                 }
@@ -83,7 +86,7 @@ impl ValueSet {
 
     /// Whether nothing but a text (or a text form) can be in the set.
     pub(crate) fn is_text_only(&self) -> bool {
-        self.texts.is_some() && self.others.is_empty() && self.versions.is_empty()
+        self.texts.is_some() && self.others.is_empty() && self.read.is_empty() && self.versions.is_empty()
     }
 
     /// Whether nothing can be in the set.
@@ -121,7 +124,9 @@ impl ValueSet {
             }
             ValueRef::Version(_) => false,
             other => {
-                self.others.contains(&canonical(other))
+                let canonical = canonical(other);
+                self.others.contains(&canonical)
+                    || self.read.contains(&canonical)
                     || (self.has_date
                         && instant(other).is_some_and(|date| self.others.contains(&Value::Date(date))))
             }

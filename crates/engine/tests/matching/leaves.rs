@@ -177,6 +177,21 @@ fn dynamic_values_compare_across_types() {
             (r#"{"any":"05"}"#, false),
         ],
     );
+    // A number beside it makes texts be read as numbers, but not this text.
+    check(
+        leaf(Test::Equals(
+            ANY,
+            [text("5"), Value::Long(-2)].into(),
+            Case::Insensitive,
+        )),
+        &[
+            (r#"{"any":5}"#, true),
+            (r#"{"any":"5"}"#, true),
+            (r#"{"any":"05"}"#, false),
+            (r#"{"any":"-2.0"}"#, true),
+            (r#"{"any":true}"#, false),
+        ],
+    );
     check(
         equals(ANY, text("true")),
         &[(r#"{"any":true}"#, true), (r#"{"any":false}"#, false)],
