@@ -24,6 +24,11 @@ pub(crate) fn slept() -> u64 {
     since_boot().0.saturating_sub(monotonic)
 }
 
+/// When the machine was started, by what the wall clock shows now, in nanoseconds from 1970: it changes where somebody sets that clock.
+pub(crate) fn boot() -> i64 {
+    i64::try_from(Wall::now().goal).unwrap_or(i64::MAX)
+}
+
 /// Processor time that the calling thread has used.
 pub(crate) fn thread_used() -> Duration {
     Duration::from_nanos(nanoseconds(clock_gettime(ClockId::ThreadCPUTime)))

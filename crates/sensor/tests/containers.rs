@@ -9,9 +9,12 @@
 
 mod support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use neph_sensor::{ContainerOptions, Containers, Packages, Place, Runtime};
 use rustix::process::Signal;
@@ -137,7 +140,7 @@ impl Engine {
             .stdin(Stdio::null());
         self.service = Some(command.spawn().unwrap());
         let begun = Instant::now();
-        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+        while UnixStream::connect(self.socket()).is_err() {
             assert!(
                 begun.elapsed() < Duration::from_secs(30),
                 "the engine does not listen"
@@ -340,13 +343,16 @@ fn two_hundred_containers_in_a_burst_are_all_named() {
             names.insert(container.name.clone().unwrap());
         }
         assert_eq!(names.len(), count);
+        let created = |watched: &mut Watched| {
+            let events = watched.events.iter();
+            events
+                .filter(|event| event["Type"] == "container" && event["Action"] == "create")
+                .count()
+        };
+        watched.until("all are told", |watched| created(watched) >= count);
+        assert_eq!(created(&mut watched), count);
         let counts = watched.containers.counts();
         assert_eq!((counts.lost_news, counts.unasked, counts.unreadable), (0, 0, 0));
-        let created = watched
-            .events
-            .iter()
-            .filter(|event| event["Type"] == "container" && event["Action"] == "create");
-        assert_eq!(created.count(), count);
     });
 }
 
@@ -459,54 +465,103 @@ fn executables_of_containers_are_held_against_image_and_packages() {
     });
 }
 
-/// An engine that answers what it likes: too much, too long, nothing, and rubbish.
-#[test]
-fn a_hostile_engine_costs_nothing_but_counts() {
-    use std::io::{BufRead as _, BufReader, Write as _};
-    let folder = tempfile::tempdir().unwrap();
-    let path: &Path = &folder.path().join("docker.sock");
-    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+/// Answers requests at a socket: `answer` is given the line that says what is asked for.
+fn answered(
+    path: &Path,
+    answer: impl Fn(&str, &mut UnixStream) -> std::io::Result<()> + Send + Sync + 'static,
+) {
+    let listener = UnixListener::bind(path).unwrap();
+    let answer = Arc::new(answer);
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+        for mut stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
             std::thread::spawn(move || {
-                let mut reader = BufReader::new(&stream);
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut first = String::new();
                 let _ = reader.read_line(&mut first);
                 let mut line = String::new();
                 while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
                     line.clear();
                 }
-                let mut to = &stream;
-                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-                if first.contains("/version") {
-                    let _ = write!(to, "{head}Content-Length: 2\r\n\r\n{{}}");
-                } else if first.contains("/events") {
-                    let _ = write!(to, "{head}Connection: close\r\n\r\n");
-                    let long = "x".repeat(3 << 20);
-                    let bad = format!(
-                        "{{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{{\"ID\":\"../{long}\"}}}}\n"
-                    );
-                    for line in [
-                        bad.as_str(),
-                        "null\n",
-                        "[]\n",
-                        "}{\n",
-                        "{\"Type\":7,\"Actor\":[]}\n",
-                    ] {
-                        let _ = to.write_all(line.as_bytes());
-                    }
-                    let id = "1".repeat(64);
-                    let good = format!(
-                        "{{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{\"name\":\"good\",\"x\":7}}}}}}\n"
-                    );
-                    let _ = to.write_all(good.as_bytes());
-                    std::thread::sleep(Duration::from_secs(2));
-                } else {
-                    // Neither a list nor a container is ever told.
-                    let _ = to.write_all(&[b'{'; 100_000]);
-                }
+                // Whoever asked may be gone.
+                let _ = answer(&first, &mut stream);
             });
         }
+    });
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+
+/// Podman and Docker say that they listen, and begin to after that: what happens between the two is told to those who ask for it.
+#[test]
+fn what_happens_while_an_engine_begins_to_listen_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = &folder.path().join("docker.sock");
+    let id = "2".repeat(64);
+    let created = id.clone();
+    answered(path, move |asked, to| {
+        if asked.contains("/version") {
+            return write!(to, "{HEAD}Content-Length: 2\r\n\r\n{{}}");
+        }
+        if !asked.contains("/events") {
+            return write!(to, "{HEAD}Content-Length: 2\r\n\r\n[]");
+        }
+        write!(to, "{HEAD}Connection: close\r\n\r\n")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let since = asked
+            .split_once("since=")
+            .and_then(|(_, rest)| rest.split([' ', '&']).next());
+        let (seconds, rest) = since.unwrap_or_default().split_once('.').unwrap_or_default();
+        if let (Ok(seconds), Ok(rest)) = (seconds.parse(), rest.parse())
+            && Duration::new(seconds, rest) <= now
+        {
+            let time = now.as_nanos();
+            writeln!(
+                to,
+                "{{\"Type\":\"container\",\"Action\":\"create\",\"timeNano\":{time},\"Actor\":{{\"ID\":\"{created}\",\"Attributes\":{{\"name\":\"early\"}}}}}}"
+            )?;
+        }
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(())
+    });
+    let mut watched = Watched::start(path.to_owned(), true);
+    watched.until("it is told", |watched| !watched.events.is_empty());
+    assert_eq!(watched.containers.of(&id).unwrap().name.as_deref(), Some("early"));
+}
+
+/// An engine that answers what it likes: too much, too long, nothing, and rubbish.
+#[test]
+fn a_hostile_engine_costs_nothing_but_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = &folder.path().join("docker.sock");
+    answered(path, |asked, to| {
+        if asked.contains("/version") {
+            return write!(to, "{HEAD}Content-Length: 2\r\n\r\n{{}}");
+        }
+        if !asked.contains("/events") {
+            // Neither a list nor a container is ever told.
+            return to.write_all(&[b'{'; 100_000]);
+        }
+        write!(to, "{HEAD}Connection: close\r\n\r\n")?;
+        let long = "x".repeat(3 << 20);
+        let bad =
+            format!("{{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{{\"ID\":\"../{long}\"}}}}\n");
+        for line in [
+            bad.as_str(),
+            "null\n",
+            "[]\n",
+            "}{\n",
+            "{\"Type\":7,\"Actor\":[]}\n",
+        ] {
+            to.write_all(line.as_bytes())?;
+        }
+        let id = "1".repeat(64);
+        let good = format!(
+            "{{\"Type\":\"container\",\"Action\":\"start\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{\"name\":\"good\",\"x\":7}}}}}}\n"
+        );
+        to.write_all(good.as_bytes())?;
+        std::thread::sleep(Duration::from_secs(2));
+        Ok(())
     });
     let mut containers = Containers::start(&ContainerOptions {
         sockets: Some(vec![path.to_owned()]),

@@ -41,8 +41,17 @@ struct Line {
 impl Hangup {
     /// Ends the request that was begun last, and lets no other begin.
     pub fn hang_up(&self) {
+        self.end(true);
+    }
+
+    /// Ends the request that was begun last. Others may follow.
+    pub fn interrupt(&self) {
+        self.end(false);
+    }
+
+    fn end(&self, is_over: bool) {
         let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        line.is_over = true;
+        line.is_over |= is_over;
         if let Some(stream) = line.stream.upgrade() {
             // A connection that the other side closed already needs no more.
             let _ = stream.shutdown(Shutdown::Both);

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use neph_socket::Hangup;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 use ureq::config::Config;
@@ -26,6 +27,8 @@ const ANSWER_BYTES: u64 = 32 << 20;
 const EVENT_BYTES: u64 = 1 << 20;
 /// Pauses before an engine is tried again.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// A clock is set back if it is by more nanoseconds than this.
+const SET_BACK: i64 = 100_000_000;
 /// Images whose digests are remembered, at most.
 const IMAGES: usize = 1024;
 /// What ends or changes a part of a path.
@@ -58,6 +61,10 @@ pub(super) struct Engine {
     asking: ureq::Agent,
     questions: SyncSender<Question>,
     runtime: Mutex<Option<Runtime>>,
+    /// Ends the stream of events.
+    listens: Hangup,
+    /// When the machine was started, as the wall clock had it when the stream of events was asked for.
+    boot: AtomicI64,
     /// Digests of images by reference, until some image changes.
     images: Mutex<HashMap<String, Arc<[String]>>>,
 }
@@ -76,6 +83,8 @@ impl Engine {
             asking,
             questions: questions.clone(),
             runtime: Mutex::default(),
+            listens: listens.clone(),
+            boot: AtomicI64::default(),
             images: Mutex::default(),
         };
         let listener = Arc::new(listener);
@@ -121,14 +130,14 @@ impl Engine {
             false => Runtime::Docker,
         };
         *self.runtime.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
-        let address = match last {
-            None => "http://localhost/events".to_owned(),
-            Some(last) => {
-                let next = last.saturating_add(1);
-                let (seconds, rest) = (next.div_euclid(1_000_000_000), next.rem_euclid(1_000_000_000));
-                format!("http://localhost/events?since={seconds}.{rest:09}")
-            }
-        };
+        // Both engines answer before they listen themselves, so that they are asked for what happens from now on. What is later than now
+        // was told before the clock was set.
+        let boot = crate::clock::boot();
+        self.boot.store(boot, Ordering::Relaxed);
+        let now = boot.saturating_add_unsigned(crate::clock::since_boot().0);
+        let since = last.map_or(now, |last| last.saturating_add(1).min(now));
+        let (seconds, rest) = (since.div_euclid(1_000_000_000), since.rem_euclid(1_000_000_000));
+        let address = format!("http://localhost/events?since={seconds}.{rest:09}");
         let answer = agent.get(&address).call().map_err(|error| error.to_string())?;
         if answer.status() != 200 {
             return Err(format!("it gives no events: status {}", answer.status().as_u16()));
@@ -236,6 +245,15 @@ impl Engine {
                 Err(_) if self.shared.is_over() => return,
                 Err(_) => {}
             }
+            self.follow_clock();
+        }
+    }
+
+    /// Asks for events anew where the clock was set back: Podman tells none until it shows again what it showed when they were asked for.
+    fn follow_clock(&self) {
+        let heard = self.boot.load(Ordering::Relaxed);
+        if self.runtime() == Some(Runtime::Podman) && heard.saturating_sub(crate::clock::boot()) > SET_BACK {
+            self.listens.interrupt();
         }
     }
 
