@@ -177,11 +177,18 @@ async function whomOf({ incident, ids, query }) {
 }
 
 let lastActions = [];
+/** What is being done now. */
+let underWay = null;
 /**
  * Does one thing or several with alerts; the message has the way back for all of it. Rows show the new state at once. A target is
  * `{ count }` with `ids`, a `query`, or `parts` of these.
  */
-export async function act(doing, target = chosen()) {
+export function act(doing, target = chosen()) {
+  underWay = perform(doing, target);
+  return underWay;
+}
+
+async function perform(doing, target) {
   const actions = [].concat(doing);
   if (!target) return false;
   const parts = target.parts || [target];
@@ -235,8 +242,9 @@ function shownAs(action) {
   }
 }
 
-/** Takes back what was done last. */
+/** Takes back what was done last; what is being done is finished first, lest what was done before it be taken back. */
 export async function undo() {
+  await underWay;
   if (!lastActions.length) {
     say(t('undo.none'));
     return;
