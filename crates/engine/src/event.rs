@@ -33,6 +33,19 @@ impl Event {
         }
     }
 
+    /// An event of which only the time counts, which its holder keeps: it has no document.
+    pub(crate) fn bare() -> Self {
+        let origin = Origin {
+            source: "".into(),
+            line: 0,
+        };
+        Self::new([], None, origin)
+    }
+
+    pub(crate) fn is_bare(&self) -> bool {
+        self.document.is_empty()
+    }
+
     /// The document's JSON text.
     pub fn document(&self) -> &[u8] {
         &self.document

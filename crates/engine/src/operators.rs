@@ -1,19 +1,22 @@
 //! The keyed half of the engine: from step matches to matches.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use neph_event::Instant;
+use neph_event::{Instant, Value};
 use neph_plan::{Plan, Query};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use smallvec::SmallVec;
 
 use crate::aggregate::AggregateOperator;
+use crate::candidate::JoinKey;
 use crate::correlation::CorrelationOperator;
 use crate::first_seen::FirstSeenOperator;
 use crate::sample::SampleOperator;
 use crate::sequence::SequenceOperator;
 use crate::state::{BadState, StateReader, StateWriter};
-use crate::{Match, RuleIndex, StepMatch};
+use crate::{Event, Match, RuleIndex, StepMatch};
 
 /// When a match is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +137,37 @@ pub struct Operators {
     total_bytes: usize,
     /// Bytes of all rules together.
     held: usize,
+    keys: SharedKeys,
+}
+
+/// The join keys of the event that was pushed last: many rules join by the same fields, and hold the same keys then.
+#[derive(Debug, Default)]
+struct SharedKeys {
+    /// Where the event is; only to know that it is another one.
+    event: usize,
+    keys: Vec<JoinKey>,
+}
+
+impl SharedKeys {
+    /// So many of an event are looked through.
+    const MOST: usize = 16;
+
+    /// The keys of a step match of the event.
+    fn share(&mut self, event: &Arc<Event>, keys: &mut SmallVec<[Option<Value>; 2]>) -> JoinKey {
+        let address = Arc::as_ptr(event) as usize;
+        if self.event != address {
+            self.event = address;
+            self.keys.clear();
+        }
+        if let Some(known) = self.keys.iter().find(|known| ***known == **keys) {
+            return Arc::clone(known);
+        }
+        let key: JoinKey = keys.drain(..).collect();
+        if self.keys.len() < Self::MOST {
+            self.keys.push(Arc::clone(&key));
+        }
+        key
+    }
 }
 
 #[derive(Debug)]
@@ -225,6 +259,7 @@ impl Operators {
             rule_bytes: config.rule_bytes,
             total_bytes: config.total_bytes,
             held: 0,
+            keys: SharedKeys::default(),
         }
     }
 
@@ -245,7 +280,7 @@ impl Operators {
     }
 
     /// Takes a step match. Step matches of one event may come in any order, and more than once.
-    pub fn push(&mut self, step: StepMatch, outcomes: &mut Vec<Outcome>) {
+    pub fn push(&mut self, mut step: StepMatch, outcomes: &mut Vec<Outcome>) {
         let Some(operator) = self.rules.get_mut(step.rule.0 as usize) else {
             return;
         };
@@ -255,7 +290,10 @@ impl Operators {
                 outcomes.push(Outcome::Found(single(step)));
                 return;
             }
-            Kind::Sequence(sequence) => sequence.push(step),
+            Kind::Sequence(sequence) => {
+                let keys = self.keys.share(&step.event, &mut step.keys);
+                sequence.push(step, keys);
+            }
             Kind::Sample(sample) => sample.push(step),
             Kind::FirstSeen(operator) => operator.push(step),
             Kind::Aggregate(operator) => operator.push(step),

@@ -62,8 +62,9 @@ impl Pending {
             .then_with(|| rank(self.step).cmp(&rank(other.step)))
     }
 
+    /// Whether it is the same event for the same step. Of bare events nobody knows, nor does it matter how often they came.
     fn is_same(&self, step: u16, event: &Event) -> bool {
-        self.step == step && self.candidate.event.is_same(event)
+        self.step == step && !event.is_bare() && self.candidate.event.is_same(event)
     }
 }
 
@@ -214,7 +215,7 @@ impl Partition {
                             .map(|held| (held.step, held.candidate.event.id().clone())),
                     );
                 }
-                !many.insert((entry.step, event.id().clone()))
+                !many.insert((entry.step, event.id().clone())) && !event.is_bare()
             };
             if known {
                 twice += 1;

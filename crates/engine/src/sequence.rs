@@ -13,10 +13,10 @@ use crate::candidate::{
 };
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
-use crate::shape::Shape;
+use crate::shape::{Role, Shape};
 use crate::state::{BadState, StateReader, StateWriter};
 use crate::waiting::{Held, Waiting};
-use crate::{RuleIndex, StepMatch};
+use crate::{Event, RuleIndex, StepMatch};
 
 /// How far back events are kept under memory pressure by a rule that has neither a lateness nor a `maxspan`: 5 minutes.
 const PRESSURE_WINDOW: u64 = 300_000_000_000;
@@ -32,7 +32,8 @@ pub(crate) struct SequenceOperator {
     emit: Emit,
     /// Nanoseconds; `None`: events may come however late.
     lateness: Option<u64>,
-    /// What came while some step had not been seen, in place of partitions: one of the two is empty.
+    /// What came while some step had not been seen, in place of partitions: one of the two is empty. Where nothing is told
+    /// before all has come, all that is not settled.
     waiting: Waiting,
     partitions: AHashMap<JoinKey, Partition>,
     /// Partitions by the watermark after which they have something to do. An entry holds only if the partition says so.
@@ -44,6 +45,8 @@ pub(crate) struct SequenceOperator {
     frontier: Instant,
     /// Time of the newest event.
     newest: Instant,
+    /// Stands for the events of steps that must not happen, of which only the time counts.
+    bare: Arc<Event>,
     meter: Arc<Meter>,
     statistics: RuleStatistics,
 }
@@ -62,21 +65,24 @@ impl SequenceOperator {
             watermark: BEGINNING,
             frontier: BEGINNING,
             newest: BEGINNING,
+            bare: Arc::new(Event::bare()),
             meter: Arc::default(),
             statistics: RuleStatistics::default(),
         }
     }
 
-    pub(crate) fn push(&mut self, step: StepMatch) {
+    /// Takes a step match, with its join keys.
+    pub(crate) fn push(&mut self, step: StepMatch, keys: JoinKey) {
         let StepMatch {
             step,
-            keys,
             ordinal,
-            event,
+            mut event,
             ..
         } = step;
-        if self.shape.role(step).is_none() {
-            return;
+        match self.shape.role(step) {
+            None => return,
+            Some(Role::Forbidden { .. } | Role::ForbiddenAtEnd) => event = Arc::clone(&self.bare),
+            Some(Role::Positive { .. } | Role::Until) => {}
         }
         let Some(ordinal) = ordinal else {
             self.statistics.untimed += 1;
@@ -106,6 +112,9 @@ impl SequenceOperator {
     /// Whether nothing can match even with an event of this step. Where state would only grow that way, it is put into
     /// partitions all the same, of which each needs no more than the latest partial sequences.
     fn must_wait(&self, step: u16) -> bool {
+        if self.is_told_at_end() {
+            return true;
+        }
         if !self.partitions.is_empty() {
             return false;
         }
@@ -114,9 +123,19 @@ impl SequenceOperator {
         missing.is_some_and(|slot| is_bounded || (slot == 0 && !self.shape.starts_missing))
     }
 
+    /// Whether nothing is settled before all has come, but under pressure.
+    fn is_told_at_end(&self) -> bool {
+        self.emit == Emit::WhenFinal && self.lateness.is_none()
+    }
+
     /// Puts what waits into partitions.
     fn wake(&mut self) {
-        for held in std::mem::take(&mut self.waiting).into_held() {
+        let waiting = std::mem::take(&mut self.waiting).into_held();
+        self.place_all(waiting);
+    }
+
+    fn place_all(&mut self, waiting: impl IntoIterator<Item = Held>) {
+        for held in waiting {
             // It was counted when it came, and is counted again.
             self.statistics.candidates = self.statistics.candidates.saturating_sub(1);
             self.place(held);
@@ -132,12 +151,11 @@ impl SequenceOperator {
             event,
         } = held;
         let time = ordinal.time;
-        let partition = match self.partitions.get_mut(keys.as_slice()) {
+        let partition = match self.partitions.get_mut(&keys) {
             Some(partition) => partition,
             None => {
-                let key: JoinKey = keys.iter().cloned().collect();
-                self.meter.add(key_bytes(&key));
-                self.partitions.entry(key).or_default()
+                self.meter.add(key_bytes(&keys));
+                self.partitions.entry(Arc::clone(&keys)).or_default()
             }
         };
         let meter = &self.meter;
@@ -159,7 +177,7 @@ impl SequenceOperator {
         if wake.is_some() {
             partition.wake = wake;
         }
-        let Some((key, _)) = self.partitions.get_key_value(keys.as_slice()) else {
+        let Some((key, _)) = self.partitions.get_key_value(&keys) else {
             return;
         };
         self.schedule
@@ -175,7 +193,9 @@ impl SequenceOperator {
         if let Some(lateness) = self.lateness {
             self.frontier = self.frontier.max(earlier_by(self.watermark, lateness));
         }
-        self.waiting.pass(&self.shape, self.frontier);
+        if self.partitions.is_empty() {
+            self.waiting.pass(&self.shape, self.frontier);
+        }
         let mut due = std::mem::take(&mut self.touched);
         while let Some(Reverse((wake, _))) = self.schedule.peek() {
             if *wake >= self.watermark {
@@ -220,7 +240,9 @@ impl SequenceOperator {
     /// No event comes any more.
     pub(crate) fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
         self.watermark = END;
-        self.waiting = Waiting::default();
+        if !self.is_told_at_end() {
+            self.waiting = Waiting::default();
+        }
         self.settle_all(END, None, outcomes);
         for (key, partition) in std::mem::take(&mut self.partitions) {
             release(&partition, &key, &self.meter);
@@ -237,13 +259,18 @@ impl SequenceOperator {
         let window = self
             .lateness
             .unwrap_or_else(|| self.shape.maxspan.unwrap_or(0).max(PRESSURE_WINDOW));
-        self.relieve_waiting(earlier_by(self.newest, window), enough);
-        self.settle_all(earlier_by(self.newest, window), None, outcomes);
+        let settled = earlier_by(self.newest, window);
+        if !self.is_told_at_end() {
+            self.relieve_waiting(settled, enough);
+        }
+        self.settle_all(settled, None, outcomes);
         while self.bytes() > enough {
+            let waiting = self.waiting.held().map(|held| held.ordinal.time);
             let mut pending: Vec<Instant> = self
                 .partitions
                 .values()
                 .flat_map(Partition::pending_times)
+                .chain(waiting)
                 .collect();
             let mut starts: Vec<Instant> = self.partitions.values().flat_map(Partition::starts).collect();
             if pending.len() > starts.len() / 4
@@ -269,7 +296,7 @@ impl SequenceOperator {
         let all_are_useless =
             !self.shape.starts_missing && self.waiting.first_missing(&self.shape, None) == Some(0);
         while all_are_useless && self.bytes() > enough {
-            let times = self.waiting.held().iter().map(|held| held.ordinal.time);
+            let times = self.waiting.held().map(|held| held.ordinal.time);
             let Some(cut) = middle(&mut times.collect::<Vec<_>>()) else {
                 return;
             };
@@ -284,6 +311,11 @@ impl SequenceOperator {
     /// Settles everything before `frontier` and gives up what began at `cut` or before.
     fn settle_all(&mut self, frontier: Instant, cut: Option<Instant>, outcomes: &mut Vec<Outcome>) {
         self.frontier = self.frontier.max(frontier);
+        if self.is_told_at_end() {
+            let is_open = |key: &JoinKey| self.partitions.contains_key(key);
+            let due = self.waiting.take_due(&self.shape, self.frontier, is_open);
+            self.place_all(due);
+        }
         self.touched.clear();
         self.schedule.clear();
         let visit = Visit::new(&self.shape, self.emit, self.watermark, self.frontier);
@@ -343,7 +375,7 @@ impl SequenceOperator {
 
     pub(crate) fn save(&self, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
         to.write(&(
-            self.waiting.held(),
+            self.waiting.held().collect::<Vec<_>>(),
             &self.partitions,
             self.watermark,
             self.frontier,
@@ -366,8 +398,8 @@ impl SequenceOperator {
         let read: Read = from.read_metered(section, Some(&meter))?;
         let (waiting, partitions, watermark, frontier, newest, statistics) = read;
         let waiting = Waiting::of(waiting);
-        let may_match = waiting.first_missing(&self.shape, None).is_none();
-        if !waiting.is_empty() && (may_match || !partitions.is_empty()) {
+        let may_match = waiting.first_missing(&self.shape, None).is_none() || !partitions.is_empty();
+        if !waiting.is_empty() && may_match && !self.is_told_at_end() {
             return Err(BadState::of("candidates wait for nothing"));
         }
         (self.watermark, self.frontier, self.newest) = (watermark, frontier, newest);
@@ -401,8 +433,10 @@ impl SequenceOperator {
     }
 
     pub(crate) fn statistics(&self) -> RuleStatistics {
+        let waiting = self.waiting.keys().into_iter();
+        let waiting = waiting.filter(|key| !self.partitions.contains_key(*key));
         RuleStatistics {
-            keys: (self.partitions.len() + self.waiting.keys()) as u64,
+            keys: (self.partitions.len() + waiting.count()) as u64,
             ..self.statistics
         }
     }

@@ -1,6 +1,7 @@
 //! Candidates of a sequence of which some step was not seen yet: while that is so nothing can match, so they are kept as they
 //! come, without partitions, order and schedule. Of most rules this is all that ever happens: their later steps are what
-//! every host does all day, and their first step is what nobody does.
+//! every host does all day, and their first step is what nobody does. Where nothing is told before all has come, candidates
+//! are kept like that anyway, and what is settled is looked through at once, join key by join key.
 //!
 //! What can never be part of a match any more is dropped, by what the state machine would make of it: of events that
 //! are settled only what fills a slot before the first one that nothing filled, and for no longer than `maxspan`.
@@ -8,17 +9,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ahash::AHashSet;
 use neph_event::{Instant, Value};
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use crate::candidate::later_by;
+use crate::candidate::{END, JoinKey, key_bytes, later_by};
 use crate::shape::{Role, Shape};
 use crate::state;
 use crate::{Event, Ordinal};
 
 /// Fewer are not looked through for what can be dropped.
 const FEW: usize = 64;
+
+/// So many stand in one block: what grows beyond is neither copied nor asked of the system as one piece.
+const BLOCK: usize = 128;
 
 /// Absence is judged by whole milliseconds, so that what is `maxspan` old may count a millisecond longer.
 const MILLISECOND: u64 = 1_000_000;
@@ -27,7 +31,7 @@ const MILLISECOND: u64 = 1_000_000;
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Held {
     pub(crate) step: u16,
-    pub(crate) keys: SmallVec<[Option<Value>; 2]>,
+    pub(crate) keys: JoinKey,
     pub(crate) ordinal: Ordinal,
     #[serde(with = "state::event")]
     pub(crate) event: Arc<Event>,
@@ -36,22 +40,27 @@ pub(crate) struct Held {
 impl Held {
     /// Bytes beside its own place.
     fn heap_bytes(&self) -> usize {
-        let spilled = match self.keys.spilled() {
-            true => self.keys.capacity() * size_of::<Option<Value>>(),
-            false => 0,
-        };
-        let values = self.keys.iter().flatten().chain(&self.ordinal.tiebreaker);
-        spilled + values.map(Value::heap_bytes).sum::<usize>() + self.event.memory_bytes()
+        let tiebreaker = self.ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
+        key_bytes(&self.keys) + tiebreaker + self.event.memory_bytes()
     }
+}
+
+/// What becomes of a candidate.
+enum Fate {
+    Stays,
+    IsDue,
+    Goes,
 }
 
 /// Candidates of a rule that cannot match yet.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    held: VecDeque<Held>,
+    /// In the order in which they came, in blocks of so many but for the first and the last.
+    blocks: VecDeque<VecDeque<Held>>,
+    held: usize,
     /// How many of them are of each step.
     of_step: Vec<u32>,
-    /// Bytes on the heap beside the list.
+    /// Bytes on the heap beside the blocks.
     bytes: usize,
     /// When there are so many it is worth looking for what can be dropped.
     look_at: usize,
@@ -68,12 +77,46 @@ impl Waiting {
     }
 
     /// The candidates, in the order in which they came.
-    pub(crate) fn held(&self) -> &VecDeque<Held> {
-        &self.held
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
+        self.blocks.iter().flatten()
     }
 
-    pub(crate) fn into_held(self) -> VecDeque<Held> {
-        self.held
+    pub(crate) fn into_held(self) -> impl Iterator<Item = Held> {
+        self.blocks.into_iter().flatten()
+    }
+
+    /// No event before `frontier` comes any more: takes out what happened before it, but what cannot be part of a match.
+    /// Candidates of keys that `is_open` says may match with what was taken before.
+    pub(crate) fn take_due(
+        &mut self,
+        shape: &Shape,
+        frontier: Instant,
+        is_open: impl Fn(&JoinKey) -> bool,
+    ) -> Vec<Held> {
+        let rarest = self.rarest(shape);
+        let of_rarest = self
+            .held()
+            .filter(|held| Some(held.step) == rarest.map(|(step, _)| step));
+        let may_match: AHashSet<JoinKey> = of_rarest.map(|held| Arc::clone(&held.keys)).collect();
+        let may_match = |key: &JoinKey| may_match.contains(key) || is_open(key);
+        self.sift(|held| {
+            let is_useless = || rarest.is_some_and(|(_, slot)| is_useless(shape, held, slot, frontier));
+            match held.ordinal.time < frontier {
+                false => Fate::Stays,
+                true if is_useless() && !may_match(&held.keys) => Fate::Goes,
+                true => Fate::IsDue,
+            }
+        })
+    }
+
+    /// The step that must happen of which there are fewest, and the first slot that it fills.
+    fn rarest(&self, shape: &Shape) -> Option<(u16, u16)> {
+        let steps = 0..u16::try_from(shape.steps()).unwrap_or(u16::MAX);
+        let positive = steps.filter_map(|step| match shape.role(step) {
+            Some(Role::Positive { first, .. }) => Some((step, first)),
+            _ => None,
+        });
+        positive.min_by_key(|(step, _)| self.of_step.get(usize::from(*step)).copied().unwrap_or(0))
     }
 
     pub(crate) fn push(&mut self, held: Held) {
@@ -85,7 +128,40 @@ impl Waiting {
             *count += 1;
         }
         self.bytes += held.heap_bytes();
-        self.held.push_back(held);
+        self.held += 1;
+        self.append(held);
+    }
+
+    fn append(&mut self, held: Held) {
+        match self.blocks.back_mut() {
+            Some(block) if block.len() < BLOCK => block.push_back(held),
+            _ => {
+                // Most rules hold few.
+                let room = if self.blocks.is_empty() { 1 } else { BLOCK };
+                let mut block = VecDeque::with_capacity(room);
+                block.push_back(held);
+                self.blocks.push_back(block);
+            }
+        }
+    }
+
+    /// Does with each candidate what `fate` says, and gives those that are due.
+    fn sift(&mut self, fate: impl Fn(&Held) -> Fate) -> Vec<Held> {
+        let (mut due, mut gone) = (Vec::new(), Vec::new());
+        for block in std::mem::take(&mut self.blocks) {
+            for held in block {
+                match fate(&held) {
+                    Fate::Stays => self.append(held),
+                    Fate::IsDue => due.push(held),
+                    Fate::Goes => gone.push(held),
+                }
+            }
+            // What they hold has long left the processor's cache. Looking at all of it first waits once for many.
+            gone.iter().for_each(|gone| self.uncount(gone));
+            gone.clear();
+        }
+        due.iter().for_each(|due| self.uncount(due));
+        due
     }
 
     /// The first slot that nothing filled, should an event of this step come too.
@@ -110,20 +186,18 @@ impl Waiting {
         let Some(useless) = self.useless(shape, frontier) else {
             return;
         };
-        while self.held.front().is_some_and(&useless) {
-            let gone = self.held.pop_front();
-            gone.iter().for_each(|gone| self.uncount(gone));
+        while let Some(block) = self.blocks.front_mut() {
+            match block.front() {
+                Some(held) if !useless(held) => break,
+                Some(_) => {
+                    let gone = block.pop_front();
+                    gone.iter().for_each(|gone| self.uncount(gone));
+                }
+                None => drop(self.blocks.pop_front()),
+            }
         }
-        if self.held.len() >= self.look_at.max(FEW) {
+        if self.held >= self.look_at.max(FEW) {
             self.drop_useless(shape, frontier);
-        }
-        self.shrink();
-    }
-
-    /// Gives back the room of the list when most of it is unused.
-    fn shrink(&mut self) {
-        if self.held.capacity() > FEW + 4 * self.held.len() {
-            self.held.shrink_to(2 * self.held.len());
         }
     }
 
@@ -132,21 +206,16 @@ impl Waiting {
         let Some(useless) = self.useless(shape, frontier) else {
             return;
         };
-        let mut held = std::mem::take(&mut self.held);
-        held.retain(|held| {
-            let is_useless = useless(held);
-            if is_useless {
-                self.uncount(held);
-            }
-            !is_useless
+        self.sift(|held| match useless(held) {
+            true => Fate::Goes,
+            false => Fate::Stays,
         });
-        self.look_at = 2 * held.len();
-        self.held = held;
-        self.shrink();
+        self.look_at = 2 * self.held;
     }
 
     fn uncount(&mut self, gone: &Held) {
         self.bytes -= gone.heap_bytes();
+        self.held -= 1;
         if let Some(count) = self.of_step.get_mut(usize::from(gone.step)) {
             *count -= 1;
         }
@@ -155,30 +224,35 @@ impl Waiting {
     /// What cannot be part of a match any more; nothing where a match may be near.
     fn useless<'s>(&self, shape: &'s Shape, frontier: Instant) -> Option<impl Fn(&Held) -> bool + use<'s>> {
         let missing = self.first_missing(shape, None)?;
-        let waits_for_first = missing == 0 && !shape.starts_missing;
-        Some(move |held: &Held| {
-            let time = held.ordinal.time;
-            let (follows, margin) = match shape.role(held.step) {
-                Some(Role::Positive { first, .. }) => (first > missing, 0),
-                _ => (false, MILLISECOND),
-            };
-            let is_old = |span: u64| later_by(time, span.saturating_add(margin)) < frontier;
-            time < frontier && (waits_for_first || follows || shape.maxspan.is_some_and(is_old))
-        })
+        Some(move |held: &Held| is_useless(shape, held, missing, frontier))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.held == 0
     }
 
     /// Bytes of all of it.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.held.capacity() * size_of::<Held>()
+        let last = self.blocks.back().map_or(0, VecDeque::capacity);
+        let room = self.blocks.len().saturating_sub(1) * BLOCK + last;
+        self.bytes + room * size_of::<Held>() + self.blocks.capacity() * size_of::<VecDeque<Held>>()
     }
 
-    /// Number of distinct join keys.
-    pub(crate) fn keys(&self) -> usize {
-        let keys = self.held.iter().map(|held| held.keys.as_slice());
-        keys.collect::<ahash::AHashSet<_>>().len()
+    /// The distinct join keys.
+    pub(crate) fn keys(&self) -> AHashSet<&JoinKey> {
+        self.held().map(|held| &held.keys).collect()
     }
+}
+
+/// Whether a candidate cannot be part of a match any more, as nothing fills the slot `missing` that happened before `frontier`.
+fn is_useless(shape: &Shape, held: &Held, missing: u16, frontier: Instant) -> bool {
+    let time = held.ordinal.time;
+    let (follows, margin) = match shape.role(held.step) {
+        Some(Role::Positive { first, .. }) => (first > missing, 0),
+        _ => (false, MILLISECOND),
+    };
+    let waits_for_first = missing == 0 && !shape.starts_missing;
+    let is_old = |span: u64| later_by(time, span.saturating_add(margin)) < frontier;
+    let nothing_comes = frontier == END;
+    time < frontier && (nothing_comes || waits_for_first || follows || shape.maxspan.is_some_and(is_old))
 }
