@@ -86,7 +86,8 @@ pub struct RuleStatistics {
     /// Step matches taken into state.
     #[serde(deserialize_with = "count")]
     pub candidates: u64,
-    /// Step matches that had been taken before: the same event for the same step and keys.
+    /// Step matches that had been taken before: the same event for the same step and keys. Those that cannot match are not
+    /// looked at, nor are those of steps that must not happen, of which only the time is kept.
     #[serde(deserialize_with = "count")]
     pub duplicates: u64,
     /// Step matches that came after their time had been settled; not evaluated.

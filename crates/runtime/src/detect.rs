@@ -156,6 +156,7 @@ pub(crate) fn match_workers<T>(
             programs: reloads.programs.clone(),
             generation: 0,
             past: Statistics::default(),
+            steps: 0,
         })
     };
     (0..options.threads.max(1)).map(worker).collect()
@@ -186,6 +187,8 @@ pub(crate) struct MatchWorker {
     generation: u64,
     /// What the matchers of programs before have seen.
     past: Statistics,
+    /// Number of step matches of the chunk before: the next one has about as many.
+    steps: usize,
 }
 
 impl Worker for MatchWorker {
@@ -203,6 +206,7 @@ impl Worker for MatchWorker {
         let began = nanos();
         let mut tally = Tally::default();
         let mut found = Found {
+            steps: Vec::with_capacity(self.steps),
             wants_time: self.live,
             generation: self.generation,
             ..Found::default()
@@ -230,6 +234,7 @@ impl Worker for MatchWorker {
                 }
             }
         }
+        self.steps = found.steps.len();
         found.excepted = self.matcher.take_excepted();
         self.work_nanos += nanos() - began;
         Outcome { tally, found }
