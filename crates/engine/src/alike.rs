@@ -54,7 +54,7 @@ impl Alike {
     }
 
     /// Whether a condition can hold for a record of a kind, if that is known.
-    pub(crate) fn can_hold(&mut self, kind: &[u8], record: &[u8]) -> Option<bool> {
+    pub(crate) fn can_hold(&mut self, kind: &[u8], record: &str) -> Option<bool> {
         let can_hold = match self.known.get(kind) {
             None => None,
             Some(Chance::None) => Some(false),

@@ -206,7 +206,7 @@ impl Matcher {
 
     /// Whether a record of this kind, with this text, may satisfy something; `None` where a record of the kind must be
     /// [read](Self::read) and [learnt from](Self::learn) first. One that cannot counts as read.
-    pub fn may_match(&mut self, kind: &[u8], record: &[u8]) -> Option<bool> {
+    pub fn may_match(&mut self, kind: &[u8], record: &str) -> Option<bool> {
         let can_hold = self.alike.can_hold(kind, record);
         let passes = u64::from(can_hold == Some(false));
         self.statistics.records += passes;

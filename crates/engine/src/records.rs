@@ -51,7 +51,7 @@ impl RecordLiterals {
     /// Whether a record may have what a waiter seeks that is asked for. `folded` is room for its text.
     pub(crate) fn may_be_in(
         &self,
-        record: &[u8],
+        record: &str,
         folded: &mut String,
         is_asked_for: impl FnMut(u32) -> bool,
     ) -> bool {
@@ -74,11 +74,10 @@ impl RecordLiterals {
 
 /// A record's text to look for literals in, folded if it is not of ASCII alone; `None` where characters are written by their
 /// number, which may be any.
-pub(crate) fn text_of<'t>(record: &'t [u8], folded: &'t mut String) -> Option<&'t str> {
-    if has_free_escape(record) {
+pub(crate) fn text_of<'t>(text: &'t str, folded: &'t mut String) -> Option<&'t str> {
+    if has_free_escape(text.as_bytes()) {
         return None;
     }
-    let text = std::str::from_utf8(record).ok()?;
     if text.is_ascii() {
         return Some(text);
     }

@@ -18,6 +18,8 @@ use crate::wanted::{Part, Parts, covered};
 pub struct Glance<'n> {
     /// The source, whose one document the record becomes if any record of the kind does.
     pub source: &'static SourceInfo,
+    /// The record.
+    pub text: &'n str,
     /// What the record says of its kind, as it stands there. No record of another source says the same.
     pub kind: &'n [u8],
     /// What the source always looks at.
@@ -32,12 +34,14 @@ const LONGEST: usize = 1 << 10;
 impl<'n> Glance<'n> {
     pub(crate) fn new(
         source: &'static SourceInfo,
+        text: &'n str,
         kind: &'n [u8],
         always: &'static [&'static str],
         any: &'static [&'static str],
     ) -> Self {
         Self {
             source,
+            text,
             kind,
             always,
             any,

@@ -216,7 +216,7 @@ impl Normalizer {
 
     /// A glance at a record that is taken to be of the source of the two before, where only some fields are wanted. All of the
     /// record is checked to be JSON. `None` where [`push`](Self::push) must say what it is.
-    pub fn glance(&mut self, raw: &[u8]) -> Option<Glance<'_>> {
+    pub fn glance<'n>(&'n mut self, raw: &'n [u8]) -> Option<Glance<'n>> {
         let Expected {
             last: [last, before],
             fields: Some(_),
@@ -239,7 +239,7 @@ impl Normalizer {
         said.push(b'"');
         let any = source.looks_for();
         glance::glance(text.trim_end_matches(['\n', '\r']), parts, any, said)?;
-        Some(Glance::new(info, said, always, any))
+        Some(Glance::new(info, text, said, always, any))
     }
 
     /// Whether anything is added to documents, so that not even an ECS document stays as it stands in its record.

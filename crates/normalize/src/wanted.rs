@@ -25,6 +25,8 @@ struct Node {
     keys: KeyTable,
     /// By number of the key.
     inside: Vec<u16>,
+    /// The lengths of the keys, a bit each; those of 63 bytes and more have one together.
+    lengths: u64,
     /// Everything inside is wanted.
     whole: bool,
 }
@@ -93,6 +95,7 @@ impl Parts {
             let (Some(node), Ok(next)) = (self.nodes.get_mut(usize::from(here)), next) else {
                 break;
             };
+            node.lengths |= 1 << key.len().min(63);
             let number = node.keys.number(key);
             if number == node.inside.len() {
                 node.inside.push(next);
@@ -119,7 +122,7 @@ impl Parts {
     }
 
     /// What is to be read of the value under a key of an object of which `within` is read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn inside(&self, within: Part, key: &str) -> Part {
         let Part::Node(node) = within else {
             return within;
@@ -127,11 +130,16 @@ impl Parts {
         let Some(node) = self.nodes.get(usize::from(node)) else {
             return Part::Whole;
         };
-        match node.keys.get(key).and_then(|number| node.inside.get(number)) {
-            Some(child) => self.part(*child),
-            // A key with dots may stand for a path.
-            None if has_byte(key, b'.') => Part::Whole,
-            None => Part::Nothing,
+        // Most keys of records are passed over, and most of those have a length that no wanted key has.
+        if node.lengths >> key.len().min(63) & 1 == 1
+            && let Some(child) = node.keys.get(key).and_then(|number| node.inside.get(number))
+        {
+            return self.part(*child);
+        }
+        // A key with dots may stand for a path.
+        match has_byte(key, b'.') {
+            true => Part::Whole,
+            false => Part::Nothing,
         }
     }
 }

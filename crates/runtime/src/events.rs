@@ -251,7 +251,7 @@ impl EventReader {
         if way.can_be_passed_over()
             && let Some(glance) = normalizer.glance(record.document)
         {
-            match way.matcher.may_match(glance.kind, record.document) {
+            match way.matcher.may_match(glance.kind, glance.text) {
                 Some(false) => {
                     self.parts.made += 1;
                     way.tally.records += record.lines;

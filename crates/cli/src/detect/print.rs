@@ -20,6 +20,8 @@ pub(crate) struct Printer {
     terminal: Terminal,
     page: Vec<Alert>,
     printed: u64,
+    /// Room for an alert's text. Standard output looks for the end of a line in every piece that it is given, so an alert is one piece.
+    line: Vec<u8>,
 }
 
 /// Tells of alerts as they come.
@@ -63,6 +65,7 @@ impl Printer {
             terminal,
             page: Vec::new(),
             printed: 0,
+            line: Vec::new(),
         }
     }
 
@@ -94,17 +97,19 @@ impl Printer {
                     Ok(())
                 }
             }
-            Format::Ndjson => write_line(&alert.document),
-            Format::Json => {
-                let mut out = io::stdout().lock();
-                out.write_all(if self.printed == 1 {
-                    b"{\"alerts\":[\n"
-                } else {
-                    b",\n"
-                })?;
-                serde_json::to_writer(&mut out, &alert.document).map_err(io::Error::from)
-            }
+            Format::Ndjson => self.write(b"", &alert, b"\n"),
+            Format::Json if self.printed == 1 => self.write(b"{\"alerts\":[\n", &alert, b""),
+            Format::Json => self.write(b",\n", &alert, b""),
         }
+    }
+
+    /// Writes an alert's document between these.
+    fn write(&mut self, before: &[u8], alert: &Alert, behind: &[u8]) -> io::Result<()> {
+        self.line.clear();
+        self.line.extend_from_slice(before);
+        serde_json::to_writer(&mut self.line, &alert.document)?;
+        self.line.extend_from_slice(behind);
+        io::stdout().lock().write_all(&self.line)
     }
 
     /// Tells that an alert does not hold any more, by the alert's document with a mark.
@@ -266,12 +271,6 @@ fn mark(alert: &mut Alert, word: &str) {
     if let Some(Value::Object(own)) = neph.and_then(|neph| neph.get_mut("alert")) {
         own.insert(word.into(), true.into());
     }
-}
-
-fn write_line(document: &serde_json::Map<String, Value>) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, document).map_err(io::Error::from)?;
-    out.write_all(b"\n")
 }
 
 fn list(value: Option<&Value>) -> &[Value] {

@@ -393,7 +393,7 @@ proptest! {
                     .map(|(rule, _)| rule)
                     .collect();
                 let text = json(&values);
-                let known = matcher.may_match(&[kind], text.as_bytes());
+                let known = matcher.may_match(&[kind], &text);
                 let mut found = Vec::new();
                 if known != Some(false) {
                     let record = Record { document: text.as_bytes(), id: None, index: None, position: 0, origin: &origin };
