@@ -471,6 +471,23 @@ type Tuple = SmallVec<[Option<Value>; 2]>;
 /// The cartesian product of the distinct values of each key. Empty where a key that is not optional has no value; a
 /// stage without keys has the one empty tuple.
 fn key_tuples(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[Tuple; 1]> {
+    // Nearly always each key has one value, which needs no copy beside the tuple's own.
+    let mut tuple = Tuple::with_capacity(stage.keys.len());
+    for key in &stage.keys {
+        let slot = first_with_value(&key.slots, row);
+        let mut values = slot.into_iter().flat_map(|slot| row.values(slot));
+        match (values.next(), values.next()) {
+            (Some(value), None) => tuple.push(Some(value.to_owned())),
+            (None, _) if key.optional => tuple.push(None),
+            (None, _) => return SmallVec::new(),
+            (Some(_), Some(_)) => return product(stage, row, dropped),
+        }
+    }
+    SmallVec::from([tuple])
+}
+
+/// The same where some key has several values.
+fn product(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[Tuple; 1]> {
     let mut tuples: SmallVec<[Tuple; 1]> = SmallVec::new();
     tuples.push(Tuple::new());
     let mut wanted = 1_u64;
