@@ -528,7 +528,8 @@ impl Routed<'_> {
         }
 
         let mut folded = std::mem::take(&mut self.marks.folded);
-        let Some(text) = text.and_then(|text| text_of(std::str::from_utf8(text).ok()?, &mut folded)) else {
+        let Some(text) = text.and_then(|text| text_of(simdutf8::basic::from_utf8(text).ok()?, &mut folded))
+        else {
             self.marks.folded = folded;
             return true;
         };

@@ -102,7 +102,7 @@ impl Row {
     /// # Errors
     /// Where the record is not a JSON object in UTF-8. The row is empty after an error.
     pub fn read(&mut self, slots: &Slots, json: &[u8]) -> Result<(), ReadError> {
-        match std::str::from_utf8(json) {
+        match simdutf8::compat::from_utf8(json) {
             Ok(text) => self.read_str(slots, text),
             Err(error) => {
                 self.clear(slots);

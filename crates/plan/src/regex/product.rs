@@ -83,8 +83,7 @@ impl Automaton {
 
 /// Whether some text matches: the states of the automaton are looked for until one accepts.
 pub(super) fn has_match(node: &Node) -> Result<bool, RegexError> {
-    let mut representatives = vec!['\0'];
-    representatives.extend(boundaries(node));
+    let representatives = representatives(node);
     let mut expressions = Expressions::default();
     let start = expressions.of_node(node)?;
     let mut open = vec![start];
@@ -105,6 +104,33 @@ pub(super) fn has_match(node: &Node) -> Result<bool, RegexError> {
         }
     }
     Ok(false)
+}
+
+/// One character of all that are in the same classes of characters: these behave alike wherever they stand.
+fn representatives(node: &Node) -> Vec<char> {
+    let mut classes = Vec::new();
+    collect_classes(node, &mut classes);
+    let is_in = |class: &ClassUnicode, character: char| {
+        let mut ranges = class.ranges().iter();
+        ranges.any(|range| (range.start()..=range.end()).contains(&character))
+    };
+    let mut known: AHashSet<Vec<bool>> = AHashSet::new();
+    let mut characters = vec!['\0'];
+    characters.extend(boundaries(node));
+    characters
+        .retain(|character| known.insert(classes.iter().map(|class| is_in(class, *character)).collect()));
+    characters
+}
+
+fn collect_classes<'n>(node: &'n Node, classes: &mut Vec<&'n ClassUnicode>) {
+    match node {
+        Node::Nothing | Node::Anything => {}
+        Node::Class(class) => classes.push(class),
+        Node::Concat(nodes) | Node::Union(nodes) | Node::Intersection(nodes) => {
+            nodes.iter().for_each(|node| collect_classes(node, classes));
+        }
+        Node::Complement(node) | Node::Repeat(node, ..) => collect_classes(node, classes),
+    }
 }
 
 fn boundaries(node: &Node) -> Vec<char> {
