@@ -7,7 +7,7 @@
 //! (<https://www.khoury.northeastern.edu/home/turon/re-deriv.pdf>).
 
 use ahash::{AHashMap, AHashSet};
-use regex_syntax::hir::ClassUnicode;
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
 use super::lucene::Node;
 use super::{RegexError, too_large};
@@ -43,7 +43,7 @@ impl Automaton {
     }
 
     pub(super) fn build(node: &Node) -> Result<Self, RegexError> {
-        let boundaries = boundaries(node);
+        let boundaries = boundaries(&classes(node));
         let mut representatives = vec!['\0'];
         representatives.extend(&boundaries);
 
@@ -83,9 +83,9 @@ impl Automaton {
 
 /// Whether some text matches: the states of the automaton are looked for until one accepts.
 pub(super) fn has_match(node: &Node) -> Result<bool, RegexError> {
-    let representatives = representatives(node);
     let mut expressions = Expressions::default();
     let start = expressions.of_node(node)?;
+    let representatives = representatives(node);
     let mut open = vec![start];
     // Nothing follows where nothing matches.
     let mut known = AHashSet::from([start, NOTHING]);
@@ -108,52 +108,48 @@ pub(super) fn has_match(node: &Node) -> Result<bool, RegexError> {
 
 /// One character of all that are in the same classes of characters: these behave alike wherever they stand.
 fn representatives(node: &Node) -> Vec<char> {
-    let mut classes = Vec::new();
-    collect_classes(node, &mut classes);
-    let is_in = |class: &ClassUnicode, character: char| {
-        let mut ranges = class.ranges().iter();
+    let classes = classes(node);
+    let is_in = |class: &[ClassUnicodeRange], character: char| {
+        let mut ranges = class.iter();
         ranges.any(|range| (range.start()..=range.end()).contains(&character))
     };
     let mut known: AHashSet<Vec<bool>> = AHashSet::new();
     let mut characters = vec!['\0'];
-    characters.extend(boundaries(node));
+    characters.extend(boundaries(&classes));
     characters
         .retain(|character| known.insert(classes.iter().map(|class| is_in(class, *character)).collect()));
     characters
 }
 
-fn collect_classes<'n>(node: &'n Node, classes: &mut Vec<&'n ClassUnicode>) {
-    match node {
-        Node::Nothing | Node::Anything => {}
-        Node::Class(class) => classes.push(class),
-        Node::Concat(nodes) | Node::Union(nodes) | Node::Intersection(nodes) => {
-            nodes.iter().for_each(|node| collect_classes(node, classes));
-        }
-        Node::Complement(node) | Node::Repeat(node, ..) => collect_classes(node, classes),
-    }
-}
-
-fn boundaries(node: &Node) -> Vec<char> {
+/// Where the ranges of classes begin, and what follows where they end.
+fn boundaries(classes: &[&[ClassUnicodeRange]]) -> Vec<char> {
     let mut boundaries = Vec::new();
-    collect_boundaries(node, &mut boundaries);
+    for range in classes.iter().copied().flatten() {
+        boundaries.extend((range.start() > '\0').then_some(range.start()));
+        boundaries.extend(successor(range.end()));
+    }
     boundaries.sort_unstable();
     boundaries.dedup();
     boundaries
 }
 
-fn collect_boundaries(node: &Node, boundaries: &mut Vec<char>) {
+/// The classes of characters of an expression, each once.
+fn classes(node: &Node) -> Vec<&[ClassUnicodeRange]> {
+    let mut classes = Vec::new();
+    collect_classes(node, &mut classes);
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+fn collect_classes<'n>(node: &'n Node, classes: &mut Vec<&'n [ClassUnicodeRange]>) {
     match node {
         Node::Nothing | Node::Anything => {}
-        Node::Class(class) => {
-            for range in class.ranges() {
-                boundaries.extend((range.start() > '\0').then_some(range.start()));
-                boundaries.extend(successor(range.end()));
-            }
-        }
+        Node::Class(class) => classes.push(class.ranges()),
         Node::Concat(nodes) | Node::Union(nodes) | Node::Intersection(nodes) => {
-            nodes.iter().for_each(|node| collect_boundaries(node, boundaries));
+            nodes.iter().for_each(|node| collect_classes(node, classes));
         }
-        Node::Complement(node) | Node::Repeat(node, ..) => collect_boundaries(node, boundaries),
+        Node::Complement(node) | Node::Repeat(node, ..) => collect_classes(node, classes),
     }
 }
 
