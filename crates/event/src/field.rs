@@ -77,6 +77,12 @@ impl Field {
         }
     }
 
+    /// Whether any string is a value of the field as it stands.
+    #[inline]
+    pub(crate) fn takes_all_strings(&self) -> bool {
+        self.kind == FieldType::Keyword && self.ignore_above.is_none()
+    }
+
     /// The field that holds the id which a record or its store gave it (`_id`).
     pub fn record_id() -> Self {
         Self::new("_id", FieldType::Keyword)

@@ -3,6 +3,7 @@
 //! [`Row::read`] walks a JSON text along the trie of [`Slots`] and skips what nobody asks for; [`Row::read_from`] does
 //! the same over anything that serde can walk. What a value becomes is the field's business ([`Field::typed`]).
 
+mod course;
 mod document;
 pub mod json;
 #[cfg(test)]
@@ -17,9 +18,10 @@ use std::ops::Range;
 use serde::de::{DeserializeSeed, Deserializer};
 use smallvec::SmallVec;
 
-use crate::slots::Node;
+use crate::slots::{Node, NodeId};
 use crate::{Field, FieldType, Instant, Slot, Slots, ValueRef};
 
+use course::Course;
 use json::MAX_DEPTH;
 
 /// A value as the row keeps it: texts are ranges of the row's own text, so that a row owns all it holds and can be reused
@@ -59,6 +61,8 @@ pub struct Row {
     /// Room for a string whose escapes are resolved, and for what becomes a text.
     unescaped: String,
     scratch: String,
+    /// What is known of the order of records' values.
+    course: Option<Box<Course>>,
 }
 
 /// A string that stands in the row's text with its escapes.
@@ -238,22 +242,18 @@ impl Row {
 
     /// Takes a scalar for every slot of a node. `written` is how the record writes a number.
     #[inline]
-    fn take_all(&mut self, slots: &Slots, node: &Node, scalar: ValueRef<'_>, written: Option<&str>) {
-        for slot in node.slots().iter().chain(slots.everything()) {
-            if let Some(field) = slots.field(*slot) {
-                self.take(*slot, field, scalar, written);
+    fn take_all(&mut self, slots: &Slots, node: NodeId, scalar: ValueRef<'_>, written: Option<&str>) {
+        for slot in slots.at(node) {
+            if let Some(field) = slots.field(slot) {
+                self.take(slot, field, scalar, written);
             }
         }
     }
 
     /// Takes a string that still has its escapes for every slot of a node; whether it could, and need not be resolved.
-    fn take_escaped(&mut self, slots: &Slots, node: &Node, raw: &str) -> bool {
-        let wanted = || node.slots().iter().chain(slots.everything());
-        let is_plain = |slot: &Slot| {
-            let field = slots.field(*slot);
-            field.is_some_and(|field| field.kind == FieldType::Keyword && field.ignore_above.is_none())
-        };
-        if raw.len() < LONG || !wanted().all(is_plain) {
+    fn take_escaped(&mut self, slots: &Slots, node: NodeId, raw: &str) -> bool {
+        let is_plain = |slot: Slot| slots.field(slot).is_some_and(Field::takes_all_strings);
+        if raw.len() < LONG || !slots.at(node).all(is_plain) {
             return false;
         }
         let (Some((start, end)), Ok(place)) = (self.keep(raw), u32::try_from(self.escaped.len())) else {
@@ -264,7 +264,9 @@ impl Row {
             end,
             resolved: OnceCell::new(),
         });
-        wanted().for_each(|slot| self.push(*slot, Cell::Escaped(place)));
+        slots
+            .at(node)
+            .for_each(|slot| self.push(slot, Cell::Escaped(place)));
         true
     }
 
@@ -281,8 +283,9 @@ impl Row {
     }
 
     /// Takes a `null`.
-    fn take_null(&mut self, slots: &Slots, node: &Node) {
-        for slot in node.slots() {
+    fn take_null(&mut self, slots: &Slots, node: NodeId) {
+        let own = slots.node(node).map_or(&[][..], Node::slots);
+        for slot in own {
             if let Some(field) = slots.field(*slot)
                 && let Some(value) = &field.null_value
             {
@@ -294,7 +297,8 @@ impl Row {
     #[inline]
     fn take(&mut self, slot: Slot, field: &Field, scalar: ValueRef<'_>, written: Option<&str>) {
         // Most values are strings of string fields; they go the short way.
-        if let (FieldType::Keyword, ValueRef::String(text), None) = (field.kind, scalar, field.ignore_above)
+        if let ValueRef::String(text) = scalar
+            && field.takes_all_strings()
             && let Some((start, end)) = self.keep(text)
         {
             return self.push(slot, Cell::String(start, end));

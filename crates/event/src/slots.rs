@@ -1,6 +1,7 @@
 //! The fields to read, as a trie of path segments.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
@@ -18,9 +19,18 @@ pub struct Slots {
     nodes: Vec<Node>,
     /// Slots that take every value of the record ([`ANY_FIELD`](crate::ANY_FIELD)).
     everything: SmallVec<[Slot; 1]>,
-    /// What stands for a key that no path has, where there are slots that take everything.
-    elsewhere: Node,
+    /// Tells this trie from all others that the process makes, for whoever remembers places in it.
+    state: u64,
 }
+
+/// A place in the trie of [`Slots`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId(u32);
+
+/// The node for the whole record.
+const ROOT: NodeId = NodeId(0);
+/// What stands for a key that no path has, where there are slots that take everything.
+const ELSEWHERE: NodeId = NodeId(1);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
@@ -34,9 +44,9 @@ impl Default for Slots {
         Self {
             fields: Vec::new(),
             by_field: ahash::AHashMap::new(),
-            nodes: vec![Node::default()],
+            nodes: vec![Node::default(), Node::default()],
             everything: SmallVec::new(),
-            elsewhere: Node::default(),
+            state: new_state(),
         }
     }
 }
@@ -49,13 +59,14 @@ impl Slots {
             return *slot;
         }
         let slot = Slot(index(self.fields.len()));
+        self.state = new_state();
         if *field.path == *crate::ANY_FIELD {
             self.everything.push(slot);
             self.by_field.insert(Arc::clone(&field), slot);
             self.fields.push(field);
             return slot;
         }
-        let mut node = 0;
+        let mut node = ROOT.0;
         for segment in field.path.split('.') {
             let next = index(self.nodes.len());
             let Some(here) = self.nodes.get_mut(node as usize) else {
@@ -110,21 +121,33 @@ impl Slots {
     }
 
     /// The node that stands for the whole record.
-    pub(crate) fn root(&self) -> Option<&Node> {
-        self.nodes.first()
+    pub(crate) fn root(&self) -> Option<NodeId> {
+        (!self.nodes.is_empty()).then_some(ROOT)
+    }
+
+    /// What is known at a place of the trie.
+    #[inline(always)]
+    pub(crate) fn node(&self, place: NodeId) -> Option<&Node> {
+        self.nodes.get(place.0 as usize)
+    }
+
+    /// The number of this trie as it is; no other trie of the process has it, nor this one when it has grown.
+    #[inline]
+    pub(crate) fn state(&self) -> u64 {
+        self.state
     }
 
     /// The node for a key of an object; `None` where nothing under the key is wanted.
     #[inline]
-    pub(crate) fn child(&self, node: &Node, key: &str) -> Option<&Node> {
+    pub(crate) fn child(&self, node: NodeId, key: &str) -> Option<NodeId> {
         self.child_marked(node, key.as_bytes(), Marks::of(key.as_bytes()))
     }
 
     /// The same for a key whose marks are known.
     #[inline(always)]
-    pub(crate) fn child_marked(&self, node: &Node, key: &[u8], marks: Marks) -> Option<&Node> {
-        match node.children.get(key, marks) {
-            Some(child) => self.nodes.get(child as usize),
+    pub(crate) fn child_marked(&self, node: NodeId, key: &[u8], marks: Marks) -> Option<NodeId> {
+        match self.node(node)?.children.get(key, marks) {
+            Some(child) => Some(NodeId(child)),
             None if marks.may_hold_dot() && key.contains(&b'.') => {
                 self.child_by_path(node, key).or_else(|| self.elsewhere())
             }
@@ -134,37 +157,39 @@ impl Slots {
 
     /// The node for a key that no path has.
     #[inline(always)]
-    fn elsewhere(&self) -> Option<&Node> {
-        (!self.everything.is_empty()).then_some(&self.elsewhere)
+    fn elsewhere(&self) -> Option<NodeId> {
+        (!self.everything.is_empty()).then_some(ELSEWHERE)
     }
 
-    /// Slots that take every value.
+    /// The slots that take a value which stands at a place.
     #[inline(always)]
-    pub(crate) fn everything(&self) -> &[Slot] {
-        &self.everything
+    pub(crate) fn at(&self, node: NodeId) -> impl Iterator<Item = Slot> {
+        let own = self.node(node).map_or(&[][..], Node::slots);
+        own.iter().chain(&self.everything).copied()
     }
 
     /// Whether nothing under the node is wanted, so that arrays and objects there can be skipped.
     #[inline(always)]
-    pub(crate) fn ends_at(&self, node: &Node) -> bool {
-        node.is_leaf() && self.everything.is_empty()
+    pub(crate) fn ends_at(&self, node: NodeId) -> bool {
+        self.node(node).is_none_or(Node::is_leaf) && self.everything.is_empty()
     }
 
     /// A key may hold dots (`"process.name": …`): Elasticsearch reads it as the nested path.
     #[cold]
-    fn child_by_path(&self, node: &Node, key: &[u8]) -> Option<&Node> {
-        let step = |node: &Node, segment: &[u8]| {
-            node.children
-                .get(segment, Marks::of(segment))
-                .and_then(|child| self.nodes.get(child as usize))
-        };
-        let mut segments = key.split(|byte| *byte == b'.');
-        let mut here = step(node, segments.next()?)?;
-        for segment in segments {
-            here = step(here, segment)?;
+    fn child_by_path(&self, node: NodeId, key: &[u8]) -> Option<NodeId> {
+        let mut here = node;
+        for segment in key.split(|byte| *byte == b'.') {
+            let children = &self.node(here)?.children;
+            here = NodeId(children.get(segment, Marks::of(segment))?);
         }
         Some(here)
     }
+}
+
+/// A number that was not given before.
+fn new_state() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Node {
@@ -310,6 +335,11 @@ mod tests {
     use super::*;
     use crate::FieldType;
 
+    fn slots_of(slots: &Slots, node: Option<NodeId>) -> &[Slot] {
+        let node = node.and_then(|node| slots.node(node));
+        node.map_or(&[], Node::slots)
+    }
+
     #[test]
     fn keys_are_found_however_they_are_dotted() {
         let mut slots = Slots::default();
@@ -327,12 +357,12 @@ mod tests {
         }
         let root = slots.root().unwrap();
         for (slot, path) in (0..).zip(paths) {
-            assert_eq!(slots.child(root, path).unwrap().slots(), [Slot(slot)], "{path}");
+            assert_eq!(slots_of(&slots, slots.child(root, path)), [Slot(slot)], "{path}");
             let mut node = root;
             for segment in path.split('.') {
                 node = slots.child(node, segment).unwrap();
             }
-            assert_eq!(node.slots(), [Slot(slot)], "{path}");
+            assert_eq!(slots_of(&slots, Some(node)), [Slot(slot)], "{path}");
         }
         for unknown in [
             "",
@@ -345,9 +375,7 @@ mod tests {
             "x.y.z.long_name_of_b_field",
         ] {
             assert!(
-                slots
-                    .child(root, unknown)
-                    .is_none_or(|node| node.slots().is_empty()),
+                slots_of(&slots, slots.child(root, unknown)).is_empty(),
                 "{unknown}"
             );
         }
@@ -373,10 +401,8 @@ mod tests {
         }
         let root = slots.root().unwrap();
         for number in 0..3000_u32 {
-            assert_eq!(
-                slots.child(root, &format!("k{number}")).unwrap().slots(),
-                [Slot(number)]
-            );
+            let found = slots.child(root, &format!("k{number}"));
+            assert_eq!(slots_of(&slots, found), [Slot(number)]);
             assert!(slots.child(root, &format!("q{number}")).is_none());
         }
     }

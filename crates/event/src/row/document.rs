@@ -5,14 +5,14 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{MAX_DEPTH, ReadError, Row};
-use crate::slots::Node;
+use crate::slots::NodeId;
 use crate::{Slots, ValueRef};
 
 /// The walk over one value of the document, standing at a node of the trie.
 pub(super) struct Walk<'a> {
     row: &'a mut Row,
     slots: &'a Slots,
-    node: Option<&'a Node>,
+    node: Option<NodeId>,
     depth: u32,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn inside<'b>(&'b mut self, node: Option<&'b Node>) -> Walk<'b> {
+    fn inside<'b>(&'b mut self, node: Option<NodeId>) -> Walk<'b> {
         Walk {
             row: self.row,
             slots: self.slots,
@@ -131,19 +131,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
 /// Looks an object's key up in the trie; nothing is kept of a key that nobody asks for.
 struct Key<'a> {
     slots: &'a Slots,
-    node: Option<&'a Node>,
+    node: Option<NodeId>,
 }
 
-impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
-    type Value = Option<&'a Node>;
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<NodeId>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'_> for Key<'a> {
-    type Value = Option<&'a Node>;
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<NodeId>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object key")

@@ -102,6 +102,30 @@ impl<'j> Reader<'j> {
             .unwrap_or_default()
     }
 
+    /// What has not been read.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'j [u8] {
+        self.text.as_bytes().get(self.position..).unwrap_or_default()
+    }
+
+    /// Passes over bytes that are known to be what stands before a value.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        self.position += bytes;
+    }
+
+    /// Where the last string stands, without its quotes.
+    #[inline(always)]
+    pub(crate) fn range(&self) -> (usize, usize) {
+        (self.start, self.end)
+    }
+
+    /// What the next value begins with; `None` where there is none.
+    #[inline]
+    pub(crate) fn upcoming(&mut self) -> Option<u8> {
+        self.next()
+    }
+
     /// Whether the next value is an object.
     #[inline]
     pub fn is_at_object(&mut self) -> bool {
@@ -372,7 +396,14 @@ impl<'j> Reader<'j> {
     /// Takes a string, whose quote is the next byte.
     #[inline(always)]
     fn string(&mut self) -> Result<(), Stop> {
-        self.start = self.position + 1;
+        self.position += 1;
+        self.rest_of_string()
+    }
+
+    /// Takes a string, whose quote was passed.
+    #[inline(always)]
+    pub(crate) fn rest_of_string(&mut self) -> Result<(), Stop> {
+        self.start = self.position;
         self.escaped = false;
         let mut position = self.start;
         loop {

@@ -656,6 +656,44 @@ proptest! {
     }
 
     #[test]
+    fn what_was_read_before_makes_no_difference(
+        documents in proptest::collection::vec((document(), 0_u8..3), 1..6),
+        order in proptest::collection::vec((any::<proptest::sample::Index>(), 0_u8..6, any::<proptest::sample::Index>()), 1..40),
+        everything in any::<bool>(),
+    ) {
+        let mut slots = paths();
+        if everything {
+            slots.add(Field::new(crate::ANY_FIELD, Dynamic));
+        }
+        let texts: Vec<Vec<u8>> = documents
+            .iter()
+            .map(|(json, form)| match form {
+                0 => json.to_string().into_bytes(),
+                1 => serde_json::to_string_pretty(json).unwrap().into_bytes(),
+                _ => format!("\u{feff} {json}\n").into_bytes(),
+            })
+            .collect();
+        let mut practised = Row::default();
+        for (which, edit, place) in order {
+            let mut text = which.get(&texts).clone();
+            let place = place.index(text.len());
+            match edit {
+                0 => text.truncate(place),
+                1 => { text.remove(place); }
+                2 => text.insert(place, b'"'),
+                _ => {}
+            }
+            let mut fresh = Row::default();
+            prop_assert_eq!(practised.read(&slots, &text), fresh.read(&slots, &text), "{:?}", String::from_utf8_lossy(&text));
+            for slot in (0..u32::try_from(slots.len()).unwrap()).map(Slot) {
+                let values = |row: &Row| row.values(slot).map(|value| value.to_owned()).collect::<Vec<_>>();
+                prop_assert_eq!(values(&practised), values(&fresh), "{:?}", String::from_utf8_lossy(&text));
+            }
+            prop_assert_eq!(practised.malformed(), fresh.malformed());
+        }
+    }
+
+    #[test]
     fn mutated_texts_are_judged_as_another_reader_judges_them(
         json in document(),
         edits in proptest::collection::vec((any::<proptest::sample::Index>(), 0_u8..4, "[\\[\\]{}\",:\\\\a-f0-9.eE+\\-\\x00-\\x20untrfl]"), 1..5),

@@ -2,22 +2,29 @@
 
 use smallvec::SmallVec;
 
+use super::course::{Course, END, NOWHERE, START};
 use super::json::{MAX_DEPTH, Reader, Stop, Token, unescape};
-use super::{ReadError, Row};
-use crate::slots::Node;
+use super::{Cell, ReadError, Row};
+use crate::slots::NodeId;
 use crate::{Slots, ValueRef};
 
 /// Reads `json` into a row that is empty.
 pub(super) fn read(row: &mut Row, slots: &Slots, json: &str) -> Result<(), ReadError> {
     let unescaped = std::mem::take(&mut row.unescaped);
+    let mut course = row.course.take().unwrap_or_default();
     let mut walk = Walk {
         row,
         slots,
         json: Reader::new(json),
         unescaped,
     };
-    let outcome = walk.record();
+    // What is not in the row's text as a whole is copied value by value.
+    let outcome = match walk.row.record.len() == json.len() && course.begin(slots) {
+        true => walk.follow(&mut course),
+        false => walk.record(),
+    };
     walk.row.unescaped = walk.unescaped;
+    walk.row.course = Some(course);
     outcome.map_err(|Stop| walk.json.fault())
 }
 
@@ -29,8 +36,122 @@ struct Walk<'a, 'j> {
     unescaped: String,
 }
 
-impl<'a> Walk<'a, '_> {
-    /// Walks the record. What is open is kept in a list, so that no depth exhausts the stack.
+/// Containers around the one that the walk is in, each with its node, if something in it is wanted, and whether it is an object.
+type Around = SmallVec<[(Option<NodeId>, bool); 16]>;
+
+impl Walk<'_, '_> {
+    /// Walks the record along the course of those before.
+    fn follow(&mut self, course: &mut Course) -> Result<(), Stop> {
+        let mut at = START;
+        loop {
+            at = match course.follow(at, self.json.rest()) {
+                Some((to, length)) => {
+                    self.json.pass(length);
+                    to
+                }
+                None => {
+                    course.miss();
+                    match self.step(course, at)? {
+                        Some(to) => to,
+                        None => return Ok(()),
+                    }
+                }
+            };
+            let Some(place) = course.place(at).filter(|_| at != END) else {
+                return Ok(());
+            };
+            if !place.is_string {
+                let token = self.json.token()?;
+                if let Some(node) = place.node {
+                    self.scalar(node, token);
+                }
+                continue;
+            }
+            self.json.rest_of_string()?;
+            if !place.is_plain || self.json.is_escaped() {
+                if let Some(node) = place.node {
+                    self.scalar(node, Token::String);
+                }
+            } else if let (start, end) = self.json.range()
+                && let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end))
+            {
+                let cell = Cell::String(start, end);
+                place.slots.iter().for_each(|slot| self.row.push(*slot, cell));
+            }
+        }
+    }
+
+    /// Walks from behind the value at a place to the next scalar, or to the end, and has the course learn it. `None` where the
+    /// rest of the record was walked, since the course has no room for it.
+    fn step(&mut self, course: &mut Course, from: u32) -> Result<Option<u32>, Stop> {
+        let began = self.json.position();
+        let (mut container, mut fresh) = match from {
+            START => {
+                let (Token::Object, Some(root)) = (self.json.token()?, self.slots.root()) else {
+                    // The fault of a reader that met none is that there is no object.
+                    return Err(Stop);
+                };
+                match course.enter(NOWHERE, &[], true, Some(root)) {
+                    Some(container) => (container, true),
+                    None => return self.walk(Around::new(), (Some(root), true), true).map(|()| None),
+                }
+            }
+            _ => (course.place(from).map_or(NOWHERE, |place| place.container), false),
+        };
+        loop {
+            let Some(here) = course.container(container) else {
+                self.json.end()?;
+                course.learn(from, self.json.since(began), END);
+                return Ok(Some(END));
+            };
+            if !self.goes_on(here.is_object, fresh)? {
+                (container, fresh) = (here.parent, false);
+                continue;
+            }
+            let (target, key) = match here.is_object {
+                true => (here.node.and_then(|node| self.child(node)), self.json.bytes()),
+                false => (here.node, &[][..]),
+            };
+            let next = match self.json.upcoming() {
+                Some(open @ (b'{' | b'[')) => {
+                    if here.depth >= MAX_DEPTH {
+                        return Err(self.json.too_deep());
+                    }
+                    match course.enter(container, key, open == b'{', target) {
+                        Some(inner) => {
+                            self.json.pass(1);
+                            (container, fresh) = (inner, true);
+                            continue;
+                        }
+                        None => None,
+                    }
+                }
+                Some(first @ (b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')) => {
+                    let is_string = first == b'"';
+                    let place = course.reach((container, key), is_string, target, self.slots);
+                    place.map(|place| (place, is_string))
+                }
+                _ => return self.json.token().map(|_| None),
+            };
+            let Some((to, is_string)) = next else {
+                let mut around = Around::new();
+                let mut outer = here.parent;
+                while let Some(container) = course.container(outer) {
+                    around.push((container.node, container.is_object));
+                    outer = container.parent;
+                }
+                around.reverse();
+                let mut inside = (here.node, here.is_object);
+                let fresh = self.value(target, &mut around, &mut inside)?;
+                return self.walk(around, inside, fresh).map(|()| None);
+            };
+            self.json.pass(usize::from(is_string));
+            course.learn(from, self.json.since(began), to);
+            return Ok(Some(to));
+        }
+    }
+
+    /// Walks the record from token to token.
     fn record(&mut self) -> Result<(), Stop> {
         let (Token::Object, Some(root)) = (self.json.token()?, self.slots.root()) else {
             // The fault of a reader that met none is that there is no object.
@@ -40,49 +161,73 @@ impl<'a> Walk<'a, '_> {
             self.json.skip_container(1, true)?;
             return self.json.end();
         }
-        // The container that the walk is in, and those around it, each with its node and whether it is an object.
-        let (mut node, mut object) = (root, true);
-        let mut around: SmallVec<[(&Node, bool); 16]> = SmallVec::new();
-        let mut fresh = true;
+        self.walk(Around::new(), (Some(root), true), true)
+    }
+
+    /// Walks from a place in a container to the end of the record; `fresh` before the first of its values. What is open is kept in
+    /// a list, so that no depth exhausts the stack.
+    fn walk(
+        &mut self,
+        mut around: Around,
+        mut inside: (Option<NodeId>, bool),
+        mut fresh: bool,
+    ) -> Result<(), Stop> {
         loop {
-            let another = match (object, fresh) {
-                (true, true) => self.json.first_key()?,
-                (true, false) => self.json.next_key()?,
-                (false, true) => self.json.first_element(),
-                (false, false) => self.json.next_element()?,
-            };
-            fresh = false;
-            if !another {
+            let (node, object) = inside;
+            if !self.goes_on(object, fresh)? {
                 let Some(outer) = around.pop() else { break };
-                (node, object) = outer;
+                (inside, fresh) = (outer, false);
                 continue;
             }
-            let depth = u32::try_from(around.len()).unwrap_or(u32::MAX).saturating_add(1);
             let target = match object {
-                true => self.child(node),
-                false => Some(node),
+                true => node.and_then(|node| self.child(node)),
+                false => node,
             };
-            let Some(target) = target else {
-                self.json.skip(depth)?;
-                continue;
-            };
-            match self.json.token()? {
-                Token::Object if self.slots.ends_at(target) => self.json.skip_container(depth + 1, true)?,
-                Token::Object | Token::Array if depth >= MAX_DEPTH => return Err(self.json.too_deep()),
-                inner @ (Token::Object | Token::Array) => {
-                    around.push((node, object));
-                    (node, object) = (target, inner == Token::Object);
-                    fresh = true;
-                }
-                scalar => self.scalar(target, scalar),
-            }
+            fresh = self.value(target, &mut around, &mut inside)?;
         }
         self.json.end()
     }
 
+    /// Takes a value of the container that the walk is in, or goes into it; whether it did.
+    #[inline(always)]
+    fn value(
+        &mut self,
+        target: Option<NodeId>,
+        around: &mut Around,
+        inside: &mut (Option<NodeId>, bool),
+    ) -> Result<bool, Stop> {
+        let depth = u32::try_from(around.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let Some(target) = target else {
+            self.json.skip(depth)?;
+            return Ok(false);
+        };
+        match self.json.token()? {
+            Token::Object if self.slots.ends_at(target) => self.json.skip_container(depth + 1, true)?,
+            Token::Object | Token::Array if depth >= MAX_DEPTH => return Err(self.json.too_deep()),
+            inner @ (Token::Object | Token::Array) => {
+                around.push(*inside);
+                *inside = (Some(target), inner == Token::Object);
+                return Ok(true);
+            }
+            scalar => self.scalar(target, scalar),
+        }
+        Ok(false)
+    }
+
+    /// Whether a container has another value; its key was then taken, else its end.
+    #[inline(always)]
+    fn goes_on(&mut self, object: bool, fresh: bool) -> Result<bool, Stop> {
+        match (object, fresh) {
+            (true, true) => self.json.first_key(),
+            (true, false) => self.json.next_key(),
+            (false, true) => Ok(self.json.first_element()),
+            (false, false) => self.json.next_element(),
+        }
+    }
+
     /// The node for the key that was read last.
     #[inline(always)]
-    fn child(&mut self, node: &Node) -> Option<&'a Node> {
+    fn child(&mut self, node: NodeId) -> Option<NodeId> {
         if self.json.is_escaped() {
             self.unescaped.clear();
             unescape(self.json.raw(), &mut self.unescaped);
@@ -93,19 +238,15 @@ impl<'a> Walk<'a, '_> {
     }
 
     #[inline(always)]
-    fn scalar(&mut self, node: &Node, token: Token) {
+    fn scalar(&mut self, node: NodeId, token: Token) {
         match token {
             Token::Null => self.row.take_null(self.slots, node),
             Token::True => self.row.take_all(self.slots, node, ValueRef::Bool(true), None),
             Token::False => self.row.take_all(self.slots, node, ValueRef::Bool(false), None),
             Token::Integer | Token::Decimal => {
                 let written = self.json.raw();
-                self.row.take_all(
-                    self.slots,
-                    node,
-                    number(written, token == Token::Integer),
-                    Some(written),
-                );
+                let value = number(written, token == Token::Integer);
+                self.row.take_all(self.slots, node, value, Some(written));
             }
             Token::String
                 if self.json.is_escaped() && self.row.take_escaped(self.slots, node, self.json.raw()) => {}

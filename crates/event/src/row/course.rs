@@ -1,0 +1,340 @@
+//! The course that records take: which value follows which, and what stands between them.
+//!
+//! Records of one origin have the same keys in the same order, so that between two values there stands what stood there in
+//! the record before: the end of some objects, a comma, the next key. What was read once from token to token is kept as a whole
+//! and compared as a whole when a record comes to the same place again; only values are looked at one by one then. A place
+//! is told by all keys on the way to it, so that what follows it says nothing about what came before: an array of any
+//! length is one place.
+//!
+//! What is kept is bounded, and forgotten as a whole when it grows too large. Where records are all different it is left alone for
+//! ever longer, so that they cost little more than reading them from token to token.
+
+use ahash::AHashMap;
+use smallvec::SmallVec;
+use wide::u8x32;
+
+use crate::slots::NodeId;
+use crate::{Slot, Slots};
+
+/// So many places and containers are known at most, and so many ways between them: 2.5 MiB for each thread where all are as long
+/// as they may be.
+const PLACES: usize = if cfg!(test) { 24 } else { 2_048 };
+const WAYS: usize = PLACES * 4;
+/// So many ways lead on from one place.
+const WAYS_ON: usize = 12;
+/// Longer keys, and more between two values, are not kept.
+const LONGEST: usize = 192;
+/// Containers that are nested deeper are not followed.
+const DEEPEST: u32 = 64;
+/// After so many values it is seen whether the course is worth it: no more than one in `ENOUGH` may have come otherwise.
+const TRIAL: u32 = 1 << 14;
+const ENOUGH: u32 = 6;
+/// Else it is left alone for so many records at first; twice as many each further time, so many times.
+const REST: u32 = 1_024;
+const LONGER: u32 = 6;
+
+/// The place before the record.
+pub(super) const START: u32 = 0;
+/// The place behind it.
+pub(super) const END: u32 = 1;
+/// The container of the record itself is in none.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// What is known of the order of values in records that are read for one trie of fields.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Course {
+    /// The [state](Slots::state) of the trie.
+    slots: Option<u64>,
+    places: Vec<Place>,
+    containers: Vec<Container>,
+    /// Places and containers by the container that they are in and their key.
+    known: AHashMap<(u32, Kind, Key), u32>,
+    /// Number of ways.
+    ways: usize,
+    /// Whether there was no room for something: what is known is forgotten before the next record.
+    is_full: bool,
+    followed: u32,
+    missed: u32,
+    /// So many more records are read without the course.
+    rest: u32,
+    /// How often in a row it was so.
+    rests: u32,
+}
+
+type Key = SmallVec<[u8; 24]>;
+
+/// What stands behind a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// A string; the place is behind its first quote.
+    String,
+    /// A number, `true`, `false` or `null`.
+    Other,
+    Object,
+    Array,
+}
+
+/// Where a scalar stands in records.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) container: u32,
+    pub(super) is_string: bool,
+    /// Whether all slots take any string as it stands.
+    pub(super) is_plain: bool,
+    /// The slots that take it, if it is plain.
+    pub(super) slots: SmallVec<[Slot; 2]>,
+    /// Where it stands in the trie; `None` where nobody wants it.
+    pub(super) node: Option<NodeId>,
+    /// What follows, roughly by how often.
+    ways: Vec<Way>,
+}
+
+/// An array or object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Container {
+    pub(super) parent: u32,
+    pub(super) is_object: bool,
+    pub(super) node: Option<NodeId>,
+    /// 1 for the record itself.
+    pub(super) depth: u32,
+}
+
+/// What stands between a value and the next one.
+#[derive(Clone, Debug)]
+struct Way {
+    /// Its first bytes, filled up with zeros.
+    head: [u8; HEAD],
+    /// Which of them count, as bits.
+    mask: u32,
+    length: u32,
+    to: u32,
+    next: Next,
+    /// All of it, where it is longer.
+    text: Box<[u8]>,
+}
+
+const HEAD: usize = 32;
+
+/// What a way leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    String,
+    Other,
+    End,
+}
+
+impl Way {
+    /// Whether a record goes on like this.
+    #[inline(always)]
+    fn fits(&self, rest: &[u8]) -> bool {
+        let same = match rest.first_chunk::<HEAD>() {
+            Some(there) if self.text.is_empty() => {
+                let equal = u8x32::new(*there).simd_eq(u8x32::new(self.head)).to_bitmask();
+                equal & self.mask == self.mask
+            }
+            _ => self.fits_exactly(rest),
+        };
+        same && match self.next {
+            Next::String => true,
+            Next::Other => matches!(
+                rest.get(self.length as usize),
+                Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+            ),
+            Next::End => rest.len() == self.length as usize,
+        }
+    }
+
+    /// The same for what is long, or near the end of the record.
+    fn fits_exactly(&self, rest: &[u8]) -> bool {
+        let text = match self.text.is_empty() {
+            true => self.head.get(..self.length as usize).unwrap_or_default(),
+            false => &self.text,
+        };
+        rest.starts_with(text)
+    }
+}
+
+impl Course {
+    /// Makes it ready for a record; whether the record is to be read along it.
+    pub(super) fn begin(&mut self, slots: &Slots) -> bool {
+        if self.slots != Some(slots.state()) {
+            *self = Self {
+                slots: Some(slots.state()),
+                ..Self::default()
+            };
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return false;
+        }
+        if self.followed + self.missed >= TRIAL {
+            if self.missed > (self.followed + self.missed) / ENOUGH {
+                self.rest = REST << self.rests.min(LONGER);
+                self.rests += 1;
+                self.is_full = true;
+            } else {
+                self.rests = 0;
+            }
+            (self.followed, self.missed) = (0, 0);
+        }
+        if self.is_full || self.places.is_empty() {
+            self.forget();
+        }
+        self.rest == 0
+    }
+
+    fn forget(&mut self) {
+        self.known = AHashMap::new();
+        self.containers.clear();
+        (self.ways, self.is_full) = (0, false);
+        let ends = [START, END].map(|_| Place {
+            container: NOWHERE,
+            is_string: false,
+            is_plain: true,
+            slots: SmallVec::new(),
+            node: None,
+            ways: Vec::new(),
+        });
+        self.places.clear();
+        self.places.extend(ends);
+    }
+
+    #[inline(always)]
+    pub(super) fn place(&self, place: u32) -> Option<&Place> {
+        self.places.get(place as usize)
+    }
+
+    pub(super) fn container(&self, container: u32) -> Option<Container> {
+        self.containers.get(container as usize).copied()
+    }
+
+    /// Where a record goes from a place behind a value, and how many bytes stand between, if it was seen before.
+    #[inline(always)]
+    pub(super) fn follow(&mut self, from: u32, rest: &[u8]) -> Option<(u32, usize)> {
+        let ways = &mut self.places.get_mut(from as usize)?.ways;
+        let number = ways.iter().position(|way| way.fits(rest))?;
+        let way = ways.get(number)?;
+        let found = (way.to, way.length as usize);
+        if number > 0 {
+            ways.swap(number - 1, number);
+        }
+        self.followed += 1;
+        Some(found)
+    }
+
+    /// Counts what came otherwise.
+    pub(super) fn miss(&mut self) {
+        self.missed += 1;
+    }
+
+    /// The container at a key (none in arrays) of a container; `None` where there is no room for it.
+    pub(super) fn enter(
+        &mut self,
+        parent: u32,
+        key: &[u8],
+        is_object: bool,
+        node: Option<NodeId>,
+    ) -> Option<u32> {
+        let kind = if is_object { Kind::Object } else { Kind::Array };
+        let depth = self.container(parent).map_or(1, |parent| parent.depth + 1);
+        let next = self.containers.len();
+        let number = self.number(parent, kind, key, next, depth)?;
+        if number as usize == next {
+            self.containers.push(Container {
+                parent,
+                is_object,
+                node,
+                depth,
+            });
+        }
+        Some(number)
+    }
+
+    /// The place of a scalar in a container; `None` where there is no room for it.
+    pub(super) fn reach(
+        &mut self,
+        (container, key): (u32, &[u8]),
+        is_string: bool,
+        node: Option<NodeId>,
+        slots: &Slots,
+    ) -> Option<u32> {
+        let kind = if is_string { Kind::String } else { Kind::Other };
+        let next = self.places.len();
+        let number = self.number(container, kind, key, next, 0)?;
+        if number as usize == next {
+            let wanted = || node.into_iter().flat_map(|node| slots.at(node));
+            let is_plain = |slot| slots.field(slot).is_some_and(crate::Field::takes_all_strings);
+            let is_plain = is_string && wanted().all(is_plain);
+            self.places.push(Place {
+                container,
+                is_string,
+                is_plain,
+                slots: wanted().filter(|_| is_plain).collect(),
+                node,
+                ways: Vec::new(),
+            });
+        }
+        Some(number)
+    }
+
+    fn number(&mut self, container: u32, kind: Kind, key: &[u8], next: usize, depth: u32) -> Option<u32> {
+        if key.len() > LONGEST || depth > DEEPEST {
+            return None;
+        }
+        let name = (container, kind, Key::from_slice(key));
+        if let Some(number) = self.known.get(&name) {
+            return Some(*number);
+        }
+        if self.places.len() + self.containers.len() >= PLACES {
+            self.is_full = true;
+            return None;
+        }
+        let number = u32::try_from(next).ok()?;
+        self.known.insert(name, number);
+        Some(number)
+    }
+
+    /// Keeps what stands between a value and the next one, or the end.
+    pub(super) fn learn(&mut self, from: u32, between: &[u8], to: u32) {
+        let next = match self.places.get(to as usize) {
+            _ if to == END => Next::End,
+            Some(place) if place.is_string => Next::String,
+            _ => Next::Other,
+        };
+        let (Some(place), Ok(length)) = (self.places.get_mut(from as usize), u32::try_from(between.len()))
+        else {
+            return;
+        };
+        if between.len() > LONGEST || between.is_empty() {
+            return;
+        }
+        if self.ways >= WAYS {
+            self.is_full = true;
+            return;
+        }
+        let mut head = [0; HEAD];
+        for (to, from) in head.iter_mut().zip(between) {
+            *to = *from;
+        }
+        let is_long = between.len() > HEAD;
+        let way = Way {
+            head,
+            mask: if is_long {
+                u32::MAX
+            } else {
+                u32::MAX >> (HEAD - between.len())
+            },
+            length,
+            to,
+            next,
+            text: if is_long { between.into() } else { Box::default() },
+        };
+        if place.ways.len() >= WAYS_ON {
+            // The last is the one that is least often taken.
+            place.ways.pop();
+            self.ways -= 1;
+        }
+        self.ways += 1;
+        place.ways.push(way);
+    }
+}
