@@ -22,7 +22,7 @@ use crate::slots::{Node, NodeId};
 use crate::{Field, FieldType, Instant, Slot, Slots, ValueRef};
 
 use course::Course;
-use json::MAX_DEPTH;
+use json::{MAX_DEPTH, Specials};
 
 /// A value as the row keeps it: texts are ranges of the row's own text, so that a row owns all it holds and can be reused
 /// without allocating.
@@ -61,6 +61,8 @@ pub struct Row {
     /// Room for a string whose escapes are resolved, and for what becomes a text.
     unescaped: String,
     scratch: String,
+    /// Where the record's strings may end.
+    specials: Specials,
     /// What is known of the order of records' values.
     course: Option<Box<Course>>,
 }

@@ -85,8 +85,9 @@ pub(super) struct Place {
     pub(super) slots: SmallVec<[Slot; 2]>,
     /// Where it stands in the trie; `None` where nobody wants it.
     pub(super) node: Option<NodeId>,
-    /// What follows, roughly by how often.
-    ways: Vec<Way>,
+    /// What follows, and what else does, roughly by how often.
+    way: Way,
+    others: Vec<Way>,
 }
 
 /// An array or object.
@@ -99,8 +100,8 @@ pub(super) struct Container {
     pub(super) depth: u32,
 }
 
-/// What stands between a value and the next one.
-#[derive(Clone, Debug)]
+/// What stands between a value and the next one. One of no length is none.
+#[derive(Clone, Debug, Default)]
 struct Way {
     /// Its first bytes, filled up with zeros.
     head: [u8; HEAD],
@@ -108,20 +109,13 @@ struct Way {
     mask: u32,
     length: u32,
     to: u32,
-    next: Next,
+    /// Whether it ends with the first quote of a string.
+    is_before_string: bool,
     /// All of it, where it is longer.
     text: Box<[u8]>,
 }
 
 const HEAD: usize = 32;
-
-/// What a way leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    String,
-    Other,
-    End,
-}
 
 impl Way {
     /// Whether a record goes on like this.
@@ -134,13 +128,14 @@ impl Way {
             }
             _ => self.fits_exactly(rest),
         };
-        same && match self.next {
-            Next::String => true,
-            Next::Other => matches!(
-                rest.get(self.length as usize),
-                Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
-            ),
-            Next::End => rest.len() == self.length as usize,
+        same && self.length > 0 && (self.is_before_string || self.leads_on(rest))
+    }
+
+    /// Whether what it leads to is there, where that is no string.
+    fn leads_on(&self, rest: &[u8]) -> bool {
+        match rest.get(self.length as usize) {
+            None => self.to == END,
+            Some(first) => self.to != END && matches!(first, b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
         }
     }
 
@@ -193,7 +188,8 @@ impl Course {
             is_plain: true,
             slots: SmallVec::new(),
             node: None,
-            ways: Vec::new(),
+            way: Way::default(),
+            others: Vec::new(),
         });
         self.places.clear();
         self.places.extend(ends);
@@ -211,20 +207,20 @@ impl Course {
     /// Where a record goes from a place behind a value, and how many bytes stand between, if it was seen before.
     #[inline(always)]
     pub(super) fn follow(&mut self, from: u32, rest: &[u8]) -> Option<(u32, usize)> {
-        let ways = &mut self.places.get_mut(from as usize)?.ways;
-        let number = ways.iter().position(|way| way.fits(rest))?;
-        let way = ways.get(number)?;
-        let found = (way.to, way.length as usize);
-        if number > 0 {
-            ways.swap(number - 1, number);
-        }
+        let place = self.places.get_mut(from as usize)?;
         self.followed += 1;
-        Some(found)
-    }
-
-    /// Counts what came otherwise.
-    pub(super) fn miss(&mut self) {
-        self.missed += 1;
+        let way = match place.way.fits(rest) {
+            true => &place.way,
+            false => match place.other(rest) {
+                Some(way) => way,
+                None => {
+                    self.followed -= 1;
+                    self.missed += 1;
+                    return None;
+                }
+            },
+        };
+        Some((way.to, way.length as usize))
     }
 
     /// The container at a key (none in arrays) of a container; `None` where there is no room for it.
@@ -271,7 +267,8 @@ impl Course {
                 is_plain,
                 slots: wanted().filter(|_| is_plain).collect(),
                 node,
-                ways: Vec::new(),
+                way: Way::default(),
+                others: Vec::new(),
             });
         }
         Some(number)
@@ -296,11 +293,7 @@ impl Course {
 
     /// Keeps what stands between a value and the next one, or the end.
     pub(super) fn learn(&mut self, from: u32, between: &[u8], to: u32) {
-        let next = match self.places.get(to as usize) {
-            _ if to == END => Next::End,
-            Some(place) if place.is_string => Next::String,
-            _ => Next::Other,
-        };
+        let is_before_string = self.place(to).is_some_and(|place| place.is_string);
         let (Some(place), Ok(length)) = (self.places.get_mut(from as usize), u32::try_from(between.len()))
         else {
             return;
@@ -326,15 +319,36 @@ impl Course {
             },
             length,
             to,
-            next,
+            is_before_string,
             text: if is_long { between.into() } else { Box::default() },
         };
-        if place.ways.len() >= WAYS_ON {
+        if place.others.len() >= WAYS_ON {
             // The last is the one that is least often taken.
-            place.ways.pop();
+            place.others.pop();
             self.ways -= 1;
         }
         self.ways += 1;
-        place.ways.push(way);
+        match place.way.length {
+            0 => place.way = way,
+            _ => place.others.push(way),
+        }
+    }
+}
+
+impl Place {
+    /// The way on that is not the first; it comes one further in front.
+    #[inline(never)]
+    fn other(&mut self, rest: &[u8]) -> Option<&Way> {
+        let number = self.others.iter().position(|way| way.fits(rest))?;
+        match number.checked_sub(1) {
+            Some(before) => {
+                self.others.swap(before, number);
+                self.others.get(before)
+            }
+            None => {
+                std::mem::swap(&mut self.way, self.others.first_mut()?);
+                Some(&self.way)
+            }
+        }
     }
 }

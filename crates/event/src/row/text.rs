@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::course::{Course, END, NOWHERE, START};
-use super::json::{MAX_DEPTH, Reader, Stop, Token, unescape};
+use super::json::{MAX_DEPTH, Reader, Specials, Stop, Token, unescape};
 use super::{Cell, ReadError, Row};
 use crate::slots::NodeId;
 use crate::{Slots, ValueRef};
@@ -20,7 +20,13 @@ pub(super) fn read(row: &mut Row, slots: &Slots, json: &str) -> Result<(), ReadE
     };
     // What is not in the row's text as a whole is copied value by value.
     let outcome = match walk.row.record.len() == json.len() && course.begin(slots) {
-        true => walk.follow(&mut course),
+        true => {
+            let mut specials = std::mem::take(&mut walk.row.specials);
+            specials.mark(json.as_bytes());
+            let outcome = walk.follow(&mut course, &specials);
+            walk.row.specials = specials;
+            outcome
+        }
         false => walk.record(),
     };
     walk.row.unescaped = walk.unescaped;
@@ -41,7 +47,7 @@ type Around = SmallVec<[(Option<NodeId>, bool); 16]>;
 
 impl Walk<'_, '_> {
     /// Walks the record along the course of those before.
-    fn follow(&mut self, course: &mut Course) -> Result<(), Stop> {
+    fn follow(&mut self, course: &mut Course, specials: &Specials) -> Result<(), Stop> {
         let mut at = START;
         loop {
             at = match course.follow(at, self.json.rest()) {
@@ -49,13 +55,10 @@ impl Walk<'_, '_> {
                     self.json.pass(length);
                     to
                 }
-                None => {
-                    course.miss();
-                    match self.step(course, at)? {
-                        Some(to) => to,
-                        None => return Ok(()),
-                    }
-                }
+                None => match self.step(course, at)? {
+                    Some(to) => to,
+                    None => return Ok(()),
+                },
             };
             let Some(place) = course.place(at).filter(|_| at != END) else {
                 return Ok(());
@@ -67,7 +70,7 @@ impl Walk<'_, '_> {
                 }
                 continue;
             }
-            self.json.rest_of_string()?;
+            self.json.rest_of_marked_string(specials)?;
             if !place.is_plain || self.json.is_escaped() {
                 if let Some(node) = place.node {
                     self.scalar(node, Token::String);
