@@ -102,12 +102,12 @@ impl Known {
             .report
             .files
             .iter()
-            .map(|file| (file.path.as_path(), file.text.as_str()))
+            .map(|file| (file.path.as_path(), &*file.text))
             .collect();
         let mut before = unpoisoned(&self.before);
         for file in &new.report.files {
             if let Some(text) = texts.get(file.path.as_path())
-                && *text != file.text
+                && **text != *file.text
             {
                 let text = (*text).to_owned();
                 before.insert(file.path.clone(), Before { text, at });

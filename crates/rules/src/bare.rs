@@ -26,7 +26,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         description: String::new(),
         version: None,
         kind: RuleKind::Eql,
-        query: text.to_owned(),
+        query: text.into(),
         language: "eql".into(),
         condition: Condition::Single,
         severity: RuleSeverity::Low,

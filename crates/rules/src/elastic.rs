@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
             description: table.trimmed("description"),
             version,
             kind: kind?,
-            query: table.text("query").unwrap_or("").to_owned(),
+            query: table.text("query").unwrap_or("").into(),
             language: language(table, kind?).to_owned(),
             condition: settings?.condition,
             severity: severity?,

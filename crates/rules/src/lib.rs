@@ -48,6 +48,7 @@ mod rule;
 pub mod rule_tests;
 mod schedule;
 mod scope;
+mod shared_text;
 mod sigma;
 mod suppression;
 mod suppressor;
@@ -80,6 +81,7 @@ pub use rule::{
 };
 pub use schedule::{Schedule, parse_date_math, parse_interval};
 pub use scope::{Belongs, IndexScope, Look};
+pub use shared_text::SharedText;
 pub use suppression::{GroupField, Suppression};
 pub use texts::{Lang, RuleText, Texts};
 pub use threat_match::{ThreatEntry, ThreatGroup, ThreatMatch};

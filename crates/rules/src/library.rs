@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::file::Contents;
 use crate::load::{LoadOptions, Loader, RuleSet};
+use crate::shared_text::SharedText;
 
 /// Loads rules again and again: what a rule file held is kept, and the file is read anew only when its text is another. What comes
 /// out is what [`load_with`](crate::load_with) gives; only times that EQL counts from `now` stay those of when a file was read.
@@ -37,6 +38,8 @@ pub(crate) type Hash = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) hash: Hash,
+    /// Its text, which its rules share.
+    pub(crate) text: SharedText,
     pub(crate) contents: Contents,
 }
 

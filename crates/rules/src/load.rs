@@ -26,6 +26,7 @@ use crate::lists::{self, Lists};
 use crate::overlay::{self, Overlay};
 use crate::report::{Failure, IgnoredFile, LoadReport, Reason, RuleFile, RuleReport, RuleState};
 use crate::rule::{Rule, RuleKind};
+use crate::shared_text::SharedText;
 use crate::sigma;
 use crate::texts::{self, Lang};
 use crate::threat_match;
@@ -258,7 +259,7 @@ impl Loader {
                 Ok(diagnostics) => self.set.report.beside.push(RuleFile {
                     name: path.display().to_string(),
                     path,
-                    text,
+                    text: text.into(),
                     diagnostics,
                     other_objects: 0,
                 }),
@@ -333,7 +334,7 @@ impl Loader {
                     self.set.report.beside.push(RuleFile {
                         name: beside.display().to_string(),
                         path: beside,
-                        text,
+                        text: text.into(),
                         diagnostics,
                         other_objects: 0,
                     });
@@ -349,7 +350,7 @@ impl Loader {
         }
     }
 
-    fn take_in(&mut self, path: &Path, text: String, mut contents: Contents) {
+    fn take_in(&mut self, path: &Path, text: SharedText, mut contents: Contents) {
         self.translate(path, &mut contents.rules);
         let file = self.set.report.files.len();
         let exceptions = contents.exceptions.into_iter();

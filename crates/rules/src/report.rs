@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::indicators::IndicatorFile;
 use crate::overlay::OverlayReport;
 use crate::rule::RuleKind;
+use crate::shared_text::SharedText;
 
 /// The report of a load. Every rule found is in `rules`, in exactly one state; every file found is counted once.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +40,7 @@ pub struct RuleFile {
     /// The path for display.
     pub name: String,
     /// Its text.
-    pub text: String,
+    pub text: SharedText,
     /// All diagnostics of the file, those of its rules included, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
     /// Objects of an export that are no rules (exception lists and their items, connectors), filters of a Sigma file.

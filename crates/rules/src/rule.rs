@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::exceptions::ExceptionListRef;
 use crate::schedule::Schedule;
+use crate::shared_text::SharedText;
 use crate::suppression::Suppression;
 use crate::texts::Texts;
 use crate::windows::Condition;
@@ -26,7 +27,7 @@ pub struct Rule {
     /// Type.
     pub kind: RuleKind,
     /// The query's text.
-    pub query: String,
+    pub query: SharedText,
     /// The query's language: `eql`, `kuery`, `lucene` or `sigma`.
     pub language: String,
     /// What is asked of the events that the query finds.

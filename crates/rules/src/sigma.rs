@@ -20,12 +20,13 @@ use crate::rule::{
     Metadata, Rule, RuleKind, RuleOrigin, RuleSeverity, Technique, Threat, ThreatItem, Tuning,
 };
 use crate::schedule::Schedule;
+use crate::shared_text::SharedText;
 use crate::texts::Texts;
 use crate::windows;
 
 /// A file of Sigma, before its documents are compiled.
 pub(crate) struct SigmaFile<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) text: &'a SharedText,
     pub(crate) documents: &'a [Document],
     /// Where a rule that begins at an offset was read.
     pub(crate) origin: Box<dyn Fn(usize) -> RuleOrigin + Sync + 'a>,
@@ -235,23 +236,31 @@ impl Linking<'_, '_> {
     }
 
     /// The text of the rule: its document, and behind it those of the rules that it is over; and where in it each begins.
-    fn query(&self) -> (String, Vec<(DocumentId, usize)>) {
+    fn query(&self) -> (SharedText, Vec<(DocumentId, usize)>) {
+        let parts = self.collection.parts(self.id).into_iter().filter_map(|id| {
+            let file = self.files.get(id.file)?;
+            let span = file.documents.get(id.document)?.span;
+            let text = span.text(file.text).trim_end();
+            Some((
+                id,
+                file.text
+                    .part(span.start as usize..span.start as usize + text.len()),
+            ))
+        });
+        let parts: Vec<(DocumentId, SharedText)> = parts.collect();
+        if let [(id, alone)] = parts.as_slice() {
+            return (alone.clone(), vec![(*id, 0)]);
+        }
         let mut query = String::new();
         let mut places = Vec::new();
-        for id in self.collection.parts(self.id) {
-            let Some(file) = self.files.get(id.file) else {
-                continue;
-            };
-            let Some(document) = file.documents.get(id.document) else {
-                continue;
-            };
+        for (id, text) in parts {
             if !query.is_empty() {
                 query.push_str(BETWEEN);
             }
             places.push((id, query.len()));
-            query.push_str(document.span.text(file.text).trim_end());
+            query.push_str(&text);
         }
-        (query, places)
+        (query.into(), places)
     }
 
     /// Moves the spans of the plan from the file to the text of the rule; what a part has from elsewhere, such as a filter,
@@ -298,7 +307,14 @@ pub(crate) fn in_file(query: &str, file: &str, span: Span) -> Span {
     Span::default()
 }
 
-fn build(about: &About, id: String, kind: RuleKind, query: String, origin: RuleOrigin, plan: Plan) -> Rule {
+fn build(
+    about: &About,
+    id: String,
+    kind: RuleKind,
+    query: SharedText,
+    origin: RuleOrigin,
+    plan: Plan,
+) -> Rule {
     let (severity, risk_score) = match about.level {
         Some(Level::Informational) | None => (RuleSeverity::Low, 1),
         Some(Level::Low) => (RuleSeverity::Low, RuleSeverity::Low.number()),

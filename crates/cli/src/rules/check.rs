@@ -130,7 +130,7 @@ fn print_states(out: &mut impl Write, report: &LoadReport) -> std::io::Result<()
 fn apply_fixes(report: &LoadReport, terminal: &Terminal) -> Result<bool, Failure> {
     let mut changed = false;
     for file in &report.files {
-        let mut text = file.text.clone();
+        let mut text = file.text.to_string();
         let mut diagnostics = file.diagnostics.clone();
         let mut applied = 0;
         for _ in 0..ROUNDS {

@@ -108,7 +108,7 @@ fn kibana(rule: &Rule) -> Vec<(String, Value)> {
     parameters.insert("severity".into(), rule.severity.word().into());
     parameters.insert("risk_score".into(), rule.risk_score.into());
     parameters.insert("index".into(), rule.index.as_slice().into());
-    parameters.insert("query".into(), rule.query.as_str().into());
+    parameters.insert("query".into(), (*rule.query).into());
     parameters.insert("language".into(), rule.language.as_str().into());
     windows::parameters(&rule.condition, &mut parameters);
     parameters.extend(rule.tuning.carried.clone());

@@ -15,6 +15,7 @@ use crate::files;
 use crate::library::{self, Hash, Kept, Library, Reuse};
 use crate::parallel;
 use crate::rule_tests;
+use crate::shared_text::SharedText;
 use crate::sigma::{self, Documents, SigmaFile};
 use crate::texts;
 
@@ -22,7 +23,7 @@ use crate::texts;
 #[derive(Debug)]
 pub(super) struct ReadFile {
     path: PathBuf,
-    text: String,
+    text: SharedText,
     contents: Contents,
     /// The text's hash, where it is asked for.
     hash: Option<Hash>,
@@ -235,6 +236,7 @@ fn read_text(path: &Path, text: String, options: &Options<'_>, library: Option<&
         .zip(hash.as_ref())
         .and_then(|(library, hash)| library.find(path, hash));
     let is_kept = kept.is_some();
+    let text = kept.map_or_else(|| text.into(), |kept| kept.text.clone());
     let contents = match kept {
         Some(kept) => Ok(kept.contents.clone()),
         None => read_contents(path, format, &text, options),
@@ -253,7 +255,12 @@ fn read_text(path: &Path, text: String, options: &Options<'_>, library: Option<&
     }
 }
 
-fn read_contents(path: &Path, format: Format, text: &str, options: &Options<'_>) -> Result<Contents, String> {
+fn read_contents(
+    path: &Path,
+    format: Format,
+    text: &SharedText,
+    options: &Options<'_>,
+) -> Result<Contents, String> {
     let mut contents = file::read(path, format, text)?;
     if format == Format::Sigma && !sigma::is_about_others(&contents.sigma) {
         let linked = sigma::link(&[sigma_file(path, text, &contents.sigma)], options, |_| true);
@@ -266,7 +273,7 @@ fn read_contents(path: &Path, format: Format, text: &str, options: &Options<'_>)
     Ok(contents)
 }
 
-fn sigma_file<'a>(path: &'a Path, text: &'a str, documents: &'a [Document]) -> SigmaFile<'a> {
+fn sigma_file<'a>(path: &'a Path, text: &'a SharedText, documents: &'a [Document]) -> SigmaFile<'a> {
     SigmaFile {
         text,
         documents,
@@ -336,6 +343,7 @@ fn keep(read: &[ReadFile], library: &mut Library, beside: Option<Hash>) {
         .filter_map(|file| {
             let kept = Kept {
                 hash: file.hash?,
+                text: file.text.clone(),
                 contents: file.contents.clone(),
             };
             Some((file.path.clone(), kept))

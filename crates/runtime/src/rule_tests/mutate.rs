@@ -151,7 +151,7 @@ fn of_rule(
             judge::judge(ready.case, &rules, &ready.events, &counted).is_empty()
         };
         if cases.iter().all(passes) {
-            told.text.clone_from(&file.text);
+            told.text = file.text.to_string();
             told.survivors.push(Survivor {
                 diagnostic: mutant.diagnostic,
             });
