@@ -86,7 +86,7 @@ pub(super) struct Place {
     /// Where it stands in the trie; `None` where nobody wants it.
     pub(super) node: Option<NodeId>,
     /// What follows, and what else does, roughly by how often.
-    way: Way,
+    pub(super) way: Way,
     others: Vec<Way>,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Container {
 
 /// What stands between a value and the next one. One of no length is none.
 #[derive(Clone, Debug, Default)]
-struct Way {
+pub(super) struct Way {
     /// Its first bytes, filled up with zeros.
     head: [u8; HEAD],
     /// Which of them count, as bits.
@@ -118,7 +118,12 @@ struct Way {
 const HEAD: usize = 32;
 
 impl Way {
-    /// Whether a record goes on like this.
+    /// Where it leads, and its length, if a record goes on like this.
+    #[inline(always)]
+    pub(super) fn follow(&self, rest: &[u8]) -> Option<(u32, usize)> {
+        self.fits(rest).then_some((self.to, self.length as usize))
+    }
+
     #[inline(always)]
     fn fits(&self, rest: &[u8]) -> bool {
         let same = match rest.first_chunk::<HEAD>() {
@@ -162,8 +167,8 @@ impl Course {
             self.rest -= 1;
             return false;
         }
-        if self.followed + self.missed >= TRIAL {
-            if self.missed > (self.followed + self.missed) / ENOUGH {
+        if self.followed.saturating_add(self.missed) >= TRIAL {
+            if self.missed > (self.followed.saturating_add(self.missed)) / ENOUGH {
                 self.rest = REST << self.rests.min(LONGER);
                 self.rests += 1;
                 self.is_full = true;
@@ -204,23 +209,20 @@ impl Course {
         self.containers.get(container as usize).copied()
     }
 
-    /// Where a record goes from a place behind a value, and how many bytes stand between, if it was seen before.
-    #[inline(always)]
-    pub(super) fn follow(&mut self, from: u32, rest: &[u8]) -> Option<(u32, usize)> {
-        let place = self.places.get_mut(from as usize)?;
-        self.followed += 1;
-        let way = match place.way.fits(rest) {
-            true => &place.way,
-            false => match place.other(rest) {
-                Some(way) => way,
-                None => {
-                    self.followed -= 1;
-                    self.missed += 1;
-                    return None;
-                }
-            },
-        };
-        Some((way.to, way.length as usize))
+    /// Where a record goes from a place behind a value, if it was seen before, but not by the place's first way.
+    #[inline(never)]
+    pub(super) fn other(&mut self, from: u32, rest: &[u8]) -> Option<(u32, usize)> {
+        let found = self
+            .places
+            .get_mut(from as usize)
+            .and_then(|place| place.other(rest));
+        self.missed += u32::from(found.is_none());
+        found
+    }
+
+    /// Counts ways that were known.
+    pub(super) fn count(&mut self, followed: u32) {
+        self.followed = self.followed.saturating_add(followed);
     }
 
     /// The container at a key (none in arrays) of a container; `None` where there is no room for it.
@@ -337,18 +339,14 @@ impl Course {
 
 impl Place {
     /// The way on that is not the first; it comes one further in front.
-    #[inline(never)]
-    fn other(&mut self, rest: &[u8]) -> Option<&Way> {
+    fn other(&mut self, rest: &[u8]) -> Option<(u32, usize)> {
         let number = self.others.iter().position(|way| way.fits(rest))?;
+        let way = self.others.get_mut(number)?;
+        let found = (way.to, way.length as usize);
         match number.checked_sub(1) {
-            Some(before) => {
-                self.others.swap(before, number);
-                self.others.get(before)
-            }
-            None => {
-                std::mem::swap(&mut self.way, self.others.first_mut()?);
-                Some(&self.way)
-            }
+            Some(before) => self.others.swap(before, number),
+            None => std::mem::swap(&mut self.way, way),
         }
+        Some(found)
     }
 }

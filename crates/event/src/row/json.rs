@@ -102,22 +102,16 @@ impl<'j> Reader<'j> {
             .unwrap_or_default()
     }
 
-    /// What has not been read.
+    /// The bytes of the text.
     #[inline(always)]
-    pub(crate) fn rest(&self) -> &'j [u8] {
-        self.text.as_bytes().get(self.position..).unwrap_or_default()
+    pub(crate) fn bytes_of_all(&self) -> &'j [u8] {
+        self.text.as_bytes()
     }
 
-    /// Passes over bytes that are known to be what stands before a value.
+    /// Goes on from a position, behind bytes whose meaning is known.
     #[inline(always)]
-    pub(crate) fn pass(&mut self, bytes: usize) {
-        self.position += bytes;
-    }
-
-    /// Where the last string stands, without its quotes.
-    #[inline(always)]
-    pub(crate) fn range(&self) -> (usize, usize) {
-        (self.start, self.end)
+    pub(crate) fn stand(&mut self, position: usize) {
+        self.position = position;
     }
 
     /// What the next value begins with; `None` where there is none.
@@ -516,7 +510,7 @@ impl Specials {
 
     /// The next one at or behind a place; a place behind the text where there is none.
     #[inline(always)]
-    fn next(&self, place: usize) -> usize {
+    pub(crate) fn next(&self, place: usize) -> usize {
         let mut word = place >> 6;
         let Some(first) = self.0.get(word) else {
             return usize::MAX;
@@ -557,21 +551,6 @@ fn is_simple_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
-/// Position of the next backslash, or of the end.
-#[inline(always)]
-fn next_backslash(bytes: &[u8], start: usize) -> usize {
-    let mut position = start;
-    while let Some(chunk) = bytes.get(position..).and_then(<[u8]>::first_chunk::<16>) {
-        let found = u8x16::new(*chunk).simd_eq(u8x16::splat(b'\\')).to_bitmask();
-        if found != 0 {
-            return position + found.trailing_zeros() as usize;
-        }
-        position += 16;
-    }
-    let rest = bytes.get(position..).unwrap_or_default();
-    position + rest.iter().take_while(|byte| **byte != b'\\').count()
-}
-
 /// Position of the next quote, backslash or control character, or of the end.
 #[inline(always)]
 fn plain_end(bytes: &[u8], start: usize) -> usize {
@@ -593,36 +572,57 @@ fn plain_end(bytes: &[u8], start: usize) -> usize {
 
 /// Appends a string to `out`, its escapes resolved. The string has been checked.
 pub fn unescape(raw: &str, out: &mut String) {
-    out.reserve(raw.len());
+    // Bytes are copied 16 at once, and those from a backslash on taken back, which is less work than copying what stands between two
+    // of them.
+    let mut text = std::mem::take(out).into_bytes();
+    text.reserve(raw.len() + BLOCK);
     let bytes = raw.as_bytes();
     let mut position = 0;
-    loop {
-        let backslash = next_backslash(bytes, position);
-        // Both ends stand beside ASCII bytes, so there is always a text between them.
-        out.push_str(raw.get(position..backslash).unwrap_or_default());
-        position = backslash;
-        while let Some([b'\\', escaped]) = bytes.get(position..).and_then(<[u8]>::first_chunk) {
-            position += 2;
-            out.push(match escaped {
-                b'b' => '\u{8}',
-                b'f' => '\u{c}',
-                b'n' => '\n',
-                b'r' => '\r',
-                b't' => '\t',
-                b'u' => {
-                    let behind = raw.get(position..).unwrap_or_default();
-                    let (c, rest) = unescape_unit(behind);
-                    position = bytes.len() - rest.len();
-                    c
-                }
-                other => char::from(*other),
-            });
-        }
-        if position >= bytes.len() || position == backslash {
-            return;
-        }
+    while let Some(rest) = bytes.get(position..)
+        && !rest.is_empty()
+    {
+        let (block, length) = match rest.first_chunk::<BLOCK>() {
+            Some(block) => (*block, BLOCK),
+            None => {
+                let mut block = [0; BLOCK];
+                block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                (block, rest.len())
+            }
+        };
+        let backslashes = u8x16::new(block).simd_eq(u8x16::splat(b'\\')).to_bitmask();
+        let plain = (backslashes.trailing_zeros() as usize).min(length);
+        text.extend_from_slice(&block);
+        text.truncate(text.len() - BLOCK + plain);
+        position += plain;
+        let Some([b'\\', escaped]) = bytes.get(position..).and_then(<[u8]>::first_chunk) else {
+            if plain == 0 {
+                break;
+            }
+            continue;
+        };
+        position += 2;
+        text.push(match escaped {
+            b'b' => 0x8,
+            b'f' => 0xc,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                let behind = raw.get(position..).unwrap_or_default();
+                let (char, rest) = unescape_unit(behind);
+                position = bytes.len() - rest.len();
+                text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+                continue;
+            }
+            other => *other,
+        });
     }
+    // Texts were cut at signs of ASCII only, so that what is made of them is one.
+    *out = String::from_utf8(text).unwrap_or_default();
 }
+
+/// So many bytes are copied at once.
+const BLOCK: usize = 16;
 
 /// The character of the hexadecimal digits behind a `\u`, together with a second such escape where the first is the
 /// high half of a pair. A half without its other half becomes the replacement character.

@@ -48,20 +48,25 @@ type Around = SmallVec<[(Option<NodeId>, bool); 16]>;
 impl Walk<'_, '_> {
     /// Walks the record along the course of those before.
     fn follow(&mut self, course: &mut Course, specials: &Specials) -> Result<(), Stop> {
-        let mut at = START;
-        loop {
-            at = match course.follow(at, self.json.rest()) {
+        let bytes = self.json.bytes_of_all();
+        let (mut at, mut followed) = (START, 0);
+        let outcome = loop {
+            let position = self.json.position();
+            let rest = bytes.get(position..).unwrap_or_default();
+            let fits = course.place(at).and_then(|place| place.way.follow(rest));
+            at = match fits.or_else(|| course.other(at, rest)) {
                 Some((to, length)) => {
-                    self.json.pass(length);
+                    followed += 1;
+                    self.json.stand(position + length);
                     to
                 }
                 None => match self.step(course, at)? {
                     Some(to) => to,
-                    None => return Ok(()),
+                    None => break Ok(()),
                 },
             };
             let Some(place) = course.place(at).filter(|_| at != END) else {
-                return Ok(());
+                break Ok(());
             };
             if !place.is_string {
                 let token = self.json.token()?;
@@ -70,18 +75,27 @@ impl Walk<'_, '_> {
                 }
                 continue;
             }
-            self.json.rest_of_marked_string(specials)?;
-            if !place.is_plain || self.json.is_escaped() {
-                if let Some(node) = place.node {
-                    self.scalar(node, Token::String);
+            let start = self.json.position();
+            let end = specials.next(start);
+            if place.is_plain && bytes.get(end) == Some(&b'"') {
+                self.json.stand(end + 1);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a record that is followed is shorter than 4 GiB"
+                )]
+                let cell = Cell::String(start as u32, end as u32);
+                for slot in &place.slots {
+                    self.row.push(*slot, cell);
                 }
-            } else if let (start, end) = self.json.range()
-                && let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end))
-            {
-                let cell = Cell::String(start, end);
-                place.slots.iter().for_each(|slot| self.row.push(*slot, cell));
+                continue;
             }
-        }
+            self.json.rest_of_marked_string(specials)?;
+            if let Some(node) = place.node {
+                self.scalar(node, Token::String);
+            }
+        };
+        course.count(followed);
+        outcome
     }
 
     /// Walks from behind the value at a place to the next scalar, or to the end, and has the course learn it. `None` where the
@@ -122,7 +136,7 @@ impl Walk<'_, '_> {
                     }
                     match course.enter(container, key, open == b'{', target) {
                         Some(inner) => {
-                            self.json.pass(1);
+                            self.json.stand(self.json.position() + 1);
                             (container, fresh) = (inner, true);
                             continue;
                         }
@@ -148,7 +162,7 @@ impl Walk<'_, '_> {
                 let fresh = self.value(target, &mut around, &mut inside)?;
                 return self.walk(around, inside, fresh).map(|()| None);
             };
-            self.json.pass(usize::from(is_string));
+            self.json.stand(self.json.position() + usize::from(is_string));
             course.learn(from, self.json.since(began), to);
             return Ok(Some(to));
         }
