@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahash::AHashMap;
+use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, LazyValue};
@@ -112,9 +113,9 @@ pub struct Joiner<T> {
     joinings: Vec<Joining>,
     /// One for each joining.
     contexts: Vec<Started>,
-    /// Searches for the key of a wrapped line, and for the marks.
+    /// Searches for the key of a wrapped line, and for all marks at once; without the latter every wrapped line is looked at.
     wrapped: Finder<'static>,
-    marks: Vec<Finder<'static>>,
+    marks: Option<AhoCorasick>,
     groups: AHashMap<Key, Group<T>>,
     /// The groups by the record at which they were looked at last, oldest first; some have ended since.
     queue: VecDeque<Waiting>,
@@ -189,11 +190,7 @@ impl<T> Joiner<T> {
         Self {
             contexts: joinings.iter().map(|_| Started::default()).collect(),
             wrapped: Finder::new("\"message\""),
-            marks: joinings
-                .iter()
-                .flat_map(|joining| joining.marks)
-                .map(Finder::new)
-                .collect(),
+            marks: AhoCorasick::new(joinings.iter().flat_map(|joining| joining.marks)).ok(),
             joinings,
             groups: AHashMap::new(),
             queue: VecDeque::new(),
@@ -272,8 +269,8 @@ impl<T> Joiner<T> {
             }),
             // Nearly all objects are no wrapped lines, and it must cost little to see that.
             b'{' => {
-                let is_marked = self.wrapped.find(record).is_some()
-                    && self.marks.iter().any(|mark| mark.find(record).is_some());
+                let behind = record.get(self.wrapped.find(record)?..)?;
+                let is_marked = self.marks.as_ref().is_none_or(|marks| marks.is_match(behind));
                 is_marked.then(|| message(record))?
             }
             _ => Some(Line {
