@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ahash::AHashMap;
-use aho_corasick::AhoCorasick;
+use aho_corasick::packed::Searcher;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use sonic_rs::{JsonValueTrait, LazyValue};
@@ -113,9 +113,10 @@ pub struct Joiner<T> {
     joinings: Vec<Joining>,
     /// One for each joining.
     contexts: Vec<Started>,
-    /// Searches for the key of a wrapped line, and for all marks at once; without the latter every wrapped line is looked at.
+    /// Searches for the key of a wrapped line, and for the marks: for all at once, where the processor can.
     wrapped: Finder<'static>,
-    marks: Option<AhoCorasick>,
+    marks: Vec<Finder<'static>>,
+    all_marks: Option<Searcher>,
     groups: AHashMap<Key, Group<T>>,
     /// The groups by the record at which they were looked at last, oldest first; some have ended since.
     queue: VecDeque<Waiting>,
@@ -187,10 +188,12 @@ impl<T> Joiner<T> {
 
     /// A joiner of these joinings.
     pub fn of(joinings: Vec<Joining>) -> Self {
+        let marks = || joinings.iter().flat_map(|joining| joining.marks);
         Self {
             contexts: joinings.iter().map(|_| Started::default()).collect(),
             wrapped: Finder::new("\"message\""),
-            marks: AhoCorasick::new(joinings.iter().flat_map(|joining| joining.marks)).ok(),
+            marks: marks().map(Finder::new).collect(),
+            all_marks: Searcher::new(marks()),
             joinings,
             groups: AHashMap::new(),
             queue: VecDeque::new(),
@@ -270,7 +273,10 @@ impl<T> Joiner<T> {
             // Nearly all objects are no wrapped lines, and it must cost little to see that.
             b'{' => {
                 let behind = record.get(self.wrapped.find(record)?..)?;
-                let is_marked = self.marks.as_ref().is_none_or(|marks| marks.is_match(behind));
+                let is_marked = match &self.all_marks {
+                    Some(marks) => marks.find(behind).is_some(),
+                    None => self.marks.iter().any(|mark| mark.find(behind).is_some()),
+                };
                 is_marked.then(|| message(record))?
             }
             _ => Some(Line {
