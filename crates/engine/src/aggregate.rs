@@ -78,23 +78,24 @@ impl AggregateOperator {
     }
 
     pub(crate) fn push(&mut self, step: StepMatch) {
-        let Some(ordinal) = step.ordinal else {
+        let Some(ordinal) = step.ordinal() else {
             self.statistics.untimed += 1;
             return;
         };
         let time = ordinal.time.as_millis();
         let start = self.pane_of(time);
         let reached = self.run_start(self.settled);
-        let told = self.groups.get(step.keys.as_slice()).map(|group| group.told);
+        let keys = step.keys();
+        let told = self.groups.get(keys.as_slice()).map(|group| group.told);
         if start < reached || told.is_some_and(|told| start < told) {
             self.statistics.late += 1;
             return;
         }
         self.newest = self.newest.max(ordinal.time);
-        let key = match self.groups.get_key_value(step.keys.as_slice()) {
+        let key = match self.groups.get_key_value(keys.as_slice()) {
             Some((key, _)) => Arc::clone(key),
             None => {
-                let key: JoinKey = step.keys.iter().cloned().collect();
+                let key: JoinKey = keys.into_iter().collect();
                 self.held_bytes += key_bytes(&key) + Group::EMPTY;
                 Arc::clone(&key)
             }
@@ -115,14 +116,14 @@ impl AggregateOperator {
             }
         };
         // Records without an id of their own are all different, however equal they look.
-        let identity = match step.event.given_id() {
+        let identity = match step.event().given_id() {
             Some(id) => self.hasher.hash_one(id.as_str()),
-            None => self.hasher.hash_one(step.position),
+            None => self.hasher.hash_one(step.position()),
         };
         let values = step.counted.iter().map(|value| self.hasher.hash_one(value));
         let exemplar = Exemplar {
-            ordinal,
-            event: step.event,
+            ordinal: ordinal.clone(),
+            event: Arc::clone(step.event()),
         };
         let is_new = pane.add(identity, values, self.distinct_at_least.unwrap_or(0), exemplar);
         self.held_bytes += pane.bytes();

@@ -58,7 +58,7 @@ impl CorrelationOperator {
     }
 
     pub(crate) fn push(&mut self, step: StepMatch) {
-        let Some(ordinal) = &step.ordinal else {
+        let Some(ordinal) = step.ordinal() else {
             self.statistics.untimed += 1;
             return;
         };

@@ -93,7 +93,7 @@ impl FirstSeenOperator {
     }
 
     pub(crate) fn push(&mut self, step: StepMatch) {
-        let Some(ordinal) = step.ordinal else {
+        let Some(ordinal) = step.ordinal() else {
             self.statistics.untimed += 1;
             return;
         };
@@ -109,7 +109,8 @@ impl FirstSeenOperator {
             self.statistics.candidates += 1;
         }
         self.newest = self.newest.max(ordinal.time);
-        let hash = self.hash(&step.keys);
+        let keys = step.keys();
+        let hash = self.hash(&keys);
         let times = self.seen.entry(hash).or_default();
         let is_new = !times.any_within(start.saturating_sub(self.reach), start);
         self.held_bytes -= times.heap_bytes();
@@ -131,16 +132,16 @@ impl FirstSeenOperator {
         }
         let place = (start, hash);
         let finding = match self.findings.get_mut(&place) {
-            Some(finding) if ordinal < finding.ordinal => {
+            Some(finding) if *ordinal < finding.ordinal => {
                 self.held_bytes -= finding.bytes();
-                finding.ordinal = ordinal;
-                finding.event = step.event;
+                finding.ordinal = ordinal.clone();
+                finding.event = Arc::clone(step.event());
                 finding
             }
             None if is_new => self.findings.entry(place).or_insert(Finding {
-                keys: step.keys.into_iter().collect(),
-                ordinal,
-                event: step.event,
+                keys: keys.into_iter().collect(),
+                ordinal: ordinal.clone(),
+                event: Arc::clone(step.event()),
                 told: None,
                 touched: false,
             }),

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use neph_event::{EventId, Instant, ReadError, Row, Slot, Value, ValueRef};
-use smallvec::SmallVec;
+use neph_event::{EventId, Instant, ReadError, Row, Slot, ValueRef};
 
 use crate::alike::{Alike, Chance, Partly};
+use crate::joining::Joining;
 use crate::profile::{Clock, Profile};
-use crate::program::{CompiledKey, CompiledRule, CompiledStage};
+use crate::program::CompiledRule;
 use crate::route::{Marks, WholeRecord};
 use crate::scratch::Scratch;
-use crate::{Event, Ordinal, Origin, Program, StepMatch};
-
-/// So many tuples of join keys are made of one event for one stage.
-const MAX_KEY_TUPLES: usize = 10_000;
+use crate::{Event, Origin, Program, StepMatch};
 
 /// What the caller knows of a record, beyond its text.
 #[derive(Clone, Debug)]
@@ -90,6 +87,7 @@ pub struct Matcher {
     event: u64,
     /// The stages that the current event satisfies.
     satisfied: Vec<u32>,
+    joining: Joining,
     excepted: Vec<u64>,
     statistics: Statistics,
     profile: Option<Box<Profile>>,
@@ -102,6 +100,7 @@ impl Matcher {
         let marks = program.routing.marks();
         let woken = vec![0; program.stages.len()];
         let excepted = vec![0; program.exceptions];
+        let joining = Joining::new(&program);
         Self {
             program,
             row: Row::default(),
@@ -113,6 +112,7 @@ impl Matcher {
             woken,
             event: 0,
             satisfied: Vec::new(),
+            joining,
             excepted,
             statistics: Statistics::default(),
             profile: None,
@@ -260,7 +260,7 @@ impl Matcher {
         &mut self,
         record: &Record<'_>,
         write: impl Fn() -> Box<[u8]>,
-        mut give: impl FnMut(StepMatch),
+        give: impl FnMut(StepMatch),
     ) {
         let Self {
             program,
@@ -273,6 +273,7 @@ impl Matcher {
             woken,
             event: event_number,
             satisfied,
+            joining,
             excepted,
             statistics,
             profile,
@@ -345,12 +346,12 @@ impl Matcher {
         satisfied.sort_unstable();
         statistics.untried_choices += std::mem::take(&mut scratch.untried_choices);
 
-        let mut event: Option<Arc<Event>> = None;
+        joining.next_event();
         let mut left_out = None;
-        for stage in satisfied
-            .iter()
-            .filter_map(|stage| program.stages.get(*stage as usize))
-        {
+        for number in &*satisfied {
+            let Some(stage) = program.stages.get(*number as usize) else {
+                continue;
+            };
             let Some(rule) = program.rules.get(stage.rule.0 as usize) else {
                 continue;
             };
@@ -373,28 +374,19 @@ impl Matcher {
                 left_out = Some(stage.rule);
                 continue;
             }
-            let ordinal = ordinal(rule, row, record.position);
-            if ordinal.is_none() && rule.ordered {
+            if rule.ordered && !joining.has_time(program, rule.order, row, record.position) {
                 statistics.without_time += 1;
                 left_out = Some(stage.rule);
                 continue;
             }
-            let counted = counted_values(stage, row);
-            let tuples = key_tuples(stage, row, &mut statistics.dropped_key_tuples);
-            for keys in tuples {
-                let event = event.get_or_insert_with(|| Arc::new(new_event(program, row, record, write())));
-                statistics.step_matches += 1;
-                give(StepMatch {
-                    rule: stage.rule,
-                    step: stage.step,
-                    keys,
-                    counted: counted.clone(),
-                    ordinal: ordinal.clone(),
-                    position: record.position,
-                    event: Arc::clone(event),
-                });
-            }
+            let dropped = joining.join(program, *number, stage, row);
+            statistics.dropped_key_tuples = statistics.dropped_key_tuples.saturating_add(dropped);
         }
+        if joining.is_empty() {
+            return;
+        }
+        let event = Arc::new(new_event(program, row, record, write()));
+        statistics.step_matches += joining.give(program, row, record.position, &event, give);
     }
 
     /// What was seen so far.
@@ -449,97 +441,4 @@ fn new_event(program: &Program, row: &Row, record: &Record<'_>, document: Box<[u
         _ => None,
     };
     Event::new(document, id, record.origin.clone())
-}
-
-/// The event's place in the order of a rule; `None` where it has no readable time. A time field without a declared type
-/// counts where it reads as ISO 8601 or epoch milliseconds.
-fn ordinal(rule: &CompiledRule, row: &Row, position: u64) -> Option<Ordinal> {
-    let time: Instant = crate::values::instant(row.first(rule.time?)?)?;
-    let tiebreaker = rule
-        .tiebreaker
-        .and_then(|slot| row.first(slot))
-        .map(ValueRef::to_owned);
-    Some(Ordinal {
-        time,
-        tiebreaker,
-        position,
-    })
-}
-
-type Tuple = SmallVec<[Option<Value>; 2]>;
-
-/// The cartesian product of the distinct values of each key. Empty where a key that is not optional has no value; a
-/// stage without keys has the one empty tuple.
-fn key_tuples(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[Tuple; 1]> {
-    // Nearly always each key has one value, which needs no copy beside the tuple's own.
-    let mut tuple = Tuple::with_capacity(stage.keys.len());
-    for key in &stage.keys {
-        let slot = first_with_value(&key.slots, row);
-        let mut values = slot.into_iter().flat_map(|slot| row.values(slot));
-        match (values.next(), values.next()) {
-            (Some(value), None) => tuple.push(Some(value.to_owned())),
-            (None, _) if key.optional => tuple.push(None),
-            (None, _) => return SmallVec::new(),
-            (Some(_), Some(_)) => return product(stage, row, dropped),
-        }
-    }
-    SmallVec::from([tuple])
-}
-
-/// The same where some key has several values.
-fn product(stage: &CompiledStage, row: &Row, dropped: &mut u64) -> SmallVec<[Tuple; 1]> {
-    let mut tuples: SmallVec<[Tuple; 1]> = SmallVec::new();
-    tuples.push(Tuple::new());
-    let mut wanted = 1_u64;
-    for key in &stage.keys {
-        let values = distinct_values(key, row);
-        if values.is_empty() {
-            return SmallVec::new();
-        }
-        wanted = wanted.saturating_mul(values.len() as u64);
-        let mut longer =
-            SmallVec::with_capacity(tuples.len().saturating_mul(values.len()).min(MAX_KEY_TUPLES));
-        'product: for tuple in &tuples {
-            for value in &values {
-                if longer.len() == MAX_KEY_TUPLES {
-                    break 'product;
-                }
-                let mut tuple = tuple.clone();
-                tuple.push(value.clone());
-                longer.push(tuple);
-            }
-        }
-        tuples = longer;
-    }
-    *dropped = dropped.saturating_add(wanted.saturating_sub(tuples.len() as u64));
-    tuples
-}
-
-/// The values of the field whose values are counted or measured, if any.
-fn counted_values(stage: &CompiledStage, row: &Row) -> Box<[Value]> {
-    let slot = first_with_value(&stage.counted, row).into_iter();
-    slot.flat_map(|slot| row.values(slot))
-        .map(ValueRef::to_owned)
-        .collect()
-}
-
-fn first_with_value(slots: &[Slot], row: &Row) -> Option<Slot> {
-    let mut slots = slots.iter().copied();
-    slots.find(|slot| row.values(*slot).next().is_some())
-}
-
-fn distinct_values(key: &CompiledKey, row: &Row) -> SmallVec<[Option<Value>; 1]> {
-    let mut values: SmallVec<[Option<Value>; 1]> = first_with_value(&key.slots, row)
-        .into_iter()
-        .flat_map(|slot| row.values(slot))
-        .map(|value| Some(value.to_owned()))
-        .collect();
-    if values.len() > 1 {
-        values.sort_unstable();
-        values.dedup();
-    }
-    if values.is_empty() && key.optional {
-        values.push(None);
-    }
-    values
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::Event;
+use crate::sighting::{self, KeyRange, Sighting, Tuple};
 
 /// A rule: its position in the list that the program was compiled from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -61,18 +62,84 @@ pub struct StepMatch {
     /// The stage, as an index into the sequence's or sample's stages; the number of stages stands for `until`.
     /// Always 0 for queries of one condition.
     pub step: u16,
-    /// The join keys; null only where the key is optional. Of a correlation the values of its own group, then those that the
-    /// correlations over it need.
-    pub keys: SmallVec<[Option<Value>; 2]>,
     /// The event's values of the field whose values an aggregate or correlation counts or measures; else empty.
     pub counted: Box<[Value]>,
-    /// Place in the order; `None` where the record has no readable time (such events take part in event queries and
-    /// samples only).
-    pub ordinal: Option<Ordinal>,
+    pub(crate) keys: KeyRange,
+    /// The time and the bytes of its sighting, for whoever only passes it on: that is seldom in the processor's cache then.
+    pub(crate) time: Option<Instant>,
+    pub(crate) bytes: usize,
+    pub(crate) sighting: Arc<Sighting>,
+}
+
+impl StepMatch {
+    /// A step match of an event on its own, without counted values. Events without time have no ordinal, and take part in
+    /// event queries and samples only.
+    pub fn new(
+        rule: RuleIndex,
+        step: u16,
+        keys: &[Option<Value>],
+        ordinal: Option<Ordinal>,
+        position: u64,
+        event: Arc<Event>,
+    ) -> Self {
+        let (keys, bytes) = sighting::written(keys);
+        let sighting = Arc::new(Sighting::new(event, ordinal, position, &bytes));
+        Self::of(rule, step, Box::default(), keys, sighting)
+    }
+
+    pub(crate) fn of(
+        rule: RuleIndex,
+        step: u16,
+        counted: Box<[Value]>,
+        keys: KeyRange,
+        sighting: Arc<Sighting>,
+    ) -> Self {
+        Self {
+            rule,
+            step,
+            counted,
+            keys,
+            time: sighting.ordinal.as_ref().map(|ordinal| ordinal.time),
+            bytes: sighting.bytes,
+            sighting,
+        }
+    }
+
+    /// The same with values of the field whose values are counted or measured.
+    #[must_use]
+    pub fn counting(self, counted: impl IntoIterator<Item = Value>) -> Self {
+        Self {
+            counted: counted.into_iter().collect(),
+            ..self
+        }
+    }
+
+    /// The join keys; null only where the key is optional. Of a correlation the values of its own group, then those that the
+    /// correlations over it need.
+    pub fn keys(&self) -> SmallVec<[Option<Value>; 2]> {
+        let keys: Tuple = sighting::read(self.sighting.key(self.keys));
+        keys
+    }
+
+    /// Place in the order; `None` where the record has no readable time.
+    pub fn ordinal(&self) -> Option<&Ordinal> {
+        self.sighting.ordinal.as_ref()
+    }
+
     /// Position in the input; ordinals and events without time fall back on it.
-    pub position: u64,
+    pub fn position(&self) -> u64 {
+        self.sighting.position
+    }
+
     /// The event.
-    pub event: Arc<Event>,
+    pub fn event(&self) -> &Arc<Event> {
+        &self.sighting.event
+    }
+
+    /// Bytes that it holds in memory. What it shares with other step matches of its event counts in full.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.counted) + self.bytes
+    }
 }
 
 /// A rule matched: the events, in the order of its steps. It is written within a section of state, as it holds events.

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use neph_event::{Instant, Value};
+use neph_event::Instant;
 use neph_plan::{Plan, Query};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use smallvec::SmallVec;
 
 use crate::aggregate::AggregateOperator;
-use crate::candidate::JoinKey;
 use crate::correlation::CorrelationOperator;
 use crate::first_seen::FirstSeenOperator;
 use crate::sample::SampleOperator;
 use crate::sequence::SequenceOperator;
 use crate::state::{BadState, StateReader, StateWriter};
-use crate::{Event, Match, RuleIndex, StepMatch};
+use crate::{Match, RuleIndex, StepMatch};
 
 /// When a match is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,37 +136,6 @@ pub struct Operators {
     total_bytes: usize,
     /// Bytes of all rules together.
     held: usize,
-    keys: SharedKeys,
-}
-
-/// The join keys of the event that was pushed last: many rules join by the same fields, and hold the same keys then.
-#[derive(Debug, Default)]
-struct SharedKeys {
-    /// Where the event is; only to know that it is another one.
-    event: usize,
-    keys: Vec<JoinKey>,
-}
-
-impl SharedKeys {
-    /// So many of an event are looked through.
-    const MOST: usize = 16;
-
-    /// The keys of a step match of the event.
-    fn share(&mut self, event: &Arc<Event>, keys: &mut SmallVec<[Option<Value>; 2]>) -> JoinKey {
-        let address = Arc::as_ptr(event) as usize;
-        if self.event != address {
-            self.event = address;
-            self.keys.clear();
-        }
-        if let Some(known) = self.keys.iter().find(|known| ***known == **keys) {
-            return Arc::clone(known);
-        }
-        let key: JoinKey = keys.drain(..).collect();
-        if self.keys.len() < Self::MOST {
-            self.keys.push(Arc::clone(&key));
-        }
-        key
-    }
 }
 
 #[derive(Debug)]
@@ -260,7 +227,6 @@ impl Operators {
             rule_bytes: config.rule_bytes,
             total_bytes: config.total_bytes,
             held: 0,
-            keys: SharedKeys::default(),
         }
     }
 
@@ -281,20 +247,17 @@ impl Operators {
     }
 
     /// Takes a step match. Step matches of one event may come in any order, and more than once.
-    pub fn push(&mut self, mut step: StepMatch, outcomes: &mut Vec<Outcome>) {
+    pub fn push(&mut self, step: StepMatch, outcomes: &mut Vec<Outcome>) {
         let Some(operator) = self.rules.get_mut(step.rule.0 as usize) else {
             return;
         };
         match &mut operator.kind {
             Kind::Events { finished } => {
                 *finished += 1;
-                outcomes.push(Outcome::Found(single(step)));
+                outcomes.push(Outcome::Found(single(&step)));
                 return;
             }
-            Kind::Sequence(sequence) => {
-                let keys = self.keys.share(&step.event, &mut step.keys);
-                sequence.push(step, keys);
-            }
+            Kind::Sequence(sequence) => sequence.push(step),
             Kind::Sample(sample) => sample.push(step),
             Kind::FirstSeen(operator) => operator.push(step),
             Kind::Aggregate(operator) => operator.push(step),
@@ -483,13 +446,13 @@ impl Operator {
 }
 
 /// The match of an event query.
-fn single(step: StepMatch) -> Match {
+fn single(step: &StepMatch) -> Match {
     Match {
         rule: step.rule,
         keys: Vec::new(),
-        events: vec![(0, Some(step.event))],
-        first: step.ordinal.as_ref().map(|ordinal| ordinal.time),
-        last: step.ordinal,
+        events: vec![(0, Some(Arc::clone(step.event())))],
+        first: step.ordinal().map(|ordinal| ordinal.time),
+        last: step.ordinal().cloned(),
         window: None,
     }
 }

@@ -1,7 +1,9 @@
 //! All rules as one program.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use neph_event::{ANY_FIELD, Field, FieldType, Slot, Slots};
 use neph_plan::{CandidateEvents, Candidates, Condition, Correlation, FieldId, Key, Plan, Query, Span};
 use smallvec::SmallVec;
@@ -18,6 +20,10 @@ pub struct Program {
     pub(crate) nodes: Nodes,
     pub(crate) stages: Vec<CompiledStage>,
     pub(crate) rules: Vec<CompiledRule>,
+    /// What stages join by, each once; [`CompiledStage::join`] counts them.
+    pub(crate) joins: Vec<Box<[CompiledKey]>>,
+    /// What rules order events by, each once; [`CompiledRule::order`] counts them.
+    pub(crate) orders: Vec<CompiledOrder>,
     pub(crate) routing: Routing,
     pub(crate) whole: Whole,
     /// Number of exceptions; [`CompiledRule::exceptions`] count them.
@@ -66,28 +72,62 @@ pub(crate) struct CompiledStage {
     pub(crate) rule: RuleIndex,
     pub(crate) step: u16,
     pub(crate) condition: NodeId,
-    pub(crate) keys: Box<[CompiledKey]>,
+    /// What it joins by, among [`Program::joins`].
+    pub(crate) join: u32,
     /// The field whose values are counted or measured: the first of these that has one.
     pub(crate) counted: Box<[Slot]>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CompiledKey {
     /// The first of these that has a value counts; a key without any is always null.
     pub(crate) slots: SmallVec<[Slot; 1]>,
     pub(crate) optional: bool,
 }
 
+/// The fields that a rule orders events by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CompiledOrder {
+    pub(crate) time: Option<Slot>,
+    pub(crate) tiebreaker: Option<Slot>,
+}
+
 /// What a rule's stages have in common.
 #[derive(Debug)]
 pub(crate) struct CompiledRule {
-    pub(crate) time: Option<Slot>,
-    pub(crate) tiebreaker: Option<Slot>,
+    /// What it orders events by, among [`Program::orders`].
+    pub(crate) order: u32,
     /// Whether events without time cannot take part.
     pub(crate) ordered: bool,
     pub(crate) failing_indices: Box<[Box<str>]>,
     /// Events that the rule is not to see: a condition, and which exception it is.
     pub(crate) exceptions: Vec<(NodeId, u32)>,
+}
+
+/// Values, each once, in the order in which they came.
+#[derive(Debug)]
+struct Numbered<T> {
+    all: Vec<T>,
+    numbers: AHashMap<T, u32>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            numbers: AHashMap::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Numbered<T> {
+    fn number(&mut self, value: T) -> u32 {
+        let next = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        *self.numbers.entry(value).or_insert_with_key(|value| {
+            self.all.push(value.clone());
+            next
+        })
+    }
 }
 
 /// Events that some rules are not to see: none of their steps is satisfied by an event that satisfies the condition.
@@ -135,22 +175,23 @@ impl Program {
         let mut whole = Whole::default();
         let mut stages = Vec::new();
         let mut rules: Vec<CompiledRule> = Vec::new();
+        let (mut joins, mut orders) = (Numbered::default(), Numbered::default());
         let mut errors = Vec::new();
         for (number, plan) in (0_u32..).zip(plans) {
             let rule = RuleIndex(number);
             let fields = plan.fields.iter();
             let map: Vec<Slot> = fields.map(|field| whole.slot(field, &mut slots)).collect();
+            let slot = |field: FieldId| map.get(field.0 as usize).copied();
             rules.push(CompiledRule {
-                time: map.get(plan.time.0 as usize).copied(),
-                tiebreaker: plan
-                    .tiebreaker
-                    .and_then(|field| map.get(field.0 as usize))
-                    .copied(),
+                order: orders.number(CompiledOrder {
+                    time: slot(plan.time),
+                    tiebreaker: plan.tiebreaker.and_then(slot),
+                }),
                 ordered: !matches!(plan.query, Query::Events(_) | Query::Sample(_)),
                 failing_indices: plan.failing_indices.clone().into(),
                 exceptions: Vec::new(),
             });
-            match compile_stages(rule, plan, &map, &slots, &mut nodes) {
+            match compile_stages(rule, plan, &map, &slots, &mut nodes, &mut joins) {
                 Ok(compiled) => stages.extend(compiled),
                 Err((span, reason)) => errors.push(CompileError { rule, span, reason }),
             }
@@ -178,10 +219,10 @@ impl Program {
             .collect();
         let nodes = nodes.build();
         let keyed = |slot: &Slot| whole.slots.contains(slot);
-        whole.always |= stages.iter().any(|stage: &CompiledStage| {
-            let keys = stage.keys.iter().flat_map(|key| &key.slots);
-            keys.chain(&stage.counted).any(keyed)
-        });
+        let (joins, orders) = (joins.all, orders.all);
+        let keys = joins.iter().flatten().flat_map(|key: &CompiledKey| &key.slots);
+        let counted = stages.iter().flat_map(|stage: &CompiledStage| &stage.counted);
+        whole.always |= keys.chain(counted).any(keyed);
         let routing = Routing::new(conditions, &nodes, &whole.slots);
         (
             Self {
@@ -189,6 +230,8 @@ impl Program {
                 nodes,
                 stages,
                 rules,
+                joins,
+                orders,
                 routing,
                 whole,
                 exceptions: exceptions.len(),
@@ -241,6 +284,7 @@ fn compile_stages<'p>(
     map: &[Slot],
     slots: &Slots,
     nodes: &mut NodesBuilder<'p>,
+    joins: &mut Numbered<Box<[CompiledKey]>>,
 ) -> Result<Vec<CompiledStage>, (Option<Span>, ConditionError)> {
     let slot = |field: &FieldId| {
         let found = map.get(field.0 as usize).copied();
@@ -260,7 +304,7 @@ fn compile_stages<'p>(
             rule,
             step: number,
             condition,
-            keys: keys.into(),
+            join: joins.number(keys.into()),
             counted: step.counted.iter().map(slot).collect::<Result<_, _>>()?,
         });
     }

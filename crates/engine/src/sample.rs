@@ -97,10 +97,11 @@ impl SampleOperator {
         if filter >= self.filters || self.max_per_key == 0 {
             return;
         }
-        let bucket = match self.buckets.get_mut(step.keys.as_slice()) {
+        let keys = step.keys();
+        let bucket = match self.buckets.get_mut(keys.as_slice()) {
             Some(bucket) => bucket,
             None => {
-                let key: JoinKey = step.keys.iter().cloned().collect();
+                let key: JoinKey = keys.iter().cloned().collect();
                 let bucket = Bucket {
                     filters: vec![Vec::new(); self.filters],
                     ..Bucket::default()
@@ -116,11 +117,11 @@ impl SampleOperator {
             return;
         };
         let limit = self.filters.saturating_add(self.max_per_key) - 1;
-        let place = events.partition_point(|held| held.position <= step.position);
+        let place = events.partition_point(|held| held.position <= step.position());
         let held = Held {
-            position: step.position,
-            time: step.ordinal.map(|ordinal| ordinal.time),
-            event: step.event,
+            position: step.position(),
+            time: step.ordinal().map(|ordinal| ordinal.time),
+            event: Arc::clone(step.event()),
         };
         let known = events.iter().position(|known| known.event.is_same(&held.event));
         if known.is_some() {
@@ -144,7 +145,7 @@ impl SampleOperator {
             bucket.touched = true;
             self.touched.extend(
                 self.buckets
-                    .get_key_value(step.keys.as_slice())
+                    .get_key_value(keys.as_slice())
                     .map(|(key, _)| Arc::clone(key)),
             );
         }

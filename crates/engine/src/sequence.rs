@@ -14,6 +14,7 @@ use crate::candidate::{
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
 use crate::shape::{Role, Shape};
+use crate::sighting;
 use crate::state::{BadState, StateReader, StateWriter};
 use crate::waiting::{Held, Waiting};
 use crate::{Event, RuleIndex, StepMatch};
@@ -71,38 +72,35 @@ impl SequenceOperator {
         }
     }
 
-    /// Takes a step match, with its join keys.
-    pub(crate) fn push(&mut self, step: StepMatch, keys: JoinKey) {
+    /// Takes a step match.
+    pub(crate) fn push(&mut self, step: StepMatch) {
         let StepMatch {
             step,
-            ordinal,
-            mut event,
+            keys,
+            time,
+            mut bytes,
+            sighting,
             ..
         } = step;
-        match self.shape.role(step) {
-            None => return,
-            Some(Role::Forbidden { .. } | Role::ForbiddenAtEnd) => event = Arc::clone(&self.bare),
-            Some(Role::Positive { .. } | Role::Until) => {}
-        }
-        let Some(ordinal) = ordinal else {
+        let Some(role) = self.shape.role(step) else {
+            return;
+        };
+        let Some(time) = time else {
             self.statistics.untimed += 1;
             return;
         };
-        let time = ordinal.time;
         if time < self.frontier {
             self.statistics.late += 1;
             return;
         }
         self.newest = self.newest.max(time);
-        let held = Held {
-            step,
-            keys,
-            ordinal,
-            event,
-        };
+        let mut held = Held::new(step, time, keys, sighting);
+        if matches!(role, Role::Forbidden { .. } | Role::ForbiddenAtEnd) {
+            (held, bytes) = held.without_event(&self.bare);
+        }
         if self.must_wait(step) {
             self.statistics.candidates += 1;
-            self.waiting.push(held);
+            self.waiting.push(held, bytes);
             return;
         }
         self.wake();
@@ -144,22 +142,22 @@ impl SequenceOperator {
 
     /// Puts a candidate into its partition.
     fn place(&mut self, held: Held) {
-        let Held {
-            step,
-            keys,
-            ordinal,
-            event,
-        } = held;
-        let time = ordinal.time;
-        let partition = match self.partitions.get_mut(&keys) {
+        let Some(ordinal) = held.ordinal().cloned() else {
+            return;
+        };
+        let time = held.time;
+        let keys = held.keys();
+        let partition = match self.partitions.get_mut(keys.as_slice()) {
             Some(partition) => partition,
             None => {
                 self.meter.add(key_bytes(&keys));
-                self.partitions.entry(Arc::clone(&keys)).or_default()
+                let key: JoinKey = keys.iter().cloned().collect();
+                self.partitions.entry(key).or_default()
             }
         };
         let meter = &self.meter;
-        let is_new = partition.add(&self.shape, step, ordinal, event, |ordinal, event| {
+        let event = Arc::clone(held.event());
+        let is_new = partition.add(&self.shape, held.step, ordinal, event, |ordinal, event| {
             Candidate::new(ordinal, event, meter)
         });
         if !is_new {
@@ -177,7 +175,7 @@ impl SequenceOperator {
         if wake.is_some() {
             partition.wake = wake;
         }
-        let Some((key, _)) = self.partitions.get_key_value(&keys) else {
+        let Some((key, _)) = self.partitions.get_key_value(keys.as_slice()) else {
             return;
         };
         self.schedule
@@ -265,7 +263,7 @@ impl SequenceOperator {
         }
         self.settle_all(settled, None, outcomes);
         while self.bytes() > enough {
-            let waiting = self.waiting.held().map(|held| held.ordinal.time);
+            let waiting = self.waiting.held().map(|held| held.time);
             let mut pending: Vec<Instant> = self
                 .partitions
                 .values()
@@ -296,7 +294,7 @@ impl SequenceOperator {
         let all_are_useless =
             !self.shape.starts_missing && self.waiting.first_missing(&self.shape, None) == Some(0);
         while all_are_useless && self.bytes() > enough {
-            let times = self.waiting.held().map(|held| held.ordinal.time);
+            let times = self.waiting.held().map(|held| held.time);
             let Some(cut) = middle(&mut times.collect::<Vec<_>>()) else {
                 return;
             };
@@ -312,8 +310,8 @@ impl SequenceOperator {
     fn settle_all(&mut self, frontier: Instant, cut: Option<Instant>, outcomes: &mut Vec<Outcome>) {
         self.frontier = self.frontier.max(frontier);
         if self.is_told_at_end() {
-            let is_open = |key: &JoinKey| self.partitions.contains_key(key);
-            let due = self.waiting.take_due(&self.shape, self.frontier, is_open);
+            let open = self.partitions.keys();
+            let due = self.waiting.take_due(&self.shape, self.frontier, open);
             self.place_all(due);
         }
         self.touched.clear();
@@ -434,7 +432,7 @@ impl SequenceOperator {
 
     pub(crate) fn statistics(&self) -> RuleStatistics {
         let waiting = self.waiting.keys().into_iter();
-        let waiting = waiting.filter(|key| !self.partitions.contains_key(*key));
+        let waiting = waiting.filter(|key| !self.partitions.contains_key(sighting::read(key).as_slice()));
         RuleStatistics {
             keys: (self.partitions.len() + waiting.count()) as u64,
             ..self.statistics

@@ -10,11 +10,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ahash::AHashSet;
-use neph_event::{Instant, Value};
-use serde::{Deserialize, Serialize};
+use neph_event::Instant;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::candidate::{END, JoinKey, key_bytes, later_by};
+use crate::candidate::{END, JoinKey, later_by};
 use crate::shape::{Role, Shape};
+use crate::sighting::{self, KeyRange, Sighting, Tuple};
 use crate::state;
 use crate::{Event, Ordinal};
 
@@ -27,21 +28,100 @@ const BLOCK: usize = 128;
 /// Absence is judged by whole milliseconds, so that what is `maxspan` old may count a millisecond longer.
 const MILLISECOND: u64 = 1_000_000;
 
-/// A candidate that waits.
-#[derive(Debug, Deserialize, Serialize)]
+/// A candidate that waits. There are many, and most go as they came: all but its time and its step is elsewhere.
+#[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) step: u16,
-    pub(crate) keys: JoinKey,
-    pub(crate) ordinal: Ordinal,
+    pub(crate) time: Instant,
+    keys: KeyRange,
+    sighting: Arc<Sighting>,
+}
+
+/// A candidate that waits, as it is written.
+#[derive(Deserialize, Serialize)]
+struct Written {
+    step: u16,
+    keys: JoinKey,
+    ordinal: Ordinal,
     #[serde(with = "state::event")]
-    pub(crate) event: Arc<Event>,
+    event: Arc<Event>,
 }
 
 impl Held {
-    /// Bytes beside its own place.
-    fn heap_bytes(&self) -> usize {
-        let tiebreaker = self.ordinal.tiebreaker.as_ref().map_or(0, Value::heap_bytes);
-        key_bytes(&self.keys) + tiebreaker + self.event.memory_bytes()
+    /// A candidate of an event that happened then.
+    pub(crate) fn new(step: u16, time: Instant, keys: KeyRange, sighting: Arc<Sighting>) -> Self {
+        Self {
+            step,
+            time,
+            keys,
+            sighting,
+        }
+    }
+
+    pub(crate) fn ordinal(&self) -> Option<&Ordinal> {
+        self.sighting.ordinal.as_ref()
+    }
+
+    pub(crate) fn event(&self) -> &Arc<Event> {
+        &self.sighting.event
+    }
+
+    /// The join keys as bytes.
+    pub(crate) fn key(&self) -> &[u8] {
+        self.sighting.key(self.keys)
+    }
+
+    /// The join keys.
+    pub(crate) fn keys(&self) -> Tuple {
+        sighting::read(self.key())
+    }
+
+    /// The same without the event, of which only the time counts, and the bytes that it refers to.
+    pub(crate) fn without_event(mut self, bare: &Arc<Event>) -> (Self, usize) {
+        if !self.event().is_bare() {
+            let ordinal = self.ordinal().cloned();
+            let sighting = Sighting::new(Arc::clone(bare), ordinal, self.sighting.position, self.key());
+            self.keys = KeyRange::of_all(self.key());
+            self.sighting = Arc::new(sighting);
+        }
+        let bytes = self.sighting.bytes;
+        (self, bytes)
+    }
+}
+
+impl Serialize for Held {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let ordinal = self.ordinal().cloned();
+        let written = Written {
+            step: self.step,
+            keys: self.keys().into_iter().collect(),
+            ordinal: ordinal.ok_or_else(|| serde::ser::Error::custom("a candidate has no time"))?,
+            event: Arc::clone(self.event()),
+        };
+        written.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Held {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Written {
+            step,
+            keys,
+            ordinal,
+            event,
+        } = Written::deserialize(from)?;
+        let (keys, bytes) = sighting::written(&keys);
+        Ok(Self {
+            step,
+            time: ordinal.time,
+            keys,
+            sighting: Arc::new(Sighting::new(
+                event,
+                Some(ordinal.clone()),
+                ordinal.position,
+                &bytes,
+            )),
+        })
     }
 }
 
@@ -52,11 +132,18 @@ enum Fate {
     Goes,
 }
 
+#[derive(Debug)]
+struct Block {
+    held: VecDeque<Held>,
+    /// None of them happened before.
+    earliest: Instant,
+}
+
 /// Candidates of a rule that cannot match yet.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    /// In the order in which they came, in blocks of so many but for the first and the last.
-    blocks: VecDeque<VecDeque<Held>>,
+    /// In the order in which they came, in blocks of at most so many.
+    blocks: VecDeque<Block>,
     held: usize,
     /// How many of them are of each step.
     of_step: Vec<u32>,
@@ -71,39 +158,48 @@ impl Waiting {
     pub(crate) fn of(held: Vec<Held>) -> Self {
         let mut waiting = Self::default();
         for held in held {
-            waiting.push(held);
+            let bytes = held.sighting.bytes;
+            waiting.push(held, bytes);
         }
         waiting
     }
 
     /// The candidates, in the order in which they came.
     pub(crate) fn held(&self) -> impl Iterator<Item = &Held> {
-        self.blocks.iter().flatten()
+        self.blocks.iter().flat_map(|block| &block.held)
     }
 
     pub(crate) fn into_held(self) -> impl Iterator<Item = Held> {
-        self.blocks.into_iter().flatten()
+        self.blocks.into_iter().flat_map(|block| block.held)
     }
 
     /// No event before `frontier` comes any more: takes out what happened before it, but what cannot be part of a match.
-    /// Candidates of keys that `is_open` says may match with what was taken before.
-    pub(crate) fn take_due(
+    /// Candidates of `open` keys may match with what was taken before.
+    pub(crate) fn take_due<'k>(
         &mut self,
         shape: &Shape,
         frontier: Instant,
-        is_open: impl Fn(&JoinKey) -> bool,
+        open: impl Iterator<Item = &'k JoinKey>,
     ) -> Vec<Held> {
         let rarest = self.rarest(shape);
-        let of_rarest = self
-            .held()
-            .filter(|held| Some(held.step) == rarest.map(|(step, _)| step));
-        let may_match: AHashSet<JoinKey> = of_rarest.map(|held| Arc::clone(&held.keys)).collect();
-        let may_match = |key: &JoinKey| may_match.contains(key) || is_open(key);
-        self.sift(|held| {
+        let (mut hashes, mut keys) = (AHashSet::new(), AHashSet::new());
+        for open in open {
+            let (range, bytes) = sighting::written(open);
+            hashes.insert(range.hash);
+            keys.insert(bytes.into_boxed_slice());
+        }
+        if let Some((step, _)) = rarest.filter(|(step, _)| self.count(*step) > 0) {
+            for held in self.held().filter(|held| held.step == step) {
+                hashes.insert(held.keys.hash);
+                keys.insert(held.key().into());
+            }
+        }
+        let may_match = |held: &Held| hashes.contains(&held.keys.hash) && keys.contains(held.key());
+        self.sift(frontier, |held| {
             let is_useless = || rarest.is_some_and(|(_, slot)| is_useless(shape, held, slot, frontier));
-            match held.ordinal.time < frontier {
+            match held.time < frontier {
                 false => Fate::Stays,
-                true if is_useless() && !may_match(&held.keys) => Fate::Goes,
+                true if is_useless() && !may_match(held) => Fate::Goes,
                 true => Fate::IsDue,
             }
         })
@@ -116,10 +212,15 @@ impl Waiting {
             Some(Role::Positive { first, .. }) => Some((step, first)),
             _ => None,
         });
-        positive.min_by_key(|(step, _)| self.of_step.get(usize::from(*step)).copied().unwrap_or(0))
+        positive.min_by_key(|(step, _)| self.count(*step))
     }
 
-    pub(crate) fn push(&mut self, held: Held) {
+    fn count(&self, step: u16) -> u32 {
+        self.of_step.get(usize::from(step)).copied().unwrap_or(0)
+    }
+
+    /// Takes a candidate; what it refers to has so many bytes.
+    pub(crate) fn push(&mut self, held: Held, bytes: usize) {
         let step = usize::from(held.step);
         if self.of_step.len() <= step {
             self.of_step.resize(step + 1, 0);
@@ -127,29 +228,39 @@ impl Waiting {
         if let Some(count) = self.of_step.get_mut(step) {
             *count += 1;
         }
-        self.bytes += held.heap_bytes();
+        self.bytes += bytes;
         self.held += 1;
         self.append(held);
     }
 
     fn append(&mut self, held: Held) {
         match self.blocks.back_mut() {
-            Some(block) if block.len() < BLOCK => block.push_back(held),
+            Some(block) if block.held.len() < BLOCK => {
+                block.earliest = block.earliest.min(held.time);
+                block.held.push_back(held);
+            }
             _ => {
                 // Most rules hold few.
                 let room = if self.blocks.is_empty() { 1 } else { BLOCK };
-                let mut block = VecDeque::with_capacity(room);
-                block.push_back(held);
+                let mut block = Block {
+                    earliest: held.time,
+                    held: VecDeque::with_capacity(room),
+                };
+                block.held.push_back(held);
                 self.blocks.push_back(block);
             }
         }
     }
 
-    /// Does with each candidate what `fate` says, and gives those that are due.
-    fn sift(&mut self, fate: impl Fn(&Held) -> Fate) -> Vec<Held> {
+    /// Does with each candidate before `frontier` what `fate` says, and gives those that are due.
+    fn sift(&mut self, frontier: Instant, fate: impl Fn(&Held) -> Fate) -> Vec<Held> {
         let (mut due, mut gone) = (Vec::new(), Vec::new());
         for block in std::mem::take(&mut self.blocks) {
-            for held in block {
+            if block.earliest >= frontier {
+                self.blocks.push_back(block);
+                continue;
+            }
+            for held in block.held {
                 match fate(&held) {
                     Fate::Stays => self.append(held),
                     Fate::IsDue => due.push(held),
@@ -167,13 +278,7 @@ impl Waiting {
     /// The first slot that nothing filled, should an event of this step come too.
     pub(crate) fn first_missing(&self, shape: &Shape, with: Option<u16>) -> Option<u16> {
         let steps = 0..u16::try_from(shape.steps()).unwrap_or(u16::MAX);
-        let has_none = |step: &u16| {
-            Some(*step) != with
-                && self
-                    .of_step
-                    .get(usize::from(*step))
-                    .is_none_or(|count| *count == 0)
-        };
+        let has_none = |step: &u16| Some(*step) != with && self.count(*step) == 0;
         steps.filter(has_none).find_map(|step| match shape.role(step) {
             Some(Role::Positive { first, .. }) => Some(first),
             _ => None,
@@ -187,10 +292,10 @@ impl Waiting {
             return;
         };
         while let Some(block) = self.blocks.front_mut() {
-            match block.front() {
+            match block.held.front() {
                 Some(held) if !useless(held) => break,
                 Some(_) => {
-                    let gone = block.pop_front();
+                    let gone = block.held.pop_front();
                     gone.iter().for_each(|gone| self.uncount(gone));
                 }
                 None => drop(self.blocks.pop_front()),
@@ -206,7 +311,7 @@ impl Waiting {
         let Some(useless) = self.useless(shape, frontier) else {
             return;
         };
-        self.sift(|held| match useless(held) {
+        self.sift(frontier, |held| match useless(held) {
             true => Fate::Goes,
             false => Fate::Stays,
         });
@@ -214,7 +319,7 @@ impl Waiting {
     }
 
     fn uncount(&mut self, gone: &Held) {
-        self.bytes -= gone.heap_bytes();
+        self.bytes -= gone.sighting.bytes;
         self.held -= 1;
         if let Some(count) = self.of_step.get_mut(usize::from(gone.step)) {
             *count -= 1;
@@ -233,20 +338,20 @@ impl Waiting {
 
     /// Bytes of all of it.
     pub(crate) fn bytes(&self) -> usize {
-        let last = self.blocks.back().map_or(0, VecDeque::capacity);
+        let last = self.blocks.back().map_or(0, |block| block.held.capacity());
         let room = self.blocks.len().saturating_sub(1) * BLOCK + last;
-        self.bytes + room * size_of::<Held>() + self.blocks.capacity() * size_of::<VecDeque<Held>>()
+        self.bytes + room * size_of::<Held>() + self.blocks.capacity() * size_of::<Block>()
     }
 
-    /// The distinct join keys.
-    pub(crate) fn keys(&self) -> AHashSet<&JoinKey> {
-        self.held().map(|held| &held.keys).collect()
+    /// The distinct join keys, as bytes.
+    pub(crate) fn keys(&self) -> AHashSet<&[u8]> {
+        self.held().map(Held::key).collect()
     }
 }
 
 /// Whether a candidate cannot be part of a match any more, as nothing fills the slot `missing` that happened before `frontier`.
 fn is_useless(shape: &Shape, held: &Held, missing: u16, frontier: Instant) -> bool {
-    let time = held.ordinal.time;
+    let time = held.time;
     let (follows, margin) = match shape.role(held.step) {
         Some(Role::Positive { first, .. }) => (first > missing, 0),
         _ => (false, MILLISECOND),

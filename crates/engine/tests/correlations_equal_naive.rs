@@ -97,23 +97,19 @@ fn deliveries(query: &Correlation, events: &[Seen]) -> Vec<(i64, StepMatch)> {
                 for keys in tuples(leaf, *group, seen) {
                     result.push((
                         seen.millis + delay as i64,
-                        StepMatch {
-                            rule: RuleIndex(0),
-                            step: *step,
-                            keys,
-                            counted: seen
-                                .numbers
-                                .iter()
-                                .map(|number| Value::Long((*number).into()))
-                                .collect(),
-                            ordinal: Some(Ordinal {
+                        StepMatch::new(
+                            RuleIndex(0),
+                            *step,
+                            &keys,
+                            Some(Ordinal {
                                 time: Instant::from_millis(seen.millis),
                                 tiebreaker: None,
                                 position,
                             }),
                             position,
-                            event: Arc::clone(&event),
-                        },
+                            Arc::clone(&event),
+                        )
+                        .counting(seen.numbers.iter().map(|number| Value::Long((*number).into()))),
                     ));
                 }
             }

@@ -171,22 +171,18 @@ fn deliveries(
                 .iter()
                 .flat_map(|step| keys.iter().map(move |keys| (step, keys)))
             {
-                let step = StepMatch {
-                    rule: RuleIndex(0),
-                    step: *step as u16,
-                    keys: keys
-                        .iter()
-                        .map(|key| key.map(|key| Value::Long(key.into())))
-                        .collect(),
-                    counted: Box::default(),
-                    ordinal: Some(Ordinal {
-                        time: seen.time,
-                        tiebreaker: seen.tiebreaker.map(Value::Long),
-                        position: position as u64,
-                    }),
-                    position: position as u64,
-                    event: Arc::clone(&event),
+                let keys: Vec<_> = keys
+                    .iter()
+                    .map(|key| key.map(|key| Value::Long(key.into())))
+                    .collect();
+                let position = position as u64;
+                let ordinal = Ordinal {
+                    time: seen.time,
+                    tiebreaker: seen.tiebreaker.map(Value::Long),
+                    position,
                 };
+                let event = Arc::clone(&event);
+                let step = StepMatch::new(RuleIndex(0), *step as u16, &keys, Some(ordinal), position, event);
                 result.push((due, step));
             }
         }
@@ -262,7 +258,7 @@ impl Run<'_> {
             }
             let earliest = left
                 .iter()
-                .filter_map(|(_, step)| Some(step.ordinal.as_ref()?.time))
+                .filter_map(|(_, step)| Some(step.ordinal()?.time))
                 .min();
             let (Some(earliest), 0..4) = (earliest, slack) else {
                 continue;

@@ -10,7 +10,7 @@ use neph_engine::{Emit, OperatorConfig, Operators, Outcome, RuleIndex};
 use neph_event::Instant;
 use neph_plan::{Plan, Query, Sample};
 use plans::{plan, stage};
-use steps::{sequence, step};
+use steps::{sequence, step, step_of};
 use told::said;
 
 fn operators(plan: &Plan, emit: Emit, lateness_millis: Option<u64>) -> Operators {
@@ -123,9 +123,8 @@ fn the_same_event_again_changes_nothing() {
         let mut operators = operators(&plan, emit, Some(50));
         let mut outcomes = Vec::new();
         // The same record read again stands at another position.
-        let mut again = step(0, "key", 100, 7);
         let first = step(0, "key", 100, 1);
-        again.event = first.event.clone();
+        let again = step_of(first.event().clone(), 0, "key", 100, 7);
         for step in [first, step(1, "key", 110, 2), again, step(1, "key", 120, 3)] {
             operators.push(step, &mut outcomes);
             operators.advance(Instant::from_millis(100), &mut outcomes);

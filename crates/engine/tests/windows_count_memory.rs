@@ -38,19 +38,14 @@ fn step(key: u64, number: u64) -> StepMatch {
         line: number,
     };
     let event = Event::new(vec![b' '; 200], Some(EventId::given(number.to_string())), origin);
-    StepMatch {
-        rule: RuleIndex(0),
-        step: 0,
-        keys: std::iter::once(Some(Value::String(format!("the key {key}").into()))).collect(),
-        counted: [Value::Long(i64::try_from(number).unwrap_or(0))].into(),
-        ordinal: Some(Ordinal {
-            time: Instant::from_millis(i64::try_from(number).unwrap_or(0)),
-            tiebreaker: None,
-            position: number,
-        }),
+    let ordinal = Ordinal {
+        time: Instant::from_millis(i64::try_from(number).unwrap_or(0)),
+        tiebreaker: None,
         position: number,
-        event: Arc::new(event),
-    }
+    };
+    let keys = [Some(Value::String(format!("the key {key}").into()))];
+    StepMatch::new(RuleIndex(0), 0, &keys, Some(ordinal), number, Arc::new(event))
+        .counting([Value::Long(i64::try_from(number).unwrap_or(0))])
 }
 
 /// One test, because the count of allocated bytes is one for all.

@@ -81,25 +81,18 @@ fn deliveries(events: &[Seen]) -> Vec<(i64, StepMatch)> {
         let event = Arc::new(event);
         for delay in [Some(seen.delay), seen.again].into_iter().flatten() {
             for term in &seen.terms {
-                let step = StepMatch {
-                    rule: RuleIndex(0),
-                    step: 0,
-                    keys: std::iter::once(Some(Value::Long((*term).into()))).collect(),
-                    counted: seen
-                        .counted
-                        .iter()
-                        .map(|value| Value::Long((*value).into()))
-                        .collect(),
-                    ordinal: Some(Ordinal {
-                        time: Instant::from_nanos(
-                            i128::from(seen.millis) * i128::from(MILLI) + i128::from(seen.nanos),
-                        ),
-                        tiebreaker: None,
-                        position,
-                    }),
+                let ordinal = Ordinal {
+                    time: Instant::from_nanos(
+                        i128::from(seen.millis) * i128::from(MILLI) + i128::from(seen.nanos),
+                    ),
+                    tiebreaker: None,
                     position,
-                    event: Arc::clone(&event),
                 };
+                let keys = [Some(Value::Long((*term).into()))];
+                let event = Arc::clone(&event);
+                let counted = seen.counted.iter().map(|value| Value::Long((*value).into()));
+                let step = StepMatch::new(RuleIndex(0), 0, &keys, Some(ordinal), position, event);
+                let step = step.counting(counted);
                 result.push((seen.millis + delay as i64, step));
             }
         }

@@ -33,9 +33,9 @@ fn event_match(step: &StepMatch) -> Match {
     Match {
         rule: step.rule,
         keys: Keys::new(),
-        events: vec![(0, Some(Arc::clone(&step.event)))],
-        first: step.ordinal.as_ref().map(|ordinal| ordinal.time),
-        last: step.ordinal.clone(),
+        events: vec![(0, Some(Arc::clone(step.event())))],
+        first: step.ordinal().map(|ordinal| ordinal.time),
+        last: step.ordinal().cloned(),
         window: None,
     }
 }
@@ -53,22 +53,22 @@ type Partial = Vec<Hit>;
 
 fn sequences(sequence: &Sequence, steps: &[StepMatch]) -> Vec<Match> {
     let mut by_keys: BTreeMap<Keys, Vec<Hit>> = BTreeMap::new();
-    let mut in_order: Vec<&StepMatch> = steps.iter().filter(|step| step.ordinal.is_some()).collect();
-    in_order.sort_by(|a, b| a.ordinal.cmp(&b.ordinal));
+    let mut in_order: Vec<&StepMatch> = steps.iter().filter(|step| step.ordinal().is_some()).collect();
+    in_order.sort_by(|a, b| a.ordinal().cmp(&b.ordinal()));
     for step in in_order {
-        let Some(ordinal) = &step.ordinal else { continue };
-        let hits = by_keys.entry(step.keys.to_vec()).or_default();
+        let Some(ordinal) = step.ordinal() else { continue };
+        let hits = by_keys.entry(step.keys().to_vec()).or_default();
         // An event that was delivered again is the same event.
         let known = hits.iter_mut().find(|hit| {
             hit.ordinal.time == ordinal.time
                 && hit.ordinal.tiebreaker == ordinal.tiebreaker
-                && hit.event.id() == step.event.id()
+                && hit.event.id() == step.event().id()
         });
         match known {
             Some(hit) => hit.steps.push(usize::from(step.step)),
             None => hits.push(Hit {
                 ordinal: ordinal.clone(),
-                event: Arc::clone(&step.event),
+                event: Arc::clone(step.event()),
                 steps: vec![usize::from(step.step)],
             }),
         }
@@ -247,16 +247,16 @@ fn to_match(sequence: &Sequence, rule: RuleIndex, keys: &Keys, finished: &Partia
 
 fn samples(sample: &Sample, steps: &[StepMatch], max_samples_per_key: usize) -> Vec<Match> {
     let mut in_order: Vec<&StepMatch> = steps.iter().collect();
-    in_order.sort_by_key(|step| step.position);
+    in_order.sort_by_key(|step| step.position());
     let mut by_keys: BTreeMap<Keys, Vec<Vec<&StepMatch>>> = BTreeMap::new();
     for step in in_order {
         let filters = by_keys
-            .entry(step.keys.to_vec())
+            .entry(step.keys().to_vec())
             .or_insert_with(|| vec![Vec::new(); sample.stages.len()]);
         let Some(filter) = filters.get_mut(usize::from(step.step)) else {
             continue;
         };
-        if filter.iter().all(|held| held.event.id() != step.event.id()) {
+        if filter.iter().all(|held| held.event().id() != step.event().id()) {
             filter.push(step);
         }
     }
@@ -274,11 +274,11 @@ fn samples(sample: &Sample, steps: &[StepMatch], max_samples_per_key: usize) -> 
                 keys: keys.clone(),
                 events: (0..)
                     .zip(&chosen)
-                    .map(|(number, step)| (number, Some(Arc::clone(&step.event))))
+                    .map(|(number, step)| (number, Some(Arc::clone(step.event()))))
                     .collect(),
                 first: chosen
                     .iter()
-                    .filter_map(|step| step.ordinal.as_ref())
+                    .filter_map(|step| step.ordinal())
                     .map(|ordinal| ordinal.time)
                     .min(),
                 last: None,
@@ -300,7 +300,7 @@ fn choose<'a>(
         return;
     };
     for step in filter {
-        if chosen.iter().all(|other| other.event.id() != step.event.id()) {
+        if chosen.iter().all(|other| other.event().id() != step.event().id()) {
             chosen.push(step);
             choose(rest, chosen, found);
             chosen.pop();

@@ -208,19 +208,16 @@ fn steps_by_hand(records: &[Seen], steps: &[&Step], keys: Keys) -> Vec<StepMatch
         ));
         for (number, _) in steps.iter().enumerate().filter(|(_, step)| step.holds(record)) {
             for keys in keys.of(record) {
-                result.push(StepMatch {
-                    rule: RuleIndex(0),
-                    step: number as u16,
-                    keys: keys.into_iter().collect(),
-                    counted: Box::default(),
-                    ordinal: Some(Ordinal {
-                        time: Instant::from_millis(record.millis),
-                        tiebreaker: record.order.map(Value::Long),
-                        position: position as u64,
-                    }),
-                    position: position as u64,
-                    event: Arc::clone(&event),
-                });
+                let position = position as u64;
+                let ordinal = Ordinal {
+                    time: Instant::from_millis(record.millis),
+                    tiebreaker: record.order.map(Value::Long),
+                    position,
+                };
+                let keys: Vec<_> = keys.into_iter().collect();
+                let event = Arc::clone(&event);
+                let step = StepMatch::new(RuleIndex(0), number as u16, &keys, Some(ordinal), position, event);
+                result.push(step);
             }
         }
     }

@@ -130,9 +130,9 @@ pub(crate) fn ordinal(candidate: &Candidate) -> Ordinal {
 
 /// Records without an id of their own are all different, however equal they look.
 pub(crate) fn identity_of(hasher: &KeptHasher, step: &StepMatch) -> u64 {
-    match step.event.given_id() {
+    match step.event().given_id() {
         Some(id) => hasher.hash_one(id.as_str()),
-        None => hasher.hash_one(step.position),
+        None => hasher.hash_one(step.position()),
     }
 }
 

@@ -155,16 +155,17 @@ impl Node {
     pub(crate) fn push(&mut self, path: &[u16], time: Instant, identity: u64, step: &StepMatch) {
         match path {
             [source] => {
-                let (keys, outer) = step.keys.split_at(step.keys.len().min(self.group + self.counted));
+                let keys = step.keys();
+                let (keys, outer) = keys.split_at(keys.len().min(self.group + self.counted));
                 let candidate = Candidate {
                     time,
-                    position: step.position,
+                    position: step.position(),
                     source: *source,
                     identity,
                     keys: None,
                     values: SmallVec::new(),
                     numbers: step.counted.iter().filter_map(number_of).collect(),
-                    events: SmallVec::from_iter([(step.step, Arc::clone(&step.event))]),
+                    events: SmallVec::from_iter([(step.step, Arc::clone(step.event()))]),
                     outer: SmallVec::from_iter(own_key(outer)),
                 };
                 self.take(keys, candidate);

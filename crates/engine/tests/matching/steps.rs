@@ -24,15 +24,19 @@ fn keys_multiply_their_distinct_values() {
         stages: vec![stage(condition, keys)],
     }))]);
     let found = run(&mut matcher, r#"{"tag":["b","a","b"],"name":["x","y"]}"#);
-    let tuples: Vec<_> = found.iter().map(|step| step.keys.to_vec()).collect();
+    let tuples: Vec<_> = found.iter().map(|step| step.keys().to_vec()).collect();
     let tuple = |tag: &str, name: &str| vec![Some(text(tag)), Some(text(name)), None];
     assert_eq!(
         tuples,
         [tuple("a", "x"), tuple("a", "y"), tuple("b", "x"), tuple("b", "y")]
     );
-    assert!(found.iter().all(|step| Arc::ptr_eq(&step.event, &found[0].event)));
+    assert!(
+        found
+            .iter()
+            .all(|step| Arc::ptr_eq(step.event(), found[0].event()))
+    );
     assert_eq!(
-        run(&mut matcher, r#"{"tag":"a"}"#)[0].keys.to_vec(),
+        run(&mut matcher, r#"{"tag":"a"}"#)[0].keys().to_vec(),
         [Some(text("a")), None, None]
     );
     assert_eq!(run(&mut matcher, r#"{"name":"x"}"#).len(), 0);
@@ -94,15 +98,15 @@ fn an_event_has_its_order_and_its_id() {
         &mut matcher,
         r#"{"_id":"x1","@timestamp":"2020-01-01T00:00:00Z","event":{"sequence":9}}"#,
     );
-    let ordinal = found[0].ordinal.clone().unwrap();
+    let ordinal = found[0].ordinal().cloned().unwrap();
     assert_eq!(
         (ordinal.time.as_millis(), ordinal.tiebreaker, ordinal.position),
         (1_577_836_800_000, Some(Value::Long(9)), 7)
     );
-    assert_eq!(found[0].event.id().as_str(), "x1");
+    assert_eq!(found[0].event().id().as_str(), "x1");
     let found = run(&mut matcher, r#"{"event.sequence":9}"#);
-    assert_eq!((found[0].ordinal.clone(), found[0].position), (None, 7));
-    assert_eq!(found[0].event.id().as_str().len(), 32);
+    assert_eq!((found[0].ordinal().cloned(), found[0].position()), (None, 7));
+    assert_eq!(found[0].event().id().as_str().len(), 32);
     let origin = Origin {
         source: "hits".into(),
         line: 3,
@@ -115,7 +119,7 @@ fn an_event_has_its_order_and_its_id() {
         origin: &origin,
     };
     matcher.read(record.document).unwrap();
-    matcher.matches(&record, |step| assert_eq!(step.event.id().as_str(), "outer"));
+    matcher.matches(&record, |step| assert_eq!(step.event().id().as_str(), "outer"));
 }
 
 #[test]

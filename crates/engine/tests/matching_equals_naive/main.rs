@@ -345,7 +345,7 @@ proptest! {
             let mut found = vec![Vec::new(); plans.len()];
             matcher.matches(&record, |step| {
                 if let Some(tuples) = found.get_mut(step.rule.0 as usize) {
-                    tuples.push(step.keys.to_vec());
+                    tuples.push(step.keys().to_vec());
                 }
             });
             let document = naive::Document { kinds: &KINDS, values };

@@ -35,17 +35,18 @@ pub(crate) fn step(step: u16, key: &str, millis: i64, position: u64) -> StepMatc
     };
     let document = format!(r#"{{"position":{position}}}"#).into_bytes();
     let event = Event::new(document, Some(EventId::given(position.to_string())), origin);
-    StepMatch {
-        rule: RuleIndex(0),
-        step,
-        keys: [Some(Value::String(key.into()))].into_iter().collect(),
-        counted: Box::default(),
-        ordinal: Some(Ordinal {
-            time: Instant::from_millis(millis),
-            tiebreaker: None,
-            position,
-        }),
+    let ordinal = Ordinal {
+        time: Instant::from_millis(millis),
+        tiebreaker: None,
         position,
-        event: Arc::new(event),
-    }
+    };
+    let keys = [Some(Value::String(key.into()))];
+    StepMatch::new(
+        RuleIndex(0),
+        step,
+        &keys,
+        Some(ordinal),
+        position,
+        Arc::new(event),
+    )
 }

@@ -259,17 +259,17 @@ impl Core<'_> {
         let mut missed: BTreeMap<RuleIndex, (Instant, Instant, HashSet<u64>)> = BTreeMap::new();
         for step in steps {
             let (Some(ordinal), Some(Some(lateness))) =
-                (&step.ordinal, self.lateness.get(step.rule.0 as usize))
+                (step.ordinal(), self.lateness.get(step.rule.0 as usize))
             else {
                 continue;
             };
             if ordinal.time < watermark.saturating_sub_nanos(i128::from(*lateness)) {
-                late.insert(step.position);
+                late.insert(step.position());
                 let (from, to, records) = missed
                     .entry(step.rule)
                     .or_insert_with(|| (ordinal.time, ordinal.time, HashSet::new()));
                 (*from, *to) = ((*from).min(ordinal.time), (*to).max(ordinal.time));
-                records.insert(step.position);
+                records.insert(step.position());
             }
         }
         for (rule, (from, to, records)) in missed.into_iter().filter(|_| is_told) {

@@ -104,8 +104,7 @@ impl Seeding {
 
     /// Keeps what rules that wait are to see later of a block that ends at an offset, and how far time has come then.
     pub(crate) fn buffer(&mut self, steps: Vec<StepMatch>, watermark: Option<Instant>, end: u64) {
-        let bytes = |step: &StepMatch| size_of::<StepMatch>() + step.event.memory_bytes();
-        self.bytes += steps.iter().map(bytes).sum::<usize>();
+        self.bytes += steps.iter().map(StepMatch::memory_bytes).sum::<usize>();
         // How time went on matters only between events.
         match self.buffered.last_mut() {
             Some(last) if steps.is_empty() => last.1 = last.1.max(watermark),

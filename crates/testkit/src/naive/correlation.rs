@@ -100,14 +100,14 @@ fn interpret(query: &Correlation, steps: &[StepMatch], next_step: &mut u16) -> V
     for (source, index) in query.sources.iter().zip(0_u16..) {
         let Candidates::Matches(inner) = &source.candidates else {
             for step in steps.iter().filter(|step| step.step == *next_step) {
-                let Some(ordinal) = &step.ordinal else { continue };
-                let identity = match step.event.given_id() {
+                let Some(ordinal) = step.ordinal() else { continue };
+                let identity = match step.event().given_id() {
                     Some(id) => Identity::Given(id.clone()),
-                    None => Identity::Position(step.position),
+                    None => Identity::Position(step.position()),
                 };
                 let candidate = Candidate {
                     time: ordinal.time,
-                    position: step.position,
+                    position: step.position(),
                     source: index,
                     identity,
                     values: BTreeSet::new(),
@@ -116,10 +116,10 @@ fn interpret(query: &Correlation, steps: &[StepMatch], next_step: &mut u16) -> V
                         .iter()
                         .filter_map(|value| value.to_string().parse().ok())
                         .collect(),
-                    events: vec![(step.step, Arc::clone(&step.event))],
+                    events: vec![(step.step, Arc::clone(step.event()))],
                     outer: BTreeSet::new(),
                 };
-                take(&step.keys, candidate);
+                take(&step.keys(), candidate);
             }
             *next_step += 1;
             continue;

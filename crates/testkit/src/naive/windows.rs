@@ -36,9 +36,9 @@ pub(super) fn aggregate(query: &Aggregate, steps: &[StepMatch]) -> Vec<Match> {
     for (keys, mut events) in by_keys(steps) {
         let mut known = BTreeSet::new();
         events.retain(|step| {
-            let identity: (Option<&EventId>, u64) = match step.event.given_id() {
+            let identity: (Option<&EventId>, u64) = match step.event().given_id() {
                 Some(id) => (Some(id), 0),
-                None => (None, step.position),
+                None => (None, step.position()),
             };
             known.insert(identity)
         });
@@ -83,11 +83,11 @@ pub(super) fn aggregate(query: &Aggregate, steps: &[StepMatch]) -> Vec<Match> {
 /// Step matches with a time, in order, by their keys.
 fn by_keys(steps: &[StepMatch]) -> BTreeMap<Keys, Vec<&StepMatch>> {
     let mut groups: BTreeMap<Keys, Vec<&StepMatch>> = BTreeMap::new();
-    for step in steps.iter().filter(|step| step.ordinal.is_some()) {
-        groups.entry(step.keys.to_vec()).or_default().push(step);
+    for step in steps.iter().filter(|step| step.ordinal().is_some()) {
+        groups.entry(step.keys().to_vec()).or_default().push(step);
     }
     for events in groups.values_mut() {
-        events.sort_by(|a, b| a.ordinal.cmp(&b.ordinal));
+        events.sort_by(|a, b| a.ordinal().cmp(&b.ordinal()));
     }
     groups
 }
@@ -106,10 +106,10 @@ fn to_match(keys: &Keys, events: &[&StepMatch], from: i64, to: i64, tally: Optio
         keys: keys.clone(),
         events: events
             .iter()
-            .map(|event| (0, Some(Arc::clone(&event.event))))
+            .map(|event| (0, Some(Arc::clone(event.event()))))
             .collect(),
-        first: first.and_then(|event| Some(event.ordinal.as_ref()?.time)),
-        last: last.and_then(|event| event.ordinal.clone()),
+        first: first.and_then(|event| Some(event.ordinal()?.time)),
+        last: last.and_then(|event| event.ordinal().cloned()),
         window: Some(Window {
             from: Instant::from_millis(from),
             to: Instant::from_millis(to),
@@ -119,8 +119,7 @@ fn to_match(keys: &Keys, events: &[&StepMatch], from: i64, to: i64, tally: Optio
 }
 
 fn time(step: &StepMatch) -> i64 {
-    step.ordinal
-        .as_ref()
+    step.ordinal()
         .map_or(i64::MIN, |ordinal| ordinal.time.as_millis())
 }
 

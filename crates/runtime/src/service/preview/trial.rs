@@ -32,8 +32,7 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn keep(&mut self, steps: &[StepMatch]) {
-        let bytes = |step: &StepMatch| size_of::<StepMatch>() + step.event.memory_bytes();
-        self.bytes += steps.iter().map(bytes).sum::<usize>();
+        self.bytes += steps.iter().map(StepMatch::memory_bytes).sum::<usize>();
         match self.is_whole() {
             true => self.steps.extend_from_slice(steps),
             false => self.steps = Vec::new(),
@@ -69,10 +68,10 @@ impl Candidates {
                 line: 0,
             };
             let record = Record {
-                document: step.event.document(),
+                document: step.event().document(),
                 id: None,
                 index: None,
-                position: step.position,
+                position: step.position(),
                 origin: &origin,
             };
             if matcher.read(record.document).is_ok() {

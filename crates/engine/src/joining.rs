@@ -1,0 +1,266 @@
+//! From the stages that an event satisfies to step matches. Many stages join by the same fields and nearly all rules order
+//! events by the same ones, so that keys, times and what carries them are made once for each event.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use neph_event::{Instant, Row, Slot, Value, ValueRef};
+use smallvec::SmallVec;
+
+use crate::program::{CompiledKey, CompiledOrder, CompiledStage};
+use crate::sighting::{self, KeyRange, Sighting, Tuple};
+use crate::{Event, Ordinal, Program, StepMatch};
+
+/// So many tuples of join keys are made of one event for one stage.
+const MAX_KEY_TUPLES: usize = 10_000;
+
+/// What the stages that the current event satisfies have in common. It keeps its room from event to event.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    /// Events are counted.
+    event: u64,
+    /// By what rules order events by: the event it was last asked for, and what came of it.
+    orders: Vec<(u64, Option<Ordinal>)>,
+    /// By what stages join by, likewise.
+    joins: Vec<(u64, Joined)>,
+    /// The join keys of the event, each once.
+    bytes: Vec<u8>,
+    /// Those of which the event has several for one stage.
+    apart: Vec<u8>,
+    steps: Vec<(u32, StepKeys)>,
+    sightings: Vec<(u32, Arc<Sighting>)>,
+}
+
+/// What an event has for the fields that a stage joins by.
+#[derive(Clone, Copy, Debug)]
+enum Joined {
+    /// A key that is not optional has no value.
+    Not,
+    /// One value each, as nearly always.
+    One(KeyRange),
+    Several,
+}
+
+#[derive(Clone, Debug)]
+enum StepKeys {
+    Shared(KeyRange),
+    Apart(Range<usize>),
+}
+
+impl Joining {
+    pub(crate) fn new(program: &Program) -> Self {
+        Self {
+            event: 0,
+            orders: vec![(0, None); program.orders.len()],
+            joins: vec![(0, Joined::Not); program.joins.len()],
+            bytes: Vec::new(),
+            apart: Vec::new(),
+            steps: Vec::new(),
+            sightings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn next_event(&mut self) {
+        self.event += 1;
+        self.bytes.clear();
+        self.apart.clear();
+        self.steps.clear();
+    }
+
+    /// Whether the event has a place in this order.
+    pub(crate) fn has_time(&mut self, program: &Program, order: u32, row: &Row, position: u64) -> bool {
+        self.ordinal(program, order, row, position).is_some()
+    }
+
+    fn ordinal(&mut self, program: &Program, order: u32, row: &Row, position: u64) -> Option<&Ordinal> {
+        let compiled = program.orders.get(order as usize)?;
+        let (event, known) = self.orders.get_mut(order as usize)?;
+        if std::mem::replace(event, self.event) != self.event {
+            *known = ordinal(*compiled, row, position);
+        }
+        known.as_ref()
+    }
+
+    /// Takes a stage that the event satisfies, with all tuples of its join keys. How many tuples were too many.
+    pub(crate) fn join(&mut self, program: &Program, number: u32, stage: &CompiledStage, row: &Row) -> u64 {
+        let Some(keys) = program.joins.get(stage.join as usize) else {
+            return 0;
+        };
+        let Some((event, known)) = self.joins.get_mut(stage.join as usize) else {
+            return 0;
+        };
+        if std::mem::replace(event, self.event) != self.event {
+            *known = single(keys, row, &mut self.bytes);
+        }
+        match *known {
+            Joined::Not => {}
+            Joined::One(range) => self.steps.push((number, StepKeys::Shared(range))),
+            Joined::Several => {
+                let (tuples, dropped) = product(keys, row);
+                for tuple in tuples {
+                    let start = self.apart.len();
+                    for value in &tuple {
+                        sighting::write(value.as_ref().map(Value::as_ref), &mut self.apart);
+                    }
+                    self.steps
+                        .push((number, StepKeys::Apart(start..self.apart.len())));
+                }
+                return dropped;
+            }
+        }
+        0
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Gives the step matches of all that was taken; how many they are.
+    pub(crate) fn give(
+        &mut self,
+        program: &Program,
+        row: &Row,
+        position: u64,
+        event: &Arc<Event>,
+        mut give: impl FnMut(StepMatch),
+    ) -> u64 {
+        let steps = std::mem::take(&mut self.steps);
+        for (number, keys) in &steps {
+            let Some(stage) = program.stages.get(*number as usize) else {
+                continue;
+            };
+            let Some(rule) = program.rules.get(stage.rule.0 as usize) else {
+                continue;
+            };
+            let (keys, sighting) = match keys {
+                StepKeys::Shared(range) => (*range, self.sighting(program, rule.order, row, position, event)),
+                StepKeys::Apart(range) => {
+                    let ordinal = self.ordinal(program, rule.order, row, position).cloned();
+                    let bytes = self.apart.get(range.clone()).unwrap_or_default();
+                    let sighting = Sighting::new(Arc::clone(event), ordinal, position, bytes);
+                    (KeyRange::of_all(bytes), Arc::new(sighting))
+                }
+            };
+            let counted = counted_values(stage, row);
+            give(StepMatch::of(stage.rule, stage.step, counted, keys, sighting));
+        }
+        self.sightings.clear();
+        let given = steps.len() as u64;
+        self.steps = steps;
+        given
+    }
+
+    /// The event as the rules see it that order events by this.
+    fn sighting(
+        &mut self,
+        program: &Program,
+        order: u32,
+        row: &Row,
+        position: u64,
+        event: &Arc<Event>,
+    ) -> Arc<Sighting> {
+        if let Some((_, known)) = self.sightings.iter().find(|(known, _)| *known == order) {
+            return Arc::clone(known);
+        }
+        let ordinal = self.ordinal(program, order, row, position).cloned();
+        let sighting = Sighting::new(Arc::clone(event), ordinal, position, &self.bytes);
+        let sighting = Arc::new(sighting);
+        self.sightings.push((order, Arc::clone(&sighting)));
+        sighting
+    }
+}
+
+/// The event's place in an order; `None` where it has no readable time. A time field without a declared type counts where it
+/// reads as ISO 8601 or epoch milliseconds.
+fn ordinal(order: CompiledOrder, row: &Row, position: u64) -> Option<Ordinal> {
+    let time: Instant = crate::values::instant(row.first(order.time?)?)?;
+    let tiebreaker = order.tiebreaker.and_then(|slot| row.first(slot));
+    Some(Ordinal {
+        time,
+        tiebreaker: tiebreaker.map(ValueRef::to_owned),
+        position,
+    })
+}
+
+/// The tuple of join keys of an event that has one value of each, appended to `bytes`. A stage without keys has the one
+/// empty tuple.
+fn single(keys: &[CompiledKey], row: &Row, bytes: &mut Vec<u8>) -> Joined {
+    let start = bytes.len();
+    let mut joined = Joined::Not;
+    for key in keys {
+        let slot = first_with_value(&key.slots, row);
+        let mut values = slot.into_iter().flat_map(|slot| row.values(slot));
+        match (values.next(), values.next()) {
+            (None, _) if !key.optional => {
+                bytes.truncate(start);
+                return Joined::Not;
+            }
+            (value, None) => sighting::write(value, bytes),
+            (_, Some(_)) => joined = Joined::Several,
+        }
+    }
+    match (joined, KeyRange::from(start, bytes)) {
+        (Joined::Not, Some(range)) => Joined::One(range),
+        _ => {
+            bytes.truncate(start);
+            Joined::Several
+        }
+    }
+}
+
+/// The cartesian product of the distinct values of each key, and how many tuples were left out of it. Empty where a key
+/// that is not optional has no value.
+fn product(keys: &[CompiledKey], row: &Row) -> (Vec<Tuple>, u64) {
+    let mut tuples = vec![Tuple::new()];
+    let mut wanted = 1_u64;
+    for key in keys {
+        let values = distinct_values(key, row);
+        wanted = wanted.saturating_mul(values.len() as u64);
+        let mut longer = Vec::with_capacity(tuples.len().saturating_mul(values.len()).min(MAX_KEY_TUPLES));
+        'product: for tuple in &tuples {
+            for value in &values {
+                if longer.len() == MAX_KEY_TUPLES {
+                    break 'product;
+                }
+                let mut tuple = tuple.clone();
+                tuple.push(value.clone());
+                longer.push(tuple);
+            }
+        }
+        tuples = longer;
+    }
+    let left_out = wanted.saturating_sub(tuples.len() as u64);
+    (tuples, left_out)
+}
+
+/// The values of the field whose values are counted or measured, if any.
+fn counted_values(stage: &CompiledStage, row: &Row) -> Box<[Value]> {
+    if stage.counted.is_empty() {
+        return Box::default();
+    }
+    let slot = first_with_value(&stage.counted, row).into_iter();
+    slot.flat_map(|slot| row.values(slot))
+        .map(ValueRef::to_owned)
+        .collect()
+}
+
+fn first_with_value(slots: &[Slot], row: &Row) -> Option<Slot> {
+    let mut slots = slots.iter().copied();
+    slots.find(|slot| row.values(*slot).next().is_some())
+}
+
+fn distinct_values(key: &CompiledKey, row: &Row) -> SmallVec<[Option<Value>; 1]> {
+    let mut values: SmallVec<[Option<Value>; 1]> = first_with_value(&key.slots, row)
+        .into_iter()
+        .flat_map(|slot| row.values(slot))
+        .map(|value| Some(value.to_owned()))
+        .collect();
+    if values.len() > 1 {
+        values.sort_unstable();
+        values.dedup();
+    }
+    if values.is_empty() && key.optional {
+        values.push(None);
+    }
+    values
+}
