@@ -1,6 +1,7 @@
 //! From the stages that an event satisfies to step matches. Many stages join by the same fields and nearly all rules order
 //! events by the same ones, so that keys, times and what carries them are made once for each event.
 
+use std::cell::LazyCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -28,7 +29,12 @@ pub(crate) struct Joining {
     /// Those of which the event has several for one stage.
     apart: Vec<u8>,
     steps: Vec<(u32, StepKeys)>,
-    sightings: Vec<(u32, Arc<Sighting>)>,
+    /// By what they are ordered by, and whether they are without the event.
+    sightings: Vec<(u32, bool, Arc<Sighting>)>,
+    /// Stands for events of which only the time counts.
+    bare: Arc<Event>,
+    /// Whether nothing does.
+    pub(crate) keeps_documents: bool,
 }
 
 /// What an event has for the fields that a stage joins by.
@@ -57,6 +63,8 @@ impl Joining {
             apart: Vec::new(),
             steps: Vec::new(),
             sightings: Vec::new(),
+            bare: Arc::new(Event::bare()),
+            keeps_documents: false,
         }
     }
 
@@ -121,10 +129,12 @@ impl Joining {
         program: &Program,
         row: &Row,
         position: u64,
-        event: &Arc<Event>,
+        make: impl FnOnce() -> Event,
         mut give: impl FnMut(StepMatch),
     ) -> u64 {
         let steps = std::mem::take(&mut self.steps);
+        let bare = Arc::clone(&self.bare);
+        let whole = LazyCell::new(|| Arc::new(make()));
         for (number, keys) in &steps {
             let Some(stage) = program.stages.get(*number as usize) else {
                 continue;
@@ -132,12 +142,33 @@ impl Joining {
             let Some(rule) = program.rules.get(stage.rule.0 as usize) else {
                 continue;
             };
+            let is_bare = stage.is_missing && !self.keeps_documents;
+            let event = || {
+                if is_bare {
+                    Arc::clone(&bare)
+                } else {
+                    Arc::clone(&whole)
+                }
+            };
             let (keys, sighting) = match keys {
-                StepKeys::Shared(range) => (*range, self.sighting(program, rule.order, row, position, event)),
+                StepKeys::Shared(range) => {
+                    let is_same =
+                        |known: &&(u32, bool, Arc<Sighting>)| (known.0, known.1) == (rule.order, is_bare);
+                    let sighting = match self.sightings.iter().find(is_same) {
+                        Some((_, _, known)) => Arc::clone(known),
+                        None => {
+                            let ordinal = self.ordinal(program, rule.order, row, position).cloned();
+                            let sighting = Arc::new(Sighting::new(event(), ordinal, position, &self.bytes));
+                            self.sightings.push((rule.order, is_bare, Arc::clone(&sighting)));
+                            sighting
+                        }
+                    };
+                    (*range, sighting)
+                }
                 StepKeys::Apart(range) => {
                     let ordinal = self.ordinal(program, rule.order, row, position).cloned();
                     let bytes = self.apart.get(range.clone()).unwrap_or_default();
-                    let sighting = Sighting::new(Arc::clone(event), ordinal, position, bytes);
+                    let sighting = Sighting::new(event(), ordinal, position, bytes);
                     (KeyRange::of_all(bytes), Arc::new(sighting))
                 }
             };
@@ -148,25 +179,6 @@ impl Joining {
         let given = steps.len() as u64;
         self.steps = steps;
         given
-    }
-
-    /// The event as the rules see it that order events by this.
-    fn sighting(
-        &mut self,
-        program: &Program,
-        order: u32,
-        row: &Row,
-        position: u64,
-        event: &Arc<Event>,
-    ) -> Arc<Sighting> {
-        if let Some((_, known)) = self.sightings.iter().find(|(known, _)| *known == order) {
-            return Arc::clone(known);
-        }
-        let ordinal = self.ordinal(program, order, row, position).cloned();
-        let sighting = Sighting::new(Arc::clone(event), ordinal, position, &self.bytes);
-        let sighting = Arc::new(sighting);
-        self.sightings.push((order, Arc::clone(&sighting)));
-        sighting
     }
 }
 

@@ -133,6 +133,11 @@ impl Matcher {
         self.profile.as_deref()
     }
 
+    /// Has all step matches refer to their event, also those of steps that must not happen, of which only the time counts.
+    pub fn keep_documents(&mut self) {
+        self.joining.keeps_documents = true;
+    }
+
     /// Reads the wanted fields of a record given as JSON text.
     ///
     /// # Errors
@@ -385,8 +390,8 @@ impl Matcher {
         if joining.is_empty() {
             return;
         }
-        let event = Arc::new(new_event(program, row, record, write()));
-        statistics.step_matches += joining.give(program, row, record.position, &event, give);
+        let event = || new_event(program, row, record, write());
+        statistics.step_matches += joining.give(program, row, record.position, event, give);
     }
 
     /// What was seen so far.

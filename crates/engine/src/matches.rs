@@ -131,7 +131,8 @@ impl StepMatch {
         self.sighting.position
     }
 
-    /// The event.
+    /// The event. That of a step that must not happen has neither document nor id, unless the matcher
+    /// [keeps them](crate::Matcher::keep_documents).
     pub fn event(&self) -> &Arc<Event> {
         &self.sighting.event
     }

@@ -74,6 +74,8 @@ pub(crate) struct CompiledStage {
     pub(crate) condition: NodeId,
     /// What it joins by, among [`Program::joins`].
     pub(crate) join: u32,
+    /// Whether it must not happen, so that only the time of its events counts.
+    pub(crate) is_missing: bool,
     /// The field whose values are counted or measured: the first of these that has one.
     pub(crate) counted: Box<[Slot]>,
 }
@@ -305,6 +307,7 @@ fn compile_stages<'p>(
             step: number,
             condition,
             join: joins.number(keys.into()),
+            is_missing: step.is_missing,
             counted: step.counted.iter().map(slot).collect::<Result<_, _>>()?,
         });
     }
@@ -316,6 +319,7 @@ pub(crate) struct Step<'p> {
     pub(crate) condition: &'p Condition,
     keys: Vec<StepKey<'p>>,
     counted: &'p [FieldId],
+    is_missing: bool,
 }
 
 struct StepKey<'p> {
@@ -333,6 +337,7 @@ impl<'p> Step<'p> {
             condition,
             keys: keys.collect(),
             counted: counted.map_or(&[], |key| key.field.as_slice()),
+            is_missing: false,
         }
     }
 
@@ -347,6 +352,7 @@ impl<'p> Step<'p> {
             condition: &events.condition,
             keys: keys.collect(),
             counted: &events.measured.0,
+            is_missing: false,
         }
     }
 }
@@ -358,7 +364,10 @@ pub(crate) fn steps(query: &Query) -> Vec<Step<'_>> {
         Query::Sequence(sequence) => {
             let stages = sequence.stages.iter().chain(&sequence.until);
             stages
-                .map(|stage| Step::new(&stage.condition, &stage.keys, None))
+                .map(|stage| Step {
+                    is_missing: stage.missing,
+                    ..Step::new(&stage.condition, &stage.keys, None)
+                })
                 .collect()
         }
         Query::Sample(sample) => sample

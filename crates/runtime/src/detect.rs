@@ -191,6 +191,13 @@ pub(crate) struct MatchWorker {
     steps: usize,
 }
 
+impl MatchWorker {
+    /// Has all step matches refer to their event.
+    pub(crate) fn keep_documents(&mut self) {
+        self.matcher.keep_documents();
+    }
+}
+
 impl Worker for MatchWorker {
     type Output = Outcome<Found>;
 

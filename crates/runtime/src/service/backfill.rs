@@ -14,7 +14,7 @@ use neph_store::{AlertChange, Backfill, BackfillState, Commit, Store};
 use serde::Serialize;
 
 use crate::RunError;
-use crate::detect::match_workers;
+use crate::detect::{MatchWorker, match_workers};
 use crate::keyed::Keyed;
 use crate::reload::{Reloads, Said};
 use crate::run::drive;
@@ -189,6 +189,9 @@ pub(super) fn over_history(
     let mut telling = Telling::new(book, times);
     let reloads: Reloads<()> = Reloads::default();
     let mut workers = match_workers(&book.program, &reloads, false, &options.run).map_err(RunError::from)?;
+    if watch.steps.is_some() {
+        workers.iter_mut().for_each(MatchWorker::keep_documents);
+    }
     let mut keyed = Keyed::new(&mut operators, &reloads, false);
     let mut progress = |_| {
         if is_cancelled() {
