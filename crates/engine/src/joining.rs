@@ -2,7 +2,6 @@
 //! events by the same ones, so that keys, times and what carries them are made once for each event.
 
 use std::cell::LazyCell;
-use std::ops::Range;
 use std::sync::Arc;
 
 use neph_event::{Instant, Row, Slot, Value, ValueRef};
@@ -15,6 +14,9 @@ use crate::{Event, Ordinal, Program, StepMatch};
 /// So many tuples of join keys are made of one event for one stage.
 const MAX_KEY_TUPLES: usize = 10_000;
 
+/// Room for so many bytes of join keys is kept from event to event.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// What the stages that the current event satisfies have in common. It keeps its room from event to event.
 #[derive(Debug)]
 pub(crate) struct Joining {
@@ -26,8 +28,6 @@ pub(crate) struct Joining {
     joins: Vec<(u64, Joined)>,
     /// The join keys of the event, each once.
     bytes: Vec<u8>,
-    /// Those of which the event has several for one stage.
-    apart: Vec<u8>,
     steps: Vec<(u32, StepKeys)>,
     /// By what they are ordered by, and whether they are without the event.
     sightings: Vec<(u32, bool, Arc<Sighting>)>,
@@ -47,10 +47,11 @@ enum Joined {
     Several,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum StepKeys {
     Shared(KeyRange),
-    Apart(Range<usize>),
+    /// One of several tuples, which may be many and long: each is a piece of its own.
+    Apart(Vec<u8>),
 }
 
 impl Joining {
@@ -60,7 +61,6 @@ impl Joining {
             orders: vec![(0, None); program.orders.len()],
             joins: vec![(0, Joined::Not); program.joins.len()],
             bytes: Vec::new(),
-            apart: Vec::new(),
             steps: Vec::new(),
             sightings: Vec::new(),
             bare: Arc::new(Event::bare()),
@@ -71,7 +71,6 @@ impl Joining {
     pub(crate) fn next_event(&mut self) {
         self.event += 1;
         self.bytes.clear();
-        self.apart.clear();
         self.steps.clear();
     }
 
@@ -106,12 +105,8 @@ impl Joining {
             Joined::Several => {
                 let (tuples, dropped) = product(keys, row);
                 for tuple in tuples {
-                    let start = self.apart.len();
-                    for value in &tuple {
-                        sighting::write(value.as_ref().map(Value::as_ref), &mut self.apart);
-                    }
-                    self.steps
-                        .push((number, StepKeys::Apart(start..self.apart.len())));
+                    let (_, bytes) = sighting::written(&tuple);
+                    self.steps.push((number, StepKeys::Apart(bytes)));
                 }
                 return dropped;
             }
@@ -132,11 +127,12 @@ impl Joining {
         make: impl FnOnce() -> Event,
         mut give: impl FnMut(StepMatch),
     ) -> u64 {
-        let steps = std::mem::take(&mut self.steps);
+        let mut steps = std::mem::take(&mut self.steps);
+        let given = steps.len() as u64;
         let bare = Arc::clone(&self.bare);
         let whole = LazyCell::new(|| Arc::new(make()));
-        for (number, keys) in &steps {
-            let Some(stage) = program.stages.get(*number as usize) else {
+        for (number, keys) in steps.drain(..) {
+            let Some(stage) = program.stages.get(number as usize) else {
                 continue;
             };
             let Some(rule) = program.rules.get(stage.rule.0 as usize) else {
@@ -158,25 +154,27 @@ impl Joining {
                         Some((_, _, known)) => Arc::clone(known),
                         None => {
                             let ordinal = self.ordinal(program, rule.order, row, position).cloned();
-                            let sighting = Arc::new(Sighting::new(event(), ordinal, position, &self.bytes));
+                            let keys = SmallVec::from_slice(&self.bytes);
+                            let sighting = Arc::new(Sighting::new(event(), ordinal, position, keys));
                             self.sightings.push((rule.order, is_bare, Arc::clone(&sighting)));
                             sighting
                         }
                     };
-                    (*range, sighting)
+                    (range, sighting)
                 }
-                StepKeys::Apart(range) => {
+                StepKeys::Apart(bytes) => {
                     let ordinal = self.ordinal(program, rule.order, row, position).cloned();
-                    let bytes = self.apart.get(range.clone()).unwrap_or_default();
-                    let sighting = Sighting::new(event(), ordinal, position, bytes);
-                    (KeyRange::of_all(bytes), Arc::new(sighting))
+                    let range = KeyRange::of_all(&bytes);
+                    let sighting = Sighting::new(event(), ordinal, position, bytes.into());
+                    (range, Arc::new(sighting))
                 }
             };
             let counted = counted_values(stage, row);
             give(StepMatch::of(stage.rule, stage.step, counted, keys, sighting));
         }
         self.sightings.clear();
-        let given = steps.len() as u64;
+        steps.shrink_to(MAX_KEY_TUPLES);
+        self.bytes.shrink_to(KEPT_BYTES);
         self.steps = steps;
         given
     }

@@ -65,9 +65,11 @@ pub struct StepMatch {
     /// The event's values of the field whose values an aggregate or correlation counts or measures; else empty.
     pub counted: Box<[Value]>,
     pub(crate) keys: KeyRange,
-    /// The time and the bytes of its sighting, for whoever only passes it on: that is seldom in the processor's cache then.
+    /// Of its sighting the time, the bytes, and whether it is without the event, for whoever only passes it on: the sighting is
+    /// seldom in the processor's cache then.
     pub(crate) time: Option<Instant>,
     pub(crate) bytes: usize,
+    pub(crate) is_bare: bool,
     pub(crate) sighting: Arc<Sighting>,
 }
 
@@ -83,7 +85,7 @@ impl StepMatch {
         event: Arc<Event>,
     ) -> Self {
         let (keys, bytes) = sighting::written(keys);
-        let sighting = Arc::new(Sighting::new(event, ordinal, position, &bytes));
+        let sighting = Arc::new(Sighting::new(event, ordinal, position, bytes.into()));
         Self::of(rule, step, Box::default(), keys, sighting)
     }
 
@@ -101,6 +103,7 @@ impl StepMatch {
             keys,
             time: sighting.ordinal.as_ref().map(|ordinal| ordinal.time),
             bytes: sighting.bytes,
+            is_bare: sighting.event.is_bare(),
             sighting,
         }
     }

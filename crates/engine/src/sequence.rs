@@ -79,6 +79,7 @@ impl SequenceOperator {
             keys,
             time,
             mut bytes,
+            is_bare,
             sighting,
             ..
         } = step;
@@ -95,7 +96,7 @@ impl SequenceOperator {
         }
         self.newest = self.newest.max(time);
         let mut held = Held::new(step, time, keys, sighting);
-        if matches!(role, Role::Forbidden { .. } | Role::ForbiddenAtEnd) {
+        if matches!(role, Role::Forbidden { .. } | Role::ForbiddenAtEnd) && !is_bare {
             (held, bytes) = held.without_event(&self.bare);
         }
         if self.must_wait(step) {

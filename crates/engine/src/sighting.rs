@@ -18,6 +18,9 @@ use crate::{Event, Ordinal};
 /// The values of join keys; null only where a key is optional.
 pub(crate) type Tuple = SmallVec<[Option<Value>; 2]>;
 
+/// The bytes of join keys.
+pub(crate) type KeyBytes = SmallVec<[u8; 64]>;
+
 /// An event, as the rules see it that order events by the same fields.
 #[derive(Debug)]
 pub(crate) struct Sighting {
@@ -29,7 +32,7 @@ pub(crate) struct Sighting {
     /// Bytes that it holds in memory, the event's among them.
     pub(crate) bytes: usize,
     /// The join keys of all its steps, as [`write`] writes them.
-    keys: SmallVec<[u8; 64]>,
+    keys: KeyBytes,
 }
 
 /// Where the join keys of a step stand in its sighting.
@@ -60,8 +63,7 @@ impl KeyRange {
 }
 
 impl Sighting {
-    pub(crate) fn new(event: Arc<Event>, ordinal: Option<Ordinal>, position: u64, keys: &[u8]) -> Self {
-        let keys: SmallVec<[u8; 64]> = SmallVec::from_slice(keys);
+    pub(crate) fn new(event: Arc<Event>, ordinal: Option<Ordinal>, position: u64, keys: KeyBytes) -> Self {
         let spilled = if keys.spilled() { keys.capacity() } else { 0 };
         let tiebreaker = ordinal.as_ref().and_then(|ordinal| ordinal.tiebreaker.as_ref());
         let own = COUNTERS + size_of::<Self>() + spilled + tiebreaker.map_or(0, Value::heap_bytes);

@@ -78,13 +78,12 @@ impl Held {
 
     /// The same without the event, of which only the time counts, and the bytes that it refers to.
     pub(crate) fn without_event(mut self, bare: &Arc<Event>) -> (Self, usize) {
-        if !self.event().is_bare() {
-            let ordinal = self.ordinal().cloned();
-            let sighting = Sighting::new(Arc::clone(bare), ordinal, self.sighting.position, self.key());
-            self.keys = KeyRange::of_all(self.key());
-            self.sighting = Arc::new(sighting);
-        }
-        let bytes = self.sighting.bytes;
+        let ordinal = self.ordinal().cloned();
+        let key = self.key();
+        let sighting = Sighting::new(Arc::clone(bare), ordinal, self.sighting.position, key.into());
+        let bytes = sighting.bytes;
+        self.keys = KeyRange::of_all(key);
+        self.sighting = Arc::new(sighting);
         (self, bytes)
     }
 }
@@ -119,7 +118,7 @@ impl<'de> Deserialize<'de> for Held {
                 event,
                 Some(ordinal.clone()),
                 ordinal.position,
-                &bytes,
+                bytes.into(),
             )),
         })
     }

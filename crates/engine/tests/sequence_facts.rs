@@ -7,9 +7,9 @@ mod told;
 
 use std::sync::Arc;
 
-use neph_engine::{Emit, Event, OperatorConfig, Operators, Origin};
+use neph_engine::{Emit, Event, OperatorConfig, Operators};
 use neph_event::EventId;
-use steps::{sequence, step_of};
+use steps::{sequence, step, step_of};
 use told::said;
 
 /// Runs a sequence over events such as `A1 BU2`; matches are written by the times of their events.
@@ -29,12 +29,9 @@ fn matches(written: &str, maxspan_millis: Option<u64>, events: &str) -> Vec<Stri
             let time = event.trim_start_matches(|letter: char| letter.is_ascii_uppercase());
             for (number, letter) in (0_u16..).zip(&letters) {
                 if event.contains(*letter) {
-                    let origin = Origin {
-                        source: "test".into(),
-                        line: position,
-                    };
-                    let event = Event::new(b"{}".as_slice(), Some(EventId::given(time)), origin);
                     let millis = time.parse().unwrap_or(0);
+                    let origin = step(number, "key", millis, position).event().origin().clone();
+                    let event = Event::new(b"{}".as_slice(), Some(EventId::given(time)), origin);
                     let step = step_of(Arc::new(event), number, "key", millis, position);
                     operators.push(step, &mut outcomes);
                 }

@@ -92,6 +92,30 @@ fn steps_have_the_numbers_of_their_stages_and_until_comes_last() {
 }
 
 #[test]
+fn events_of_steps_that_must_not_happen_have_no_document_unless_it_is_asked_for() {
+    let mut absent = stage(Condition::Const(true), vec![key(NAME, false)]);
+    absent.missing = true;
+    let stages = vec![stage(equals(NAME, text("a")), vec![key(NAME, false)]), absent];
+    let mut matcher = matcher(&[plan(Query::Sequence(Sequence {
+        stages,
+        until: None,
+        maxspan: Some(1_000_000_000),
+    }))]);
+    let json = r#"{"@timestamp":5,"name":"a"}"#;
+    let documents = |found: &[StepMatch]| -> Vec<Vec<u8>> {
+        let document = |step: &StepMatch| step.event().document().to_vec();
+        found.iter().map(document).collect()
+    };
+    let found = run(&mut matcher, json);
+    assert_eq!(documents(&found), [json.as_bytes(), b""]);
+    assert_eq!(found[0].keys(), found[1].keys());
+    assert_eq!(found[0].ordinal(), found[1].ordinal());
+    matcher.keep_documents();
+    let found = run(&mut matcher, json);
+    assert_eq!(documents(&found), [json.as_bytes(), json.as_bytes()]);
+}
+
+#[test]
 fn an_event_has_its_order_and_its_id() {
     let mut matcher = matcher(&[events(Condition::Const(true))]);
     let found = run(

@@ -35,18 +35,16 @@ pub(crate) fn step(step: u16, key: &str, millis: i64, position: u64) -> StepMatc
     };
     let document = format!(r#"{{"position":{position}}}"#).into_bytes();
     let event = Event::new(document, Some(EventId::given(position.to_string())), origin);
+    step_of(Arc::new(event), step, key, millis, position)
+}
+
+/// The same of an event that is there already.
+pub(crate) fn step_of(event: Arc<Event>, step: u16, key: &str, millis: i64, position: u64) -> StepMatch {
     let ordinal = Ordinal {
         time: Instant::from_millis(millis),
         tiebreaker: None,
         position,
     };
     let keys = [Some(Value::String(key.into()))];
-    StepMatch::new(
-        RuleIndex(0),
-        step,
-        &keys,
-        Some(ordinal),
-        position,
-        Arc::new(event),
-    )
+    StepMatch::new(RuleIndex(0), step, &keys, Some(ordinal), position, event)
 }
