@@ -9,6 +9,7 @@ mod java;
 mod lucene;
 mod necessary;
 mod product;
+mod shortest;
 mod size;
 
 use std::sync::OnceLock;
@@ -196,7 +197,9 @@ fn make(hir: &Hir, most_bytes: Option<usize>) -> Result<meta::Regex, RegexError>
     let config = meta::Config::new()
         .nfa_size_limit(most_bytes)
         .which_captures(regex_automata::nfa::thompson::WhichCaptures::Implicit);
-    let made = meta::Builder::new().configure(config).build_from_hir(hir);
+    let made = meta::Builder::new()
+        .configure(config)
+        .build_from_hir(&shortest::shortest(hir));
     made.map_err(|error| match error.size_limit() {
         Some(_) => too_large(),
         None => RegexError::new(None, error.to_string()),
