@@ -3,12 +3,19 @@
 //! The gates of groups ask what many rules ask: log source, category, provider, event code. Of a field that they read only
 //! matters which of their tests its values pass, the *class* of the values, and few classes occur together. So the classes of
 //! an event are looked up as one, and tell all groups that are open, instead of every gate being evaluated for every event.
+//!
+//! Where only few of those that wait for texts of a field are of open groups, texts of that field are looked at for these alone: a
+//! *view*, which kinds share. A view that is often searched gets literals of its own. These are found in a long text as the record
+//! writes it, too, so that the escapes of most such texts are never resolved.
+
+use std::cell::OnceCell;
 
 use ahash::AHashMap;
 use neph_event::{Row, Slot};
 use smallvec::SmallVec;
 
 use crate::choose::Groups;
+use crate::literals::Literals;
 use crate::memo::Habit;
 use crate::nodes::{Node, NodeId, Nodes};
 use crate::predicate::Predicate;
@@ -18,6 +25,11 @@ use crate::scratch::Scratch;
 /// So many kinds and classes are kept; more are forgotten as a whole. In tests few.
 const KINDS: usize = if cfg!(test) { 4 } else { 512 };
 const CLASSES: usize = 1 << 13;
+/// For each waiter of a view so many texts are searched before it gets literals of its own: making them takes as long as many
+/// searches do.
+const WORTH_OWN: u32 = if cfg!(test) { 1 } else { 32 };
+/// So many views get such literals; more are forgotten as well. It is some MiB where rules are thousands.
+const SEARCHED: usize = if cfg!(test) { 8 } else { 256 };
 
 /// What gates read.
 #[derive(Debug, Default)]
@@ -33,6 +45,11 @@ pub(crate) struct Gates {
 /// What one thread knows of kinds.
 #[derive(Debug, Default)]
 pub(crate) struct Kinds {
+    views: Vec<View>,
+    /// By slot and open groups.
+    known_views: AHashMap<(u32, Box<[u32]>), u32>,
+    /// How many views have literals of their own.
+    searched: usize,
     /// By slot and the tests that values pass.
     classes: AHashMap<(u32, SmallVec<[u64; 2]>), u32>,
     /// By the classes of an event.
@@ -47,10 +64,47 @@ pub(crate) struct Kinds {
 pub(crate) struct Kind {
     /// By group whether it is open, or may be.
     pub(crate) open: Box<[bool]>,
-    /// By slot whether an open group waits for any value, and for a text in it.
-    pub(crate) tables: Box<[(bool, bool)]>,
+    /// By slot what open groups wait for in it.
+    pub(crate) tables: Box<[Waits]>,
     /// What is sought in the text of records of this kind, by slot.
     pub(crate) records: Vec<(Slot, RecordLiterals)>,
+}
+
+/// What is waited for in a slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waits {
+    /// Whether for any value.
+    pub(crate) values: bool,
+    pub(crate) texts: Texts,
+}
+
+/// Whose texts are waited for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Texts {
+    #[default]
+    Nobodys,
+    /// Those of the groups of a view.
+    Of(u32),
+    /// Those of all groups.
+    All,
+}
+
+/// The groups that wait for a text in a slot and are open: the same for many kinds.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) groups: Box<[u32]>,
+    /// After so many more texts they get literals of their own; `None` where it was seen to.
+    left: Option<u32>,
+    /// What they seek alone, made when many texts were searched.
+    pub(crate) own: Option<Box<Own>>,
+}
+
+/// What the groups of a view seek.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) literals: Literals,
+    /// The same as the texts of records show it, made when there is such a text.
+    pub(crate) raw: OnceCell<RecordLiterals>,
 }
 
 impl Gates {
@@ -132,9 +186,12 @@ impl Kinds {
         if gates.told.len() < 2 || !self.habit.is_wanted() {
             return None;
         }
-        if self.kinds.len() >= KINDS || self.classes.len() >= CLASSES {
-            // Classes are numbered anew.
+        if self.kinds.len() >= KINDS || self.classes.len() >= CLASSES || self.searched >= SEARCHED {
+            // Classes and views are numbered anew.
             scratch.forget_values();
+            self.views.clear();
+            self.known_views.clear();
+            self.searched = 0;
             self.classes.clear();
             self.known.clear();
             self.kinds.clear();
@@ -189,6 +246,47 @@ impl Kinds {
         }
         let next = u32::try_from(self.classes.len()).unwrap_or(u32::MAX);
         *self.classes.entry((slot.0, passed)).or_insert(next)
+    }
+
+    /// The number of the view of these groups of a slot, which have so many waiters.
+    pub(crate) fn view_of(&mut self, slot: u32, groups: Box<[u32]>, waiters: u32) -> u32 {
+        let next = u32::try_from(self.views.len()).unwrap_or(u32::MAX);
+        *self
+            .known_views
+            .entry((slot, groups))
+            .or_insert_with_key(|(_, groups)| {
+                self.views.push(View {
+                    groups: groups.clone(),
+                    left: Some(WORTH_OWN.saturating_mul(waiters)),
+                    own: None,
+                });
+                next
+            })
+    }
+
+    #[inline]
+    pub(crate) fn view(&self, number: u32) -> Option<&View> {
+        self.views.get(number as usize)
+    }
+
+    /// Whether some view has literals of its own, also for texts as records show them.
+    #[cfg(test)]
+    pub(crate) fn has_own_literals(&self) -> bool {
+        let mut own = self.views.iter().filter_map(|view| view.own.as_ref());
+        own.any(|own| own.raw.get().is_some())
+    }
+
+    /// The view, to give it literals of its own, if it is worth it by now.
+    #[inline]
+    pub(crate) fn view_without_own(&mut self, number: u32) -> Option<&mut View> {
+        let view = self.views.get_mut(number as usize)?;
+        let left = view.left?;
+        view.left = left.checked_sub(1);
+        if view.left.is_some() {
+            return None;
+        }
+        self.searched += 1;
+        Some(view)
     }
 
     /// Adds the kind of the event that was looked for last.

@@ -421,6 +421,11 @@ impl Matcher {
         self.scratch.times_forgotten()
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_own_literals(&self) -> bool {
+        self.marks.has_own_literals()
+    }
+
     /// The program.
     pub fn program(&self) -> &Arc<Program> {
         &self.program

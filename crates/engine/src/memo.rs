@@ -1,27 +1,38 @@
 //! What was found for values that came before.
 //!
-//! Logs repeat themselves: the same programs, users, actions and hosts stand in event after event. So the values of a field
-//! get a number when they are first seen, and what follows from them alone is kept under it: the waiters that they satisfy
-//! (see [`crate::route`]) and the truths of tests of texts. A value that comes again costs one look-up by its hash instead of
-//! searching it for the literals of all rules.
+//! Logs repeat themselves: the same programs, users, actions and hosts stand in event after event. So texts get a number when
+//! they are first seen, and what follows from them alone is kept under it: the waiters that they satisfy where they stand
+//! (see [`crate::route`]), their class, and the truths of tests of texts, whatever field they stand in. A value that comes again costs
+//! one look-up by its hash instead of searching it for the literals of all rules.
 //!
-//! What is kept is bounded, and forgotten as a whole when it grows too large: what is common is back at once. Fields whose
-//! values do not come again are left alone for a while, so that they cost nothing.
+//! What is kept is bounded, some 5 MiB for each thread, and forgotten as a whole when it grows too large: what is common is back at
+//! once. Fields whose values do not come again are left alone for a while, so that they cost nothing.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU32;
 
 use ahash::RandomState;
+use neph_event::{Row, Slot, ValueRef};
 
 use crate::nodes::NodeId;
 
-/// So many values are kept; in tests so few that they are forgotten often.
+/// So many texts are kept; in tests so few that they are forgotten often.
 const VALUES: usize = if cfg!(test) { 1 << 5 } else { 1 << 14 };
 /// So many bytes of texts.
 const TEXTS: usize = 2 << 20;
 /// So many waiters of all values together.
 const WAITERS: usize = 1 << 18;
+/// So many facts.
+const FACTS: usize = if cfg!(test) { 1 << 5 } else { 1 << 15 };
 /// So many truths.
 const TRUTHS: usize = if cfg!(test) { 1 << 4 } else { 1 << 15 };
 /// Longer values are not looked for.
-pub(crate) const LONGEST: usize = 1 << 10;
+const LONGEST: usize = 1 << 10;
+/// Lists of more values are not looked for.
+const MANY: usize = 32;
+/// Stands between the texts of several values; no text has this byte.
+const SEPARATOR: u8 = 0xff;
 /// After so many it is seen whether what is looked for comes again.
 const TRIAL: u16 = 512;
 /// It is left alone where less than one in so many did.
@@ -30,47 +41,80 @@ const ENOUGH: u16 = 4;
 const REST: u32 = 1_024;
 const LONGER: u32 = 4;
 
-/// The number of a value of a field. Numbers are given anew when everything was forgotten.
+/// The number of a text. Numbers are given anew when everything was forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known(u32);
+pub(crate) struct Known(NonZeroU32);
 
-/// What a value that is looked for turned out to be.
+/// What a fact is about beside a text: a slot, or what is sought in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    /// Nothing yet.
-    No,
-    /// A range of the waiters.
-    Waiters(u32, u32),
+pub(crate) enum About {
+    /// The class of the slot's values.
+    Class(Slot),
+    /// The waiters of all groups.
+    All(Slot),
+    /// The waiters of some groups, see [`crate::kinds`].
+    View(u32),
 }
 
 /// The memory of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     hasher: RandomState,
-    /// Open addressing by hash: the numbers of values, and one more, so that 0 is free.
-    places: Box<[u32]>,
-    values: Vec<Value>,
-    texts: Vec<u8>,
+    /// Open addressing by hash: a part of it, and the number of a text; 0 is free.
+    places: Box<[(u32, u32)]>,
+    texts: Vec<Text>,
+    bytes: Vec<u8>,
+    /// By a hash of what they are about and the text, two to a place.
+    facts: Box<[[Fact; 2]]>,
     waiters: Vec<u32>,
-    /// By a hash of value and test: both, and the truth. 0 is free.
+    /// By a hash of text and test: both, and the truth. 0 is free.
     truths: Box<[u64]>,
-    habits: Vec<Habit>,
-    /// By slot the number of the value that it had last, and one more.
-    last: Vec<u32>,
+    slots: Vec<OfSlot>,
+    event: u32,
+    /// Room for several values at once.
+    separated: Vec<u8>,
+    /// Room for a value that is no text.
+    written: String,
     /// How often everything was forgotten.
     #[cfg(test)]
     pub(crate) forgotten: usize,
 }
 
-#[derive(Debug)]
-struct Value {
-    hash: u64,
-    slot: u32,
+/// What tells a text from others: up to 16 bytes wholly, and longer ones mostly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Key {
+    head: u64,
+    tail: u64,
+    length: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Text {
+    key: Key,
     start: u32,
-    end: u32,
-    waiters: Kept,
-    /// What gates tell of it, see [`crate::kinds`].
-    class: Option<u32>,
+}
+
+/// What follows from a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fact {
+    about: u32,
+    /// The number of the text; 0 where there is no fact.
+    text: u32,
+    /// A class, or a range of the waiters.
+    found: (u32, u32),
+}
+
+/// What is known of a slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfSlot {
+    /// The last event that its text was asked for.
+    event: u32,
+    /// The text that it has in this event.
+    known: Option<Known>,
+    /// The text that was found last, with its number.
+    last: Option<Known>,
+    text: Text,
+    habit: Habit,
 }
 
 /// How often what is looked for has been there before, such as the values of a field.
@@ -110,135 +154,250 @@ impl Habit {
     }
 }
 
+impl Key {
+    #[inline(always)]
+    fn of(text: &[u8]) -> Self {
+        let (head, tail) = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
+            let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
+            (head.into(), tail.into())
+        } else {
+            let bytes = text.iter().rev();
+            (bytes.fold(0, |all, byte| all << 8 | u64::from(*byte)), 0)
+        };
+        Self {
+            head,
+            tail,
+            length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Whether it tells all of the text.
+    #[inline(always)]
+    fn is_whole(&self) -> bool {
+        self.length <= 16
+    }
+}
+
+impl Text {
+    /// Whether it is this text.
+    #[inline(always)]
+    fn is(&self, key: Key, text: &[u8], bytes: &[u8]) -> bool {
+        let start = self.start as usize;
+        self.key == key && (key.is_whole() || bytes.get(start..start + text.len()) == Some(text))
+    }
+}
+
+impl About {
+    #[inline(always)]
+    fn number(self) -> u32 {
+        match self {
+            Self::Class(slot) => slot.0 << 2,
+            Self::All(slot) => slot.0 << 2 | 1,
+            Self::View(view) => view << 2 | 2,
+        }
+    }
+}
+
 impl Memo {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
-            places: vec![0; VALUES * 2].into(),
+            places: vec![(0, 0); VALUES * 2].into(),
+            facts: vec![Default::default(); FACTS / 2].into(),
             truths: vec![0; TRUTHS].into(),
-            habits: vec![Habit::default(); slots],
-            last: vec![0; slots],
+            slots: vec![OfSlot::default(); slots],
+            event: 1,
             ..Self::default()
         }
     }
 
+    /// Goes on to the next event. What is known of an event is not forgotten before.
+    pub(crate) fn next_event(&mut self) {
+        let is_full =
+            self.texts.len() >= VALUES || self.bytes.len() >= TEXTS || self.waiters.len() >= WAITERS;
+        if is_full {
+            self.forget();
+        }
+        self.event = self.event.checked_add(1).unwrap_or_else(|| {
+            self.slots.iter_mut().for_each(|slot| slot.event = 0);
+            1
+        });
+    }
+
     /// Forgets all values. Numbers given before mean nothing then.
     pub(crate) fn forget(&mut self) {
-        self.places.fill(0);
-        self.last.fill(0);
-        self.values.clear();
-        self.texts.clear();
-        self.waiters.clear();
+        self.places.fill((0, 0));
+        self.facts.fill(Default::default());
         self.truths.fill(0);
+        for slot in &mut self.slots {
+            (slot.event, slot.known, slot.last) = (0, None, None);
+        }
+        self.texts.clear();
+        self.bytes.clear();
+        self.waiters.clear();
         #[cfg(test)]
         {
             self.forgotten += 1;
         }
     }
 
-    /// Whether there may be no room for what one more event brings. What is known of an event must not be forgotten before the
-    /// next one.
-    pub(crate) fn is_full(&self) -> bool {
-        self.values.len() >= VALUES || self.texts.len() >= TEXTS || self.waiters.len() >= WAITERS
+    /// The number of a slot's values taken together; `None` where they are not looked for.
+    #[inline]
+    pub(crate) fn known(&mut self, row: &Row, slot: Slot) -> Option<Known> {
+        match self.slots.get(slot.0 as usize) {
+            Some(of_slot) if of_slot.event == self.event => of_slot.known,
+            _ => self.look_for(row, slot),
+        }
     }
 
-    /// Whether values of a slot are looked for now.
-    #[inline]
-    pub(crate) fn is_wanted(&mut self, slot: u32) -> bool {
-        self.habits.get_mut(slot as usize).is_some_and(Habit::is_wanted)
+    fn look_for(&mut self, row: &Row, slot: Slot) -> Option<Known> {
+        let of_slot = self.slots.get_mut(slot.0 as usize)?;
+        of_slot.event = self.event;
+        of_slot.known = None;
+        let Some(text) = row.only_text(slot) else {
+            return self.look_for_several(row, slot);
+        };
+        if text.len() > LONGEST || !of_slot.habit.is_wanted() {
+            return None;
+        }
+        let key = Key::of(text);
+        if of_slot.last.is_some() && of_slot.text.is(key, text, &self.bytes) {
+            of_slot.habit.tell(true);
+            of_slot.known = of_slot.last;
+            return of_slot.known;
+        }
+        self.look_up(slot, key, text)
     }
 
-    /// The number of a value of a slot, which gets one if it has none. Several values at once are told apart by a byte between
-    /// them that no text has.
-    #[inline]
-    pub(crate) fn know(&mut self, slot: u32, value: &[u8]) -> Option<Known> {
-        let last = self.last.get(slot as usize)?.checked_sub(1);
-        if let Some(number) = last
-            && let Some(there) = self.values.get(number as usize)
-            && self.texts.get(there.start as usize..there.end as usize) == Some(value)
-        {
-            if let Some(habit) = self.habits.get_mut(slot as usize) {
-                habit.tell(true);
+    /// The same for several values, and for those that are no plain texts. They are told apart by a byte between them that no text
+    /// has.
+    #[inline(never)]
+    fn look_for_several(&mut self, row: &Row, slot: Slot) -> Option<Known> {
+        let number = row.values(slot).len();
+        if number == 0 || number > MANY || row.text_length(slot) > LONGEST {
+            return None;
+        }
+        if !self.slots.get_mut(slot.0 as usize)?.habit.is_wanted() {
+            return None;
+        }
+        let mut separated = std::mem::take(&mut self.separated);
+        separated.clear();
+        for (place, value) in row.values(slot).enumerate() {
+            if place > 0 {
+                separated.push(SEPARATOR);
             }
-            return Some(Known(number));
+            match value {
+                ValueRef::String(text) | ValueRef::Version(text) => {
+                    separated.extend_from_slice(text.as_bytes());
+                }
+                other => {
+                    self.written.clear();
+                    // Writing to a string does not fail.
+                    let _ = write!(self.written, "{other}");
+                    separated.extend_from_slice(self.written.as_bytes());
+                }
+            }
         }
-        let known = self.look_up(slot, value);
-        if let (Some(Known(number)), Some(last)) = (known, self.last.get_mut(slot as usize)) {
-            *last = number + 1;
-        }
+        let known = self.look_up(slot, Key::of(&separated), &separated);
+        self.separated = separated;
         known
     }
 
-    fn look_up(&mut self, slot: u32, value: &[u8]) -> Option<Known> {
-        let hash = self.hasher.hash_one((slot, value));
+    /// The number of a text, which gets one if it has none.
+    fn look_up(&mut self, slot: Slot, key: Key, text: &[u8]) -> Option<Known> {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(key.head);
+        hasher.write_u64(key.tail ^ u64::from(key.length) << 48);
+        if !key.is_whole() {
+            hasher.write(text.get(8..text.len() - 8)?);
+        }
+        let hash = hasher.finish();
         let mask = self.places.len().checked_sub(1)?;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let mut at = hash as usize & mask;
-        // The table is at most half full, so that a free place is found.
-        while let Some(number) = self.places.get(at)?.checked_sub(1) {
-            let there = self.values.get(number as usize)?;
-            if there.hash == hash
-                && there.slot == slot
-                && self.texts.get(there.start as usize..there.end as usize) == Some(value)
+        let (mut at, part) = (hash as usize & mask, (hash >> 32) as u32);
+        let of_slot = self.slots.get_mut(slot.0 as usize)?;
+        // The table is at most three quarters full, so that a free place is found.
+        loop {
+            let (there, number) = *self.places.get(at)?;
+            let Some(number) = NonZeroU32::new(number) else {
+                break;
+            };
+            if there == part
+                && let Some(there) = self.texts.get(number.get() as usize - 1)
+                && there.is(key, text, &self.bytes)
             {
-                if let Some(habit) = self.habits.get_mut(slot as usize) {
-                    habit.tell(true);
-                }
-                return Some(Known(number));
+                of_slot.habit.tell(true);
+                of_slot.text = *there;
+                of_slot.known = Some(Known(number));
+                of_slot.last = of_slot.known;
+                return of_slot.known;
             }
             at = (at + 1) & mask;
         }
-        if let Some(habit) = self.habits.get_mut(slot as usize) {
-            habit.tell(false);
-        }
+        of_slot.habit.tell(false);
         // Only what one event has beyond the limits finds no room.
-        let number = u32::try_from(self.values.len()).ok()?;
-        if self.values.len() >= VALUES * 3 / 2 {
+        if self.texts.len() >= VALUES * 3 / 2 {
             return None;
         }
-        let start = u32::try_from(self.texts.len()).ok()?;
-        self.texts.extend_from_slice(value);
-        self.values.push(Value {
-            hash,
-            slot,
-            start,
-            end: u32::try_from(self.texts.len()).ok()?,
-            waiters: Kept::No,
-            class: None,
-        });
-        *self.places.get_mut(at)? = number + 1;
-        Some(Known(number))
+        let start = u32::try_from(self.bytes.len()).ok()?;
+        let there = Text { key, start };
+        self.bytes.extend_from_slice(text);
+        self.texts.push(there);
+        let number = NonZeroU32::new(u32::try_from(self.texts.len()).ok()?)?;
+        *self.places.get_mut(at)? = (part, number.get());
+        of_slot.text = there;
+        of_slot.known = Some(Known(number));
+        of_slot.last = of_slot.known;
+        of_slot.known
+    }
+
+    /// What was kept about a text.
+    #[inline]
+    fn fact(&self, text: Known, about: About) -> Option<(u32, u32)> {
+        let (about, text) = (about.number(), text.0.get());
+        let facts = self.facts.get(fact_place(about, text))?;
+        let fact = facts.iter().find(|fact| fact.text == text && fact.about == about);
+        fact.map(|fact| fact.found)
+    }
+
+    /// Keeps something about a text, in place of what was kept there longer.
+    fn keep_fact(&mut self, text: Known, about: About, found: (u32, u32)) {
+        let (about, text) = (about.number(), text.0.get());
+        if let Some([first, second]) = self.facts.get_mut(fact_place(about, text)) {
+            if first.text != text || first.about != about {
+                *second = *first;
+            }
+            *first = Fact { about, text, found };
+        }
     }
 
     /// The waiters that a value satisfies, if they were kept.
     #[inline]
-    pub(crate) fn waiters(&self, value: Known) -> Option<&[u32]> {
-        match self.values.get(value.0 as usize)?.waiters {
-            Kept::No => None,
-            Kept::Waiters(start, end) => self.waiters.get(start as usize..end as usize),
-        }
+    pub(crate) fn waiters(&self, value: Known, about: About) -> Option<&[u32]> {
+        let (start, end) = self.fact(value, about)?;
+        self.waiters.get(start as usize..end as usize)
     }
 
     /// Keeps the waiters that a value satisfies.
-    pub(crate) fn keep_waiters(&mut self, value: Known, waiters: &[u32]) {
+    pub(crate) fn keep_waiters(&mut self, value: Known, about: About, waiters: &[u32]) {
         let start = u32::try_from(self.waiters.len());
         let end = u32::try_from(self.waiters.len() + waiters.len());
-        if let (Ok(start), Ok(end), Some(value)) = (start, end, self.values.get_mut(value.0 as usize)) {
+        if let (Ok(start), Ok(end)) = (start, end) {
             self.waiters.extend_from_slice(waiters);
-            value.waiters = Kept::Waiters(start, end);
+            self.keep_fact(value, about, (start, end));
         }
     }
 
-    /// The class of a value, if it was kept.
+    /// The class of a slot's value, if it was kept.
     #[inline]
-    pub(crate) fn class(&self, value: Known) -> Option<u32> {
-        self.values.get(value.0 as usize)?.class
+    pub(crate) fn class(&self, value: Known, slot: Slot) -> Option<u32> {
+        self.fact(value, About::Class(slot)).map(|(class, _)| class)
     }
 
-    /// Keeps the class of a value.
-    pub(crate) fn keep_class(&mut self, value: Known, class: u32) {
-        if let Some(value) = self.values.get_mut(value.0 as usize) {
-            value.class = Some(class);
-        }
+    /// Keeps the class of a slot's value.
+    pub(crate) fn keep_class(&mut self, value: Known, slot: Slot, class: u32) {
+        self.keep_fact(value, About::Class(slot), (class, 0));
     }
 
     /// Whether a value passes a test, if that was kept.
@@ -259,46 +418,83 @@ impl Memo {
     }
 }
 
-/// Where the truth of a test of a value is kept, and what tells it from others: 31 bits of each are enough for the numbers
+/// Where a fact is kept.
+#[inline(always)]
+fn fact_place(about: u32, text: u32) -> usize {
+    let both = u64::from(about) << 32 | u64::from(text);
+    place_of(both, FACTS.ilog2() - 1)
+}
+
+/// Where the truth of a test of a text is kept, and what tells it from others: 31 bits of each are enough for the numbers
 /// that there are, and no key is 0.
-#[inline]
-fn truth_place(value: Known, test: NodeId) -> (usize, u64) {
-    let key = u64::from(value.0 + 1) << 31 | u64::from(test.0 & 0x7fff_ffff);
-    #[expect(clippy::cast_possible_truncation, reason = "the highest bits of 64 are taken")]
-    let place = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - TRUTHS.ilog2())) as usize;
-    (place, key)
+#[inline(always)]
+fn truth_place(text: Known, test: NodeId) -> (usize, u64) {
+    let key = u64::from(text.0.get()) << 31 | u64::from(test.0 & 0x7fff_ffff);
+    (place_of(key, TRUTHS.ilog2()), key)
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the highest bits of 64 are taken")]
+fn place_of(key: u64, bits: u32) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - bits)) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use neph_event::{Field, FieldType, Value};
+    use neph_event::{Field, FieldType, Slots, Value};
     use neph_plan::{Case, Condition, EventQuery, FieldId, Leaf, Plan, Query, Span, Test};
 
     use super::*;
     use crate::{Matcher, Origin, Program, Record};
 
+    /// What is known of the values of slots in a record.
+    fn known<const N: usize>(memo: &mut Memo, slots: &Slots, json: &str) -> [Option<Known>; N] {
+        let mut row = Row::default();
+        row.read(slots, json.as_bytes()).unwrap();
+        memo.next_event();
+        std::array::from_fn(|slot| memo.known(&row, Slot(u32::try_from(slot).unwrap())))
+    }
+
     #[test]
-    fn values_of_fields_are_told_apart_and_forgotten_together() {
-        let mut memo = Memo::new(3);
-        let first = memo.know(0, b"a").unwrap();
-        let others = [
-            memo.know(1, b"a").unwrap(),
-            memo.know(0, b"A").unwrap(),
-            memo.know(0, b"").unwrap(),
-        ];
-        assert!(others.iter().all(|other| *other != first));
-        assert_eq!(memo.know(0, b"a"), Some(first));
-        memo.keep_waiters(first, &[3, 4]);
-        memo.keep_waiters(others[0], &[]);
-        memo.keep_class(first, 9);
+    fn texts_are_told_apart_and_forgotten_together() {
+        let mut slots = Slots::default();
+        for path in ["a", "b", "c"] {
+            slots.add(Field::new(path, FieldType::Keyword));
+        }
+        slots.add(Field::new("d", FieldType::Long));
+        let mut memo = Memo::new(slots.len());
+        let long = "0123456789 and so on 0123456789";
+        let [first, other, several, number] =
+            known(&mut memo, &slots, r#"{"a":"x","b":"X","c":["x","X"],"d":7}"#).map(Option::unwrap);
+        assert!([other, several, number].iter().all(|other| *other != first));
+        for (text, is_first) in [("x", true), ("xx", false), ("", false), (long, false)] {
+            let json = format!(r#"{{"b":"{text}","c":["{text}"],"a":"{text}"}}"#);
+            let all = known::<3>(&mut memo, &slots, &json);
+            assert_eq!(all.map(|known| known == Some(first)), [is_first; 3], "{text}");
+            assert_eq!(all, [all[0]; 3]);
+        }
+        let [a, b] = known(
+            &mut memo,
+            &slots,
+            &format!(r#"{{"a":"{long}","b":"{}"}}"#, long.replace("so", "no")),
+        );
+        assert!(a.is_some() && b.is_some() && a != b);
+
+        memo.keep_waiters(first, About::All(Slot(0)), &[3, 4]);
+        memo.keep_waiters(other, About::View(0), &[]);
+        memo.keep_class(first, Slot(0), 9);
         memo.keep_truth(first, NodeId(0), true);
         memo.keep_truth(first, NodeId(1), false);
-        assert_eq!(memo.waiters(first), Some(&[3, 4][..]));
-        assert_eq!(memo.waiters(others[0]), Some(&[][..]));
-        assert_eq!(memo.waiters(others[1]), None);
-        assert_eq!((memo.class(first), memo.class(others[0])), (Some(9), None));
+        assert_eq!(memo.waiters(first, About::All(Slot(0))), Some(&[3, 4][..]));
+        assert_eq!(memo.waiters(first, About::All(Slot(1))), None);
+        assert_eq!(memo.waiters(first, About::View(0)), None);
+        assert_eq!(memo.waiters(other, About::View(0)), Some(&[][..]));
+        assert_eq!(
+            (memo.class(first, Slot(0)), memo.class(other, Slot(0))),
+            (Some(9), None)
+        );
         let truths = [NodeId(0), NodeId(1), NodeId(2)].map(|test| memo.truth(first, test));
         assert!(
             truths
@@ -308,20 +504,34 @@ mod tests {
         );
 
         for number in 0..VALUES * 2 {
-            memo.know(2, format!("value {number}").as_bytes());
+            known::<1>(&mut memo, &slots, &format!(r#"{{"a":"value {number}"}}"#));
         }
-        assert!(memo.is_full());
+        assert!(memo.forgotten > 0);
         memo.forget();
-        assert!(!memo.is_full());
-        let again = memo.know(0, b"a").unwrap();
+        let [again] = known(&mut memo, &slots, r#"{"a":"x"}"#).map(Option::unwrap);
         assert_eq!(
             (
-                memo.waiters(again),
-                memo.class(again),
+                memo.waiters(again, About::All(Slot(0))),
+                memo.class(again, Slot(0)),
                 memo.truth(again, NodeId(0))
             ),
             (None, None, None)
         );
+    }
+
+    #[test]
+    fn of_what_is_kept_at_one_place_the_latest_stays() {
+        let mut memo = Memo::new(1);
+        let about = |number: u32| About::Class(Slot(number));
+        let text = Known(NonZeroU32::MIN);
+        for number in 0..1_000 {
+            memo.keep_class(text, Slot(number), number);
+            assert_eq!(memo.class(text, Slot(number)), Some(number));
+            let before = number.saturating_sub(1);
+            assert_eq!(memo.class(text, Slot(before)), Some(before));
+        }
+        let kept = (0..1_000).filter(|number| memo.fact(text, about(*number)).is_some());
+        assert!((FACTS / 2..=FACTS).contains(&kept.count()));
     }
 
     #[test]
@@ -371,10 +581,10 @@ mod tests {
     #[test]
     fn what_is_found_does_not_depend_on_what_was_forgotten() {
         let mut plans = Vec::new();
-        for number in 0..60_u32 {
+        for number in 0..150_u32 {
             let kind = Test::Equals(
                 FieldId(0),
-                [Value::String(format!("kind{}", number % 3).into())].into(),
+                [Value::String(format!("kind{}", number % 6).into())].into(),
                 Case::Insensitive,
             );
             let name = Test::EndsWith(
@@ -413,7 +623,7 @@ mod tests {
             found
         };
         let mut matcher = Matcher::new(Arc::clone(&program));
-        let (mut all, mut state) = (0, 0x9e37_79b9_u64);
+        let (mut all, mut own, mut state) = (0, false, 0x9e37_79b9_u64);
         for _ in 0..5_500 {
             let mut below = |limit: u64| {
                 state ^= state << 13;
@@ -421,8 +631,10 @@ mod tests {
                 state ^= state << 17;
                 state % limit
             };
-            let (kind, name) = (below(4), format!("C:\\\\x\\\\TOOL{}.exe", below(9)));
-            let line = match below(5) {
+            let (kind, name) = (below(7), format!("C:\\\\x\\\\TOOL{}.exe", below(9)));
+            let line = match below(6) {
+                // Long, and with escapes.
+                2 => format!(r#""\"{}\" Wört{}""#, "y".repeat(250), below(13)),
                 0 => format!(r#"["a", "wÖrt{}", {}]"#, below(13), below(3)),
                 1 => format!(r#""WÖRT{} {}""#, below(13), below(1 << 30)),
                 _ => format!(r#""x wört{}""#, below(13)),
@@ -430,6 +642,7 @@ mod tests {
             let text = format!(r#"{{"kind":"KIND{kind}","name":"{name}","line":{line}}}"#);
             let together = found(&mut matcher, &text);
             all += together.len();
+            own |= matcher.has_own_literals();
             assert_eq!(
                 together,
                 found(&mut Matcher::new(Arc::clone(&program)), &text),
@@ -437,6 +650,6 @@ mod tests {
             );
         }
         assert!(all > 3_000, "{all}");
-        assert!(matcher.times_forgotten() > 20);
+        assert!(matcher.times_forgotten() > 20 && own);
     }
 }

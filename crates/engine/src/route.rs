@@ -8,6 +8,7 @@
 //! Which guard lets the fewest events through is measured: the first router also counts what else it could have waited for,
 //! and when it has seen enough events another one is made by these counts. What is found does not depend on it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
@@ -15,8 +16,9 @@ use neph_event::{Row, Slot};
 use neph_plan::Case;
 
 use crate::choose::{Chooser, Groups, Need, Rates, need};
-use crate::kinds::{Gates, Kind, Kinds};
+use crate::kinds::{Gates, Kind, Kinds, Own, Texts, Waits};
 use crate::literals::{Anchor, Literals};
+use crate::memo::About;
 use crate::nodes::{Node, NodeId, Nodes};
 use crate::records::{RecordLiterals, text_of};
 use crate::scratch::Scratch;
@@ -28,6 +30,8 @@ const MEASURED: u32 = 4_096;
 const WORTH_MEASURING: usize = 32;
 /// Where so few groups wait for something in a field, their gates are asked before it is searched.
 const FEW_GROUPS: usize = 24;
+/// Where fewer than one in so many waiters of a slot may be satisfied by events of a kind, these are sought by themselves.
+const MOST: usize = 4;
 /// Short texts are searched without asking anything first.
 const LONG: usize = 64;
 
@@ -213,6 +217,11 @@ impl Marks {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_own_literals(&self) -> bool {
+        self.kinds.has_own_literals()
+    }
+
     fn next_event(&mut self) {
         self.event += 1;
         if self.event >= u32::MAX / 2 {
@@ -304,6 +313,12 @@ impl Router {
         groups.into_iter().collect()
     }
 
+    /// Whether a waiter is of one of some groups, which are in order.
+    fn waits_in(&self, waiter: u32, groups: &[u32]) -> bool {
+        let (_, wakes) = self.wakes_of(waiter);
+        wakes.iter().any(|wake| groups.binary_search(&wake.group).is_ok())
+    }
+
     fn wakes_of(&self, waiter: u32) -> (usize, &[Wake]) {
         let (first, end) = match self.waiters.get(waiter as usize) {
             Some((_, first, end)) => (*first as usize, *end as usize),
@@ -312,11 +327,11 @@ impl Router {
         (first, self.wakes.get(first..end).unwrap_or_default())
     }
 
-    /// The literals of all that waits for a text in a slot. They are folded for all letters, whatever each test does: what is
+    /// The literals of what waits for a text in a slot and is wanted. They are folded for all letters, whatever each test does: what is
     /// equal in some case is equal then.
-    fn literals(&self, table: &Table, nodes: &Nodes) -> Literals {
+    fn literals(&self, table: &Table, nodes: &Nodes, wanted: impl Fn(u32) -> bool) -> Literals {
         let mut folded: Vec<(Box<str>, Anchor, u32)> = Vec::new();
-        for waiter in &table.texts {
+        for waiter in table.texts.iter().filter(|waiter| wanted(**waiter)) {
             let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
             if let Some(Node::Test(predicate)) = test.and_then(|test| nodes.get(test))
                 && let Some(Need::Text(sought)) = need(predicate)
@@ -407,59 +422,109 @@ impl Routed<'_> {
         });
         let open: Box<[bool]> = groups.collect();
         let is_open = |group: &u32| open.get(*group as usize) == Some(&true);
-        let tables = router.tables.iter().map(|table| {
-            let mut values = table.values.iter().flat_map(|waiter| router.wakes_of(*waiter).1);
-            (
-                values.any(|wake| is_open(&wake.group)),
-                table.groups.iter().any(is_open),
-            )
+        let waits = (0..narrow(router.waiters.len())).map(|waiter| {
+            let (_, wakes) = router.wakes_of(waiter);
+            wakes.iter().any(|wake| is_open(&wake.group))
         });
+        let waits: Vec<bool> = waits.collect();
+        let waits = |waiter: &&u32| waits.get(**waiter as usize) == Some(&true);
+        let mut tables = Vec::with_capacity(router.tables.len());
+        for (slot, table) in (0_u32..).zip(&router.tables) {
+            tables.push(Waits {
+                values: table.values.iter().any(|waiter| waits(&waiter)),
+                texts: match table.texts.iter().filter(waits).count() {
+                    0 => Texts::Nobodys,
+                    // What few do not seek is better sought with the rest.
+                    most if most * MOST > table.texts.len() => Texts::All,
+                    few => {
+                        let groups = table.groups.iter().copied().filter(is_open).collect();
+                        Texts::Of(self.marks.kinds.view_of(slot, groups, narrow(few)))
+                    }
+                },
+            });
+        }
         Kind {
-            tables: tables.collect(),
+            tables: tables.into(),
             open,
             records: Vec::new(),
         }
     }
 
-    /// Whether something that may be satisfied waits for any value of a slot, and for a text in it.
+    /// What may be satisfied and is waited for in a slot.
     #[inline]
-    fn waits(&self, slot: Slot) -> (bool, bool) {
+    fn waits(&self, slot: Slot) -> Waits {
         let kind = self.marks.kind.and_then(|kind| self.marks.kinds.get(kind));
         match kind {
             Some(kind) => kind.tables.get(slot.0 as usize).copied().unwrap_or_default(),
-            None => (true, true),
+            None => Waits {
+                values: true,
+                texts: Texts::All,
+            },
         }
     }
 
     /// Finds the waiters that a slot's values may satisfy.
+    #[inline]
     fn search(&mut self, row: &Row, slot: Slot) {
+        let Waits { values, texts } = self.waits(slot);
+        let about = match texts {
+            Texts::Nobodys if !values => return,
+            Texts::Nobodys => None,
+            Texts::Of(view) => Some(About::View(view)),
+            Texts::All => Some(About::All(slot)),
+        };
         let Some(table) = self.router.tables.get(slot.0 as usize) else {
             return;
         };
-        let (values, texts) = self.waits(slot);
         if values {
             for waiter in &table.values {
                 self.marks.hit(*waiter);
             }
         }
-        if !texts || table.texts.is_empty() {
-            return;
+        if let Some(about) = about
+            && !table.texts.is_empty()
+        {
+            self.search_texts(row, slot, table, about);
         }
-        if table.groups.len() <= FEW_GROUPS
+    }
+
+    fn search_texts(&mut self, row: &Row, slot: Slot, table: &Table, about: About) {
+        if self.marks.kind.is_none()
+            && table.groups.len() <= FEW_GROUPS
             && row.text_length(slot) >= LONG
             && !table.groups.iter().any(|group| self.is_open(*group, row))
         {
             return;
         }
-        if let Some(waiters) = self.scratch.waiters(row, slot) {
+        if let Some(waiters) = self.scratch.waiters(row, slot, about) {
             waiters.iter().for_each(|waiter| self.marks.hit(*waiter));
             return;
         }
-        let literals = table
-            .literals
-            .get_or_init(|| self.router.literals(table, self.nodes));
-        let mut found = std::mem::take(&mut self.marks.found);
-        let mut folded = std::mem::take(&mut self.marks.folded);
+        let view = match about {
+            About::View(view) => {
+                self.prepare(table, view);
+                self.marks.kinds.view(view)
+            }
+            _ => None,
+        };
+        let own = view.and_then(|view| view.own.as_deref());
+        if let (Some(view), Some(own), Some(raw)) = (view, own, row.only_escaped(slot)) {
+            let is_in = |waiter| self.router.waits_in(waiter, &view.groups);
+            let shown = own
+                .raw
+                .get_or_init(|| self.router.literals_in_records(table, self.nodes, is_in));
+            if !shown.may_be_in(raw, &mut self.marks.folded, |_| true) {
+                return self.scratch.remember_waiters(row, slot, about, &[]);
+            }
+        }
+        let literals = own.map_or_else(
+            || {
+                let made = || self.router.literals(table, self.nodes, |_| true);
+                table.literals.get_or_init(made)
+            },
+            |own| &own.literals,
+        );
+        let (found, folded) = (&mut self.marks.found, &mut self.marks.folded);
         found.clear();
         self.scratch.any_text(row, slot, Case::Sensitive, |text| {
             let take = |waiter| {
@@ -470,15 +535,31 @@ impl Routed<'_> {
                 return literals.find(text, take);
             }
             folded.clear();
-            fold_into(text, Case::Insensitive, &mut folded);
-            literals.find(&folded, take)
+            fold_into(text, Case::Insensitive, folded);
+            literals.find(folded, take)
         });
         // Several literals of one waiter may be found.
         found.sort_unstable();
         found.dedup();
+        if let (Some(view), None) = (view, own) {
+            found.retain(|waiter| self.router.waits_in(*waiter, &view.groups));
+        }
+        self.scratch.remember_waiters(row, slot, about, found);
+        let found = std::mem::take(&mut self.marks.found);
         found.iter().for_each(|waiter| self.marks.hit(*waiter));
-        self.scratch.remember_waiters(row, slot, &found);
-        (self.marks.found, self.marks.folded) = (found, folded);
+        self.marks.found = found;
+    }
+
+    /// Gives a view literals of its own if many texts are searched for it.
+    fn prepare(&mut self, table: &Table, view: u32) {
+        let (router, nodes) = (self.router, self.nodes);
+        if let Some(view) = self.marks.kinds.view_without_own(view) {
+            let is_in = |waiter| router.waits_in(waiter, &view.groups);
+            view.own = Some(Box::new(Own {
+                literals: router.literals(table, nodes, is_in),
+                raw: OnceCell::new(),
+            }));
+        }
     }
 
     /// Whether all gates of a group hold.
@@ -515,7 +596,7 @@ impl Routed<'_> {
         let Some(table) = router.tables.get(slot.0 as usize) else {
             return false;
         };
-        let (values, texts) = self.waits(slot);
+        let Waits { values, texts } = self.waits(slot);
         let is_open_for = |event: &mut Self, waiter: u32| {
             let (_, wakes) = router.wakes_of(waiter);
             wakes.iter().any(|wake| event.is_open(wake.group, row))
@@ -523,7 +604,7 @@ impl Routed<'_> {
         if values && table.values.iter().any(|waiter| is_open_for(self, *waiter)) {
             return true;
         }
-        if !texts || !table.groups.iter().any(|group| self.is_open(*group, row)) {
+        if matches!(texts, Texts::Nobodys) || !table.groups.iter().any(|group| self.is_open(*group, row)) {
             return false;
         }
 
@@ -576,6 +657,7 @@ impl Routed<'_> {
         let router = self.router;
         for always in &router.always {
             if self.is_open(always.group, row) {
+                self.note_open(always.group);
                 always.stages.iter().copied().for_each(&mut wake);
             }
         }
@@ -584,6 +666,9 @@ impl Routed<'_> {
             let (first, wakes) = router.wakes_of(*waiter);
             for (place, waking) in wakes.iter().enumerate() {
                 if self.is_open(waking.group, row) {
+                    if !waking.stages.is_empty() {
+                        self.note_open(waking.group);
+                    }
                     waking.stages.iter().copied().for_each(&mut wake);
                     if let Some(count) = self.marks.counts.get_mut(first + place) {
                         *count += 1;
@@ -592,6 +677,13 @@ impl Routed<'_> {
             }
         }
         self.marks.hit = hit;
+    }
+
+    /// Notes that the gates of a group hold, for the conditions that they are parts of.
+    fn note_open(&mut self, group: u32) {
+        for gate in self.groups.gates.get(group as usize).into_iter().flatten() {
+            self.scratch.remember(*gate, true);
+        }
     }
 }
 

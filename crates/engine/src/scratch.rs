@@ -6,16 +6,12 @@ use neph_event::{Row, Slot, ValueRef};
 use neph_plan::Case;
 use smallvec::SmallVec;
 
-use crate::memo::{Known, LONGEST, Memo};
+use crate::memo::{About, Known, Memo};
 use crate::nodes::NodeId;
 use crate::text::fold_into;
 
 /// So many bytes of a buffer are kept from event to event; one enormous record must not hold memory for ever.
 const KEPT: usize = 1 << 20;
-/// Stands between the texts of several values; no text has this byte.
-const SEPARATOR: u8 = 0xff;
-/// Lists of more values are not looked for in the memory of values.
-const MANY: usize = 32;
 
 /// Memory of one event. Going on to the next event costs nothing: entries carry the number of the event that they are
 /// of, and older ones do not count.
@@ -35,10 +31,6 @@ pub(crate) struct Scratch {
     pub(crate) untried_choices: u64,
     /// What was found for values of events before; none where only few events are looked at.
     memo: Option<Box<Memo>>,
-    /// For each slot the event that its values' number was asked for, and the number.
-    known: Vec<(u32, Option<Known>)>,
-    /// Room for several values at once.
-    separated: Vec<u8>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,15 +52,14 @@ impl Scratch {
     pub(crate) fn remembering(nodes: usize, slots: usize) -> Self {
         Self {
             memo: Some(Box::new(Memo::new(slots))),
-            known: vec![(0, None); slots],
             ..Self::new(nodes, slots)
         }
     }
 
     /// Forgets everything about the event before.
     pub(crate) fn next_event(&mut self) {
-        if let Some(memo) = self.memo.as_deref_mut().filter(|memo| memo.is_full()) {
-            memo.forget();
+        if let Some(memo) = &mut self.memo {
+            memo.next_event();
         }
         for buffer in [&mut self.text, &mut self.written] {
             buffer.clear();
@@ -81,13 +72,11 @@ impl Scratch {
             self.event = 1;
             self.truths.fill(0);
             self.folded.iter_mut().for_each(|folded| folded.event = 0);
-            self.known.fill((0, None));
         }
     }
 
     /// Forgets what values of events before led to.
     pub(crate) fn forget_values(&mut self) {
-        self.known.fill((0, None));
         if let Some(memo) = &mut self.memo {
             memo.forget();
         }
@@ -101,42 +90,40 @@ impl Scratch {
     /// The number of a slot's values taken together, if they are remembered.
     #[inline]
     fn known(&mut self, row: &Row, slot: Slot) -> Option<Known> {
-        let memo = self.memo.as_deref_mut()?;
-        let (event, known) = self.known.get_mut(slot.0 as usize)?;
-        if *event != self.event {
-            *event = self.event;
-            *known = number_of(memo, row, slot, &mut self.separated, &mut self.written);
-        }
-        *known
+        self.memo.as_deref_mut()?.known(row, slot)
     }
 
     /// The waiters that a slot's values satisfy, if that is remembered.
-    pub(crate) fn waiters(&mut self, row: &Row, slot: Slot) -> Option<&[u32]> {
-        let known = self.known(row, slot)?;
-        self.memo.as_deref()?.waiters(known)
+    #[inline]
+    pub(crate) fn waiters(&mut self, row: &Row, slot: Slot, about: About) -> Option<&[u32]> {
+        let memo = self.memo.as_deref_mut()?;
+        let known = memo.known(row, slot)?;
+        memo.waiters(known, about)
     }
 
     /// Remembers the waiters that a slot's values satisfy.
-    pub(crate) fn remember_waiters(&mut self, row: &Row, slot: Slot, waiters: &[u32]) {
-        if let Some(known) = self.known(row, slot)
-            && let Some(memo) = &mut self.memo
+    pub(crate) fn remember_waiters(&mut self, row: &Row, slot: Slot, about: About, waiters: &[u32]) {
+        if let Some(memo) = &mut self.memo
+            && let Some(known) = memo.known(row, slot)
         {
-            memo.keep_waiters(known, waiters);
+            memo.keep_waiters(known, about, waiters);
         }
     }
 
     /// The class of a slot's values, if that is remembered.
+    #[inline]
     pub(crate) fn class(&mut self, row: &Row, slot: Slot) -> Option<u32> {
-        let known = self.known(row, slot)?;
-        self.memo.as_deref()?.class(known)
+        let memo = self.memo.as_deref_mut()?;
+        let known = memo.known(row, slot)?;
+        memo.class(known, slot)
     }
 
     /// Remembers the class of a slot's values.
     pub(crate) fn remember_class(&mut self, row: &Row, slot: Slot, class: u32) {
-        if let Some(known) = self.known(row, slot)
-            && let Some(memo) = &mut self.memo
+        if let Some(memo) = &mut self.memo
+            && let Some(known) = memo.known(row, slot)
         {
-            memo.keep_class(known, class);
+            memo.keep_class(known, slot, class);
         }
     }
 
@@ -239,42 +226,6 @@ impl Scratch {
             .iter()
             .any(|(start, end)| text.get(*start as usize..*end as usize).is_some_and(&mut test))
     }
-}
-
-/// The number of a slot's values; `None` where they are not looked for.
-fn number_of(
-    memo: &mut Memo,
-    row: &Row,
-    slot: Slot,
-    separated: &mut Vec<u8>,
-    written: &mut String,
-) -> Option<Known> {
-    let mut values = row.values(slot);
-    let number = values.len();
-    if number == 0 || number > MANY || row.text_length(slot) > LONGEST || !memo.is_wanted(slot.0) {
-        return None;
-    }
-    if number == 1
-        && let Some(ValueRef::String(text) | ValueRef::Version(text)) = values.next()
-    {
-        return memo.know(slot.0, text.as_bytes());
-    }
-    separated.clear();
-    for (place, value) in row.values(slot).enumerate() {
-        if place > 0 {
-            separated.push(SEPARATOR);
-        }
-        match value {
-            ValueRef::String(text) | ValueRef::Version(text) => separated.extend_from_slice(text.as_bytes()),
-            other => {
-                written.clear();
-                // Writing to a string does not fail.
-                let _ = write!(written, "{other}");
-                separated.extend_from_slice(written.as_bytes());
-            }
-        }
-    }
-    memo.know(slot.0, separated)
 }
 
 #[cfg(test)]

@@ -171,6 +171,29 @@ impl Row {
         self.values(slot).next()
     }
 
+    /// The text of a slot that has one value, and this a text; `None` for other slots, and for a long text that stands in the record
+    /// with escapes.
+    #[inline]
+    pub fn only_text(&self, slot: Slot) -> Option<&[u8]> {
+        match self.cells.get(slot.0 as usize)?.as_slice() {
+            [Cell::String(start, end) | Cell::Version(start, end)] => {
+                self.text.as_bytes().get(*start as usize..*end as usize)
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a slot that has one value, and this a long text that stands in the record with escapes, as it stands there.
+    pub fn only_escaped(&self, slot: Slot) -> Option<&str> {
+        match self.cells.get(slot.0 as usize)?.as_slice() {
+            [Cell::Escaped(place)] => {
+                let escaped = self.escaped.get(*place as usize)?;
+                self.text.get(escaped.start as usize..escaped.end as usize)
+            }
+            _ => None,
+        }
+    }
+
     /// The slots that have values; one may come twice.
     pub fn present(&self) -> impl Iterator<Item = Slot> + '_ {
         self.touched.iter().copied()
