@@ -11,6 +11,7 @@ use ahash::AHashMap;
 use neph_event::Row;
 
 use crate::choose::{Need, Sought, need};
+use crate::literals::Commonness;
 use crate::memo::Habit;
 use crate::nodes::{Node, NodeId, Nodes};
 use crate::predicate::Predicate;
@@ -44,6 +45,8 @@ pub(crate) struct Alike {
     sets: AHashMap<Box<[NodeId]>, Arc<RecordLiterals>>,
     texts: usize,
     habit: Habit,
+    /// What is common in records.
+    common: Commonness,
     folded: String,
 }
 
@@ -55,6 +58,7 @@ impl Alike {
 
     /// Whether a condition can hold for a record of a kind, if that is known.
     pub(crate) fn can_hold(&mut self, kind: &[u8], record: &str) -> Option<bool> {
+        self.common.learn(record.as_bytes());
         let can_hold = match self.known.get(kind) {
             None => None,
             Some(Chance::None) => Some(false),
@@ -90,6 +94,7 @@ impl Alike {
             tests
                 .iter()
                 .filter_map(|test| Some((test.0, sought(nodes, *test)?))),
+            &self.common,
         );
         let literals = Arc::new(literals);
         self.sets.insert(tests.into(), Arc::clone(&literals));

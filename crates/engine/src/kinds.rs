@@ -10,6 +10,8 @@
 
 use std::cell::OnceCell;
 
+use std::sync::Arc;
+
 use ahash::AHashMap;
 use neph_event::{Row, Slot};
 use smallvec::SmallVec;
@@ -55,6 +57,8 @@ pub(crate) struct Kinds {
     /// By the classes of an event.
     known: AHashMap<Box<[u32]>, u32>,
     kinds: Vec<Kind>,
+    /// What is sought in the text of records, by the waiters: many kinds have the same.
+    searches: AHashMap<Box<[u32]>, Arc<RecordLiterals>>,
     habit: Habit,
     signature: Vec<u32>,
 }
@@ -67,7 +71,7 @@ pub(crate) struct Kind {
     /// By slot what open groups wait for in it.
     pub(crate) tables: Box<[Waits]>,
     /// What is sought in the text of records of this kind, by slot.
-    pub(crate) records: Vec<(Slot, RecordLiterals)>,
+    pub(crate) records: Vec<(Slot, Arc<RecordLiterals>)>,
 }
 
 /// What is waited for in a slot.
@@ -195,6 +199,7 @@ impl Kinds {
             self.classes.clear();
             self.known.clear();
             self.kinds.clear();
+            self.searches.clear();
         }
         self.signature.clear();
         for slot in row.present() {
@@ -302,7 +307,27 @@ impl Kinds {
         self.kinds.get(number as usize)
     }
 
-    pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut Kind> {
-        self.kinds.get_mut(number as usize)
+    /// What is sought in the text of records of a kind for what waits in a slot, if that is known.
+    pub(crate) fn search(&self, kind: u32, slot: Slot) -> Option<Arc<RecordLiterals>> {
+        let mut known = self.get(kind)?.records.iter();
+        known
+            .find(|(of, _)| *of == slot)
+            .map(|(_, search)| Arc::clone(search))
+    }
+
+    /// Keeps it, made for these waiters unless it is there for another kind.
+    pub(crate) fn keep_search(
+        &mut self,
+        kind: u32,
+        slot: Slot,
+        waiters: Box<[u32]>,
+        make: impl FnOnce(&[u32]) -> RecordLiterals,
+    ) -> Arc<RecordLiterals> {
+        let search = self.searches.entry(waiters);
+        let search = search.or_insert_with_key(|waiters| Arc::new(make(waiters)));
+        if let Some(kind) = self.kinds.get_mut(kind as usize) {
+            kind.records.push((slot, Arc::clone(search)));
+        }
+        Arc::clone(search)
     }
 }

@@ -3,12 +3,15 @@
 //! Few rules look at all values, and reading them all is dear. A value that has a literal stands in the text with it, in the form
 //! that JSON gives it; where the text has none of the literals, the values need not be read.
 
+use std::sync::LazyLock;
+
 use memchr::memchr2_iter;
+use memchr::memmem::Finder;
 use neph_plan::Case;
 
 use crate::choose::Sought;
-use crate::literals::{Anchor, Literals};
-use crate::text::{fold, fold_into};
+use crate::literals::{Anchor, Commonness, Literals};
+use crate::text::{Letters, fold, fold_into};
 
 /// Literals as the texts of records show them, each with what else the text must have.
 #[derive(Debug, Default)]
@@ -16,6 +19,7 @@ pub(crate) struct RecordLiterals {
     literals: Literals,
     /// By the numbers of literals.
     sought: Vec<Entry>,
+    letters: Letters,
 }
 
 #[derive(Debug)]
@@ -26,8 +30,8 @@ struct Entry {
 }
 
 impl RecordLiterals {
-    /// What waiters seek. It is folded for all letters, whatever each test does.
-    pub(crate) fn new<'s>(waiters: impl IntoIterator<Item = (u32, Sought<'s>)>) -> Self {
+    /// What waiters seek, given what is common in records. It is folded for all letters, whatever each test does.
+    pub(crate) fn new<'s>(waiters: impl IntoIterator<Item = (u32, Sought<'s>)>, common: &Commonness) -> Self {
         let (mut texts, mut sought) = (Vec::new(), Vec::new());
         let folded = |text: &str| shown(text).map(|text| fold(&text, Case::Insensitive));
         for (waiter, set) in waiters {
@@ -42,8 +46,11 @@ impl RecordLiterals {
             None => ("", Anchor::Start, number),
             Some(text) => (&**text, Anchor::Inside, number),
         });
+        let others = sought.iter().flat_map(|entry| &entry.others);
+        let all = texts.iter().flatten().chain(others).map(|text| &**text);
         Self {
-            literals: Literals::new(literals),
+            literals: Literals::for_texts_with(common, literals),
+            letters: Letters::of(all),
             sought,
         }
     }
@@ -55,14 +62,19 @@ impl RecordLiterals {
         folded: &mut String,
         is_asked_for: impl FnMut(u32) -> bool,
     ) -> bool {
-        match text_of(record, folded) {
-            Some(text) => self.find(text, is_asked_for),
-            None => true,
+        if has_free_escape(record.as_bytes()) {
+            // Characters are written by their number, which may be any.
+            return true;
         }
+        if !self.letters.ask_to_fold(record) {
+            return self.find(record, is_asked_for);
+        }
+        folded.clear();
+        fold_into(record, Case::Insensitive, folded);
+        self.find(folded, is_asked_for)
     }
 
-    /// Whether a [record's text](text_of) may have what a waiter seeks that is asked for.
-    pub(crate) fn find(&self, text: &str, mut is_asked_for: impl FnMut(u32) -> bool) -> bool {
+    fn find(&self, text: &str, mut is_asked_for: impl FnMut(u32) -> bool) -> bool {
         self.literals.find(text, |number| {
             let Some(Entry { waiter, others }) = self.sought.get(number as usize) else {
                 return false;
@@ -70,20 +82,6 @@ impl RecordLiterals {
             others.iter().all(|other| has(text.as_bytes(), other.as_bytes())) && is_asked_for(*waiter)
         })
     }
-}
-
-/// A record's text to look for literals in, folded if it is not of ASCII alone; `None` where characters are written by their
-/// number, which may be any.
-pub(crate) fn text_of<'t>(text: &'t str, folded: &'t mut String) -> Option<&'t str> {
-    if has_free_escape(text.as_bytes()) {
-        return None;
-    }
-    if text.is_ascii() {
-        return Some(text);
-    }
-    folded.clear();
-    fold_into(text, Case::Insensitive, folded);
-    Some(folded)
 }
 
 /// Whether a text has a literal, letters of ASCII being alike.
@@ -110,11 +108,12 @@ fn shown(literal: &str) -> Option<Box<str>> {
 
 /// Whether a JSON text escapes what it need not: a `\uXXXX` or `\/`. Behind an escaped backslash both are none.
 fn has_free_escape(text: &[u8]) -> bool {
-    if memchr::memchr(b'\\', text).is_none() {
+    static ESCAPES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["\\u", "\\/"].map(Finder::new));
+    let Some(text) = memchr::memchr(b'\\', text).and_then(|first| text.get(first..)) else {
         return false;
-    }
-    let places = memchr::memmem::find_iter(text, b"\\u").chain(memchr::memmem::find_iter(text, b"\\/"));
-    places.into_iter().any(|place| {
+    };
+    let mut places = ESCAPES.iter().flat_map(|escape| escape.find_iter(text));
+    places.any(|place| {
         let before = text.get(..place).unwrap_or_default();
         let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
         backslashes.is_multiple_of(2)
@@ -147,20 +146,46 @@ mod tests {
     }
 
     #[test]
+    fn letters_beyond_ascii_count_wherever_they_are_sought() {
+        let mut set = TextSetBuilder::new(Case::Insensitive);
+        set.like(&Pattern::unescaped("*some long text*É*"));
+        set.holds("Kelvin");
+        let set = set.build();
+        let sought = RecordLiterals::new([(7, Sought::Set(&set))], &Commonness::default());
+        for (text, expected) in [
+            ("some long text é", true),
+            ("SOME LONG TEXT É", true),
+            ("SOME LONG TEXT ®", false),
+            ("® \u{212a}elvin", true),
+        ] {
+            assert_eq!(
+                sought.may_be_in(text, &mut String::new(), |_| true),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_pattern_needs_all_its_literals() {
         let mut set = TextSetBuilder::new(Case::Insensitive);
         set.like(&Pattern::unescaped("*/some/folder/*.B64*1"));
         set.like(&Pattern::unescaped("*Needle*"));
         let set = set.build();
-        let sought = RecordLiterals::new([(7, Sought::Set(&set))]);
+        let sought = RecordLiterals::new([(7, Sought::Set(&set))], &Commonness::default());
         for (text, expected) in [
             (r#"{"a":"x/some/Folder/y.b64 1"}"#, true),
             (r#"{"a":"x/some/folder/y.b65"}"#, false),
             (r#"{"a":".b64"}"#, false),
             (r#"{"a":"a nEEdle"}"#, true),
         ] {
-            assert_eq!(sought.find(text, |waiter| waiter == 7), expected, "{text}");
-            assert!(!sought.find(text, |_| false), "{text}");
+            let mut folded = String::new();
+            assert_eq!(
+                sought.may_be_in(text, &mut folded, |waiter| waiter == 7),
+                expected,
+                "{text}"
+            );
+            assert!(!sought.may_be_in(text, &mut folded, |_| false), "{text}");
         }
     }
 }

@@ -10,17 +10,17 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use neph_event::{Row, Slot};
 use neph_plan::Case;
 
 use crate::choose::{Chooser, Groups, Need, Rates, need};
 use crate::kinds::{Gates, Kind, Kinds, Own, Texts, Waits};
-use crate::literals::{Anchor, Literals};
+use crate::literals::{Anchor, Commonness, Literals};
 use crate::memo::About;
 use crate::nodes::{Node, NodeId, Nodes};
-use crate::records::{RecordLiterals, text_of};
+use crate::records::RecordLiterals;
 use crate::scratch::Scratch;
 use crate::text::{fold, fold_into};
 
@@ -108,6 +108,8 @@ pub(crate) struct Marks {
     folded: String,
     /// The waiters that the values of one slot satisfy.
     found: Vec<u32>,
+    /// What is common in records.
+    common: Commonness,
     kinds: Kinds,
     /// The kind of the current event, if it is known.
     kind: Option<u32>,
@@ -164,7 +166,10 @@ impl Routing {
             }
             if let Some(measured) = self.measured.get() {
                 if marks.is_first {
-                    *marks = Marks::new(measured, self.groups.gates.len());
+                    *marks = Marks {
+                        common: std::mem::take(&mut marks.common),
+                        ..Marks::new(measured, self.groups.gates.len())
+                    };
                     // What is remembered of values names the waiters of the other router.
                     scratch.forget_values();
                 }
@@ -172,6 +177,9 @@ impl Routing {
             }
         }
         marks.next_event();
+        if let Some(text) = whole.text {
+            marks.common.learn(text);
+        }
         let mut event = Routed {
             router,
             groups: &self.groups,
@@ -329,7 +337,13 @@ impl Router {
 
     /// The literals of what waits for a text in a slot and is wanted. They are folded for all letters, whatever each test does: what is
     /// equal in some case is equal then.
-    fn literals(&self, table: &Table, nodes: &Nodes, wanted: impl Fn(u32) -> bool) -> Literals {
+    fn literals(
+        &self,
+        table: &Table,
+        nodes: &Nodes,
+        wanted: impl Fn(u32) -> bool,
+        common: &Commonness,
+    ) -> Literals {
         let mut folded: Vec<(Box<str>, Anchor, u32)> = Vec::new();
         for waiter in table.texts.iter().filter(|waiter| wanted(**waiter)) {
             let test = self.waiters.get(*waiter as usize).map(|(test, ..)| *test);
@@ -344,22 +358,16 @@ impl Router {
                 );
             }
         }
-        Literals::new(
-            folded
-                .iter()
-                .map(|(text, anchor, waiter)| (&**text, *anchor, *waiter)),
+        let literals = folded.iter();
+        Literals::for_texts_with(
+            common,
+            literals.map(|(text, anchor, waiter)| (&**text, *anchor, *waiter)),
         )
     }
 
-    /// What some of the waiters for a text in a slot seek, as the texts of whole records show it.
-    fn literals_in_records(
-        &self,
-        table: &Table,
-        nodes: &Nodes,
-        wanted: impl Fn(u32) -> bool,
-    ) -> RecordLiterals {
-        let waiters = table.texts.iter().filter(|waiter| wanted(**waiter));
-        RecordLiterals::new(waiters.filter_map(|waiter| {
+    /// What some waiters for texts seek, as the texts of whole records show it.
+    fn literals_in_records(&self, waiters: &[u32], nodes: &Nodes, common: &Commonness) -> RecordLiterals {
+        let sought = waiters.iter().filter_map(|waiter| {
             let (test, ..) = self.waiters.get(*waiter as usize)?;
             match nodes.get(*test)? {
                 Node::Test(predicate) => match need(predicate)? {
@@ -368,7 +376,8 @@ impl Router {
                 },
                 _ => None,
             }
-        }))
+        });
+        RecordLiterals::new(sought, common)
     }
 
     /// What was counted.
@@ -510,16 +519,20 @@ impl Routed<'_> {
         let own = view.and_then(|view| view.own.as_deref());
         if let (Some(view), Some(own), Some(raw)) = (view, own, row.only_escaped(slot)) {
             let is_in = |waiter| self.router.waits_in(waiter, &view.groups);
-            let shown = own
-                .raw
-                .get_or_init(|| self.router.literals_in_records(table, self.nodes, is_in));
+            let shown = own.raw.get_or_init(|| {
+                let waiters = table.texts.iter().copied().filter(|waiter| is_in(*waiter));
+                let waiters: Vec<u32> = waiters.collect();
+                let common = &self.marks.common;
+                self.router.literals_in_records(&waiters, self.nodes, common)
+            });
             if !shown.may_be_in(raw, &mut self.marks.folded, |_| true) {
                 return self.scratch.remember_waiters(row, slot, about, &[]);
             }
         }
         let literals = own.map_or_else(
             || {
-                let made = || self.router.literals(table, self.nodes, |_| true);
+                let common = &self.marks.common;
+                let made = || self.router.literals(table, self.nodes, |_| true, common);
                 table.literals.get_or_init(made)
             },
             |own| &own.literals,
@@ -531,7 +544,7 @@ impl Routed<'_> {
                 found.push(waiter);
                 false
             };
-            if text.is_ascii() {
+            if !literals.ask_to_fold(text) {
                 return literals.find(text, take);
             }
             folded.clear();
@@ -553,10 +566,11 @@ impl Routed<'_> {
     /// Gives a view literals of its own if many texts are searched for it.
     fn prepare(&mut self, table: &Table, view: u32) {
         let (router, nodes) = (self.router, self.nodes);
+        let common = &self.marks.common;
         if let Some(view) = self.marks.kinds.view_without_own(view) {
             let is_in = |waiter| router.waits_in(waiter, &view.groups);
             view.own = Some(Box::new(Own {
-                literals: router.literals(table, nodes, is_in),
+                literals: router.literals(table, nodes, is_in, common),
                 raw: OnceCell::new(),
             }));
         }
@@ -608,48 +622,38 @@ impl Routed<'_> {
             return false;
         }
 
-        let mut folded = std::mem::take(&mut self.marks.folded);
-        let Some(text) = text.and_then(|text| text_of(simdutf8::basic::from_utf8(text).ok()?, &mut folded))
-        else {
-            self.marks.folded = folded;
+        let Some(text) = text.and_then(|text| simdutf8::basic::from_utf8(text).ok()) else {
             return true;
         };
-        let found = match self.take_record_search(slot, table) {
-            Some((kind, literals)) => {
-                let found = literals.find(text, |waiter| is_open_for(self, waiter));
-                if let Some(kind) = self.marks.kinds.get_mut(kind) {
-                    kind.records.push((slot, literals));
-                }
-                found
-            }
-            None => {
-                let literals = table
-                    .in_records
-                    .get_or_init(|| router.literals_in_records(table, nodes, |_| true));
-                literals.find(text, |waiter| is_open_for(self, waiter))
-            }
+        let of_kind = self.record_search(slot, table);
+        let literals = match &of_kind {
+            Some(literals) => literals,
+            None => table
+                .in_records
+                .get_or_init(|| router.literals_in_records(&table.texts, nodes, &self.marks.common)),
         };
+        let mut folded = std::mem::take(&mut self.marks.folded);
+        let found = literals.may_be_in(text, &mut folded, |waiter| is_open_for(self, waiter));
         self.marks.folded = folded;
         found
     }
 
-    /// What is sought in the text of records of the event's kind, for the time of the search: only what groups wait for that
-    /// may be open.
-    fn take_record_search(&mut self, slot: Slot, table: &Table) -> Option<(u32, RecordLiterals)> {
+    /// What is sought in the text of records of the event's kind: only what groups wait for that may be open.
+    fn record_search(&mut self, slot: Slot, table: &Table) -> Option<Arc<RecordLiterals>> {
         let number = self.marks.kind?;
-        let kind = self.marks.kinds.get_mut(number)?;
-        if let Some(place) = kind.records.iter().position(|(of, _)| *of == slot) {
-            return Some((number, kind.records.swap_remove(place).1));
+        if let Some(known) = self.marks.kinds.search(number, slot) {
+            return Some(known);
         }
-        let is_open = |waiter: u32| {
-            let (_, wakes) = self.router.wakes_of(waiter);
+        let kind = self.marks.kinds.get(number)?;
+        let is_open = |waiter: &u32| {
+            let (_, wakes) = self.router.wakes_of(*waiter);
             let mut groups = wakes.iter().map(|wake| wake.group as usize);
             groups.any(|group| kind.open.get(group) == Some(&true))
         };
-        Some((
-            number,
-            self.router.literals_in_records(table, self.nodes, is_open),
-        ))
+        let waiters = table.texts.iter().copied().filter(is_open).collect();
+        let (router, nodes, common) = (self.router, self.nodes, &self.marks.common);
+        let make = |waiters: &[u32]| router.literals_in_records(waiters, nodes, common);
+        Some(self.marks.kinds.keep_search(number, slot, waiters, make))
     }
 
     /// Calls `wake` with the stages of all waiters that were found.

@@ -433,7 +433,7 @@ pub(crate) fn fold_into(text: &str, case: Case, folded: &mut String) {
         // Most texts are of ASCII, and for these both are one.
         Case::Insensitive if !text.is_ascii() => {
             let mut rest = text;
-            while let Some(other) = rest.bytes().position(|byte| !byte.is_ascii()) {
+            while let Some(other) = beyond_ascii(rest.as_bytes()) {
                 let (plain, behind) = rest.split_at_checked(other).unwrap_or((rest, ""));
                 push_lowered(plain, folded);
                 let mut letters = behind.chars();
@@ -444,6 +444,53 @@ pub(crate) fn fold_into(text: &str, case: Case, folded: &mut String) {
         }
         Case::AsciiInsensitive | Case::Insensitive => push_lowered(text, folded),
     }
+}
+
+/// The letters beyond ASCII that folded literals have. They say which texts must be folded to be searched for these.
+#[derive(Debug, Default)]
+pub(crate) struct Letters(Box<[char]>);
+
+impl Letters {
+    pub(crate) fn of<'t>(literals: impl IntoIterator<Item = &'t str>) -> Self {
+        let letters = literals.into_iter().flat_map(letters_beyond_ascii);
+        let mut letters: Vec<char> = letters.collect();
+        letters.sort_unstable();
+        letters.dedup();
+        Self(letters.into())
+    }
+
+    /// Whether a text may have literals only when it is folded for all letters: where one of its letters beyond ASCII stands
+    /// for one that a literal has, or for one of ASCII, as the sign of kelvin does. Letters of ASCII compare without case
+    /// anyway.
+    pub(crate) fn ask_to_fold(&self, text: &str) -> bool {
+        letters_beyond_ascii(text).any(|letter| {
+            let folded = pattern::fold_char(letter, Case::Insensitive);
+            folded.is_ascii() || self.0.binary_search(&folded).is_ok()
+        })
+    }
+}
+
+fn letters_beyond_ascii(text: &str) -> impl Iterator<Item = char> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut letters = rest.get(beyond_ascii(rest.as_bytes())?..)?.chars();
+        let letter = letters.next();
+        rest = letters.as_str();
+        letter
+    })
+}
+
+/// Where the first byte stands that is not of ASCII.
+fn beyond_ascii(text: &[u8]) -> Option<usize> {
+    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
+    if text.is_ascii() {
+        return None;
+    }
+    let (words, _) = text.as_chunks::<16>();
+    let of_ascii = |word: &&[u8; 16]| u128::from_ne_bytes(**word) & HIGH == 0;
+    let start = words.iter().take_while(of_ascii).count() * 16;
+    let rest = text.get(start..)?;
+    Some(start + rest.iter().position(|byte| !byte.is_ascii())?)
 }
 
 fn push_lowered(text: &str, folded: &mut String) {
@@ -513,6 +560,21 @@ mod tests {
         assert!(exactly.contains("a Text17 b") && !exactly.contains("a text17 b"));
         let folded = set(Case::Insensitive, &patterns);
         assert!(folded.contains("a text17 b") && !folded.contains("a text7 b"));
+    }
+
+    #[test]
+    fn letters_are_folded_wherever_they_stand() {
+        for length in 0..70 {
+            for place in 0..=length {
+                let text = format!("{}É{}®", "Ab".repeat(place), "xY\"".repeat(length - place));
+                let expected: String = text
+                    .chars()
+                    .map(|letter| pattern::fold_char(letter, Case::Insensitive))
+                    .collect();
+                assert_eq!(*fold(&text, Case::Insensitive), *expected);
+                assert_eq!(letters_beyond_ascii(&text).collect::<String>(), "É®");
+            }
+        }
     }
 
     #[test]
