@@ -62,10 +62,17 @@ impl RecordLiterals {
         folded: &mut String,
         is_asked_for: impl FnMut(u32) -> bool,
     ) -> bool {
-        if has_free_escape(record.as_bytes()) {
-            // Characters are written by their number, which may be any.
-            return true;
-        }
+        // Characters may be written by their number, which may be any.
+        has_free_escape(record.as_bytes()) || self.may_be_in_plain(record, folded, is_asked_for)
+    }
+
+    /// The same for a record that escapes nothing that it need not.
+    pub(crate) fn may_be_in_plain(
+        &self,
+        record: &str,
+        folded: &mut String,
+        is_asked_for: impl FnMut(u32) -> bool,
+    ) -> bool {
         if !self.letters.ask_to_fold(record) {
             return self.find(record, is_asked_for);
         }

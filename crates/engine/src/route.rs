@@ -622,7 +622,8 @@ impl Routed<'_> {
             return false;
         }
 
-        let Some(text) = text.and_then(|text| simdutf8::basic::from_utf8(text).ok()) else {
+        // Whoever read the record knows of its escapes.
+        let Some((text, false)) = row.record().filter(|(read, _)| Some(read.as_bytes()) == text) else {
             return true;
         };
         let of_kind = self.record_search(slot, table);
@@ -633,7 +634,7 @@ impl Routed<'_> {
                 .get_or_init(|| router.literals_in_records(&table.texts, nodes, &self.marks.common)),
         };
         let mut folded = std::mem::take(&mut self.marks.folded);
-        let found = literals.may_be_in(text, &mut folded, |waiter| is_open_for(self, waiter));
+        let found = literals.may_be_in_plain(text, &mut folded, |waiter| is_open_for(self, waiter));
         self.marks.folded = folded;
         found
     }

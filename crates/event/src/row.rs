@@ -52,6 +52,9 @@ pub struct Row {
     text: String,
     /// Where the record that is being read is in memory: what lies within needs no copy of its own.
     record: Range<usize>,
+    /// Its bytes in that text.
+    kept: usize,
+    has_free_escape: bool,
     /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
     cells: Vec<SmallVec<[Cell; 1]>>,
@@ -129,6 +132,7 @@ impl Row {
         // Ranges are of 32 bits; what lies behind them is copied, if at all.
         if u32::try_from(json.len()).is_ok() {
             self.text.push_str(json);
+            self.kept = json.len();
             let start = json.as_ptr().addr();
             self.record = start..start + json.len();
         }
@@ -152,6 +156,13 @@ impl Row {
             self.clear(slots);
         }
         outcome
+    }
+
+    /// The text of the record that was read last, if it was read from a text, and whether one of its strings may have an escape
+    /// that stands for a character which could also be written in another way (`\uXXXX`, `\/`).
+    pub fn record(&self) -> Option<(&str, bool)> {
+        let text = self.text.get(..self.kept).filter(|text| !text.is_empty())?;
+        Some((text, self.has_free_escape))
     }
 
     /// The values of a slot, in the order of the record.
@@ -252,6 +263,7 @@ impl Row {
 
     fn clear(&mut self, slots: &Slots) {
         self.text.clear();
+        self.kept = 0;
         if self.text.capacity() > KEPT {
             self.text = String::new();
         }

@@ -22,6 +22,8 @@ pub struct Reader<'j> {
     start: usize,
     end: usize,
     escaped: bool,
+    /// Whether some string escapes what it need not.
+    free: bool,
     fault: ReadError,
 }
 
@@ -64,6 +66,7 @@ impl<'j> Reader<'j> {
             start: 0,
             end: 0,
             escaped: false,
+            free: false,
             fault: ReadError::NotAnObject,
         }
     }
@@ -130,6 +133,13 @@ impl<'j> Reader<'j> {
     #[inline]
     pub fn is_escaped(&self) -> bool {
         self.escaped
+    }
+
+    /// Whether a string so far has an escape that stands for a character which JSON also allows as it is, or by another escape: `\uXXXX`
+    /// and `\/`.
+    #[inline]
+    pub(crate) fn has_free_escape(&self) -> bool {
+        self.free
     }
 
     /// What stopped the reading.
@@ -465,11 +475,13 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// Takes an escape that is not of one character.
+    /// Takes an escape that is none of those that are common.
     #[cold]
     fn escape(&mut self) -> Result<(), Stop> {
         self.position += 1;
+        self.free = true;
         match self.peek() {
+            Some(b'/') => self.position += 1,
             Some(b'u') => {
                 self.position += 1;
                 for _ in 0..4 {
@@ -545,10 +557,10 @@ fn specials(chunk: u8x16) -> u32 {
     special.to_bitmask()
 }
 
-/// Whether a backslash and this stand for one character.
+/// Whether a backslash and this stand for one character that has no other form that is as common.
 #[inline(always)]
 fn is_simple_escape(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+    matches!(byte, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
 /// Position of the next quote, backslash or control character, or of the end.

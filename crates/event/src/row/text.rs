@@ -30,6 +30,7 @@ pub(super) fn read(row: &mut Row, slots: &Slots, json: &str) -> Result<(), ReadE
         false => walk.record(),
     };
     walk.row.unescaped = walk.unescaped;
+    walk.row.has_free_escape = walk.json.has_free_escape();
     walk.row.course = Some(course);
     outcome.map_err(|Stop| walk.json.fault())
 }
