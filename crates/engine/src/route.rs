@@ -76,10 +76,10 @@ struct Table {
     texts: Vec<u32>,
     /// The groups of these.
     groups: Box<[u32]>,
-    /// Their literals; made when the first event has a value. Numbers are those of waiters.
-    literals: OnceLock<Literals>,
+    /// Their literals; made when the first event has a value, which most slots never see. Numbers are those of waiters.
+    literals: OnceLock<Box<Literals>>,
     /// What of their literals the text of a whole record has where one of its values has them.
-    in_records: OnceLock<RecordLiterals>,
+    in_records: OnceLock<Box<RecordLiterals>>,
 }
 
 /// The whole of a record, for stages that look at all of its values.
@@ -532,8 +532,8 @@ impl Routed<'_> {
         let literals = own.map_or_else(
             || {
                 let common = &self.marks.common;
-                let made = || self.router.literals(table, self.nodes, |_| true, common);
-                table.literals.get_or_init(made)
+                let made = || Box::new(self.router.literals(table, self.nodes, |_| true, common));
+                &**table.literals.get_or_init(made)
             },
             |own| &own.literals,
         );
@@ -627,11 +627,12 @@ impl Routed<'_> {
             return true;
         };
         let of_kind = self.record_search(slot, table);
-        let literals = match &of_kind {
+        let literals: &RecordLiterals = match &of_kind {
             Some(literals) => literals,
-            None => table
-                .in_records
-                .get_or_init(|| router.literals_in_records(&table.texts, nodes, &self.marks.common)),
+            None => table.in_records.get_or_init(|| {
+                let common = &self.marks.common;
+                Box::new(router.literals_in_records(&table.texts, nodes, common))
+            }),
         };
         let mut folded = std::mem::take(&mut self.marks.folded);
         let found = literals.may_be_in_plain(text, &mut folded, |waiter| is_open_for(self, waiter));
