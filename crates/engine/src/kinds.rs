@@ -9,7 +9,6 @@
 //! writes it, too, so that the escapes of most such texts are never resolved.
 
 use std::cell::OnceCell;
-
 use std::sync::Arc;
 
 use ahash::AHashMap;
@@ -32,6 +31,9 @@ const CLASSES: usize = 1 << 13;
 const WORTH_OWN: u32 = if cfg!(test) { 1 } else { 32 };
 /// So many views get such literals; more are forgotten as well. It is some MiB where rules are thousands.
 const SEARCHED: usize = if cfg!(test) { 8 } else { 256 };
+/// So many views are kept, beside those of one kind: each is the numbers of its groups, twice. More are forgotten as well, since kinds that
+/// have little in common may each have one for every field.
+const VIEWS: usize = if cfg!(test) { 16 } else { 1 << 13 };
 
 /// What gates read.
 #[derive(Debug, Default)]
@@ -190,7 +192,11 @@ impl Kinds {
         if gates.told.len() < 2 || !self.habit.is_wanted() {
             return None;
         }
-        if self.kinds.len() >= KINDS || self.classes.len() >= CLASSES || self.searched >= SEARCHED {
+        let is_full = self.kinds.len() >= KINDS
+            || self.classes.len() >= CLASSES
+            || self.searched >= SEARCHED
+            || self.views.len() >= VIEWS;
+        if is_full {
             // Classes and views are numbered anew.
             scratch.forget_values();
             self.views.clear();

@@ -16,7 +16,7 @@ use wide::u8x32;
 use crate::slots::NodeId;
 use crate::{Slot, Slots};
 
-/// So many places and containers are known at most, and so many ways between them: 2.5 MiB for each thread where all are as long
+/// So many places and containers are known at most, and so many ways between them: 3.5 MiB for each thread where all are as long
 /// as they may be.
 const PLACES: usize = if cfg!(test) { 24 } else { 2_048 };
 const WAYS: usize = PLACES * 4;

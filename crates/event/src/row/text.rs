@@ -51,7 +51,7 @@ impl Walk<'_, '_> {
     fn follow(&mut self, course: &mut Course, specials: &Specials) -> Result<(), Stop> {
         let bytes = self.json.bytes_of_all();
         let (mut at, mut followed) = (START, 0);
-        let outcome = loop {
+        loop {
             let position = self.json.position();
             let rest = bytes.get(position..).unwrap_or_default();
             let fits = course.place(at).and_then(|place| place.way.follow(rest));
@@ -63,11 +63,11 @@ impl Walk<'_, '_> {
                 }
                 None => match self.step(course, at)? {
                     Some(to) => to,
-                    None => break Ok(()),
+                    None => break,
                 },
             };
             let Some(place) = course.place(at).filter(|_| at != END) else {
-                break Ok(());
+                break;
             };
             if !place.is_string {
                 let token = self.json.token()?;
@@ -94,9 +94,9 @@ impl Walk<'_, '_> {
             if let Some(node) = place.node {
                 self.scalar(node, Token::String);
             }
-        };
+        }
         course.count(followed);
-        outcome
+        Ok(())
     }
 
     /// Walks from behind the value at a place to the next scalar, or to the end, and has the course learn it. `None` where the
