@@ -13,7 +13,7 @@ use neph_event::Instant;
 use neph_plan::Aggregate;
 use serde::{Deserialize, Serialize};
 
-use crate::candidate::{BEGINNING, JoinKey, compare_keys, earlier_by, key_bytes, table_bytes};
+use crate::candidate::{BEGINNING, JoinKey, Room, compare_keys, earlier_by, key_bytes};
 use crate::grid::{Grid, instants, millis};
 use crate::operators::{Outcome, RuleStatistics};
 use crate::state::{BadState, KeptHasher, StateReader, StateWriter};
@@ -36,6 +36,7 @@ pub(crate) struct AggregateOperator {
     lateness: Option<u64>,
     hasher: KeptHasher,
     groups: AHashMap<JoinKey, Group>,
+    room: Room,
     /// The runs to be evaluated, by the start of their interval.
     due: BTreeSet<(i64, JoinKey)>,
     watermark: Instant,
@@ -68,6 +69,7 @@ impl AggregateOperator {
             lateness,
             hasher: KeptHasher::default(),
             groups: AHashMap::new(),
+            room: Room::default(),
             due: BTreeSet::new(),
             watermark: BEGINNING,
             newest: BEGINNING,
@@ -97,6 +99,7 @@ impl AggregateOperator {
             None => {
                 let key: JoinKey = keys.into_iter().collect();
                 self.held_bytes += key_bytes(&key) + Group::EMPTY;
+                self.room.hold(self.groups.len() + 1);
                 Arc::clone(&key)
             }
         };
@@ -157,8 +160,9 @@ impl AggregateOperator {
         if let Some(lateness) = self.lateness {
             self.settle(earlier_by(self.watermark, lateness), outcomes);
         }
-        if self.groups.capacity() > 64 + 8 * self.groups.len() {
+        if self.room.is_wide(self.groups.len()) {
             self.groups.shrink_to_fit();
+            self.room.shrink(self.groups.len());
         }
     }
 
@@ -236,6 +240,7 @@ impl AggregateOperator {
         self.run_until(i64::MAX, outcomes);
         self.settled = i64::MAX;
         self.groups = AHashMap::new();
+        self.room = Room::default();
         self.due = BTreeSet::new();
         self.held_bytes = 0;
     }
@@ -256,6 +261,7 @@ impl AggregateOperator {
             self.settled = self.settled.max(settled);
         }
         self.groups.shrink_to_fit();
+        self.room.shrink(self.groups.len());
         while self.bytes() > enough && !self.groups.is_empty() {
             let mut newest: Vec<i64> = self.groups.values().map(Group::newest).collect();
             let middle = (newest.len() - 1) / 2;
@@ -270,6 +276,7 @@ impl AggregateOperator {
                 stays
             });
             self.groups.shrink_to_fit();
+            self.room.shrink(self.groups.len());
             let groups = &self.groups;
             self.due.retain(|(_, key)| groups.contains_key(key));
         }
@@ -300,6 +307,7 @@ impl AggregateOperator {
             .into_iter()
             .filter_map(|(interval, key)| Some((interval, shared(&key)?)))
             .collect();
+        self.room.shrink(self.groups.len());
         let groups = self.groups.iter();
         self.held_bytes = groups.map(|(key, group)| key_bytes(key) + group.bytes()).sum();
         Ok(())
@@ -309,7 +317,7 @@ impl AggregateOperator {
     pub(crate) fn bytes(&self) -> usize {
         // Nodes of the set of runs are at least half full.
         self.held_bytes
-            + table_bytes(self.groups.capacity(), size_of::<(JoinKey, Group)>())
+            + self.room.bytes(size_of::<(JoinKey, Group)>())
             + 2 * self.due.len() * size_of::<(i64, JoinKey)>()
     }
 

@@ -72,6 +72,39 @@ pub(crate) fn table_bytes(capacity: usize, entry: usize) -> usize {
     capacity / 7 * 8 * (entry + 1)
 }
 
+/// The room that a hash table takes from which entries go, too. The table itself cannot be asked: which freed places it fills again
+/// depends on hashes, which are others in each process, and what is given up must not depend on those.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    most: usize,
+}
+
+impl Room {
+    /// The table has so many entries, or is about to have them.
+    pub(crate) fn hold(&mut self, entries: usize) {
+        self.most = self.most.max(entries);
+    }
+
+    /// The table has given back what so many entries do not need.
+    pub(crate) fn shrink(&mut self, entries: usize) {
+        self.most = entries;
+    }
+
+    /// Whether most of it is unused by so many entries.
+    pub(crate) fn is_wide(self, entries: usize) -> bool {
+        self.most > 64 + 4 * entries
+    }
+
+    /// Its bytes, with a byte of control for each entry of this size: it has a power of two of places, and is at most seven
+    /// eighths full.
+    pub(crate) fn bytes(self, entry: usize) -> usize {
+        match self.most {
+            0 => 0,
+            most => (most * 8).div_ceil(7).next_power_of_two().max(4) * (entry + 1),
+        }
+    }
+}
+
 /// Order of join keys: position by position, null first, values as their type orders them.
 pub(crate) fn compare_keys(a: &[Option<Value>], b: &[Option<Value>]) -> Ordering {
     let values = |pair: (&Option<Value>, &Option<Value>)| match pair {

@@ -15,7 +15,7 @@ use neph_plan::FirstSeen;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::candidate::{BEGINNING, COUNTERS, JoinKey, compare_keys, earlier_by, key_bytes, table_bytes};
+use crate::candidate::{BEGINNING, COUNTERS, JoinKey, Room, compare_keys, earlier_by, key_bytes};
 use crate::grid::{Grid, instants, millis};
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::state::{self, BadState, KeptHasher, StateReader, StateWriter};
@@ -36,6 +36,7 @@ pub(crate) struct FirstSeenOperator {
     lateness: Option<u64>,
     hashers: [KeptHasher; 2],
     seen: AHashMap<u128, Times>,
+    room: Room,
     /// Findings of intervals that are not settled, by the interval's start and the tuple's hash.
     findings: BTreeMap<(i64, u128), Finding>,
     /// Findings that changed since they were last told, in emission at once.
@@ -80,6 +81,7 @@ impl FirstSeenOperator {
             lateness,
             hashers: [KeptHasher::default(), KeptHasher::default()],
             seen: AHashMap::new(),
+            room: Room::default(),
             findings: BTreeMap::new(),
             touched: Vec::new(),
             gone: Vec::new(),
@@ -127,6 +129,7 @@ impl FirstSeenOperator {
         }
         times.add(time, self.reach);
         self.held_bytes += times.heap_bytes();
+        self.room.hold(self.seen.len());
         if is_late {
             return;
         }
@@ -228,8 +231,9 @@ impl FirstSeenOperator {
             *held_bytes += times.heap_bytes();
             !times.0.is_empty()
         });
-        if self.seen.capacity() > 64 + 8 * self.seen.len() {
+        if self.room.is_wide(self.seen.len()) {
             self.seen.shrink_to_fit();
+            self.room.shrink(self.seen.len());
         }
     }
 
@@ -240,6 +244,7 @@ impl FirstSeenOperator {
         self.conclude(findings, outcomes);
         self.settled = i64::MAX;
         self.seen = AHashMap::new();
+        self.room = Room::default();
         self.held_bytes = 0;
     }
 
@@ -253,6 +258,7 @@ impl FirstSeenOperator {
         self.settle(earlier_by(self.newest, window), outcomes);
         self.sweep();
         self.seen.shrink_to_fit();
+        self.room.shrink(self.seen.len());
         if self.bytes() > enough {
             let findings = std::mem::take(&mut self.findings);
             if let Some((newest, _)) = findings.keys().next_back() {
@@ -274,6 +280,7 @@ impl FirstSeenOperator {
                 stays
             });
             self.seen.shrink_to_fit();
+            self.room.shrink(self.seen.len());
         }
     }
 
@@ -294,6 +301,7 @@ impl FirstSeenOperator {
         (self.hashers, self.seen, self.findings, self.gone, self.statistics) =
             (hashers, seen, findings, gone, statistics);
         (self.watermark, self.newest, self.settled, self.next_sweep) = times;
+        self.room.shrink(self.seen.len());
         let touched = self.findings.iter().filter(|(_, finding)| finding.touched);
         self.touched = touched.map(|(place, _)| *place).collect();
         self.held_bytes = self.findings.values().map(Finding::bytes).sum::<usize>()
@@ -304,7 +312,7 @@ impl FirstSeenOperator {
     /// Bytes of state: findings with their events, and the tuples that are remembered.
     pub(crate) fn bytes(&self) -> usize {
         self.held_bytes
-            + table_bytes(self.seen.capacity(), size_of::<(u128, Times)>())
+            + self.room.bytes(size_of::<(u128, Times)>())
             + self.touched.capacity() * size_of::<(i64, u128)>()
     }
 

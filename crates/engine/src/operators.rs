@@ -1,18 +1,13 @@
 //! The keyed half of the engine: from step matches to matches.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use neph_event::Instant;
-use neph_plan::{Plan, Query};
+use neph_plan::Plan;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::aggregate::AggregateOperator;
-use crate::correlation::CorrelationOperator;
-use crate::first_seen::FirstSeenOperator;
-use crate::sample::SampleOperator;
-use crate::sequence::SequenceOperator;
+use crate::shard::{Operator, Shard, divided, place_of};
 use crate::state::{BadState, StateReader, StateWriter};
 use crate::{Match, RuleIndex, StepMatch};
 
@@ -35,6 +30,15 @@ pub enum Outcome {
     Found(Match),
     /// A match told before does not hold: an event came late. Only with [`Emit::AtOnce`].
     Retracted(Match),
+}
+
+impl Outcome {
+    /// Puts what several shards told at the end of a batch in the order of the rules; what one rule told stays in its order.
+    pub fn sort_by_rule(outcomes: &mut [Self]) {
+        outcomes.sort_by_key(|outcome| match outcome {
+            Self::Found(told) | Self::Retracted(told) => told.rule,
+        });
+    }
 }
 
 /// How operators run.
@@ -129,105 +133,60 @@ fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 ///
 /// State is counted in bytes and bounded. An event's document counts in full for each rule and join key that holds it,
 /// although they share it, so the count is an upper bound of what is really held.
+///
+/// Rules stand in a fixed number of [shards](Self::shards), each with a part of the memory that all may take. What they tell and
+/// give up depends on what is pushed, and on when memory is [divided](Self::divide) anew, but not on which threads work on them.
 #[derive(Debug)]
 pub struct Operators {
-    rules: Vec<Operator>,
-    rule_bytes: usize,
+    shards: Vec<Shard>,
+    rules: usize,
     total_bytes: usize,
-    /// Bytes of all rules together.
-    held: usize,
-}
-
-#[derive(Debug)]
-struct Operator {
-    /// Its place among the rules, which may be another than where it began: what it tells gets this one.
-    rule: RuleIndex,
-    kind: Kind,
-    /// Bytes when last looked at.
-    held: usize,
-    peak: usize,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Events { finished: u64 },
-    Sequence(Box<SequenceOperator>),
-    Sample(Box<SampleOperator>),
-    FirstSeen(Box<FirstSeenOperator>),
-    Aggregate(Box<AggregateOperator>),
-    Correlation(Box<CorrelationOperator>),
-}
-
-/// The state of one rule, as it is written.
-#[derive(Deserialize, Serialize)]
-struct Section {
-    kind: u8,
-    peak: usize,
-    state: Vec<u8>,
-}
-
-impl Kind {
-    /// Tells kinds apart in what is written.
-    fn number(&self) -> u8 {
-        match self {
-            Self::Events { .. } => 0,
-            Self::Sequence(_) => 1,
-            Self::Sample(_) => 2,
-            Self::FirstSeen(_) => 3,
-            Self::Aggregate(_) => 4,
-            Self::Correlation(_) => 5,
-        }
-    }
 }
 
 impl Operators {
     /// Operators for the rules, in the order of their [`RuleIndex`].
     pub fn new(plans: &[&Plan], config: &OperatorConfig) -> Self {
-        let operator = |(index, plan): (usize, &&Plan)| {
-            let rule = RuleIndex(u32::try_from(index).unwrap_or(u32::MAX));
-            let lateness = config
-                .lateness(rule)
-                .map(|lateness| u64::try_from(lateness.as_nanos()).unwrap_or(u64::MAX));
-            let kind = match &plan.query {
-                Query::Events(_) => Kind::Events { finished: 0 },
-                Query::Sequence(sequence) => Kind::Sequence(Box::new(SequenceOperator::new(
-                    rule,
-                    sequence,
-                    config.emit,
-                    lateness,
-                ))),
-                Query::Sample(sample) => Kind::Sample(Box::new(SampleOperator::new(
-                    rule,
-                    sample,
-                    config.emit,
-                    config.max_samples_per_key,
-                ))),
-                Query::FirstSeen(query) => Kind::FirstSeen(Box::new(FirstSeenOperator::new(
-                    rule,
-                    query,
-                    config.emit,
-                    lateness,
-                ))),
-                Query::Aggregate(query) => {
-                    Kind::Aggregate(Box::new(AggregateOperator::new(rule, query, lateness)))
-                }
-                Query::Correlation(query) => {
-                    Kind::Correlation(Box::new(CorrelationOperator::new(rule, query, lateness)))
-                }
-            };
-            Operator {
-                rule,
-                kind,
-                held: 0,
-                peak: 0,
+        let mut shards = Vec::new();
+        for (rule, plan) in (0..).map(RuleIndex).zip(plans) {
+            let (shard, _) = place_of(rule);
+            if shards.len() == shard {
+                shards.push(Shard::new(config.rule_bytes));
             }
-        };
-        Self {
-            rules: plans.iter().enumerate().map(operator).collect(),
-            rule_bytes: config.rule_bytes,
-            total_bytes: config.total_bytes,
-            held: 0,
+            if let Some(shard) = shards.get_mut(shard) {
+                shard.add(Operator::new(rule, plan, config));
+            }
         }
+        let mut operators = Self {
+            shards,
+            rules: plans.len(),
+            total_bytes: config.total_bytes,
+        };
+        operators.divide();
+        operators
+    }
+
+    /// The parts that threads may work on at the same time; never more than there are rules.
+    pub fn shards(&mut self) -> &mut [Shard] {
+        &mut self.shards
+    }
+
+    /// The number of the shard that a rule is in.
+    pub fn shard_of(rule: RuleIndex) -> usize {
+        place_of(rule).0
+    }
+
+    /// Divides the memory that all rules may take anew by what they hold, and says whether some shards [are over](Shard::is_over)
+    /// their part now, which are to give it up before others take it. Best called after every batch of events.
+    pub fn divide(&mut self) -> bool {
+        let mut keep: Vec<&mut Shard> = Vec::with_capacity(self.shards.len());
+        keep.extend(self.shards.iter_mut().filter(|shard| shard.keeps_state()));
+        let held: Vec<usize> = keep.iter().map(|shard| shard.held).collect();
+        let mut is_over = false;
+        for (shard, limit) in keep.into_iter().zip(divided(self.total_bytes, &held)) {
+            shard.limit = limit;
+            is_over |= shard.is_over();
+        }
+        is_over
     }
 
     /// Takes over the operators of rules that are the same in `old`, with all their state: each pair is a rule's place
@@ -235,111 +194,49 @@ impl Operators {
     /// and the time of telling. The operators made here for these rules stand in their place in `old` afterwards.
     pub fn adopt(&mut self, old: &mut Self, same: &[(RuleIndex, RuleIndex)]) {
         for (from, to) in same {
-            let there = old.rules.get_mut(from.0 as usize);
-            let (Some(there), Some(here)) = (there, self.rules.get_mut(to.0 as usize)) else {
-                continue;
-            };
-            std::mem::swap(there, here);
-            std::mem::swap(&mut there.rule, &mut here.rule);
-            self.held = self.held + here.held - there.held;
-            old.held = old.held + there.held - here.held;
+            let (from, to) = (place_of(*from), place_of(*to));
+            let there = old.shards.get_mut(from.0);
+            if let (Some(there), Some(here)) = (there, self.shards.get_mut(to.0)) {
+                here.swap(to.1, there, from.1);
+            }
         }
+        self.divide();
+        old.divide();
     }
 
     /// Takes a step match. Step matches of one event may come in any order, and more than once.
     pub fn push(&mut self, step: StepMatch, outcomes: &mut Vec<Outcome>) {
-        let Some(operator) = self.rules.get_mut(step.rule.0 as usize) else {
-            return;
-        };
-        match &mut operator.kind {
-            Kind::Events { finished } => {
-                *finished += 1;
-                outcomes.push(Outcome::Found(single(&step)));
-                return;
-            }
-            Kind::Sequence(sequence) => sequence.push(step),
-            Kind::Sample(sample) => sample.push(step),
-            Kind::FirstSeen(operator) => operator.push(step),
-            Kind::Aggregate(operator) => operator.push(step),
-            Kind::Correlation(operator) => operator.push(step),
-        }
-        operator.count(&mut self.held);
-        if operator.held > self.rule_bytes {
-            let told = outcomes.len();
-            operator.relieve(self.rule_bytes, outcomes);
-            operator.sign(outcomes, told);
-            operator.count(&mut self.held);
-        }
-        while self.held > self.total_bytes {
-            let Some(largest) = self.rules.iter_mut().max_by_key(|operator| operator.held) else {
-                return;
-            };
-            let before = largest.held;
-            let told = outcomes.len();
-            largest.relieve(before / 2, outcomes);
-            largest.sign(outcomes, told);
-            largest.count(&mut self.held);
-            if largest.held >= before {
-                return;
-            }
+        if let Some(shard) = self.shards.get_mut(place_of(step.rule).0) {
+            shard.push(step, outcomes);
         }
     }
 
     /// Events before `watermark` have all come, but for late ones. A watermark that goes back is ignored.
     pub fn advance(&mut self, watermark: Instant, outcomes: &mut Vec<Outcome>) {
-        for operator in &mut self.rules {
-            let told = outcomes.len();
-            match &mut operator.kind {
-                Kind::Events { .. } => continue,
-                Kind::Sequence(sequence) => sequence.advance(watermark, outcomes),
-                Kind::Sample(sample) => sample.advance(outcomes),
-                Kind::FirstSeen(operator) => operator.advance(watermark, outcomes),
-                Kind::Aggregate(operator) => operator.advance(watermark, outcomes),
-                Kind::Correlation(operator) => operator.advance(watermark, outcomes),
-            }
-            operator.sign(outcomes, told);
-            operator.count(&mut self.held);
+        let told = outcomes.len();
+        for shard in &mut self.shards {
+            shard.advance(watermark, outcomes);
         }
+        Outcome::sort_by_rule(outcomes.get_mut(told..).unwrap_or_default());
     }
 
     /// No event comes any more: tells everything that is left, and forgets all state.
     pub fn finish(&mut self, outcomes: &mut Vec<Outcome>) {
-        for operator in &mut self.rules {
-            let told = outcomes.len();
-            match &mut operator.kind {
-                Kind::Events { .. } => continue,
-                Kind::Sequence(sequence) => sequence.finish(outcomes),
-                Kind::Sample(sample) => sample.finish(outcomes),
-                Kind::FirstSeen(operator) => operator.finish(outcomes),
-                Kind::Aggregate(operator) => operator.finish(outcomes),
-                Kind::Correlation(operator) => operator.finish(outcomes),
-            }
-            operator.sign(outcomes, told);
-            operator.count(&mut self.held);
+        let told = outcomes.len();
+        for shard in &mut self.shards {
+            shard.finish(outcomes);
         }
+        Outcome::sort_by_rule(outcomes.get_mut(told..).unwrap_or_default());
     }
 
     /// What happened in a rule's operator so far.
     pub fn statistics(&self, rule: RuleIndex) -> RuleStatistics {
-        let Some(operator) = self.rules.get(rule.0 as usize) else {
-            return RuleStatistics::default();
-        };
-        let statistics = match &operator.kind {
-            Kind::Events { finished } => RuleStatistics {
-                finished: *finished,
-                ..RuleStatistics::default()
-            },
-            Kind::Sequence(sequence) => sequence.statistics(),
-            Kind::Sample(sample) => sample.statistics(),
-            Kind::FirstSeen(operator) => operator.statistics(),
-            Kind::Aggregate(operator) => operator.statistics(),
-            Kind::Correlation(operator) => operator.statistics(),
-        };
-        RuleStatistics {
-            state_bytes: operator.held,
-            peak_bytes: operator.peak,
-            ..statistics
-        }
+        self.operator(rule).map(Operator::statistics).unwrap_or_default()
+    }
+
+    fn operator(&self, rule: RuleIndex) -> Option<&Operator> {
+        let (shard, place) = place_of(rule);
+        self.shards.get(shard)?.operator(place)
     }
 
     /// The state of a rule, as a section of what `to` writes.
@@ -347,21 +244,10 @@ impl Operators {
     /// # Errors
     /// There is no such rule, or its state cannot be written.
     pub fn save(&self, rule: RuleIndex, to: &mut StateWriter) -> Result<Vec<u8>, BadState> {
-        let operator = self.rules.get(rule.0 as usize);
-        let operator = operator.ok_or_else(|| BadState::of("there is no such rule"))?;
-        let state = match &operator.kind {
-            Kind::Events { finished } => to.write(finished)?,
-            Kind::Sequence(sequence) => sequence.save(to)?,
-            Kind::Sample(sample) => sample.save(to)?,
-            Kind::FirstSeen(operator) => operator.save(to)?,
-            Kind::Aggregate(operator) => operator.save(to)?,
-            Kind::Correlation(operator) => operator.save(to)?,
-        };
-        to.write(&Section {
-            kind: operator.kind.number(),
-            peak: operator.peak,
-            state,
-        })
+        let operator = self.operator(rule);
+        operator
+            .ok_or_else(|| BadState::of("there is no such rule"))?
+            .save(to)
     }
 
     /// Gives a rule the state that [`Self::save`] wrote of one whose plan asks for the same, with the same lateness and the
@@ -375,84 +261,21 @@ impl Operators {
         section: &[u8],
         from: &mut StateReader,
     ) -> Result<(), BadState> {
-        let operator = self.rules.get_mut(rule.0 as usize);
-        let operator = operator.ok_or_else(|| BadState::of("there is no such rule"))?;
-        let Section { kind, peak, state } = from.read(section)?;
-        if kind != operator.kind.number() {
-            return Err(BadState::of("a rule asks for something else"));
-        }
-        match &mut operator.kind {
-            Kind::Events { finished } => *finished = from.read(&state)?,
-            Kind::Sequence(sequence) => sequence.restore(&state, from)?,
-            Kind::Sample(sample) => sample.restore(&state, from)?,
-            Kind::FirstSeen(operator) => operator.restore(&state, from)?,
-            Kind::Aggregate(operator) => operator.restore(&state, from)?,
-            Kind::Correlation(operator) => operator.restore(&state, from)?,
-        }
-        operator.count(&mut self.held);
-        operator.peak = operator.peak.max(peak);
+        let (shard, place) = place_of(rule);
+        let shard = self.shards.get_mut(shard);
+        let shard = shard.ok_or_else(|| BadState::of("there is no such rule"))?;
+        shard.restore(place, section, from)?;
+        self.divide();
         Ok(())
     }
 
     /// Number of rules.
     pub fn rules(&self) -> usize {
-        self.rules.len()
+        self.rules
     }
 
     /// Bytes of state that all rules hold together.
     pub fn state_bytes(&self) -> usize {
-        self.held
-    }
-}
-
-impl Operator {
-    fn bytes(&self) -> usize {
-        match &self.kind {
-            Kind::Events { .. } => 0,
-            Kind::Sequence(sequence) => sequence.bytes(),
-            Kind::Sample(sample) => sample.bytes(),
-            Kind::FirstSeen(operator) => operator.bytes(),
-            Kind::Aggregate(operator) => operator.bytes(),
-            Kind::Correlation(operator) => operator.bytes(),
-        }
-    }
-
-    fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
-        match &mut self.kind {
-            Kind::Events { .. } => {}
-            Kind::Sequence(sequence) => sequence.relieve(limit, outcomes),
-            Kind::Sample(sample) => sample.relieve(limit),
-            Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
-            Kind::Aggregate(operator) => operator.relieve(limit, outcomes),
-            Kind::Correlation(operator) => operator.relieve(limit, outcomes),
-        }
-    }
-
-    /// Gives what was told from `first` on the operator's place among the rules.
-    fn sign(&self, outcomes: &mut [Outcome], first: usize) {
-        for outcome in outcomes.iter_mut().skip(first) {
-            let (Outcome::Found(told) | Outcome::Retracted(told)) = outcome;
-            told.rule = self.rule;
-        }
-    }
-
-    /// Brings the count of the rule, and `total` with it, up to date.
-    fn count(&mut self, total: &mut usize) {
-        let bytes = self.bytes();
-        *total = *total - self.held + bytes;
-        self.held = bytes;
-        self.peak = self.peak.max(bytes);
-    }
-}
-
-/// The match of an event query.
-fn single(step: &StepMatch) -> Match {
-    Match {
-        rule: step.rule,
-        keys: Vec::new(),
-        events: vec![(0, Some(Arc::clone(step.event())))],
-        first: step.ordinal().map(|ordinal| ordinal.time),
-        last: step.ordinal().cloned(),
-        window: None,
+        self.shards.iter().map(|shard| shard.held).sum()
     }
 }

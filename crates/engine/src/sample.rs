@@ -11,7 +11,7 @@ use neph_event::{EventId, Instant};
 use neph_plan::Sample;
 use serde::{Deserialize, Serialize};
 
-use crate::candidate::{COUNTERS, JoinKey, compare_keys, key_bytes, table_bytes};
+use crate::candidate::{COUNTERS, JoinKey, Room, compare_keys, key_bytes};
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::state::{self, BadState, StateReader, StateWriter};
 use crate::{Event, Match, RuleIndex, StepMatch};
@@ -24,6 +24,7 @@ pub(crate) struct SampleOperator {
     emit: Emit,
     max_per_key: usize,
     buckets: AHashMap<JoinKey, Bucket>,
+    room: Room,
     touched: Vec<JoinKey>,
     /// Bytes of keys and held events.
     held_bytes: usize,
@@ -86,6 +87,7 @@ impl SampleOperator {
             emit,
             max_per_key: max_samples_per_key as usize,
             buckets: AHashMap::new(),
+            room: Room::default(),
             touched: Vec::new(),
             held_bytes: 0,
             statistics: RuleStatistics::default(),
@@ -107,6 +109,7 @@ impl SampleOperator {
                     ..Bucket::default()
                 };
                 self.held_bytes += key_bytes(&key) + bucket.bytes();
+                self.room.hold(self.buckets.len() + 1);
                 self.buckets.entry(key).or_insert(bucket)
             }
         };
@@ -183,6 +186,7 @@ impl SampleOperator {
         self.advance(outcomes);
         let mut buckets: Vec<(JoinKey, Bucket)> = std::mem::take(&mut self.buckets).into_iter().collect();
         self.held_bytes = 0;
+        self.room = Room::default();
         if self.emit == Emit::AtOnce {
             return;
         }
@@ -215,6 +219,7 @@ impl SampleOperator {
                 stays
             });
             self.buckets.shrink_to_fit();
+            self.room.shrink(self.buckets.len());
         }
     }
 
@@ -236,6 +241,7 @@ impl SampleOperator {
             .map(|(key, bucket)| key_bytes(key) + bucket.bytes());
         self.held_bytes = held.sum();
         self.buckets = buckets;
+        self.room.shrink(self.buckets.len());
         self.statistics = statistics;
         Ok(())
     }
@@ -243,7 +249,7 @@ impl SampleOperator {
     /// Bytes of state: held events, keys, and the table at its full capacity.
     pub(crate) fn bytes(&self) -> usize {
         self.held_bytes
-            + table_bytes(self.buckets.capacity(), size_of::<(JoinKey, Bucket)>())
+            + self.room.bytes(size_of::<(JoinKey, Bucket)>())
             + self.touched.capacity() * size_of::<JoinKey>()
     }
 

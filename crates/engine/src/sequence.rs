@@ -9,7 +9,7 @@ use neph_event::{Instant, Value};
 use neph_plan::Sequence;
 
 use crate::candidate::{
-    BEGINNING, Candidate, END, JoinKey, Meter, compare_keys, earlier_by, key_bytes, later_by, table_bytes,
+    BEGINNING, Candidate, END, JoinKey, Meter, Room, compare_keys, earlier_by, key_bytes, later_by,
 };
 use crate::operators::{Emit, Outcome, RuleStatistics};
 use crate::partition::{Partition, Verdict};
@@ -37,6 +37,7 @@ pub(crate) struct SequenceOperator {
     /// before all has come, all that is not settled.
     waiting: Waiting,
     partitions: AHashMap<JoinKey, Partition>,
+    room: Room,
     /// Partitions by the watermark after which they have something to do. An entry holds only if the partition says so.
     schedule: BinaryHeap<Reverse<(Instant, JoinKey)>>,
     /// Partitions to be looked at when the watermark next moves, in emission at once.
@@ -61,6 +62,7 @@ impl SequenceOperator {
             lateness,
             waiting: Waiting::default(),
             partitions: AHashMap::new(),
+            room: Room::default(),
             schedule: BinaryHeap::new(),
             touched: Vec::new(),
             watermark: BEGINNING,
@@ -152,6 +154,7 @@ impl SequenceOperator {
             Some(partition) => partition,
             None => {
                 self.meter.add(key_bytes(&keys));
+                self.room.hold(self.partitions.len() + 1);
                 let key: JoinKey = keys.iter().cloned().collect();
                 self.partitions.entry(key).or_default()
             }
@@ -246,6 +249,7 @@ impl SequenceOperator {
         for (key, partition) in std::mem::take(&mut self.partitions) {
             release(&partition, &key, &self.meter);
         }
+        self.room = Room::default();
         self.schedule = BinaryHeap::new();
     }
 
@@ -336,14 +340,16 @@ impl SequenceOperator {
             true
         });
         self.partitions.shrink_to_fit();
+        self.room.shrink(self.partitions.len());
         self.schedule.shrink_to_fit();
         self.tell(said, outcomes);
     }
 
     /// Gives back the room of the tables when most of it is unused.
     fn shrink(&mut self) {
-        if self.partitions.capacity() > 64 + 8 * self.partitions.len() {
+        if self.room.is_wide(self.partitions.len()) {
             self.partitions.shrink_to_fit();
+            self.room.shrink(self.partitions.len());
         }
         if self.schedule.capacity() > 64 + 8 * self.schedule.len() {
             self.schedule.shrink_to_fit();
@@ -405,6 +411,7 @@ impl SequenceOperator {
         self.statistics = statistics;
         self.waiting = waiting;
         self.partitions = partitions;
+        self.room.shrink(self.partitions.len());
         self.meter = meter;
         self.schedule.clear();
         self.touched.clear();
@@ -426,7 +433,7 @@ impl SequenceOperator {
     pub(crate) fn bytes(&self) -> usize {
         self.meter.bytes()
             + self.waiting.bytes()
-            + table_bytes(self.partitions.capacity(), size_of::<(JoinKey, Partition)>())
+            + self.room.bytes(size_of::<(JoinKey, Partition)>())
             + self.schedule.capacity() * size_of::<(Instant, JoinKey)>()
             + self.touched.capacity() * size_of::<JoinKey>()
     }

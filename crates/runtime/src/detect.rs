@@ -18,6 +18,7 @@ use crate::keyed::Keyed;
 use crate::pipeline::Worker;
 use crate::reload::{Programs, Reloads, Said};
 use crate::run::{Outcome, RunOptions, Tally, drive};
+use crate::steps::Steps;
 use crate::{Progress, RunError, Summary};
 
 /// What a detection run did.
@@ -88,7 +89,7 @@ pub fn detect_reloading<T: Send>(
     let live = reader.is_live();
     reader.follow_generation(reloads.generation());
     let mut workers = match_workers(program, reloads, live, options)?;
-    let mut keyed = Keyed::new(operators, reloads, options.profile);
+    let mut keyed = Keyed::new(operators, reloads, options);
     // A stream tells what each chunk made before it goes on.
     let beside = options.threads > 1 && !live;
     let (mut summary, rest) = keyed.run(beside, sink, |take| {
@@ -156,7 +157,7 @@ pub(crate) fn match_workers<T>(
             programs: reloads.programs.clone(),
             generation: 0,
             past: Statistics::default(),
-            steps: 0,
+            steps: Vec::new(),
         })
     };
     (0..options.threads.max(1)).map(worker).collect()
@@ -187,8 +188,8 @@ pub(crate) struct MatchWorker {
     generation: u64,
     /// What the matchers of programs before have seen.
     past: Statistics,
-    /// Number of step matches of the chunk before: the next one has about as many.
-    steps: usize,
+    /// Number of step matches of the chunk before, by shard: the next one has about as many.
+    steps: Vec<usize>,
 }
 
 impl MatchWorker {
@@ -213,7 +214,7 @@ impl Worker for MatchWorker {
         let began = nanos();
         let mut tally = Tally::default();
         let mut found = Found {
-            steps: Vec::with_capacity(self.steps),
+            steps: Steps::with_room(&self.steps),
             wants_time: self.live,
             generation: self.generation,
             ..Found::default()
@@ -241,7 +242,8 @@ impl Worker for MatchWorker {
                 }
             }
         }
-        self.steps = found.steps.len();
+        self.steps.clear();
+        self.steps.extend(found.steps.by_shard());
         found.excepted = self.matcher.take_excepted();
         self.work_nanos += nanos() - began;
         Outcome { tally, found }

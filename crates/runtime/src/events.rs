@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use neph_engine::{Matcher, Origin, Program, StepMatch};
+use neph_engine::{Matcher, Origin, Program};
 use neph_event::{ANY_FIELD, EventId, Field, FieldType, Instant, parse_date};
 use neph_normalize::{
     Document, Dropped, ECS_MARKS, Glance, Normalizer, Outcome, Refusal, UnknownSource, Value, ecs_marks,
@@ -18,6 +18,7 @@ use neph_normalize::{
 
 use crate::input::{Chunk, InputProblem, ProblemKind, Record, record_time};
 use crate::run::{RunOptions, Tally};
+use crate::steps::Steps;
 
 /// The name that takes records for ECS documents, whatever they look like.
 const AS_IT_IS: &str = "ecs";
@@ -103,7 +104,7 @@ struct Way<'w> {
 /// What the events of a chunk satisfy.
 #[derive(Default)]
 pub(crate) struct Found {
-    pub(crate) steps: Vec<StepMatch>,
+    pub(crate) steps: Steps,
     /// Whether to look for the times of events, and for where they belong.
     pub(crate) wants_time: bool,
     /// The least and the greatest event time, if they are wanted.

@@ -2,29 +2,39 @@
 //!
 //! ```text
 //! collector ──found──▶ operators ──said──▶ caller's sink
+//!                       ▲ │ │ │
+//!                       shards
 //! ```
 //!
 //! With several threads the operators have one of their own, so that keeping state goes on while the caller makes alerts of what
-//! was told before. Both queues are bounded, and what is told comes in the same order however many threads there are.
+//! was told before, and others beside it (`crew.rs`), to which it hands what a chunk has for each shard of the rules. It waits for
+//! all of them: between chunks the memory that all rules may take is divided anew, which is why what is told and given up is the
+//! same however many threads there are, and comes in the same order. Both queues are bounded.
 
 use std::thread;
 
 use crossbeam_channel::{bounded, select};
-use neph_engine::{Operators, Outcome as Told};
+use neph_engine::{Operators, Outcome as Told, Shard};
 use neph_event::Instant;
 
 use crate::RunError;
+use crate::crew::{Crew, Done};
 use crate::detect::nanos;
 use crate::events::Found;
 use crate::pipeline::STACK;
 use crate::reload::{Reloads, Said};
+use crate::run::RunOptions;
 
 /// So many chunks may wait at each side of the operators.
 const WAITING: usize = 2;
 
+/// Threads are given a chunk with so many step matches: fewer are done before threads wake, about a tenth of a millisecond.
+const MANY: usize = 2048;
+
 /// The operators of a run, and what they need to go on.
 pub(crate) struct Keyed<'r, T> {
     pub(crate) operators: &'r mut Operators,
+    crew: Crew,
     reloads: &'r Reloads<T>,
     pub(crate) generation: u64,
     pub(crate) watermark: Option<Instant>,
@@ -38,10 +48,11 @@ pub(crate) struct Keyed<'r, T> {
 }
 
 impl<'r, T: Send> Keyed<'r, T> {
-    pub(crate) fn new(operators: &'r mut Operators, reloads: &'r Reloads<T>, profile: bool) -> Self {
-        let spent = profile.then(|| vec![0; operators.rules()]);
+    pub(crate) fn new(operators: &'r mut Operators, reloads: &'r Reloads<T>, options: &RunOptions) -> Self {
+        let spent = options.profile.then(|| vec![0; operators.rules()]);
         Self {
             operators,
+            crew: Crew::new(options.threads),
             reloads,
             generation: 0,
             watermark: None,
@@ -85,30 +96,54 @@ impl<'r, T: Send> Keyed<'r, T> {
         for (sum, count) in self.excepted.iter_mut().zip(&found.excepted) {
             *sum += count;
         }
-        for step in found.steps {
-            let rule = step.rule.0 as usize;
-            let began = self.spent.as_ref().map(|_| nanos());
-            self.operators.push(step, &mut self.told);
-            if let (Some(spent), Some(began)) = (&mut self.spent, began)
-                && let Some(spent) = spent.get_mut(rule)
-            {
-                *spent += nanos() - began;
+        self.watermark = self.watermark.max(found.latest);
+        let (watermark, timed) = (self.watermark, self.spent.is_some());
+        let much = found.steps.len() >= MANY;
+        let shards = self.operators.shards();
+        let steps = found.steps.into_shards(shards.len());
+        let parts = self.crew.each(much, shards, steps, |shard, steps| {
+            Done::of(shard, steps, watermark, timed)
+        });
+        let mut at_steps = Vec::new();
+        for mut part in parts {
+            at_steps.append(&mut part.at_steps);
+            self.told.append(&mut part.told);
+            self.telling_nanos += part.telling_nanos;
+            for (rule, nanos) in part.spent {
+                let spent = self.spent.as_mut().and_then(|spent| spent.get_mut(rule as usize));
+                spent.into_iter().for_each(|spent| *spent += nanos);
             }
         }
-        self.watermark = self.watermark.max(found.latest);
-        if let Some(watermark) = self.watermark {
-            let began = nanos();
-            self.operators.advance(watermark, &mut self.told);
-            self.telling_nanos += nanos() - began;
+        at_steps.sort_by_key(|(number, _)| *number);
+        said.extend(at_steps.into_iter().map(|(_, told)| Said::Outcome(told)));
+        self.tell(said);
+        if self.operators.divide() {
+            self.on_each_shard(Shard::fit, said);
         }
-        said.extend(self.told.drain(..).map(Said::Outcome));
     }
 
     /// No event comes any more.
     fn finish(&mut self, said: &mut Vec<Said<T>>) {
         let began = nanos();
-        self.operators.finish(&mut self.told);
+        self.on_each_shard(Shard::finish, said);
         self.telling_nanos += nanos() - began;
+    }
+
+    fn on_each_shard(&mut self, work: fn(&mut Shard, &mut Vec<Told>), said: &mut Vec<Said<T>>) {
+        let much = self.crew.is_at_work();
+        let shards = self.operators.shards();
+        let told = vec![Vec::new(); shards.len()];
+        let told = self.crew.each(much, shards, told, |shard, mut told| {
+            work(shard, &mut told);
+            told
+        });
+        self.told.extend(told.into_iter().flatten());
+        self.tell(said);
+    }
+
+    /// Says what was told of all shards at once.
+    fn tell(&mut self, said: &mut Vec<Said<T>>) {
+        Told::sort_by_rule(&mut self.told);
         said.extend(self.told.drain(..).map(Said::Outcome));
     }
 

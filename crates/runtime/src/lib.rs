@@ -14,9 +14,10 @@
 //! - [`parse()`]: reads and parses every record and nothing else; the floor that speed is measured against.
 //!
 //! **Architecture invariant:** results depend on the inputs alone, never on the number of threads, the size of chunks or
-//! the timing of reads.
+//! the timing of reads; only what is given up for want of memory depends on where chunks end, too.
 
 pub mod coverage;
+mod crew;
 mod detect;
 mod events;
 pub mod input;
@@ -29,6 +30,7 @@ mod reload;
 pub mod rule_tests;
 mod run;
 pub mod service;
+mod steps;
 mod summary;
 
 pub use detect::{Detection, RunProfile, detect, detect_reloading};

@@ -18,6 +18,7 @@ use crate::detect::{MatchWorker, match_workers};
 use crate::keyed::Keyed;
 use crate::reload::{Reloads, Said};
 use crate::run::drive;
+use crate::steps::Steps;
 
 use super::book::{Book, Way, reach};
 use super::commit::said;
@@ -152,8 +153,8 @@ pub(super) fn run(
     })
 }
 
-/// Is given the steps that an event satisfies.
-type SeesSteps<'w> = &'w mut dyn FnMut(&[StepMatch]);
+/// Is given the steps that the events of a chunk satisfy.
+type SeesSteps<'w> = &'w mut dyn FnMut(&Steps);
 
 /// What is to be seen of a run over history, beside its alerts.
 #[derive(Default)]
@@ -192,7 +193,7 @@ pub(super) fn over_history(
     if watch.steps.is_some() {
         workers.iter_mut().for_each(MatchWorker::keep_documents);
     }
-    let mut keyed = Keyed::new(&mut operators, &reloads, false);
+    let mut keyed = Keyed::new(&mut operators, &reloads, &options.run);
     let mut progress = |_| {
         if is_cancelled() {
             cancelled.store(true, Ordering::Relaxed);

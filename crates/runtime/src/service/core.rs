@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use crossbeam_channel::{Receiver, Sender};
-use neph_engine::{Outcome as EngineOutcome, RuleIndex, StepMatch};
+use neph_engine::{Outcome as EngineOutcome, RuleIndex};
 use neph_event::Instant;
 use neph_rules::{AlertFlow, Told};
 use neph_store::{AlertChange, LedgerRow, LossRow, Unseen, UnseenKind};
@@ -19,6 +19,7 @@ use crate::input::{Chunk, HeldLines, Mark};
 use crate::keyed::Keyed;
 use crate::reload::Said;
 use crate::run::Outcome;
+use crate::steps::Steps;
 
 use super::book::{Book, index};
 use super::commit::{Batch, Job, millis, said};
@@ -179,11 +180,7 @@ impl Core<'_> {
     fn evaluate(&mut self, mut found: Found, end: u64) -> Vec<Told> {
         if !self.seeding.is_empty() {
             let watermark = found.latest;
-            let (waits, runs) = found
-                .steps
-                .into_iter()
-                .partition(|step| self.seeding.has(step.rule));
-            found.steps = runs;
+            let waits = found.steps.extract(|step| self.seeding.has(step.rule));
             self.seeding.buffer(waits, watermark, end);
         }
         let mut said = Vec::new();
@@ -251,13 +248,13 @@ impl Core<'_> {
     }
 
     /// Records that came when what they belong to had been decided: how many, and what rules missed by that.
-    fn count_late(&mut self, stream: &Arc<str>, steps: &[StepMatch], is_told: bool) -> u64 {
+    fn count_late(&mut self, stream: &Arc<str>, steps: &Steps, is_told: bool) -> u64 {
         let Some(watermark) = self.streams.watermark() else {
             return 0;
         };
         let mut late = HashSet::new();
         let mut missed: BTreeMap<RuleIndex, (Instant, Instant, HashSet<u64>)> = BTreeMap::new();
-        for step in steps {
+        for step in steps.iter() {
             let (Some(ordinal), Some(Some(lateness))) =
                 (step.ordinal(), self.lateness.get(step.rule.0 as usize))
             else {

@@ -161,7 +161,7 @@ impl Pipeline {
             .map_err(RunError::Thread)?;
         let lateness = lateness_of(&self.book);
         let mut core = Core {
-            keyed: Keyed::new(&mut self.operators, &self.reloads, false),
+            keyed: Keyed::new(&mut self.operators, &self.reloads, &self.options.run),
             flow: self.flow,
             book: self.book,
             streams: self.streams,

@@ -16,12 +16,14 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use neph_engine::{Match, StepMatch};
+use neph_engine::Match;
 use neph_event::Instant;
 use neph_rules::{Library, LoadOptions, alert_id};
 use neph_store::Store;
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::steps::Steps;
 
 use super::backfill::{Watch, over_history};
 use super::book::Book;
@@ -202,7 +204,7 @@ pub fn preview(
         false => is_cut = true,
     };
     let mut candidates = Candidates::default();
-    let mut keep = |steps: &[StepMatch]| candidates.keep(steps);
+    let mut keep = |steps: &Steps| candidates.keep(steps);
     let mut watch = Watch {
         steps: Some(&mut keep),
         matches: Some(&mut seen),

@@ -254,7 +254,7 @@ fn read(seeded: &mut Seeded, source: LogSource, mut options: RunOptions, shared:
     let run = match_workers(&book.program, &reloads, true, &options)
         .map_err(crate::RunError::from)
         .and_then(|mut workers| {
-            let mut keyed = Keyed::new(operators, &reloads, false);
+            let mut keyed = Keyed::new(operators, &reloads, &options);
             let mut said = Vec::new();
             pipeline::run(&mut reader, &mut workers, |chunk: &mut Chunk, outcome| {
                 let mut found = outcome.found;

@@ -10,7 +10,9 @@ use neph_runtime::{Detection, RunOptions, detect};
 use neph_testkit::generate::{EndpointOptions, Generated, endpoint};
 use serde_json::Value;
 
-use crate::plans::{compile, ended, metadata_request, started_and_not_ended};
+use crate::plans::{
+    compile, ended, metadata_request, often, one_after_the_other, started_and_not_ended, started_anew,
+};
 use crate::{Folder, pack};
 
 /// What a test compares of a match: rule, and `event.id` of its events.
@@ -32,7 +34,17 @@ fn seen(found: &Match) -> Seen {
 }
 
 fn run(plans: &[Plan], inputs: &[PathBuf], threads: usize, chunk_bytes: usize) -> (Vec<Seen>, Detection) {
-    let (program, mut operators) = compile(plans, &OperatorConfig::default());
+    run_within(&OperatorConfig::default(), plans, inputs, threads, chunk_bytes)
+}
+
+fn run_within(
+    config: &OperatorConfig,
+    plans: &[Plan],
+    inputs: &[PathBuf],
+    threads: usize,
+    chunk_bytes: usize,
+) -> (Vec<Seen>, Detection) {
+    let (program, mut operators) = compile(plans, config);
     let mut reader = Reader::new(
         inputs,
         ReadOptions {
@@ -105,6 +117,53 @@ fn exactly_the_attacks_are_found_on_any_number_of_threads_and_with_any_chunks() 
         assert!(other == one, "{threads} threads, chunks of {chunk_bytes}");
         assert_eq!(other_detection.rules, detection.rules);
         assert_eq!(other_detection.matching, detection.matching);
+    }
+}
+
+#[test]
+fn what_is_told_and_given_up_in_little_memory_does_not_depend_on_threads() {
+    let (bytes, generated) = generate(8 << 20);
+    let folder = Folder::new();
+    let input = [folder.write("events.ndjson", &bytes)];
+    let programs = ["curl", "wget", "awk", "perl", "python3.11", "sh", "ls"];
+    let pairs = programs
+        .iter()
+        .flat_map(|first| programs.map(|second| [*first, second]));
+    let mut plans: Vec<Plan> = pairs.map(one_after_the_other).collect();
+    plans.extend([
+        metadata_request(),
+        ended(),
+        started_and_not_ended(),
+        started_anew(),
+    ]);
+    plans.extend((1..=20).map(|at_least| often("exec", at_least)));
+    let config = OperatorConfig {
+        rule_bytes: 300_000,
+        total_bytes: 2 << 20,
+        ..OperatorConfig::default()
+    };
+    for chunk_bytes in [1 << 20, 700_000] {
+        let (one, detection) = run_within(&config, &plans, &input, 1, chunk_bytes);
+        // All kinds of rules told something, and gave something up.
+        let evicted = |range: std::ops::Range<usize>| -> u64 {
+            let rules = &detection.rules[range];
+            assert!(rules.iter().any(|rule| rule.finished > 0));
+            rules.iter().map(|rule| rule.evicted).sum()
+        };
+        let (sequences, groups) = (evicted(0..49), evicted(53..73));
+        assert!(
+            sequences > 100 && groups > 100,
+            "{sequences} of sequences, {groups} of groups"
+        );
+        assert!(detection.rules[50].finished > 100);
+        assert_eq!(detection.matching.records, generated.events);
+        // There is so much for operators to do that they have threads.
+        assert!(detection.matching.step_matches > 4 * generated.events);
+        for threads in [2, 4] {
+            let (other, other_detection) = run_within(&config, &plans, &input, threads, chunk_bytes);
+            assert_eq!(other_detection.rules, detection.rules, "{threads} threads");
+            assert!(other == one, "{threads} threads");
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use neph_engine::{OperatorConfig, Operators, Program};
 use neph_event::{Field, FieldType, Value};
-use neph_plan::{Case, Condition, EventQuery, FieldId, Key, Leaf, Plan, Query, Sequence, Span, Stage, Test};
+use neph_plan::{
+    Aggregate, Case, Condition, EventQuery, FieldId, FirstSeen, Key, Leaf, Plan, Query, Sequence, Span,
+    Stage, Test,
+};
 
 const FIELDS: [(&str, FieldType); 9] = [
     ("@timestamp", FieldType::Date),
@@ -113,6 +116,47 @@ pub(crate) fn started_and_not_ended() -> Plan {
         stages,
         until: None,
         maxspan: Some(2_000_000_000),
+    }))
+}
+
+/// Two of these programs start one after the other under one parent, however much time is between.
+pub(crate) fn one_after_the_other(programs: [&str; 2]) -> Plan {
+    let started = |program: &str| {
+        let is_start = is("event.action", &[word("exec")]);
+        Condition::And(vec![is_start, is("process.name", &[word(program)])])
+    };
+    let stages = programs.map(|program| stage(started(program), &["process.parent.entity_id"], false));
+    plan(Query::Sequence(Sequence {
+        stages: stages.into(),
+        until: None,
+        maxspan: None,
+    }))
+}
+
+/// A host does something so many times in a minute.
+pub(crate) fn often(action: &str, at_least: u64) -> Plan {
+    plan(Query::Aggregate(Aggregate {
+        condition: is("event.action", &[word(action)]),
+        group: stage(
+            Condition::Const(true),
+            &["host.id", "process.parent.entity_id"],
+            false,
+        )
+        .keys,
+        interval: 60_000_000_000,
+        lookback: 60_000_000_000,
+        at_least,
+        distinct: None,
+    }))
+}
+
+/// A host that starts a program which it had not started for an hour.
+pub(crate) fn started_anew() -> Plan {
+    plan(Query::FirstSeen(FirstSeen {
+        condition: is("event.action", &[word("exec")]),
+        fields: stage(Condition::Const(true), &["host.id", "process.name"], false).keys,
+        interval: 60_000_000_000,
+        history: 3_600_000_000_000,
     }))
 }
 

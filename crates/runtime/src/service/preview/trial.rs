@@ -17,6 +17,7 @@ use crate::rule_tests::TestRunner;
 use crate::service::backfill::over_steps;
 use crate::service::book::{Book, index};
 use crate::service::{ServiceError, ServiceOptions};
+use crate::steps::Steps;
 
 use super::{FIELDS, Preview, ProofOfPositives, ProposedException, gather, quoted, temporary};
 
@@ -31,10 +32,10 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub(super) fn keep(&mut self, steps: &[StepMatch]) {
+    pub(super) fn keep(&mut self, steps: &Steps) {
         self.bytes += steps.iter().map(StepMatch::memory_bytes).sum::<usize>();
         match self.is_whole() {
-            true => self.steps.extend_from_slice(steps),
+            true => self.steps.extend(steps.iter().cloned()),
             false => self.steps = Vec::new(),
         }
     }
