@@ -198,6 +198,7 @@ mod tests {
             4 => "[abé\\\\.]{0,5}",
             2 => "[ab@z\\[`]{4,12}",
             1 => Just("curl".to_owned()),
+            1 => "[abz]{30,50}",
         ];
         // An empty literal inside is in every text, which callers see themselves.
         (text, anchor()).prop_map(|(text, anchor)| match (text.is_empty(), anchor) {

@@ -48,28 +48,72 @@ impl Commonness {
         self.bytes == 0
     }
 
-    /// In how many of a million places of a text a gram of three bytes stands, roughly.
-    pub(super) fn of(&self, gram: u32) -> u64 {
-        let count = self.counts.get(hash(gram)).copied().unwrap_or(0);
-        (u64::from(count) * 1_000_000 + guess(gram) * TRUST) / (self.bytes + TRUST)
-    }
-
-    /// The same of four bytes: as often as the rarer three of them at most.
-    pub(super) fn of_four(&self, gram: u32) -> u64 {
-        self.of(gram & mask(WIDTH)).min(self.of(gram >> 8))
+    /// What there is to ask, of texts shown so far.
+    pub(super) fn known(&self) -> Known<'_> {
+        let all = self.bytes + TRUST;
+        let mut weights = [0; 256];
+        for (byte, weighs) in (0..=u8::MAX).zip(&mut weights) {
+            *weighs = weight(byte);
+        }
+        Known {
+            counts: &self.counts,
+            weights,
+            count_weighs: (1_000_000 << SCALE) / all,
+            guess_weighs: (TRUST << SCALE) / all,
+        }
     }
 }
 
-/// The guess for texts that were not seen: letters are more common than digits, and both than signs that are not in most texts.
-fn guess(gram: u32) -> u64 {
-    let of_byte = |byte: &u8| match byte {
+/// How common grams are, as far as it is known.
+#[derive(Debug)]
+pub(super) struct Known<'a> {
+    counts: &'a [u16],
+    /// What each byte of a gram does to the guess.
+    weights: [u8; 256],
+    /// What one that was counted, and one of a guess, counts for, in parts of `1 << SCALE`.
+    count_weighs: u64,
+    guess_weighs: u64,
+}
+
+impl Known<'_> {
+    /// In how many of a million places of a text a gram of up to three bytes stands, roughly.
+    #[inline]
+    pub(super) fn of(&self, gram: u32) -> u64 {
+        let count = self.counts.get(hash(gram)).copied().unwrap_or(0);
+        (u64::from(count) * self.count_weighs + self.guess(gram) * self.guess_weighs) >> SCALE
+    }
+
+    #[inline]
+    fn guess(&self, gram: u32) -> u64 {
+        let weight = |byte: u8| self.weights.get(usize::from(byte)).copied().map_or(1, u64::from);
+        let [first, second, third, _] = gram.to_le_bytes();
+        weight(first) * weight(second) * weight(third)
+    }
+
+    /// The same of grams of four bytes, each of which begins a byte behind the one before it: as often as the rarer three of
+    /// its bytes at most.
+    pub(super) fn of_fours<'g>(&self, grams: &'g [u32]) -> impl Iterator<Item = u64> + use<'_, 'g> {
+        let mut before = grams.first().map_or(0, |gram| self.of(gram & mask(WIDTH)));
+        grams.iter().map(move |gram| {
+            let behind = self.of(gram >> 8);
+            std::mem::replace(&mut before, behind).min(behind)
+        })
+    }
+}
+
+/// Logarithm of what weighs one.
+const SCALE: u32 = 20;
+
+/// The parts of a guess for texts that were not seen: letters are more common than digits, and both than signs that are not in
+/// most texts.
+fn weight(byte: u8) -> u8 {
+    match byte {
         // No gram has this byte: it stands where there is none.
         0 => 1,
         b'e' | b's' | b't' | b'i' | b'n' | b'o' | b'r' | b'a' | b'm' | b'c' | b'w' | b' ' | b'|' | b'.' => 11,
         b'a'..=b'z' => 7,
         _ => 4,
-    };
-    gram.to_le_bytes().iter().map(of_byte).product()
+    }
 }
 
 fn hash(gram: u32) -> usize {

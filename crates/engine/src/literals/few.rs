@@ -55,6 +55,7 @@ impl Few {
             places.map(|place| (*place, all.text(*place)))
         };
         // A little is not worth two searches.
+        let common = common.known();
         let mut best = Best {
             cost: cost_of(all.text(*places.first()?).len()) * 3 / 4,
             ..Best::default()

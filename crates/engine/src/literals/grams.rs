@@ -1,13 +1,15 @@
 //! Literals that may stand anywhere in a text, by *grams*: some bytes of theirs.
 
-use super::Texts;
 use super::common::{Commonness, LOWER, MIXER, gram_of, mask};
 use super::few::Few;
+use super::{Texts, narrow};
 
 /// Bytes of the widest gram.
 const WIDEST: usize = 4;
 /// Of so many neighbouring places of a text at most one is looked at.
 const LONGEST_STRIDE: usize = 8;
+/// Of a literal so many grams are looked at, the last: one of them is rare enough, and lists of hashes are long.
+const LOOKED_AT: usize = 32;
 /// Grams of literals are counted by so many hashes.
 const COUNTED: usize = 1 << 12;
 
@@ -117,32 +119,37 @@ impl Grams {
     }
 
     fn new(all: &Texts, places: &[u32], width: usize, stride: usize, common: &Commonness) -> Self {
+        let mut grams = Vec::new();
         // A gram that many literals have is a gram that many texts have.
-        let mut counts = vec![0_u64; COUNTED];
+        let mut counts = vec![0_u32; COUNTED];
         let counted = |gram: u32| (gram.wrapping_mul(MIXER) >> (32 - COUNTED.ilog2())) as usize;
         for place in places {
-            for gram in all.text(*place).windows(width) {
-                if let Some(count) = counts.get_mut(counted(gram_of(gram))) {
+            gather(end_of(all.text(*place), width).1, width, &mut grams);
+            for gram in &grams {
+                if let Some(count) = counts.get_mut(counted(*gram)) {
                     *count += 1;
                 }
             }
         }
-        let cost = |gram: &u32| {
-            let common = if width == WIDEST {
-                common.of_four(*gram)
-            } else {
-                common.of(*gram)
-            };
-            common + 100 * counts.get(counted(*gram)).copied().unwrap_or(0)
-        };
+        let common = common.known();
         let mut entries = Vec::with_capacity(places.len() * stride);
-        let (mut grams, mut costs) = (Vec::new(), Vec::new());
+        let mut costs: Vec<u64> = Vec::new();
         for place in places {
-            grams.clear();
-            grams.extend(all.text(*place).windows(width).map(gram_of));
+            let (start, text) = end_of(all.text(*place), width);
+            gather(text, width, &mut grams);
             costs.clear();
-            costs.extend(grams.iter().map(cost));
-            let chosen = (0_u32..).zip(&grams).skip(cheapest(&costs, stride)).take(stride);
+            if width == WIDEST {
+                costs.extend(common.of_fours(&grams));
+            } else {
+                costs.extend(grams.iter().map(|gram| common.of(*gram)));
+            }
+            for (cost, gram) in costs.iter_mut().zip(&grams) {
+                *cost += 100 * u64::from(counts.get(counted(*gram)).copied().unwrap_or(0));
+            }
+            let chosen = (narrow(start)..)
+                .zip(&grams)
+                .skip(cheapest(&costs, stride))
+                .take(stride);
             entries.extend(chosen.map(|(offset, gram)| Entry {
                 gram: *gram,
                 literal: *place,
@@ -367,6 +374,21 @@ impl Entries {
                     .checked_sub(entry.offset as usize)
                     .is_some_and(|start| found(entry.literal, start))
         })
+    }
+}
+
+/// The part of a literal that has the grams that are looked at, and where it begins.
+fn end_of(text: &[u8], width: usize) -> (usize, &[u8]) {
+    let start = (text.len() + 1).saturating_sub(width + LOOKED_AT);
+    (start, text.get(start..).unwrap_or_default())
+}
+
+/// Makes `grams` those of so many bytes that a text has, in order.
+fn gather(text: &[u8], width: usize, grams: &mut Vec<u32>) {
+    grams.clear();
+    match width {
+        WIDEST => grams.extend(text.array_windows().map(|gram| u32::from_le_bytes(*gram) | LOWER)),
+        _ => grams.extend(text.windows(width).map(gram_of)),
     }
 }
 
