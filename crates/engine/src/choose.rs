@@ -4,7 +4,7 @@
 //! guard of its parts, an "or" needs one of each. Of several the one is chosen that lets the fewest events through, by what
 //! was measured where something was, and else by a guess.
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use neph_event::Slot;
 use smallvec::SmallVec;
 
@@ -90,46 +90,54 @@ pub(crate) struct Guard {
     rate: f32,
 }
 
-/// Chooses guards.
-pub(crate) struct Chooser<'a> {
-    nodes: &'a Nodes,
-    rates: &'a Rates,
-    /// How many conditions have a test somewhere.
-    popularity: AHashMap<NodeId, u32>,
-    known: AHashMap<(NodeId, u32), Option<Guard>>,
-}
-
-impl<'a> Chooser<'a> {
-    pub(crate) fn new(nodes: &'a Nodes, rates: &'a Rates, conditions: &[NodeId]) -> Self {
-        let mut chooser = Self {
-            nodes,
-            rates,
-            popularity: AHashMap::new(),
-            known: AHashMap::new(),
-        };
-        for condition in conditions {
-            for test in chooser.tests(*condition) {
-                *chooser.popularity.entry(test).or_default() += 1;
-            }
-        }
-        chooser
-    }
-
-    /// All tests that a guard of the condition may be made of.
-    pub(crate) fn tests(&self, condition: NodeId) -> Vec<NodeId> {
-        let (mut open, mut seen, mut tests) = (vec![condition], AHashSet::new(), Vec::new());
+/// For each condition all tests that a guard of it may be made of.
+pub(crate) fn guarding(conditions: &[NodeId], nodes: &Nodes) -> Vec<Vec<NodeId>> {
+    // By node the last condition that it was seen in, counted from one.
+    let mut seen = vec![0_u32; nodes.len()];
+    let mut open = Vec::new();
+    let tests = (1..).zip(conditions).map(|(number, condition)| {
+        let mut tests = Vec::new();
+        open.push(*condition);
         while let Some(node) = open.pop() {
-            match self.nodes.get(node) {
-                Some(Node::All(parts) | Node::Any(parts)) if seen.insert(node) => {
-                    open.extend_from_slice(parts)
-                }
-                Some(Node::Test(predicate)) if need(predicate).is_some() && seen.insert(node) => {
-                    tests.push(node)
-                }
+            let last = seen.get_mut(node.0 as usize);
+            if last.is_none_or(|last| std::mem::replace(last, number) == number) {
+                continue;
+            }
+            match nodes.get(node) {
+                Some(Node::All(parts) | Node::Any(parts)) => open.extend_from_slice(parts),
+                Some(Node::Test(predicate)) if need(predicate).is_some() => tests.push(node),
                 _ => {}
             }
         }
         tests
+    });
+    tests.collect()
+}
+
+/// Chooses guards.
+pub(crate) struct Chooser<'a> {
+    nodes: &'a Nodes,
+    rates: &'a Rates,
+    /// By node, how many conditions have it somewhere as a test.
+    popularity: Vec<u32>,
+    known: AHashMap<(NodeId, u32), Option<Guard>>,
+}
+
+impl<'a> Chooser<'a> {
+    /// `tests` are those of all conditions ([`guarding`]).
+    pub(crate) fn new(nodes: &'a Nodes, rates: &'a Rates, tests: &[Vec<NodeId>]) -> Self {
+        let mut popularity = vec![0; nodes.len()];
+        for test in tests.iter().flatten() {
+            if let Some(conditions) = popularity.get_mut(test.0 as usize) {
+                *conditions += 1;
+            }
+        }
+        Self {
+            nodes,
+            rates,
+            popularity,
+            known: AHashMap::new(),
+        }
     }
 
     /// The guard of a condition of a group; `None` where nothing guards it.
@@ -200,7 +208,7 @@ impl<'a> Chooser<'a> {
             }
         };
         // What many rules look for is what many events have, such as the name of a shell.
-        let popularity = self.popularity.get(&test).copied().unwrap_or(0);
+        let popularity = self.popularity.get(test.0 as usize).copied().unwrap_or(0);
         let guess = guess + 0.000_5 * f32::from(u16::try_from(popularity).unwrap_or(u16::MAX));
         let hits = self.rates.hits.get(&(test, group)).copied().unwrap_or(0);
         (count(hits) + TRUST * guess) / (count(self.rates.events) + TRUST)

@@ -8,6 +8,7 @@ use neph_event::{Row, Slot, Slots, Value};
 use neph_plan::{
     Case, Condition, Expr, FieldId, Leaf, Lookup, Nested, Pattern, RegexDialect, Span, Test, regex,
 };
+use smallvec::SmallVec;
 
 use crate::predicate::Predicate;
 use crate::scratch::Scratch;
@@ -155,13 +156,19 @@ enum SourceKind {
     Like,
 }
 
+/// Where a list of texts is, and how they are compared.
+type Place = (usize, SourceKind, Case);
+
+/// A set of texts that is sought in a slot.
+type Sought = (Slot, Case, SetId);
+
 /// What a regular expression is compiled from.
 type Expressions<'p> = (&'p [Box<str>], RegexDialect, Case);
 
-/// Tests of texts that an "or" is made of, by what they test: the same sets in several slots are one test.
+/// Tests of texts that an "or" is made of: the same sets in several slots are one test.
 #[derive(Default)]
 struct Merged {
-    texts: BTreeMap<(Slot, Case), Vec<SetId>>,
+    texts: SmallVec<[Sought; 8]>,
     expressions: BTreeMap<u32, Vec<Slot>>,
 }
 
@@ -176,7 +183,9 @@ pub(crate) struct NodesBuilder<'p> {
     set_ids: AHashMap<Arc<TextSet>, SetId>,
     by_source: AHashMap<Source<'p>, SetId>,
     /// The same by where a list is: a list that is looked for in several fields is hashed once.
-    by_place: AHashMap<(usize, SourceKind, Case), SetId>,
+    by_place: AHashMap<Place, SetId>,
+    /// The list that was looked for last: it is, most often, what the next field is asked, too.
+    last: Option<(Place, SetId)>,
     unions: AHashMap<Box<[SetId]>, SetId>,
     regexes: Vec<Arc<regex::Regex>>,
     by_expressions: AHashMap<Expressions<'p>, u32>,
@@ -336,42 +345,57 @@ impl<'p> NodesBuilder<'p> {
         };
         let case = source.case();
         let set = self.set(source);
-        merged.texts.entry((slot(field)?, case)).or_default().push(set);
+        merged.texts.push((slot(field)?, case, set));
         Ok(())
     }
 
     /// Makes nodes of what was gathered.
     fn merge(&mut self, merged: Merged, ids: &mut Vec<NodeId>) {
-        let mut by_sets: BTreeMap<Vec<SetId>, Vec<Slot>> = BTreeMap::new();
-        for ((slot, _), mut sets) in merged.texts {
-            sets.sort_unstable();
-            sets.dedup();
-            by_sets.entry(sets).or_default().push(slot);
+        fn sets(texts: &[Sought]) -> impl ExactSizeIterator<Item = SetId> {
+            texts.iter().map(|(.., set)| *set)
         }
-        for (sets, slots) in by_sets {
-            let id = self.union(sets);
+        let Merged {
+            mut texts,
+            expressions,
+        } = merged;
+        texts.sort_unstable();
+        texts.dedup();
+        // What is sought in one slot, those next to one another in which the same sets are sought.
+        let in_slot = texts.chunk_by(|(a, a_case, _), (b, b_case, _)| (a, a_case) == (b, b_case));
+        let mut in_slot: SmallVec<[&[Sought]; 8]> = in_slot.collect();
+        in_slot.sort_by(|a, b| sets(a).cmp(sets(b)));
+        for alike in in_slot.chunk_by(|a, b| sets(a).eq(sets(b))) {
+            let Some(one) = alike.first() else { continue };
+            let id = self.union(sets(one));
             let Some(set) = self.sets.get(id.0 as usize).cloned() else {
                 continue;
             };
-            let slots: Box<[Slot]> = slots.into();
-            let predicate = Predicate::Text(slots.clone(), set);
-            ids.push(self.intern_test(Key::Texts(slots, id), predicate));
+            let slots = alike.iter().filter_map(|texts| Some(texts.first()?.0));
+            let slots: SmallVec<[Slot; 8]> = slots.collect();
+            let key = Key::Texts(slots.as_slice().into(), id);
+            ids.push(self.intern_test(key, || Predicate::Text(slots.as_slice().into(), set)));
         }
-        for (regex, mut slots) in merged.expressions {
+        for (regex, mut slots) in expressions {
             slots.sort_unstable();
             slots.dedup();
             let Some(compiled) = self.regexes.get(regex as usize).cloned() else {
                 continue;
             };
             let slots: Box<[Slot]> = slots.into();
-            let predicate = Predicate::Regex(slots.clone(), compiled);
-            ids.push(self.intern_test(Key::Regex(slots, regex), predicate));
+            let key = Key::Regex(slots.clone(), regex);
+            ids.push(self.intern_test(key, || Predicate::Regex(slots, compiled)));
         }
     }
 
     fn set(&mut self, source: Source<'p>) -> SetId {
         let place = source.place();
+        if let Some((last, id)) = self.last
+            && last == place
+        {
+            return id;
+        }
         if let Some(id) = self.by_place.get(&place) {
+            self.last = Some((place, *id));
             return *id;
         }
         let id = match self.by_source.get(&source) {
@@ -398,11 +422,12 @@ impl<'p> NodesBuilder<'p> {
     }
 
     /// What is in any of the sets, which have one case.
-    fn union(&mut self, sets: Vec<SetId>) -> SetId {
+    fn union(&mut self, sets: impl ExactSizeIterator<Item = SetId>) -> SetId {
+        let sets: SmallVec<[SetId; 4]> = sets.collect();
         if let [only] = sets.as_slice() {
             return *only;
         }
-        let sets: Box<[SetId]> = sets.into();
+        let sets: Box<[SetId]> = sets.as_slice().into();
         if let Some(id) = self.unions.get(&sets) {
             return *id;
         }
@@ -439,10 +464,14 @@ impl<'p> NodesBuilder<'p> {
             return Ok(self.constant(false));
         };
         let predicate = Predicate::new(test, slots)?;
-        Ok(self.intern_test(key, predicate))
+        Ok(self.intern_test(key, || predicate))
     }
 
-    fn intern_test(&mut self, key: Key, predicate: Predicate) -> NodeId {
+    fn intern_test(&mut self, key: Key, predicate: impl FnOnce() -> Predicate) -> NodeId {
+        if let Some(id) = self.by_key.get(&key) {
+            return *id;
+        }
+        let predicate = predicate();
         self.reads_objects |= matches!(predicate, Predicate::Objects(_));
         let estimate = Estimate {
             cost: predicate.cost(),
@@ -578,7 +607,7 @@ impl<'p> NodesBuilder<'p> {
 impl Source<'_> {
     /// Where the list is and how it is compared. Lists live as long as the plans, so that no two are at one place; but
     /// empty ones, which are equal.
-    fn place(&self) -> (usize, SourceKind, Case) {
+    fn place(&self) -> Place {
         let (place, kind) = match self {
             Self::Equal(list, _) => (list.as_ptr().addr(), SourceKind::Equal),
             Self::Start(list, _) => (list.as_ptr().addr(), SourceKind::Start),

@@ -175,6 +175,7 @@ impl Program {
         let [id, index, made] = reserved(&mut slots);
         let mut nodes = NodesBuilder::default();
         let mut whole = Whole::default();
+        let mut by_place: AHashMap<usize, Slot> = AHashMap::new();
         let mut stages = Vec::new();
         let mut rules: Vec<CompiledRule> = Vec::new();
         let (mut joins, mut orders) = (Numbered::default(), Numbered::default());
@@ -182,7 +183,14 @@ impl Program {
         for (number, plan) in (0_u32..).zip(plans) {
             let rule = RuleIndex(number);
             let fields = plan.fields.iter();
-            let map: Vec<Slot> = fields.map(|field| whole.slot(field, &mut slots)).collect();
+            // Rules share fields, which live as long as the plans.
+            let known = |field: &'p Arc<Field>| {
+                let place = Arc::as_ptr(field).addr();
+                *by_place
+                    .entry(place)
+                    .or_insert_with(|| whole.slot(field, &mut slots))
+            };
+            let map: Vec<Slot> = fields.map(known).collect();
             let slot = |field: FieldId| map.get(field.0 as usize).copied();
             rules.push(CompiledRule {
                 order: orders.number(CompiledOrder {

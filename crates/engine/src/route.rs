@@ -9,13 +9,14 @@
 //! and when it has seen enough events another one is made by these counts. What is found does not depend on it.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use ahash::AHashMap;
 use neph_event::{Row, Slot};
 use neph_plan::Case;
 
-use crate::choose::{Chooser, Groups, Need, Rates, need};
+use crate::choose::{Chooser, Groups, Need, Rates, guarding, need};
 use crate::kinds::{Gates, Kind, Kinds, Own, Texts, Waits};
 use crate::literals::{Anchor, Commonness, Literals};
 use crate::memo::About;
@@ -76,6 +77,12 @@ struct Table {
     texts: Vec<u32>,
     /// The groups of these.
     groups: Box<[u32]>,
+    sought: Arc<Seeking>,
+}
+
+/// What waiters for texts seek; slots that have the same waiters share it.
+#[derive(Debug, Default)]
+struct Seeking {
     /// Their literals; made when the first event has a value, which most slots never see. Numbers are those of waiters.
     literals: OnceLock<Box<Literals>>,
     /// What of their literals the text of a whole record has where one of its values has them.
@@ -255,59 +262,67 @@ impl Marks {
 impl Router {
     /// Files stages; with `counts` all tests that they could be filed under are looked for, and counted.
     fn new(conditions: &[NodeId], groups: &Groups, nodes: &Nodes, rates: &Rates, counts: bool) -> Self {
-        let mut chooser = Chooser::new(nodes, rates, conditions);
+        let tests = guarding(conditions, nodes);
+        let mut chooser = Chooser::new(nodes, rates, &tests);
         let mut always: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        let mut waiting: BTreeMap<NodeId, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
-        for ((stage, condition), group) in (0_u32..).zip(conditions).zip(&groups.of) {
+        // Tests with the groups that wait for them, and the stages of these, if they do.
+        let mut waiting: Vec<(NodeId, u32, Option<u32>)> = Vec::new();
+        let stages = (0_u32..).zip(conditions).zip(&groups.of).zip(tests);
+        for (((stage, condition), group), tests) in stages {
             if counts {
-                for test in chooser.tests(*condition) {
-                    waiting.entry(test).or_default().entry(*group).or_default();
-                }
+                waiting.extend(tests.into_iter().map(|test| (test, *group, None)));
             }
             match chooser.guard(*condition, *group) {
                 None => always.entry(*group).or_default().push(stage),
                 Some(guard) => {
-                    for test in guard.tests {
-                        waiting
-                            .entry(test)
-                            .or_default()
-                            .entry(*group)
-                            .or_default()
-                            .push(stage);
-                    }
+                    waiting.extend(guard.tests.into_iter().map(|test| (test, *group, Some(stage))))
                 }
             }
         }
+        waiting.sort_unstable();
+        waiting.dedup();
         let mut router = Self {
             always: always.into_iter().map(Wake::new).collect(),
             counts,
             ..Self::default()
         };
-        for (test, wakes) in waiting {
-            let Some(Node::Test(predicate)) = nodes.get(test) else {
+        for waiting in waiting.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let Some((test, ..)) = waiting.first() else {
+                continue;
+            };
+            let Some(Node::Test(predicate)) = nodes.get(*test) else {
                 continue;
             };
             let waiter = narrow(router.waiters.len());
+            let is_for_text = matches!(need(predicate), Some(Need::Text(_)));
             for slot in predicate.slots() {
                 let place = slot.0 as usize;
                 if router.tables.len() <= place {
                     router.tables.resize_with(place + 1, Table::default);
                 }
                 if let Some(table) = router.tables.get_mut(place) {
-                    match need(predicate) {
-                        Some(Need::Text(_)) => table.texts.push(waiter),
-                        _ => table.values.push(waiter),
+                    match is_for_text {
+                        true => table.texts.push(waiter),
+                        false => table.values.push(waiter),
                     }
                 }
             }
             let first = narrow(router.wakes.len());
-            router.wakes.extend(wakes.into_iter().map(Wake::new));
-            router.waiters.push((test, first, narrow(router.wakes.len())));
+            let wakes = waiting
+                .chunk_by(|(_, a, _), (_, b, _)| a == b)
+                .filter_map(|waiting| {
+                    let stages = waiting.iter().filter_map(|(.., stage)| *stage);
+                    Some(Wake::new((waiting.first()?.1, stages.collect())))
+                });
+            router.wakes.extend(wakes);
+            router.waiters.push((*test, first, narrow(router.wakes.len())));
         }
+        let mut alike: AHashMap<Vec<u32>, Arc<Seeking>> = AHashMap::new();
         for place in 0..router.tables.len() {
             let groups = router.groups_of(place);
             if let Some(table) = router.tables.get_mut(place) {
                 table.groups = groups;
+                table.sought = Arc::clone(alike.entry(table.texts.clone()).or_default());
             }
         }
         router
@@ -317,8 +332,10 @@ impl Router {
     fn groups_of(&self, slot: usize) -> Box<[u32]> {
         let waiters = self.tables.get(slot).map_or(&[][..], |table| &table.texts);
         let wakes = waiters.iter().flat_map(|waiter| self.wakes_of(*waiter).1);
-        let groups: BTreeSet<u32> = wakes.map(|wake| wake.group).collect();
-        groups.into_iter().collect()
+        let mut groups: Vec<u32> = wakes.map(|wake| wake.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.into()
     }
 
     /// Whether a waiter is of one of some groups, which are in order.
@@ -533,7 +550,7 @@ impl Routed<'_> {
             || {
                 let common = &self.marks.common;
                 let made = || Box::new(self.router.literals(table, self.nodes, |_| true, common));
-                &**table.literals.get_or_init(made)
+                &**table.sought.literals.get_or_init(made)
             },
             |own| &own.literals,
         );
@@ -629,7 +646,7 @@ impl Routed<'_> {
         let of_kind = self.record_search(slot, table);
         let literals: &RecordLiterals = match &of_kind {
             Some(literals) => literals,
-            None => table.in_records.get_or_init(|| {
+            None => table.sought.in_records.get_or_init(|| {
                 let common = &self.marks.common;
                 Box::new(router.literals_in_records(&table.texts, nodes, common))
             }),
