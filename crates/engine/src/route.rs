@@ -26,7 +26,7 @@ use crate::scratch::Scratch;
 use crate::text::{fold, fold_into};
 
 /// So many events are measured.
-const MEASURED: u32 = 4_096;
+const MEASURED: u32 = 1_024;
 /// Fewer stages are not worth measuring for.
 const WORTH_MEASURING: usize = 32;
 /// Where so few groups wait for something in a field, their gates are asked before it is searched.
