@@ -51,13 +51,17 @@ impl Found {
         }
         // The folder of the last file, and where it really is.
         let mut folder: Option<(PathBuf, Option<PathBuf>)> = None;
-        for entry in WalkDir::new(path).follow_links(true).sort_by_file_name() {
+        let walk = WalkDir::new(path).follow_links(true);
+        // By file name: those of one folder have the same path before it.
+        for entry in walk.sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str())) {
             match entry {
                 Ok(entry) if entry.file_type().is_file() => {
                     let path = entry.path();
                     let canonical = match path.parent() {
                         Some(parent) if !entry.path_is_symlink() => {
-                            if folder.as_ref().is_none_or(|(known, _)| known != parent) {
+                            // As bytes: paths are compared part by part.
+                            let known = folder.as_ref().map(|(known, _)| known.as_os_str());
+                            if known != Some(parent.as_os_str()) {
                                 folder = Some((parent.to_owned(), std::fs::canonicalize(parent).ok()));
                             }
                             let real = folder.as_ref().and_then(|(_, real)| real.as_ref());

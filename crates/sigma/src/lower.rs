@@ -92,6 +92,8 @@ pub(crate) struct Lowering<'a> {
     fields: Vec<Arc<Field>>,
     /// The fields behind the first few.
     ids: HashMap<Arc<Field>, FieldId>,
+    /// Of these few what tells most of them apart.
+    marks: Vec<u64>,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) unknown_fields: BTreeMap<String, Span>,
     missing_lists: BTreeSet<String>,
@@ -108,6 +110,7 @@ impl<'a> Lowering<'a> {
             view: View::default(),
             fields: Vec::new(),
             ids: HashMap::new(),
+            marks: Vec::with_capacity(FEW_FIELDS),
             diagnostics: Vec::new(),
             unknown_fields: BTreeMap::new(),
             missing_lists: BTreeSet::new(),
@@ -190,11 +193,12 @@ impl<'a> Lowering<'a> {
     }
 
     fn intern(&mut self, field: &Arc<Field>) -> FieldId {
-        let few = || self.fields.iter().take(FEW_FIELDS);
-        let place = few()
-            .position(|known| Arc::ptr_eq(known, field))
-            .or_else(|| few().position(|known| known == field));
-        if let Some(place) = place {
+        let few = self.fields.iter().take(FEW_FIELDS);
+        self.marks
+            .extend(few.skip(self.marks.len()).map(|field| mark(field)));
+        let sought = mark(field);
+        let mut few = self.marks.iter().zip(&self.fields);
+        if let Some(place) = few.position(|(mark, known)| *mark == sought && known == field) {
             return field_id(place);
         }
         if let Some(id) = self.ids.get(field) {
@@ -843,6 +847,13 @@ fn wanted(patterns: Vec<Pattern>) -> Vec<Wanted> {
         wanted.push(Wanted::Like(like.into()));
     }
     wanted
+}
+
+/// The length and the last bytes of a field's path.
+fn mark(field: &Field) -> u64 {
+    let path = field.path.as_bytes();
+    let last = path.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
+    (path.len() as u64) << u32::BITS | u64::from(last)
 }
 
 fn field_id(place: usize) -> FieldId {

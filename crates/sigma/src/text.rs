@@ -17,6 +17,13 @@ const MAX_DASHES: usize = 3;
 /// and before anything else is a backslash.
 /// <https://sigmahq.io/sigma-specification/specification/sigma-rules-specification.html#escaping>
 pub(crate) fn pattern(text: &str) -> Pattern {
+    let is_plain = !text.bytes().any(|byte| matches!(byte, b'\\' | b'*' | b'?'));
+    if is_plain && !text.is_empty() {
+        // Most are sought anywhere, so that there will be wildcards around.
+        let mut parts = Vec::with_capacity(3);
+        parts.push(PatternPart::Literal(text.into()));
+        return Pattern { parts };
+    }
     let mut builder = Builder {
         parts: Vec::new(),
         literal: String::with_capacity(text.len()),
