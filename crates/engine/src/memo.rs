@@ -5,7 +5,13 @@
 //! (see [`crate::route`]), their class, and the truths of tests of texts, whatever field they stand in. A value that comes again costs
 //! one look-up by its hash instead of searching it for the literals of all rules.
 //!
-//! What is kept is bounded, some 5 MiB for each thread, and forgotten as a whole when it grows too large: what is common is back at
+//! What is known of a text stands beside it, since most of the time that a look-up takes is the way to memory that has left the
+//! processor's caches: what finds no room there is filed by itself.
+//!
+//! A text gets its number when it comes for the second time. That it came before is told by a small table of parts of hashes, so that
+//! what never comes again takes no room, and no look into a large table.
+//!
+//! What is kept is bounded, some 6 MiB for each thread, and forgotten as a whole when it grows too large: what is common is back at
 //! once. Fields whose values do not come again are left alone for a while, so that they cost nothing.
 
 use std::fmt::Write as _;
@@ -19,14 +25,15 @@ use crate::nodes::NodeId;
 
 /// So many texts are kept; in tests so few that they are forgotten often.
 const VALUES: usize = if cfg!(test) { 1 << 5 } else { 1 << 14 };
+/// Of so many texts that came last it is known that they did.
+const SEEN: usize = if cfg!(test) { 1 << 6 } else { 1 << 14 };
 /// So many bytes of texts.
 const TEXTS: usize = 2 << 20;
 /// So many waiters of all values together.
 const WAITERS: usize = 1 << 18;
-/// So many facts.
-const FACTS: usize = if cfg!(test) { 1 << 5 } else { 1 << 15 };
-/// So many truths.
-const TRUTHS: usize = if cfg!(test) { 1 << 4 } else { 1 << 15 };
+/// So many facts, and so many truths, that have no room beside their texts.
+const FACTS: usize = if cfg!(test) { 1 << 5 } else { 1 << 14 };
+const TRUTHS: usize = if cfg!(test) { 1 << 4 } else { 1 << 14 };
 /// Longer values are not looked for.
 const LONGEST: usize = 1 << 10;
 /// Lists of more values are not looked for.
@@ -60,9 +67,12 @@ pub(crate) enum About {
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     hasher: RandomState,
-    /// Open addressing by hash: a part of it, and the number of a text; 0 is free.
-    places: Box<[(u32, u32)]>,
-    texts: Vec<Text>,
+    /// Open addressing by hash. The number of a text is its place, counted from 1.
+    entries: Box<[Entry]>,
+    /// How many texts there are.
+    texts: usize,
+    /// By one part of a hash another part of it, of the text that came last.
+    seen: Box<[u16]>,
     bytes: Vec<u8>,
     /// By a hash of what they are about and the text, two to a place.
     facts: Box<[[Fact; 2]]>,
@@ -94,7 +104,39 @@ struct Text {
     start: u32,
 }
 
-/// What follows from a text.
+/// A text with what follows from it. It fills a line of the processor's caches.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Entry {
+    text: Text,
+    /// What facts are about (0 where there is none), and what was found; the newest first.
+    facts: [(u32, (u32, u32)); 2],
+    /// Tests, and whether the text passes them: see [`truth_of`]. The newest first.
+    truths: [u32; 4],
+}
+
+impl Entry {
+    /// None is so long.
+    const FREE: Self = Self {
+        text: Text {
+            key: Key {
+                head: 0,
+                tail: 0,
+                length: u32::MAX,
+            },
+            start: 0,
+        },
+        facts: [(0, (0, 0)); 2],
+        truths: [0; 4],
+    };
+
+    #[inline(always)]
+    fn is_free(&self) -> bool {
+        self.text.key.length == u32::MAX
+    }
+}
+
+/// A fact that has no room beside its text.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fact {
     about: u32,
@@ -193,7 +235,8 @@ impl About {
     #[inline(always)]
     fn number(self) -> u32 {
         match self {
-            Self::Class(slot) => slot.0 << 2,
+            // Never 0.
+            Self::Class(slot) => slot.0 << 2 | 3,
             Self::All(slot) => slot.0 << 2 | 1,
             Self::View(view) => view << 2 | 2,
         }
@@ -203,7 +246,8 @@ impl About {
 impl Memo {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
-            places: vec![(0, 0); VALUES * 2].into(),
+            entries: vec![Entry::FREE; VALUES * 2].into(),
+            seen: vec![0; SEEN].into(),
             facts: vec![Default::default(); FACTS / 2].into(),
             truths: vec![0; TRUTHS].into(),
             slots: vec![OfSlot::default(); slots],
@@ -214,8 +258,7 @@ impl Memo {
 
     /// Goes on to the next event. What is known of an event is not forgotten before.
     pub(crate) fn next_event(&mut self) {
-        let is_full =
-            self.texts.len() >= VALUES || self.bytes.len() >= TEXTS || self.waiters.len() >= WAITERS;
+        let is_full = self.texts >= VALUES || self.bytes.len() >= TEXTS || self.waiters.len() >= WAITERS;
         if is_full {
             self.forget();
         }
@@ -227,13 +270,13 @@ impl Memo {
 
     /// Forgets all values. Numbers given before mean nothing then.
     pub(crate) fn forget(&mut self) {
-        self.places.fill((0, 0));
+        self.entries.fill(Entry::FREE);
         self.facts.fill(Default::default());
         self.truths.fill(0);
         for slot in &mut self.slots {
             (slot.event, slot.known, slot.last) = (0, None, None);
         }
-        self.texts.clear();
+        self.texts = 0;
         self.bytes.clear();
         self.waiters.clear();
         #[cfg(test)]
@@ -304,7 +347,7 @@ impl Memo {
         known
     }
 
-    /// The number of a text, which gets one if it has none.
+    /// The number of a text, which gets one when it comes again; `None` until then.
     fn look_up(&mut self, slot: Slot, key: Key, text: &[u8]) -> Option<Known> {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(key.head);
@@ -312,50 +355,71 @@ impl Memo {
         if !key.is_whole() {
             hasher.write(text.get(8..text.len() - 8)?);
         }
-        let hash = hasher.finish();
-        let mask = self.places.len().checked_sub(1)?;
+        let mask = self.entries.len().checked_sub(1)?;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let (mut at, part) = (hash as usize & mask, (hash >> 32) as u32);
+        let (mut at, place, part) = {
+            let hash = hasher.finish();
+            (
+                hash as usize & mask,
+                (hash >> 32) as usize % SEEN,
+                (hash >> 48) as u16,
+            )
+        };
         let of_slot = self.slots.get_mut(slot.0 as usize)?;
+        let seen = self.seen.get_mut(place)?;
+        if *seen != part {
+            *seen = part;
+            of_slot.habit.tell(false);
+            return None;
+        }
         // The table is at most three quarters full, so that a free place is found.
-        loop {
-            let (there, number) = *self.places.get(at)?;
-            let Some(number) = NonZeroU32::new(number) else {
-                break;
-            };
-            if there == part
-                && let Some(there) = self.texts.get(number.get() as usize - 1)
-                && there.is(key, text, &self.bytes)
-            {
+        let entry = loop {
+            let entry = self.entries.get_mut(at)?;
+            if entry.is_free() {
+                break entry;
+            }
+            if entry.text.is(key, text, &self.bytes) {
                 of_slot.habit.tell(true);
-                of_slot.text = *there;
-                of_slot.known = Some(Known(number));
-                of_slot.last = of_slot.known;
-                return of_slot.known;
+                return of_slot.keep(entry.text, at);
             }
             at = (at + 1) & mask;
-        }
-        of_slot.habit.tell(false);
+        };
+        of_slot.habit.tell(true);
         // Only what one event has beyond the limits finds no room.
-        if self.texts.len() >= VALUES * 3 / 2 {
+        if self.texts >= VALUES * 3 / 2 {
             return None;
         }
         let start = u32::try_from(self.bytes.len()).ok()?;
-        let there = Text { key, start };
+        entry.text = Text { key, start };
         self.bytes.extend_from_slice(text);
-        self.texts.push(there);
-        let number = NonZeroU32::new(u32::try_from(self.texts.len()).ok()?)?;
-        *self.places.get_mut(at)? = (part, number.get());
-        of_slot.text = there;
-        of_slot.known = Some(Known(number));
-        of_slot.last = of_slot.known;
-        of_slot.known
+        self.texts += 1;
+        of_slot.keep(entry.text, at)
+    }
+
+    #[inline(always)]
+    fn entry(&self, text: Known) -> Option<&Entry> {
+        self.entries.get(text.0.get() as usize - 1)
+    }
+
+    #[inline(always)]
+    fn entry_mut(&mut self, text: Known) -> Option<&mut Entry> {
+        self.entries.get_mut(text.0.get() as usize - 1)
     }
 
     /// What was kept about a text.
     #[inline]
     fn fact(&self, text: Known, about: About) -> Option<(u32, u32)> {
-        let (about, text) = (about.number(), text.0.get());
+        let about = about.number();
+        match self.entry(text)?.facts {
+            [(first, found), _] if first == about => Some(found),
+            [_, (second, found)] if second == about => Some(found),
+            [_, (0, _)] => None,
+            _ => self.filed(text, about),
+        }
+    }
+
+    fn filed(&self, text: Known, about: u32) -> Option<(u32, u32)> {
+        let text = text.0.get();
         let facts = self.facts.get(fact_place(about, text))?;
         let fact = facts.iter().find(|fact| fact.text == text && fact.about == about);
         fact.map(|fact| fact.found)
@@ -363,7 +427,16 @@ impl Memo {
 
     /// Keeps something about a text, in place of what was kept there longer.
     fn keep_fact(&mut self, text: Known, about: About, found: (u32, u32)) {
-        let (about, text) = (about.number(), text.0.get());
+        let about = about.number();
+        let Some(entry) = self.entry_mut(text) else {
+            return;
+        };
+        let [first, second] = entry.facts;
+        entry.facts = [(about, found), if first.0 == about { second } else { first }];
+        if [0, about].contains(&second.0) || first.0 == about {
+            return;
+        }
+        let ((about, found), text) = (second, text.0.get());
         if let Some([first, second]) = self.facts.get_mut(fact_place(about, text)) {
             if first.text != text || first.about != about {
                 *second = *first;
@@ -403,6 +476,14 @@ impl Memo {
     /// Whether a value passes a test, if that was kept.
     #[inline]
     pub(crate) fn truth(&self, value: Known, test: NodeId) -> Option<bool> {
+        let truths = &self.entry(value)?.truths;
+        let is_about = |truth: &&u32| **truth >> 1 == truth_of(test, false) >> 1;
+        if let Some(truth) = truths.iter().find(is_about) {
+            return Some(truth & 1 == 1);
+        }
+        if truths.last() == Some(&0) {
+            return None;
+        }
         let (place, key) = truth_place(value, test);
         let kept = *self.truths.get(place)?;
         (kept >> 1 == key).then_some(kept & 1 == 1)
@@ -411,11 +492,37 @@ impl Memo {
     /// Keeps whether a value passes a test.
     #[inline]
     pub(crate) fn keep_truth(&mut self, value: Known, test: NodeId, truth: bool) {
-        let (place, key) = truth_place(value, test);
+        let Some(entry) = self.entry_mut(value) else {
+            return;
+        };
+        let [first, second, third, last] = entry.truths;
+        entry.truths = [truth_of(test, truth), first, second, third];
+        if last == 0 {
+            return;
+        }
+        let (place, key) = truth_place(value, NodeId((last >> 1) - 1));
         if let Some(kept) = self.truths.get_mut(place) {
-            *kept = key << 1 | u64::from(truth);
+            *kept = key << 1 | u64::from(last & 1);
         }
     }
+}
+
+impl OfSlot {
+    /// Keeps the text of a slot, which has a place.
+    #[inline(always)]
+    fn keep(&mut self, text: Text, place: usize) -> Option<Known> {
+        let number = u32::try_from(place + 1).ok().and_then(NonZeroU32::new);
+        self.text = text;
+        self.known = number.map(Known);
+        self.last = self.known;
+        self.known
+    }
+}
+
+/// A test and whether something passes it; not 0.
+#[inline(always)]
+fn truth_of(test: NodeId, truth: bool) -> u32 {
+    (test.0 + 1) << 1 | u32::from(truth)
 }
 
 /// Where a fact is kept.
@@ -449,10 +556,14 @@ mod tests {
     use super::*;
     use crate::{Matcher, Origin, Program, Record};
 
-    /// What is known of the values of slots in a record.
+    /// What is known of the values of slots in a record that comes for the second time.
     fn known<const N: usize>(memo: &mut Memo, slots: &Slots, json: &str) -> [Option<Known>; N] {
         let mut row = Row::default();
         row.read(slots, json.as_bytes()).unwrap();
+        memo.next_event();
+        for slot in 0..N {
+            memo.known(&row, Slot(u32::try_from(slot).unwrap()));
+        }
         memo.next_event();
         std::array::from_fn(|slot| memo.known(&row, Slot(u32::try_from(slot).unwrap())))
     }
@@ -531,7 +642,8 @@ mod tests {
             assert_eq!(memo.class(text, Slot(before)), Some(before));
         }
         let kept = (0..1_000).filter(|number| memo.fact(text, about(*number)).is_some());
-        assert!((FACTS / 2..=FACTS).contains(&kept.count()));
+        // Two have room beside the text.
+        assert!((FACTS / 2..=FACTS + 2).contains(&kept.count()));
     }
 
     #[test]

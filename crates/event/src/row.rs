@@ -6,6 +6,7 @@
 mod course;
 mod document;
 pub mod json;
+mod specials;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,14 +16,13 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer};
-use smallvec::SmallVec;
-
 use crate::slots::{Node, NodeId};
 use crate::{Field, FieldType, Instant, Slot, Slots, ValueRef};
+use serde::de::{DeserializeSeed, Deserializer};
 
 use course::Course;
-use json::{MAX_DEPTH, Specials};
+use json::MAX_DEPTH;
+use specials::Specials;
 
 /// A value as the row keeps it: texts are ranges of the row's own text, so that a row owns all it holds and can be reused
 /// without allocating.
@@ -57,8 +57,14 @@ pub struct Row {
     has_free_escape: bool,
     /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
-    cells: Vec<SmallVec<[Cell; 1]>>,
-    /// Slots that hold something, so that clearing costs what reading did.
+    /// By slot. What a record before left there does not count, so that clearing costs nothing.
+    held: Vec<Held>,
+    /// The number of the record that is read.
+    event: u32,
+    /// Values of slots that have several, and how many of the lists the record needs.
+    lists: Vec<Vec<Cell>>,
+    used: usize,
+    /// Slots that hold something.
     touched: Vec<Slot>,
     malformed: u32,
     /// Room for a string whose escapes are resolved, and for what becomes a text.
@@ -68,6 +74,25 @@ pub struct Row {
     specials: Specials,
     /// What is known of the order of records' values.
     course: Option<Box<Course>>,
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// The record that it is of.
+    event: u32,
+    /// Its list, counted from 1, where it has several values; else 0.
+    list: u32,
+    first: Cell,
+}
+
+impl Held {
+    /// No record has the number 0.
+    const NOTHING: Self = Self {
+        event: 0,
+        list: 0,
+        first: Cell::Bool(false),
+    };
 }
 
 /// A string that stands in the row's text with its escapes.
@@ -84,6 +109,9 @@ const LONG: usize = 200;
 
 /// So many bytes of text are kept from record to record; one enormous record must not hold memory for ever.
 const KEPT: usize = 1 << 20;
+
+/// So many values of a slot are given room that is kept.
+const KEPT_VALUES: usize = 1 << 10;
 
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,13 +195,20 @@ impl Row {
 
     /// The values of a slot, in the order of the record.
     pub fn values(&self, slot: Slot) -> Values<'_> {
-        let cells = self
-            .cells
-            .get(slot.0 as usize)
-            .map_or(&[][..], SmallVec::as_slice);
         Values {
             row: self,
-            cells: cells.iter(),
+            cells: self.cells(slot).iter(),
+        }
+    }
+
+    #[inline]
+    fn cells(&self, slot: Slot) -> &[Cell] {
+        match self.held.get(slot.0 as usize) {
+            Some(held) if held.event == self.event => match (held.list as usize).checked_sub(1) {
+                None => std::slice::from_ref(&held.first),
+                Some(list) => self.lists.get(list).map_or(&[], Vec::as_slice),
+            },
+            _ => &[],
         }
     }
 
@@ -186,7 +221,7 @@ impl Row {
     /// with escapes.
     #[inline]
     pub fn only_text(&self, slot: Slot) -> Option<&[u8]> {
-        match self.cells.get(slot.0 as usize)?.as_slice() {
+        match self.cells(slot) {
             [Cell::String(start, end) | Cell::Version(start, end)] => {
                 self.text.as_bytes().get(*start as usize..*end as usize)
             }
@@ -196,7 +231,7 @@ impl Row {
 
     /// The text of a slot that has one value, and this a long text that stands in the record with escapes, as it stands there.
     pub fn only_escaped(&self, slot: Slot) -> Option<&str> {
-        match self.cells.get(slot.0 as usize)?.as_slice() {
+        match self.cells(slot) {
             [Cell::Escaped(place)] => {
                 let escaped = self.escaped.get(*place as usize)?;
                 self.text.get(escaped.start as usize..escaped.end as usize)
@@ -212,7 +247,7 @@ impl Row {
 
     /// Bytes of the texts of a slot.
     pub fn text_length(&self, slot: Slot) -> usize {
-        let cells = self.cells.get(slot.0 as usize).into_iter().flatten();
+        let cells = self.cells(slot).iter();
         cells
             .map(|cell| match cell {
                 Cell::String(start, end) | Cell::Version(start, end) => (end - start) as usize,
@@ -234,8 +269,8 @@ impl Row {
     /// Gives a slot this one string in place of what the record holds there: for what is known of a record beside its
     /// text, such as the index that it came from. The next read forgets it.
     pub fn set_string(&mut self, slot: Slot, text: &str) {
-        if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
-            cells.clear();
+        if let Some(held) = self.held.get_mut(slot.0 as usize) {
+            *held = Held::NOTHING;
         }
         if let Some((start, end)) = self.keep(text) {
             self.push(slot, Cell::String(start, end));
@@ -268,12 +303,19 @@ impl Row {
             self.text = String::new();
         }
         self.escaped.clear();
-        for slot in self.touched.drain(..) {
-            if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
-                cells.clear();
-            }
+        self.touched.clear();
+        for list in self.lists.iter_mut().take(self.used) {
+            list.clear();
+            list.shrink_to(KEPT_VALUES);
         }
-        self.cells.resize_with(slots.len(), SmallVec::new);
+        self.used = 0;
+        self.event = self.event.checked_add(1).unwrap_or_else(|| {
+            self.held.fill(Held::NOTHING);
+            1
+        });
+        if self.held.len() != slots.len() {
+            self.held.resize(slots.len(), Held::NOTHING);
+        }
         self.malformed = 0;
     }
 
@@ -372,13 +414,57 @@ impl Row {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, slot: Slot, cell: Cell) {
-        if let Some(cells) = self.cells.get_mut(slot.0 as usize) {
-            if cells.is_empty() {
+        let Some(held) = self.held.get_mut(slot.0 as usize) else {
+            return;
+        };
+        if held.event == self.event {
+            return self.push_further(slot, cell);
+        }
+        *held = Held {
+            event: self.event,
+            list: 0,
+            first: cell,
+        };
+        self.touched.push(slot);
+    }
+
+    /// Adds a string of the row's text.
+    #[inline(always)]
+    fn push_string(&mut self, slot: Slot, start: u32, end: u32) {
+        let cell = || Cell::String(start, end);
+        match self.held.get_mut(slot.0 as usize) {
+            Some(held) if held.event != self.event => {
+                held.event = self.event;
+                held.list = 0;
+                // Written where it stays: what is made elsewhere and then copied has to be waited for.
+                held.first = cell();
                 self.touched.push(slot);
             }
-            cells.push(cell);
+            Some(_) => self.push_further(slot, cell()),
+            None => {}
+        }
+    }
+
+    /// Adds a value to a slot that has one.
+    #[inline(never)]
+    fn push_further(&mut self, slot: Slot, cell: Cell) {
+        let Some(held) = self.held.get_mut(slot.0 as usize) else {
+            return;
+        };
+        if held.list == 0 {
+            if self.lists.len() == self.used {
+                self.lists.push(Vec::new());
+            }
+            self.used += 1;
+            held.list = u32::try_from(self.used).unwrap_or(u32::MAX);
+            if let Some(list) = self.lists.get_mut(self.used - 1) {
+                list.push(held.first);
+            }
+        }
+        if let Some(list) = self.lists.get_mut(held.list as usize - 1) {
+            list.push(cell);
         }
     }
 

@@ -77,17 +77,30 @@ pub(super) enum Kind {
 /// Where a scalar stands in records.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    pub(super) container: u32,
-    pub(super) is_string: bool,
-    /// Whether all slots take any string as it stands.
-    pub(super) is_plain: bool,
-    /// The slots that take it, if it is plain.
-    pub(super) slots: SmallVec<[Slot; 2]>,
-    /// Where it stands in the trie; `None` where nobody wants it.
-    pub(super) node: Option<NodeId>,
     /// What follows, and what else does, roughly by how often.
     pub(super) way: Way,
     others: Vec<Way>,
+    pub(super) container: u32,
+    pub(super) what: What,
+    /// The first slot that takes it and those beside it, if it is a plain string.
+    pub(super) slot: Option<Slot>,
+    pub(super) more: Box<[Slot]>,
+    /// Where it stands in the trie; `None` where nobody wants it.
+    pub(super) node: Option<NodeId>,
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum What {
+    /// A string that all slots take as it stands; the place is behind its first quote.
+    Plain,
+    /// Another string, likewise.
+    String,
+    /// A number, `true`, `false` or `null`.
+    Other,
+    /// Nothing: it is before the record, or behind it.
+    #[default]
+    Nothing,
 }
 
 /// An array or object.
@@ -100,57 +113,97 @@ pub(super) struct Container {
     pub(super) depth: u32,
 }
 
-/// What stands between a value and the next one. One of no length is none.
-#[derive(Clone, Debug, Default)]
+/// What stands between a value and the next one.
+#[derive(Clone, Debug)]
 pub(super) struct Way {
-    /// Its first bytes, filled up with zeros.
+    /// Its first bytes.
     head: [u8; HEAD],
     /// Which of them count, as bits.
     mask: u32,
     length: u32,
     to: u32,
-    /// Whether it ends with the first quote of a string.
-    is_before_string: bool,
-    /// All of it, where it is longer.
-    text: Box<[u8]>,
+    /// What it leads to. It ends with the first quote of a string.
+    what: What,
+    /// The bytes behind the first.
+    tail: Box<[u8]>,
 }
 
 const HEAD: usize = 32;
 
+impl Default for Way {
+    /// A way that no record goes: no text has its first byte.
+    fn default() -> Self {
+        Self {
+            head: [0xff; HEAD],
+            mask: 1,
+            length: 1,
+            to: END,
+            what: What::Nothing,
+            tail: Box::default(),
+        }
+    }
+}
+
 impl Way {
-    /// Where it leads, and its length, if a record goes on like this.
+    /// Where it leads, what stands there, and its length, if a record goes on like this.
+    pub(super) fn follow(&self, rest: &[u8]) -> Option<(u32, What, usize)> {
+        let found = (self.to, self.what, self.length as usize);
+        self.fits(rest).then_some(found)
+    }
+
+    /// Where it leads and where the string there begins, if a record goes on like this at a position, and to a plain string.
     #[inline(always)]
-    pub(super) fn follow(&self, rest: &[u8]) -> Option<(u32, usize)> {
-        self.fits(rest).then_some((self.to, self.length as usize))
+    pub(super) fn to_plain(&self, bytes: &[u8], position: usize) -> Option<(u32, usize)> {
+        let there = bytes.get(position..)?.first_chunk::<HEAD>()?;
+        let goes_on =
+            self.what == What::Plain && self.begins(there) && self.ends(bytes.get(position + HEAD..)?);
+        goes_on.then_some((self.to, position + self.length as usize))
     }
 
     #[inline(always)]
+    fn begins(&self, there: &[u8; HEAD]) -> bool {
+        let equal = u8x32::new(*there).simd_eq(u8x32::new(self.head)).to_bitmask();
+        equal & self.mask == self.mask
+    }
+
+    /// Whether what is behind the first bytes is there. Comparing with nothing would be slow: comparing loads both sides under a
+    /// mask, and for an empty list that is nowhere in memory the processor has to find out that nothing was asked of it.
+    #[inline(always)]
+    fn ends(&self, behind: &[u8]) -> bool {
+        self.tail.is_empty() || behind.starts_with(&self.tail)
+    }
+
     fn fits(&self, rest: &[u8]) -> bool {
-        let same = match rest.first_chunk::<HEAD>() {
-            Some(there) if self.text.is_empty() => {
-                let equal = u8x32::new(*there).simd_eq(u8x32::new(self.head)).to_bitmask();
-                equal & self.mask == self.mask
-            }
-            _ => self.fits_exactly(rest),
+        let Some(there) = rest.first_chunk::<HEAD>() else {
+            return self.fits_exactly(rest);
         };
-        same && self.length > 0 && (self.is_before_string || self.leads_on(rest))
+        self.begins(there) && rest.get(HEAD..).is_some_and(|behind| self.ends(behind)) && self.leads_on(rest)
     }
 
-    /// Whether what it leads to is there, where that is no string.
+    /// Whether what it leads to is there.
     fn leads_on(&self, rest: &[u8]) -> bool {
-        match rest.get(self.length as usize) {
-            None => self.to == END,
-            Some(first) => self.to != END && matches!(first, b'-' | b'0'..=b'9' | b't' | b'f' | b'n'),
+        let first = || rest.get(self.length as usize);
+        match self.what {
+            What::Plain | What::String => true,
+            What::Other => matches!(first(), Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n')),
+            What::Nothing => first().is_none(),
         }
     }
 
-    /// The same for what is long, or near the end of the record.
+    /// The same near the end of the record.
+    #[inline(never)]
     fn fits_exactly(&self, rest: &[u8]) -> bool {
-        let text = match self.text.is_empty() {
-            true => self.head.get(..self.length as usize).unwrap_or_default(),
-            false => &self.text,
-        };
-        rest.starts_with(text)
+        let head = self
+            .head
+            .get(..HEAD.min(self.length as usize))
+            .unwrap_or(&self.head);
+        let behind = rest.strip_prefix(head);
+        behind.is_some_and(|behind| self.ends(behind)) && self.leads_on(rest)
+    }
+
+    /// Whether there is none yet.
+    fn is_none(&self) -> bool {
+        self.head.first() == Some(&0xff)
     }
 }
 
@@ -188,13 +241,13 @@ impl Course {
         self.containers.clear();
         (self.ways, self.is_full) = (0, false);
         let ends = [START, END].map(|_| Place {
-            container: NOWHERE,
-            is_string: false,
-            is_plain: true,
-            slots: SmallVec::new(),
-            node: None,
             way: Way::default(),
             others: Vec::new(),
+            container: NOWHERE,
+            what: What::Nothing,
+            slot: None,
+            more: Box::default(),
+            node: None,
         });
         self.places.clear();
         self.places.extend(ends);
@@ -211,7 +264,7 @@ impl Course {
 
     /// Where a record goes from a place behind a value, if it was seen before, but not by the place's first way.
     #[inline(never)]
-    pub(super) fn other(&mut self, from: u32, rest: &[u8]) -> Option<(u32, usize)> {
+    pub(super) fn other(&mut self, from: u32, rest: &[u8]) -> Option<(u32, What, usize)> {
         let found = self
             .places
             .get_mut(from as usize)
@@ -262,15 +315,19 @@ impl Course {
         if number as usize == next {
             let wanted = || node.into_iter().flat_map(|node| slots.at(node));
             let is_plain = |slot| slots.field(slot).is_some_and(crate::Field::takes_all_strings);
-            let is_plain = is_string && wanted().all(is_plain);
+            let what = match is_string {
+                true if wanted().all(is_plain) => What::Plain,
+                true => What::String,
+                false => What::Other,
+            };
             self.places.push(Place {
-                container,
-                is_string,
-                is_plain,
-                slots: wanted().filter(|_| is_plain).collect(),
-                node,
                 way: Way::default(),
                 others: Vec::new(),
+                container,
+                what,
+                slot: wanted().next(),
+                more: wanted().skip(1).collect(),
+                node,
             });
         }
         Some(number)
@@ -295,7 +352,7 @@ impl Course {
 
     /// Keeps what stands between a value and the next one, or the end.
     pub(super) fn learn(&mut self, from: u32, between: &[u8], to: u32) {
-        let is_before_string = self.place(to).is_some_and(|place| place.is_string);
+        let what = self.place(to).map_or(What::Nothing, |place| place.what);
         let (Some(place), Ok(length)) = (self.places.get_mut(from as usize), u32::try_from(between.len()))
         else {
             return;
@@ -311,18 +368,13 @@ impl Course {
         for (to, from) in head.iter_mut().zip(between) {
             *to = *from;
         }
-        let is_long = between.len() > HEAD;
         let way = Way {
             head,
-            mask: if is_long {
-                u32::MAX
-            } else {
-                u32::MAX >> (HEAD - between.len())
-            },
+            mask: u32::MAX >> HEAD.saturating_sub(between.len()),
             length,
             to,
-            is_before_string,
-            text: if is_long { between.into() } else { Box::default() },
+            what,
+            tail: between.get(HEAD..).unwrap_or_default().into(),
         };
         if place.others.len() >= WAYS_ON {
             // The last is the one that is least often taken.
@@ -330,19 +382,19 @@ impl Course {
             self.ways -= 1;
         }
         self.ways += 1;
-        match place.way.length {
-            0 => place.way = way,
-            _ => place.others.push(way),
+        match place.way.is_none() {
+            true => place.way = way,
+            false => place.others.push(way),
         }
     }
 }
 
 impl Place {
     /// The way on that is not the first; it comes one further in front.
-    fn other(&mut self, rest: &[u8]) -> Option<(u32, usize)> {
+    fn other(&mut self, rest: &[u8]) -> Option<(u32, What, usize)> {
         let number = self.others.iter().position(|way| way.fits(rest))?;
         let way = self.others.get_mut(number)?;
-        let found = (way.to, way.length as usize);
+        let found = (way.to, way.what, way.length as usize);
         match number.checked_sub(1) {
             Some(before) => self.others.swap(before, number),
             None => std::mem::swap(&mut self.way, way),

@@ -7,6 +7,7 @@
 use wide::u8x16;
 
 use super::ReadError;
+use super::specials::Specials;
 use crate::slots::Marks;
 
 /// Arrays and objects nested deeper than this are refused, as Elasticsearch's JSON reader does.
@@ -444,35 +445,15 @@ impl<'j> Reader<'j> {
     /// Takes a string, whose quote was passed, in a text whose special characters were found before.
     #[inline(always)]
     pub(crate) fn rest_of_marked_string(&mut self, specials: &Specials) -> Result<(), Stop> {
-        let bytes = self.text.as_bytes();
+        let end = specials.end(self.position);
+        let Some(end) = end.filter(|end| self.text.as_bytes().get(*end) == Some(&b'"')) else {
+            return self.rest_of_string();
+        };
         self.start = self.position;
-        self.escaped = false;
-        let mut at = self.position;
-        loop {
-            at = specials.next(at);
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.end = at;
-                    self.position = at + 1;
-                    return Ok(());
-                }
-                Some(b'\\') => {
-                    self.escaped = true;
-                    at += 1;
-                    if bytes.get(at).is_some_and(|escaped| is_simple_escape(*escaped)) {
-                        at += 1;
-                    } else {
-                        self.position = at - 1;
-                        self.escape()?;
-                        at = self.position;
-                    }
-                }
-                _ => {
-                    self.position = at.min(bytes.len());
-                    return Err(self.stop("a control character stands in a string"));
-                }
-            }
-        }
+        self.escaped = specials.next(self.position) != end;
+        self.end = end;
+        self.position = end + 1;
+        Ok(())
     }
 
     /// Takes an escape that is none of those that are common.
@@ -497,57 +478,6 @@ impl<'j> Reader<'j> {
     }
 }
 
-/// Where a text has quotes, backslashes and control characters, a bit for each byte.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Specials(Vec<u64>);
-
-impl Specials {
-    /// So many words are kept from text to text.
-    const KEPT: usize = 1 << 14;
-
-    /// Finds those of a text.
-    pub(crate) fn mark(&mut self, text: &[u8]) {
-        self.0.clear();
-        self.0.shrink_to(Self::KEPT);
-        let (blocks, rest) = text.as_chunks::<64>();
-        self.0.extend(blocks.iter().map(special_bits));
-        if !rest.is_empty() {
-            let mut block = [b' '; 64];
-            for (to, from) in block.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.0.push(special_bits(&block));
-        }
-    }
-
-    /// The next one at or behind a place; a place behind the text where there is none.
-    #[inline(always)]
-    pub(crate) fn next(&self, place: usize) -> usize {
-        let mut word = place >> 6;
-        let Some(first) = self.0.get(word) else {
-            return usize::MAX;
-        };
-        let mut bits = first >> (place & 63) << (place & 63);
-        while bits == 0 {
-            word += 1;
-            match self.0.get(word) {
-                Some(next) => bits = *next,
-                None => return usize::MAX,
-            }
-        }
-        word << 6 | bits.trailing_zeros() as usize
-    }
-}
-
-/// The bits of 64 bytes, the first in the lowest bit.
-#[inline(always)]
-fn special_bits(block: &[u8; 64]) -> u64 {
-    let (quarters, _) = block.as_chunks::<16>();
-    quarters.iter().rev().fold(0, |bits, quarter| {
-        bits << 16 | u64::from(specials(u8x16::new(*quarter)))
-    })
-}
-
 /// Which of 16 bytes are quotes, backslashes or control characters.
 #[inline(always)]
 fn specials(chunk: u8x16) -> u32 {
@@ -559,7 +489,7 @@ fn specials(chunk: u8x16) -> u32 {
 
 /// Whether a backslash and this stand for one character that has no other form that is as common.
 #[inline(always)]
-fn is_simple_escape(byte: u8) -> bool {
+pub(super) fn is_simple_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 

@@ -2,9 +2,10 @@
 
 use smallvec::SmallVec;
 
-use super::course::{Course, END, NOWHERE, START};
-use super::json::{MAX_DEPTH, Reader, Specials, Stop, Token, unescape};
-use super::{Cell, ReadError, Row};
+use super::course::{Course, END, NOWHERE, START, What};
+use super::json::{MAX_DEPTH, Reader, Stop, Token, unescape};
+use super::specials::Specials;
+use super::{ReadError, Row};
 use crate::slots::NodeId;
 use crate::{Slots, ValueRef};
 
@@ -50,49 +51,39 @@ impl Walk<'_, '_> {
     /// Walks the record along the course of those before.
     fn follow(&mut self, course: &mut Course, specials: &Specials) -> Result<(), Stop> {
         let bytes = self.json.bytes_of_all();
-        let (mut at, mut followed) = (START, 0);
+        let (mut at, mut position, mut followed) = (START, self.json.position(), 0);
         loop {
-            let position = self.json.position();
+            let strings;
+            (at, position, strings) = plain_strings(self.row, course, specials, bytes, (at, position));
+            followed += strings;
             let rest = bytes.get(position..).unwrap_or_default();
             let fits = course.place(at).and_then(|place| place.way.follow(rest));
-            at = match fits.or_else(|| course.other(at, rest)) {
-                Some((to, length)) => {
+            let what;
+            (at, what, position) = match fits.or_else(|| course.other(at, rest)) {
+                Some((to, what, length)) => {
                     followed += 1;
-                    self.json.stand(position + length);
-                    to
+                    (to, what, position + length)
                 }
-                None => match self.step(course, at)? {
-                    Some(to) => to,
-                    None => break,
-                },
+                None => {
+                    self.json.stand(position);
+                    let Some(to) = self.step(course, at)? else { break };
+                    let what = course.place(to).map_or(What::Nothing, |place| place.what);
+                    (to, what, self.json.position())
+                }
             };
-            let Some(place) = course.place(at).filter(|_| at != END) else {
-                break;
+            let Some(place) = course.place(at) else { break };
+            self.json.stand(position);
+            let token = match what {
+                What::Nothing => break,
+                What::Other => self.json.token()?,
+                What::Plain | What::String => {
+                    self.json.rest_of_marked_string(specials)?;
+                    Token::String
+                }
             };
-            if !place.is_string {
-                let token = self.json.token()?;
-                if let Some(node) = place.node {
-                    self.scalar(node, token);
-                }
-                continue;
-            }
-            let start = self.json.position();
-            let end = specials.next(start);
-            if place.is_plain && bytes.get(end) == Some(&b'"') {
-                self.json.stand(end + 1);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "a record that is followed is shorter than 4 GiB"
-                )]
-                let cell = Cell::String(start as u32, end as u32);
-                for slot in &place.slots {
-                    self.row.push(*slot, cell);
-                }
-                continue;
-            }
-            self.json.rest_of_marked_string(specials)?;
+            position = self.json.position();
             if let Some(node) = place.node {
-                self.scalar(node, Token::String);
+                self.scalar(node, token);
             }
         }
         course.count(followed);
@@ -280,6 +271,41 @@ impl Walk<'_, '_> {
             Token::Array | Token::Object => {}
         }
     }
+}
+
+/// Takes strings from behind a place on as long as each is a plain one without escapes, and the first way leads to it; where it then
+/// stands, and how many they were. It is what most of a record is, so it is a function of its own, which needs few registers.
+#[inline(never)]
+fn plain_strings(
+    row: &mut Row,
+    course: &Course,
+    specials: &Specials,
+    bytes: &[u8],
+    (mut at, mut position): (u32, usize),
+) -> (u32, usize, u32) {
+    let mut strings = 0;
+    while let Some(place) = course.place(at)
+        && let Some((to, start)) = place.way.to_plain(bytes, position)
+    {
+        let end = specials.next(start);
+        let Some(there) = course.place(to).filter(|_| bytes.get(end) == Some(&b'"')) else {
+            break;
+        };
+        if let Some(slot) = there.slot {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a record that is followed is shorter than 4 GiB"
+            )]
+            let (start, end) = (start as u32, end as u32);
+            row.push_string(slot, start, end);
+            for slot in &there.more {
+                row.push_string(*slot, start, end);
+            }
+        }
+        (at, position) = (to, end + 1);
+        strings += 1;
+    }
+    (at, position, strings)
 }
 
 /// The value of a number. An integer of more than 64 bits is the nearest double, as it is in Elasticsearch.
