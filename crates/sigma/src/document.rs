@@ -349,6 +349,12 @@ impl Reader<'_> {
     }
 
     pub(crate) fn check_twice(&mut self, map: &Node) {
+        // That no key stands there twice, as in most maps, is told without a tree.
+        let mut keys: Vec<&str> = map.entries().iter().map(|entry| entry.key.as_str()).collect();
+        keys.sort_unstable();
+        if keys.is_sorted_by(|a, b| a < b) {
+            return;
+        }
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for entry in map.entries() {
             match seen.get(entry.key.as_str()) {
@@ -402,7 +408,7 @@ impl Reader<'_> {
             Data::List(items) => {
                 for item in items
                     .iter()
-                    .filter(|item| item.text().is_none() && item.data != Data::Null)
+                    .filter(|item| !item.is_text() && item.data != Data::Null)
                 {
                     self.wrong_kind(item, &format!("each item of `{key}`"), "a text");
                 }

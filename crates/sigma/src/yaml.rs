@@ -103,6 +103,11 @@ impl Node {
         }
     }
 
+    /// Whether it has a [text](Self::text).
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.data, Data::Text(_) | Data::Number(_) | Data::Bool(_))
+    }
+
     fn size(&self) -> usize {
         match &self.data {
             Data::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
@@ -338,18 +343,20 @@ impl<'a> Reader<'a> {
                     key_span,
                     value: node,
                 }),
-                None => match node.data {
-                    Data::Null => open.key = Some((String::new(), node.span)),
-                    _ => match node.text() {
-                        Some(key) => open.key = Some((key, node.span)),
-                        None => {
+                None => {
+                    let key = match node.data {
+                        Data::Null => String::new(),
+                        Data::Text(text) | Data::Number(text) => text,
+                        Data::Bool(truth) => truth.to_string(),
+                        Data::List(_) | Data::Map(_) => {
                             let message = format!("a key is {}, but must be a text", node.kind());
                             self.diagnostics
                                 .push(Diagnostic::new(&codes::YAML, node.span, message));
-                            open.key = Some((String::new(), node.span));
+                            String::new()
                         }
-                    },
-                },
+                    };
+                    open.key = Some((key, node.span));
+                }
             },
             _ => {}
         }
