@@ -91,6 +91,8 @@ impl Literals {
                 Anchor::Inside => foreign.push(place),
             }
         }
+        made.texts.bytes.shrink_to_fit();
+        made.texts.literals.shrink_to_fit();
         made.heads.finish();
         made.tails.finish();
         made.inside = Inside::new(&made.texts, inside, common);

@@ -192,7 +192,8 @@ pub(crate) struct NodesBuilder<'p> {
 }
 
 impl<'p> NodesBuilder<'p> {
-    pub(crate) fn build(self) -> Nodes {
+    pub(crate) fn build(mut self) -> Nodes {
+        self.nodes.shrink_to_fit();
         Nodes {
             nodes: self.nodes,
             reads_objects: self.reads_objects,

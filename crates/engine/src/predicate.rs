@@ -14,7 +14,7 @@ use crate::scratch::Scratch;
 use crate::text::{TextSet, TextSetBuilder, fold};
 use crate::values::{self, ValueSet};
 
-/// A test of an event's values.
+/// A test of an event's values. Most are of texts, so what is larger stands apart.
 #[derive(Debug)]
 pub(crate) enum Predicate {
     /// Nothing passes: no constant fits the field's type.
@@ -22,17 +22,17 @@ pub(crate) enum Predicate {
     Exists(Slot),
     /// A value's text, in one of the slots, is in the set.
     Text(Box<[Slot]>, Arc<TextSet>),
-    Value(Slot, ValueSet),
+    Value(Slot, Box<ValueSet>),
     Compare(Slot, Relation, Value),
     /// A value's text, in one of the slots, matches.
     Regex(Box<[Slot]>, Arc<regex::Regex>),
-    Network(Slot, Networks),
-    Words(Slot, Phrases),
+    Network(Slot, Box<Networks>),
+    Words(Slot, Box<Phrases>),
     /// A row of the table agrees with the slots, one for each column.
     Lookup(Box<[Slot]>, Arc<LookupTable>),
     /// One object of a list satisfies a condition.
-    Objects(ObjectTest),
-    Expression(Expression),
+    Objects(Box<ObjectTest>),
+    Expression(Box<Expression>),
 }
 
 impl Predicate {
@@ -55,7 +55,7 @@ impl Predicate {
                     ValueSet {
                         texts: Some(texts), ..
                     } if text_only => Self::Text([slot(*field)].into(), Arc::new(texts)),
-                    set => Self::Value(slot(*field), set),
+                    set => Self::Value(slot(*field), Box::new(set)),
                 }
             }
             Test::Compare(field, relation, constant) => match values::coerce(constant, field_of(field)) {
@@ -78,14 +78,17 @@ impl Predicate {
                 let regex = regex::compile(expressions, *dialect, *case).map_err(ConditionError::Regex)?;
                 Self::Regex([slot(*field)].into(), Arc::new(regex))
             }
-            Test::Cidr(field, networks) => Self::Network(slot(*field), Networks::new(networks)),
-            Test::Words(field, phrases) => Self::Words(slot(*field), Phrases::new(phrases)),
+            Test::Cidr(field, networks) => Self::Network(slot(*field), Box::new(Networks::new(networks))),
+            Test::Words(field, phrases) => Self::Words(slot(*field), Box::new(Phrases::new(phrases))),
             Test::Lookup(lookup) => {
                 let slots = lookup.fields.iter().map(|field| slot(*field)).collect();
                 Self::Lookup(slots, Arc::clone(&lookup.table))
             }
-            Test::Nested(nested) => Self::Objects(ObjectTest::new(&nested.objects)?),
-            Test::Expr(expr) => Self::Expression(Expression::new(expr).map_err(ConditionError::Regex)?),
+            Test::Nested(nested) => Self::Objects(Box::new(ObjectTest::new(&nested.objects)?)),
+            Test::Expr(expr) => {
+                let expression = Expression::new(expr).map_err(ConditionError::Regex)?;
+                Self::Expression(Box::new(expression))
+            }
         })
     }
 

@@ -22,7 +22,7 @@ const TELLING: usize = 3;
 #[derive(Debug)]
 pub(crate) struct TextSet {
     texts: Texts,
-    search: OnceLock<Search>,
+    search: OnceLock<Box<Search>>,
 }
 
 /// What is in a set; sets are equal where this is.
@@ -87,7 +87,7 @@ impl TextSet {
     }
 
     fn is_found_in(&self, text: &str) -> bool {
-        let search = self.search.get_or_init(|| self.texts.search());
+        let search = self.search.get_or_init(|| Box::new(self.texts.search()));
         let has_infix = match &search.infixes {
             Infixes::Few(finders) => finders
                 .iter()

@@ -8,6 +8,9 @@ use super::{Texts, narrow};
 const WIDEST: usize = 4;
 /// Of so many neighbouring places of a text at most one is looked at.
 const LONGEST_STRIDE: usize = 8;
+/// Literals are filed under several grams each only as long as there are no more entries than this, for which a filter of 32 KiB
+/// will do.
+const FEW_ENTRIES: usize = 1 << 14;
 /// Of a literal so many grams are looked at, the last: one of them is rare enough, and lists of hashes are long.
 const LOOKED_AT: usize = 32;
 /// Grams of literals are counted by so many hashes.
@@ -112,7 +115,10 @@ impl Grams {
         let filled = (1..).zip(&classes).filter(|(_, places)| !places.is_empty());
         filled
             .map(|(width, places)| {
-                let stride = if width == WIDEST { stride } else { 1 };
+                let stride = match width {
+                    WIDEST => stride.min(FEW_ENTRIES / places.len()).max(1),
+                    _ => 1,
+                };
                 Self::new(all, places, width, stride, common)
             })
             .collect()
