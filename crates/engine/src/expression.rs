@@ -104,7 +104,7 @@ impl Expression {
 
     /// Whether some choice of one value per field makes the expression true.
     pub(crate) fn holds(&self, row: &Row, scratch: &mut Scratch) -> bool {
-        self.needed.iter().all(|slot| row.values(*slot).len() > 0)
+        self.needed.iter().all(|slot| row.has(*slot))
             && self.find(row, &mut scratch.untried_choices).is_some()
     }
 

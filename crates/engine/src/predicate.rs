@@ -97,9 +97,9 @@ impl Predicate {
     pub(crate) fn holds(&self, node: Option<NodeId>, row: &Row, scratch: &mut Scratch) -> bool {
         match self {
             Self::Never => false,
-            Self::Exists(slot) => row.values(*slot).len() > 0,
+            Self::Exists(slot) => row.has(*slot),
             Self::Text(slots, set) => slots.iter().any(|slot| {
-                row.values(*slot).len() > 0
+                row.has(*slot)
                     && scratch.any_text_for(node, row, *slot, set.case(), |text| set.contains(text))
             }),
             Self::Value(slot, set) => {
@@ -109,7 +109,7 @@ impl Predicate {
                     })
             }
             Self::Regex(slots, regex) => slots.iter().any(|slot| {
-                row.values(*slot).len() > 0
+                row.has(*slot)
                     && scratch.any_text_for(node, row, *slot, Case::Sensitive, |text| regex.is_match(text))
             }),
             Self::Words(slot, phrases) => {

@@ -63,17 +63,18 @@ impl RecordLiterals {
         is_asked_for: impl FnMut(u32) -> bool,
     ) -> bool {
         // Characters may be written by their number, which may be any.
-        has_free_escape(record.as_bytes()) || self.may_be_in_plain(record, folded, is_asked_for)
+        has_free_escape(record.as_bytes()) || self.may_be_in_plain(record, false, folded, is_asked_for)
     }
 
-    /// The same for a record that escapes nothing that it need not.
+    /// The same for a record that escapes nothing that it need not, and may be known to be of ASCII.
     pub(crate) fn may_be_in_plain(
         &self,
         record: &str,
+        is_ascii: bool,
         folded: &mut String,
         is_asked_for: impl FnMut(u32) -> bool,
     ) -> bool {
-        if !self.letters.ask_to_fold(record) {
+        if is_ascii || !self.letters.ask_to_fold(record) {
             return self.find(record, is_asked_for);
         }
         folded.clear();

@@ -542,7 +542,12 @@ impl Routed<'_> {
                 let common = &self.marks.common;
                 self.router.literals_in_records(&waiters, self.nodes, common)
             });
-            if !shown.may_be_in(raw, &mut self.marks.folded, |_| true) {
+            let folded = &mut self.marks.folded;
+            let may_be = match row.record() {
+                Some((_, false)) => shown.may_be_in_plain(raw, row.is_ascii(), folded, |_| true),
+                _ => shown.may_be_in(raw, folded, |_| true),
+            };
+            if !may_be {
                 return self.scratch.remember_waiters(row, slot, about, &[]);
             }
         }
@@ -561,7 +566,7 @@ impl Routed<'_> {
                 found.push(waiter);
                 false
             };
-            if !literals.ask_to_fold(text) {
+            if row.is_ascii() || !literals.ask_to_fold(text) {
                 return literals.find(text, take);
             }
             folded.clear();
@@ -652,7 +657,9 @@ impl Routed<'_> {
             }),
         };
         let mut folded = std::mem::take(&mut self.marks.folded);
-        let found = literals.may_be_in_plain(text, &mut folded, |waiter| is_open_for(self, waiter));
+        let found = literals.may_be_in_plain(text, row.is_ascii(), &mut folded, |waiter| {
+            is_open_for(self, waiter)
+        });
         self.marks.folded = folded;
         found
     }

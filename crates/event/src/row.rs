@@ -55,6 +55,7 @@ pub struct Row {
     /// Its bytes in that text.
     kept: usize,
     has_free_escape: bool,
+    is_ascii: OnceCell<bool>,
     /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
     /// By slot. What a record before left there does not count, so that clearing costs nothing.
@@ -212,6 +213,20 @@ impl Row {
         }
     }
 
+    /// Whether a slot has a value.
+    #[inline]
+    pub fn has(&self, slot: Slot) -> bool {
+        let held = self.held.get(slot.0 as usize);
+        held.is_some_and(|held| held.event == self.event)
+    }
+
+    /// Whether all texts that slots have are known to be of ASCII; found when it is first asked for.
+    pub fn is_ascii(&self) -> bool {
+        // What an escape stands for may be a text of its own that is made later.
+        let is_ascii = || !self.has_free_escape && self.text.is_ascii();
+        *self.is_ascii.get_or_init(is_ascii)
+    }
+
     /// The first value of a slot.
     pub fn first(&self, slot: Slot) -> Option<ValueRef<'_>> {
         self.values(slot).next()
@@ -299,10 +314,12 @@ impl Row {
     fn clear(&mut self, slots: &Slots) {
         self.text.clear();
         self.kept = 0;
+        self.has_free_escape = false;
         if self.text.capacity() > KEPT {
             self.text = String::new();
         }
         self.escaped.clear();
+        self.is_ascii.take();
         self.touched.clear();
         for list in self.lists.iter_mut().take(self.used) {
             list.clear();
@@ -476,6 +493,7 @@ impl Row {
             let start = u32::try_from(place - self.record.start).ok()?;
             return Some((start, start + u32::try_from(text.len()).ok()?));
         }
+        self.is_ascii.take();
         let start = u32::try_from(self.text.len()).ok()?;
         let end = u32::try_from(self.text.len() + text.len()).ok()?;
         self.text.push_str(text);

@@ -107,7 +107,7 @@ impl Printer {
     fn write(&mut self, before: &[u8], alert: &Alert, behind: &[u8]) -> io::Result<()> {
         self.line.clear();
         self.line.extend_from_slice(before);
-        serde_json::to_writer(&mut self.line, &alert.document)?;
+        sonic_rs::to_writer(&mut self.line, &alert.document).map_err(io::Error::other)?;
         self.line.extend_from_slice(behind);
         io::stdout().lock().write_all(&self.line)
     }
