@@ -77,17 +77,25 @@ pub(crate) fn table_bytes(capacity: usize, entry: usize) -> usize {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
     most: usize,
+    /// A power of two, of which seven eighths may be full.
+    places: usize,
 }
 
 impl Room {
     /// The table has so many entries, or is about to have them.
     pub(crate) fn hold(&mut self, entries: usize) {
-        self.most = self.most.max(entries);
+        if entries > self.most {
+            self.shrink(entries);
+        }
     }
 
     /// The table has given back what so many entries do not need.
     pub(crate) fn shrink(&mut self, entries: usize) {
         self.most = entries;
+        self.places = match entries {
+            0 => 0,
+            _ => (entries * 8).div_ceil(7).next_power_of_two().max(4),
+        };
     }
 
     /// Whether most of it is unused by so many entries.
@@ -95,13 +103,9 @@ impl Room {
         self.most > 64 + 4 * entries
     }
 
-    /// Its bytes, with a byte of control for each entry of this size: it has a power of two of places, and is at most seven
-    /// eighths full.
+    /// Its bytes, with a byte of control for each entry of this size.
     pub(crate) fn bytes(self, entry: usize) -> usize {
-        match self.most {
-            0 => 0,
-            most => (most * 8).div_ceil(7).next_power_of_two().max(4) * (entry + 1),
-        }
+        self.places * (entry + 1)
     }
 }
 

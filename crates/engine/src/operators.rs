@@ -7,7 +7,7 @@ use neph_plan::Plan;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::shard::{Operator, Shard, divided, place_of};
+use crate::shard::{Operator, SHARDS, Shard, divided, place_of};
 use crate::state::{BadState, StateReader, StateWriter};
 use crate::{Match, RuleIndex, StepMatch};
 
@@ -169,6 +169,9 @@ impl Operators {
     pub fn shards(&mut self) -> &mut [Shard] {
         &mut self.shards
     }
+
+    /// So many shards there are at most, however many threads work on them.
+    pub const SHARDS: usize = SHARDS;
 
     /// The number of the shard that a rule is in.
     pub fn shard_of(rule: RuleIndex) -> usize {

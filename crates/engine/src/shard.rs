@@ -117,7 +117,9 @@ impl Shard {
             operator.sign(outcomes, told);
             operator.count(&mut self.held);
         }
-        self.fit(outcomes);
+        if self.is_over() {
+            self.fit(outcomes);
+        }
     }
 
     /// Whether it holds more than it may, since memory was divided anew.
@@ -326,7 +328,7 @@ impl Operator {
 }
 
 /// So many shards there are, however many threads work on them: what is told and what is given up does not depend on those.
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// Where the operator of a rule stands: its shard, and its place there.
 pub(crate) fn place_of(rule: RuleIndex) -> (usize, usize) {

@@ -7,7 +7,6 @@ use rayon::iter::{
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::detect::nanos;
 use crate::pipeline::STACK;
 use crate::steps::Numbered;
 
@@ -68,28 +67,21 @@ pub(crate) struct Done {
     pub(crate) at_steps: Vec<(u32, Told)>,
     /// What was told after that, by rule.
     pub(crate) told: Vec<Told>,
-    /// Rules and the nanoseconds that their operators took for step matches, if that is wanted.
-    pub(crate) spent: Vec<(u32, u64)>,
-    /// Nanoseconds that operators took beside.
-    pub(crate) telling_nanos: u64,
 }
 
 impl Done {
     /// Has a shard take step matches, and what is certain when time has come so far.
-    pub(crate) fn of(shard: &mut Shard, steps: Numbered, watermark: Option<Instant>, timed: bool) -> Self {
+    pub(crate) fn of(shard: &mut Shard, steps: Numbered, watermark: Option<Instant>) -> Self {
         let mut done = Self::default();
         for (number, step) in steps {
-            let rule = step.rule.0;
-            let began = timed.then(nanos);
             shard.push(step, &mut done.told);
-            done.spent.extend(began.map(|began| (rule, nanos() - began)));
-            done.at_steps
-                .extend(done.told.drain(..).map(|told| (number, told)));
+            if !done.told.is_empty() {
+                done.at_steps
+                    .extend(done.told.drain(..).map(|told| (number, told)));
+            }
         }
         if let Some(watermark) = watermark {
-            let began = nanos();
             shard.advance(watermark, &mut done.told);
-            done.telling_nanos = nanos() - began;
         }
         done
     }

@@ -18,7 +18,7 @@ use crate::keyed::Keyed;
 use crate::pipeline::Worker;
 use crate::reload::{Programs, Reloads, Said};
 use crate::run::{Outcome, RunOptions, Tally, drive};
-use crate::steps::Steps;
+use crate::steps::{Room, Steps};
 use crate::{Progress, RunError, Summary};
 
 /// What a detection run did.
@@ -157,7 +157,7 @@ pub(crate) fn match_workers<T>(
             programs: reloads.programs.clone(),
             generation: 0,
             past: Statistics::default(),
-            steps: Vec::new(),
+            steps: Room::none(options.threads > 1 && !options.profile),
         })
     };
     (0..options.threads.max(1)).map(worker).collect()
@@ -188,8 +188,8 @@ pub(crate) struct MatchWorker {
     generation: u64,
     /// What the matchers of programs before have seen.
     past: Statistics,
-    /// Number of step matches of the chunk before, by shard: the next one has about as many.
-    steps: Vec<usize>,
+    /// How many step matches the chunk before had: the next one has about as many.
+    steps: Room,
 }
 
 impl MatchWorker {
@@ -242,8 +242,7 @@ impl Worker for MatchWorker {
                 }
             }
         }
-        self.steps.clear();
-        self.steps.extend(found.steps.by_shard());
+        self.steps.take(&found.steps);
         found.excepted = self.matcher.take_excepted();
         self.work_nanos += nanos() - began;
         Outcome { tally, found }

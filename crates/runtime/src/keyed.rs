@@ -14,7 +14,7 @@
 use std::thread;
 
 use crossbeam_channel::{bounded, select};
-use neph_engine::{Operators, Outcome as Told, Shard};
+use neph_engine::{Operators, Outcome as Told, Shard, StepMatch};
 use neph_event::Instant;
 
 use crate::RunError;
@@ -24,6 +24,7 @@ use crate::events::Found;
 use crate::pipeline::STACK;
 use crate::reload::{Reloads, Said};
 use crate::run::RunOptions;
+use crate::steps::Numbered;
 
 /// So many chunks may wait at each side of the operators.
 const WAITING: usize = 2;
@@ -97,29 +98,47 @@ impl<'r, T: Send> Keyed<'r, T> {
             *sum += count;
         }
         self.watermark = self.watermark.max(found.latest);
-        let (watermark, timed) = (self.watermark, self.spent.is_some());
-        let much = found.steps.len() >= MANY;
+        match found.steps.parts() {
+            Ok(steps) => self.push_all(steps, said),
+            Err((number, steps)) => self.push_apart(number, steps, said),
+        }
+        if self.operators.divide() {
+            self.on_each_shard(Shard::fit, said);
+        }
+    }
+
+    fn push_all(&mut self, steps: Vec<StepMatch>, said: &mut Vec<Said<T>>) {
+        for step in steps {
+            let rule = step.rule.0 as usize;
+            let began = self.spent.as_ref().map(|_| nanos());
+            self.operators.push(step, &mut self.told);
+            if let (Some(spent), Some(began)) = (&mut self.spent, began)
+                && let Some(spent) = spent.get_mut(rule)
+            {
+                *spent += nanos() - began;
+            }
+        }
+        if let Some(watermark) = self.watermark {
+            let began = nanos();
+            self.operators.advance(watermark, &mut self.told);
+            self.telling_nanos += nanos() - began;
+        }
+        said.extend(self.told.drain(..).map(Said::Outcome));
+    }
+
+    /// The same for what is told apart by shards, of which there are so many step matches.
+    fn push_apart(&mut self, number: usize, steps: Vec<Numbered>, said: &mut Vec<Said<T>>) {
+        let watermark = self.watermark;
+        let work = |shard: &mut Shard, steps| Done::of(shard, steps, watermark);
         let shards = self.operators.shards();
-        let steps = found.steps.into_shards(shards.len());
-        let parts = self.crew.each(much, shards, steps, |shard, steps| {
-            Done::of(shard, steps, watermark, timed)
-        });
         let mut at_steps = Vec::new();
-        for mut part in parts {
+        for mut part in self.crew.each(number >= MANY, shards, steps, work) {
             at_steps.append(&mut part.at_steps);
             self.told.append(&mut part.told);
-            self.telling_nanos += part.telling_nanos;
-            for (rule, nanos) in part.spent {
-                let spent = self.spent.as_mut().and_then(|spent| spent.get_mut(rule as usize));
-                spent.into_iter().for_each(|spent| *spent += nanos);
-            }
         }
         at_steps.sort_by_key(|(number, _)| *number);
         said.extend(at_steps.into_iter().map(|(_, told)| Said::Outcome(told)));
         self.tell(said);
-        if self.operators.divide() {
-            self.on_each_shard(Shard::fit, said);
-        }
     }
 
     /// No event comes any more.

@@ -16,7 +16,8 @@ use crate::{Progress, RunError, Summary};
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     /// Threads that work on records. One means that the calling thread does everything; with more, reading and
-    /// collecting have a thread each besides, which wait most of the time. Results do not depend on it.
+    /// collecting have a thread each besides, which wait most of the time, and operators as many as records where there
+    /// is much for them. Results do not depend on it.
     pub threads: usize,
     /// End at the first problem with an input.
     pub strict: bool,

@@ -1,4 +1,4 @@
-//! The step matches of a chunk, by the shard of the operators that they go to.
+//! The step matches of a chunk, by the shard of the operators that they go to where these run on several threads.
 
 use neph_engine::{Operators, StepMatch};
 
@@ -8,47 +8,67 @@ pub(crate) type Numbered = Vec<(u32, StepMatch)>;
 /// The step matches of a chunk.
 #[derive(Default)]
 pub(crate) struct Steps {
+    /// All, in their order, if they are not apart.
+    together: Vec<StepMatch>,
     shards: Vec<Numbered>,
     number: u32,
 }
 
-impl Steps {
-    /// With room for so many of each shard.
-    pub(crate) fn with_room(room: &[usize]) -> Self {
-        Self {
-            shards: room.iter().map(|room| Vec::with_capacity(*room)).collect(),
-            number: 0,
-        }
+/// How many there are of each shard; one number where they are together.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Vec<usize>);
+
+impl Room {
+    /// None, in one list or in one for each shard.
+    pub(crate) fn none(apart: bool) -> Self {
+        Self(vec![0; if apart { Operators::SHARDS } else { 1 }])
     }
 
-    /// How many there are of each shard.
-    pub(crate) fn by_shard(&self) -> impl Iterator<Item = usize> {
-        self.shards.iter().map(Vec::len)
+    pub(crate) fn take(&mut self, steps: &Steps) {
+        match self.0.as_mut_slice() {
+            [room] => *room = steps.together.len(),
+            rooms => {
+                for (room, steps) in rooms.iter_mut().zip(&steps.shards) {
+                    *room = steps.len();
+                }
+            }
+        }
+    }
+}
+
+impl Steps {
+    /// With room for so many.
+    pub(crate) fn with_room(room: &Room) -> Self {
+        match room.0.as_slice() {
+            [room] => Self {
+                together: Vec::with_capacity(*room),
+                ..Self::default()
+            },
+            rooms => Self {
+                shards: rooms.iter().map(|room| Vec::with_capacity(*room)).collect(),
+                ..Self::default()
+            },
+        }
     }
 
     pub(crate) fn push(&mut self, step: StepMatch) {
-        let shard = Operators::shard_of(step.rule);
-        if self.shards.len() <= shard {
-            self.shards.resize_with(shard + 1, Vec::new);
-        }
-        if let Some(steps) = self.shards.get_mut(shard) {
-            steps.push((self.number, step));
-            self.number += 1;
+        match self.shards.get_mut(Operators::shard_of(step.rule)) {
+            Some(steps) => {
+                steps.push((self.number, step));
+                self.number += 1;
+            }
+            None => self.together.push(step),
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.number as usize
-    }
-
-    /// Those of one rule stand in the order in which they came.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &StepMatch> {
-        self.shards.iter().flatten().map(|(_, step)| step)
+        let apart = self.shards.iter().flatten().map(|(_, step)| step);
+        self.together.iter().chain(apart)
     }
 
     /// Takes those out that `wanted` wants; those of one rule stay in the order in which they came.
     pub(crate) fn extract(&mut self, wanted: impl Fn(&StepMatch) -> bool) -> Vec<StepMatch> {
-        let mut taken = Vec::new();
+        let mut taken: Vec<StepMatch> = self.together.extract_if(.., |step| wanted(step)).collect();
         for steps in &mut self.shards {
             taken.extend(
                 steps
@@ -59,9 +79,11 @@ impl Steps {
         taken
     }
 
-    /// For each of so many shards what it is to take.
-    pub(crate) fn into_shards(mut self, shards: usize) -> Vec<Numbered> {
-        self.shards.resize_with(shards, Vec::new);
-        self.shards
+    /// All in their order, or how many there are and those of each shard.
+    pub(crate) fn parts(self) -> Result<Vec<StepMatch>, (usize, Vec<Numbered>)> {
+        match self.shards.is_empty() {
+            true => Ok(self.together),
+            false => Err((self.number as usize, self.shards)),
+        }
     }
 }
