@@ -29,8 +29,8 @@ pub(crate) struct Joining {
     /// The join keys of the event, each once.
     bytes: Vec<u8>,
     steps: Vec<(u32, StepKeys)>,
-    /// By what they are ordered by, and whether they are without the event.
-    sightings: Vec<(u32, bool, Arc<Sighting>)>,
+    /// By what they are ordered by, and, if they are without the event, by the keys that they are of.
+    sightings: Vec<(u32, Option<KeyRange>, Arc<Sighting>)>,
     /// Stands for events of which only the time counts.
     bare: Arc<Event>,
     /// Whether nothing does.
@@ -148,19 +148,23 @@ impl Joining {
             };
             let (keys, sighting) = match keys {
                 StepKeys::Shared(range) => {
-                    let is_same =
-                        |known: &&(u32, bool, Arc<Sighting>)| (known.0, known.1) == (rule.order, is_bare);
+                    // Of what only the time counts there may be very many: they have no other keys.
+                    let own = is_bare.then_some(range);
+                    let is_same = |known: &&(u32, Option<KeyRange>, Arc<Sighting>)| {
+                        (known.0, known.1) == (rule.order, own)
+                    };
                     let sighting = match self.sightings.iter().find(is_same) {
                         Some((_, _, known)) => Arc::clone(known),
                         None => {
                             let ordinal = self.ordinal(program, rule.order, row, position).cloned();
-                            let keys = SmallVec::from_slice(&self.bytes);
+                            let bytes = self.bytes.as_slice();
+                            let keys = SmallVec::from_slice(own.map_or(bytes, |own| own.of(bytes)));
                             let sighting = Arc::new(Sighting::new(event(), ordinal, position, keys));
-                            self.sightings.push((rule.order, is_bare, Arc::clone(&sighting)));
+                            self.sightings.push((rule.order, own, Arc::clone(&sighting)));
                             sighting
                         }
                     };
-                    (range, sighting)
+                    (own.map_or(range, KeyRange::alone), sighting)
                 }
                 StepKeys::Apart(bytes) => {
                     let ordinal = self.ordinal(program, rule.order, row, position).cloned();

@@ -36,7 +36,7 @@ pub(crate) struct Sighting {
 }
 
 /// Where the join keys of a step stand in its sighting.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyRange {
     start: u32,
     end: u32,
@@ -62,6 +62,23 @@ impl KeyRange {
     }
 }
 
+impl KeyRange {
+    /// The bytes that it is of.
+    pub(crate) fn of(self, keys: &[u8]) -> &[u8] {
+        let range = self.start as usize..self.end as usize;
+        keys.get(range).unwrap_or_default()
+    }
+
+    /// The same where nothing else stands before.
+    pub(crate) fn alone(self) -> Self {
+        Self {
+            start: 0,
+            end: self.end.saturating_sub(self.start),
+            hash: self.hash,
+        }
+    }
+}
+
 impl Sighting {
     pub(crate) fn new(event: Arc<Event>, ordinal: Option<Ordinal>, position: u64, keys: KeyBytes) -> Self {
         let spilled = if keys.spilled() { keys.capacity() } else { 0 };
@@ -78,8 +95,7 @@ impl Sighting {
 
     /// Join keys as bytes.
     pub(crate) fn key(&self, range: KeyRange) -> &[u8] {
-        let range = range.start as usize..range.end as usize;
-        self.keys.get(range).unwrap_or_default()
+        range.of(&self.keys)
     }
 }
 
@@ -98,6 +114,9 @@ const DATE: u8 = 8;
 const IPV4: u8 = 9;
 const IPV6: u8 = 10;
 
+/// In place of the length of a text: it stands behind.
+const LONGER: u8 = u8::MAX;
+
 /// Appends the value of a key.
 pub(crate) fn write(value: Option<ValueRef<'_>>, to: &mut Vec<u8>) {
     let fixed = |to: &mut Vec<u8>, kind: u8, bytes: &[u8]| {
@@ -112,12 +131,10 @@ pub(crate) fn write(value: Option<ValueRef<'_>>, to: &mut Vec<u8>) {
         Some(ValueRef::Unsigned(number)) => fixed(to, UNSIGNED, &number.to_le_bytes()),
         Some(ValueRef::Double(number)) => fixed(to, DOUBLE, &number.to_bits().to_le_bytes()),
         Some(ValueRef::String(text)) => {
-            fixed(to, STRING, &text.len().to_le_bytes());
-            to.extend_from_slice(text.as_bytes());
+            write_text(to, STRING, text);
         }
         Some(ValueRef::Version(text)) => {
-            fixed(to, VERSION, &text.len().to_le_bytes());
-            to.extend_from_slice(text.as_bytes());
+            write_text(to, VERSION, text);
         }
         Some(ValueRef::Date(Instant { seconds, nanos })) => {
             fixed(to, DATE, &seconds.to_le_bytes());
@@ -126,6 +143,18 @@ pub(crate) fn write(value: Option<ValueRef<'_>>, to: &mut Vec<u8>) {
         Some(ValueRef::Ip(IpAddr::V4(address))) => fixed(to, IPV4, &address.octets()),
         Some(ValueRef::Ip(IpAddr::V6(address))) => fixed(to, IPV6, &address.octets()),
     }
+}
+
+/// A short text has one byte of length, since what waits has many.
+fn write_text(to: &mut Vec<u8>, kind: u8, text: &str) {
+    match u8::try_from(text.len()) {
+        Ok(length) if length != LONGER => to.extend_from_slice(&[kind, length]),
+        _ => {
+            to.extend_from_slice(&[kind, LONGER]);
+            to.extend_from_slice(&text.len().to_le_bytes());
+        }
+    }
+    to.extend_from_slice(text.as_bytes());
 }
 
 /// The values of keys as bytes, and where these stand if nothing else does.
@@ -174,7 +203,10 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 fn take_text(bytes: &mut &[u8]) -> Option<Box<str>> {
-    let length = usize::from_le_bytes(take(bytes)?);
+    let length = match take(bytes)? {
+        [LONGER] => usize::from_le_bytes(take(bytes)?),
+        [length] => usize::from(length),
+    };
     let (text, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     Some(str::from_utf8(text).ok()?.into())
@@ -195,6 +227,9 @@ mod tests {
             Some(Value::Unsigned(u64::MAX)),
             Some(Value::Double(-0.0)),
             Some(Value::String("".into())),
+            Some(Value::String("a".repeat(254).into())),
+            Some(Value::String("b".repeat(255).into())),
+            Some(Value::String("c".repeat(70_000).into())),
             Some(Value::String("née".into())),
             Some(Value::Version("née".into())),
             Some(Value::Date(Instant {
