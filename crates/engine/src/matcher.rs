@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use neph_event::{EventId, Instant, ReadError, Row, Slot, ValueRef};
+use neph_event::{DateReader, EventId, Instant, ReadError, Row, Slot, ValueRef};
 
 use crate::alike::{Alike, Chance, Partly};
 use crate::joining::Joining;
@@ -75,6 +75,7 @@ impl std::ops::AddAssign for Statistics {
 pub struct Matcher {
     program: Arc<Program>,
     row: Row,
+    dates: DateReader,
     /// What was read apart: every value of a record.
     whole: Row,
     scratch: Scratch,
@@ -104,6 +105,7 @@ impl Matcher {
         Self {
             program,
             row: Row::default(),
+            dates: DateReader::default(),
             whole: Row::default(),
             scratch,
             marks,
@@ -187,7 +189,10 @@ impl Matcher {
     /// The time in a watched field of the record that was read last: ISO 8601 or epoch milliseconds.
     pub fn watched_time(&self, position: usize) -> Option<Instant> {
         let slot = self.program.watched.get(position).filter(|_| self.readable)?;
-        crate::values::instant(self.row.first(*slot)?)
+        match self.row.first(*slot)? {
+            ValueRef::String(text) => self.dates.parse(text),
+            other => crate::values::instant(other),
+        }
     }
 
     /// Takes back the record that was read last, as if it had not been: it is to be read in another form.
@@ -270,6 +275,7 @@ impl Matcher {
         let Self {
             program,
             row,
+            dates: _,
             whole,
             scratch,
             marks,

@@ -4,6 +4,7 @@ mod iso;
 mod math;
 mod named;
 mod pattern;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use jiff::civil::{Date, ISOWeekDate, Weekday};
 use crate::Instant;
 pub use math::{DateMathError, parse_date_math};
 pub use pattern::DatePattern;
+pub use reader::DateReader;
 
 /// How a date field writes its values.
 /// Source: <https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/mapping-date-format>

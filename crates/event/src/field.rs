@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{DateFormat, Instant, Value, ValueRef, parse_date};
+use crate::{DateFormat, DateReader, Instant, Value, ValueRef, parse_date};
 
 /// The type of a field, reduced to what makes a difference when it is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +99,17 @@ impl Field {
     /// Source: <https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/coerce>
     #[inline]
     pub fn typed<'v>(&self, value: ValueRef<'v>, written: Option<&'v str>) -> Option<ValueRef<'v>> {
+        self.typed_by(&DateReader::default(), value, written)
+    }
+
+    /// The same, with a reader that has read dates before.
+    #[inline]
+    pub(crate) fn typed_by<'v>(
+        &self,
+        dates: &DateReader,
+        value: ValueRef<'v>,
+        written: Option<&'v str>,
+    ) -> Option<ValueRef<'v>> {
         use ValueRef as V;
         match (self.kind, value) {
             (FieldType::Keyword | FieldType::Text, V::String(_)) => Some(value),
@@ -134,9 +145,9 @@ impl Field {
             (FieldType::Double, V::Double(v)) => v.is_finite().then_some(value),
             (FieldType::Double, V::String(text)) => finite(text).map(V::Double),
             (FieldType::Date, _) => self
-                .instant(value, written)
+                .instant(dates, value, written)
                 .map(|v| V::Date(v.truncated_to_millis())),
-            (FieldType::DateNanos, _) => self.instant(value, written).map(V::Date),
+            (FieldType::DateNanos, _) => self.instant(dates, value, written).map(V::Date),
             (FieldType::Ip, V::String(text)) => address(text).map(V::Ip),
             (FieldType::Ip, V::Ip(ip)) => Some(V::Ip(ip.to_canonical())),
             (FieldType::Boolean | FieldType::Long | FieldType::Double | FieldType::Ip, _) => None,
@@ -150,8 +161,9 @@ impl Field {
             .is_some_and(|limit| text.len() > limit as usize && text.encode_utf16().count() > limit as usize)
     }
 
-    fn instant(&self, value: ValueRef<'_>, written: Option<&str>) -> Option<Instant> {
+    fn instant(&self, dates: &DateReader, value: ValueRef<'_>, written: Option<&str>) -> Option<Instant> {
         match value {
+            ValueRef::String(text) if self.formats.is_empty() => dates.parse(text),
             ValueRef::String(text) => parse_date(text, &self.formats),
             ValueRef::Date(instant) => Some(instant),
             // Four digits are a year, in a number as well.

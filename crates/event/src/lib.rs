@@ -19,7 +19,8 @@ mod time;
 mod value;
 
 pub use date::{
-    DateFormat, DateMathError, DatePattern, Rounding, parse_date, parse_date_math, parse_date_rounded,
+    DateFormat, DateMathError, DatePattern, DateReader, Rounding, parse_date, parse_date_math,
+    parse_date_rounded,
 };
 pub use field::{ANY_FIELD, Field, FieldType};
 pub use id::EventId;

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::slots::{Node, NodeId};
-use crate::{Field, FieldType, Instant, Slot, Slots, ValueRef};
+use crate::{DateReader, Field, FieldType, Instant, Slot, Slots, ValueRef};
 use serde::de::{DeserializeSeed, Deserializer};
 
 use course::Course;
@@ -73,6 +73,7 @@ pub struct Row {
     scratch: String,
     /// Where the record's strings may end.
     specials: Specials,
+    dates: DateReader,
     /// What is known of the order of records' values.
     course: Option<Box<Course>>,
 }
@@ -399,7 +400,7 @@ impl Row {
         {
             return self.push(slot, Cell::String(start, end));
         }
-        let cell = match field.typed(scalar, written) {
+        let cell = match field.typed_by(&self.dates, scalar, written) {
             Some(ValueRef::String(text)) if field.ignores(text) => return,
             Some(ValueRef::String(text)) => self.keep(text).map(|(start, end)| Cell::String(start, end)),
             Some(ValueRef::Version(text)) => self.keep(text).map(|(start, end)| Cell::Version(start, end)),

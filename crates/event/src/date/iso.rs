@@ -65,7 +65,7 @@ fn whole(bytes: &[u8], rounding: Rounding) -> Option<Instant> {
 }
 
 /// Reads one to nine digits as billionths, and gives what stands behind them.
-fn fraction(bytes: &[u8]) -> Option<(u32, &[u8])> {
+pub(super) fn fraction(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if !(1..=9).contains(&digits) {
         return None;
