@@ -18,6 +18,12 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
+    /// Whether it is worth having with so many workers: two of them, with the thread that hands over what they found, fill as many
+    /// processors, so that taking it apart by shards would only add work.
+    pub(crate) fn pays(workers: usize) -> bool {
+        workers > 2
+    }
+
     /// So many threads; one means the caller's.
     pub(crate) fn new(threads: usize) -> Self {
         Self { threads, pool: None }

@@ -12,6 +12,7 @@ use neph_engine::{
 };
 use neph_normalize::UnknownSource;
 
+use crate::crew::Crew;
 use crate::events::{EventReader, Found};
 use crate::input::{Chunk, Reader};
 use crate::keyed::Keyed;
@@ -157,7 +158,7 @@ pub(crate) fn match_workers<T>(
             programs: reloads.programs.clone(),
             generation: 0,
             past: Statistics::default(),
-            steps: Room::none(options.threads > 1 && !options.profile),
+            steps: Room::none(Crew::pays(options.threads) && !options.profile),
         })
     };
     (0..options.threads.max(1)).map(worker).collect()
