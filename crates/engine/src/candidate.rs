@@ -73,7 +73,8 @@ pub(crate) fn table_bytes(capacity: usize, entry: usize) -> usize {
 }
 
 /// The room that a hash table takes from which entries go, too. The table itself cannot be asked: which freed places it fills again
-/// depends on hashes, which are others in each process, and what is given up must not depend on those.
+/// depends on hashes, which are others in each process, and what is given up must not depend on those. A table from which much went
+/// may for a while take twice of what is counted here.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
     most: usize,

@@ -182,7 +182,7 @@ impl Operators {
     /// their part now, which are to give it up before others take it. Best called after every batch of events.
     pub fn divide(&mut self) -> bool {
         let mut keep: Vec<&mut Shard> = Vec::with_capacity(self.shards.len());
-        keep.extend(self.shards.iter_mut().filter(|shard| shard.keeps_state()));
+        keep.extend(self.shards.iter_mut().filter(|shard| shard.keeps_state));
         let held: Vec<usize> = keep.iter().map(|shard| shard.held).collect();
         let mut is_over = false;
         for (shard, limit) in keep.into_iter().zip(divided(self.total_bytes, &held)) {

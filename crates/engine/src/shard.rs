@@ -21,6 +21,8 @@ use crate::{Match, RuleIndex, StepMatch};
 #[derive(Debug, Default)]
 pub struct Shard {
     operators: Vec<Operator>,
+    /// Whether a rule of it has state.
+    pub(crate) keeps_state: bool,
     rule_bytes: usize,
     /// Bytes that its rules may hold together.
     pub(crate) limit: usize,
@@ -79,17 +81,12 @@ impl Shard {
     }
 
     pub(crate) fn add(&mut self, operator: Operator) {
+        self.keeps_state |= !matches!(operator.kind, Kind::Events { .. });
         self.operators.push(operator);
     }
 
     pub(crate) fn operator(&self, place: usize) -> Option<&Operator> {
         self.operators.get(place)
-    }
-
-    /// Whether a rule of it has state.
-    pub(crate) fn keeps_state(&self) -> bool {
-        let mut kinds = self.operators.iter().map(|operator| &operator.kind);
-        kinds.any(|kind| !matches!(kind, Kind::Events { .. }))
     }
 
     /// Takes a step match of one of its rules.
@@ -178,7 +175,7 @@ impl Shard {
         }
     }
 
-    /// Swaps the operator at a place with one of another shard. Each gets the other's place among the rules.
+    /// Swaps the operator at a place with one of another shard, of a rule that is the same. Each gets the other's place among the rules.
     pub(crate) fn swap(&mut self, place: usize, other: &mut Self, place_there: usize) {
         let there = other.operators.get_mut(place_there);
         let (Some(there), Some(here)) = (there, self.operators.get_mut(place)) else {

@@ -60,9 +60,7 @@ impl KeyRange {
             hash,
         })
     }
-}
 
-impl KeyRange {
     /// The bytes that it is of.
     pub(crate) fn of(self, keys: &[u8]) -> &[u8] {
         let range = self.start as usize..self.end as usize;
