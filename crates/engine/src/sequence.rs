@@ -245,7 +245,7 @@ impl SequenceOperator {
         if !self.is_told_at_end() {
             self.waiting = Waiting::default();
         }
-        self.settle_all(END, None, outcomes);
+        self.settle_all(END, Kept::ByKey, outcomes);
         for (key, partition) in std::mem::take(&mut self.partitions) {
             release(&partition, &key, &self.meter);
         }
@@ -256,8 +256,8 @@ impl SequenceOperator {
     /// Releases memory, down to a part of `limit`. First what is older than the rule's lateness (without one: than
     /// `maxspan`, or 5 minutes) behind the newest event is settled, then, until it is enough, the older half of what is
     /// left. That loses nothing but the tolerance of events that come late, which are counted. Only when most of the
-    /// state is partial sequences are those that began earliest given up.
-    pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+    /// state is partial sequences are those that began earliest given up, and only if it `must` be enough.
+    pub(crate) fn relieve(&mut self, limit: usize, must: bool, outcomes: &mut Vec<Outcome>) {
         let enough = limit / RELIEF.1 * RELIEF.0;
         let window = self
             .lateness
@@ -266,22 +266,23 @@ impl SequenceOperator {
         if !self.is_told_at_end() {
             self.relieve_waiting(settled, enough);
         }
-        self.settle_all(settled, None, outcomes);
+        self.settle_all(settled, Kept::Alone, outcomes);
         while self.bytes() > enough {
             let waiting = self.waiting.held().map(|held| held.time);
-            let mut pending: Vec<Instant> = self
-                .partitions
-                .values()
-                .flat_map(Partition::pending_times)
-                .chain(waiting)
-                .collect();
+            let (mut pending, kept): (Vec<Instant>, Vec<Instant>) =
+                waiting.partition(|time| *time >= self.frontier);
+            pending.extend(self.partitions.values().flat_map(Partition::pending_times));
             let mut starts: Vec<Instant> = self.partitions.values().flat_map(Partition::starts).collect();
-            if pending.len() > starts.len() / 4
+            if pending.len() > (starts.len() + kept.len()) / 4
                 && let Some(cut) = middle(&mut pending)
             {
-                self.settle_all(later_by(cut, 1), None, outcomes);
+                self.settle_all(later_by(cut, 1), Kept::Alone, outcomes);
+            } else if !must {
+                return;
+            } else if !kept.is_empty() {
+                self.settle_all(self.frontier, Kept::ByKey, outcomes);
             } else if let Some(cut) = middle(&mut starts) {
-                self.settle_all(later_by(cut, 1), Some(cut), outcomes);
+                self.settle_all(later_by(cut, 1), Kept::After(cut), outcomes);
             } else {
                 return;
             }
@@ -311,12 +312,14 @@ impl SequenceOperator {
         }
     }
 
-    /// Settles everything before `frontier` and gives up what began at `cut` or before.
-    fn settle_all(&mut self, frontier: Instant, cut: Option<Instant>, outcomes: &mut Vec<Outcome>) {
+    /// Settles everything before `frontier`.
+    fn settle_all(&mut self, frontier: Instant, kept: Kept, outcomes: &mut Vec<Outcome>) {
         self.frontier = self.frontier.max(frontier);
         if self.is_told_at_end() {
             let open = self.partitions.keys();
-            let due = self.waiting.take_due(&self.shape, self.frontier, open);
+            let due = self
+                .waiting
+                .take_due(&self.shape, self.frontier, open, kept != Kept::Alone);
             self.place_all(due);
         }
         self.touched.clear();
@@ -325,7 +328,7 @@ impl SequenceOperator {
         let mut said = Vec::new();
         self.partitions.retain(|key, partition| {
             visit.pay(partition, key, &mut said, &mut self.statistics);
-            if let Some(cut) = cut {
+            if let Kept::After(cut) = kept {
                 self.statistics.evicted += partition.evict(cut) as u64;
             }
             charge(partition, &self.meter);
@@ -446,6 +449,17 @@ impl SequenceOperator {
             ..self.statistics
         }
     }
+}
+
+/// How what is settled is kept that no partner was seen of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// As it came, where it will be too old some day.
+    Alone,
+    /// By its join key, of which the latest partial sequences are enough.
+    ByKey,
+    /// So, but what began then or before is given up.
+    After(Instant),
 }
 
 /// What a visit to a partition needs to know.

@@ -37,6 +37,8 @@ pub(crate) struct Operator {
     kind: Kind,
     /// Bytes when last looked at.
     held: usize,
+    /// When it holds so many again it may give up some that nobody misses.
+    gives_from: usize,
     peak: usize,
 }
 
@@ -110,7 +112,7 @@ impl Shard {
         operator.count(&mut self.held);
         if operator.held > self.rule_bytes {
             let told = outcomes.len();
-            operator.relieve(self.rule_bytes, outcomes);
+            operator.relieve(self.rule_bytes, true, outcomes);
             operator.sign(outcomes, told);
             operator.count(&mut self.held);
         }
@@ -124,18 +126,33 @@ impl Shard {
         self.held > self.limit
     }
 
-    /// Has the rules that hold most give memory up until it holds no more than it may.
+    /// Has the rules that hold most give memory up until it holds no more than it may: first what nobody misses but events that come
+    /// late, of rules that hold half of their equal part or more.
     pub fn fit(&mut self, outcomes: &mut Vec<Outcome>) {
+        let part = self.limit / self.operators.len().max(1);
         while self.is_over() {
-            let Some(largest) = self.operators.iter_mut().max_by_key(|operator| operator.held) else {
+            let operators = self.operators.iter_mut();
+            let may_give = operators.filter(|operator| operator.held >= operator.gives_from.max(part / 2));
+            let (largest, must) = match may_give.max_by_key(|operator| operator.held) {
+                Some(largest) => (Some(largest), false),
+                None => (
+                    self.operators.iter_mut().max_by_key(|operator| operator.held),
+                    true,
+                ),
+            };
+            let Some(largest) = largest else {
                 return;
             };
             let before = largest.held;
             let told = outcomes.len();
-            largest.relieve(before / 2, outcomes);
+            largest.relieve(before / 2, must, outcomes);
             largest.sign(outcomes, told);
             largest.count(&mut self.held);
-            if largest.held >= before {
+            if must || largest.held > before / 2 {
+                // To look again is worth it when it has grown by a quarter.
+                largest.gives_from = largest.held + largest.held / 4 + 1;
+            }
+            if must && largest.held >= before {
                 return;
             }
         }
@@ -244,6 +261,7 @@ impl Operator {
             rule,
             kind,
             held: 0,
+            gives_from: 0,
             peak: 0,
         }
     }
@@ -296,10 +314,11 @@ impl Operator {
         }
     }
 
-    fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+    /// Gives up memory down to `limit`; what may be missed only if it `must`.
+    fn relieve(&mut self, limit: usize, must: bool, outcomes: &mut Vec<Outcome>) {
         match &mut self.kind {
             Kind::Events { .. } => {}
-            Kind::Sequence(sequence) => sequence.relieve(limit, outcomes),
+            Kind::Sequence(sequence) => sequence.relieve(limit, must, outcomes),
             Kind::Sample(sample) => sample.relieve(limit),
             Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
             Kind::Aggregate(operator) => operator.relieve(limit, outcomes),

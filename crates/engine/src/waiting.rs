@@ -172,13 +172,15 @@ impl Waiting {
         self.blocks.into_iter().flat_map(|block| block.held)
     }
 
-    /// No event before `frontier` comes any more: takes out what happened before it, but what cannot be part of a match.
+    /// No event before `frontier` comes any more: takes out what happened before it and can be part of a match, and drops what cannot.
+    /// What lacks a partner that may still come stays until it is too old for one, if it ever is; with `all` it is taken, too.
     /// Candidates of `open` keys may match with what was taken before.
     pub(crate) fn take_due<'k>(
         &mut self,
         shape: &Shape,
         frontier: Instant,
         open: impl Iterator<Item = &'k JoinKey>,
+        all: bool,
     ) -> Vec<Held> {
         let rarest = self.rarest(shape);
         let (mut hashes, mut keys) = (AHashSet::new(), AHashSet::new());
@@ -194,11 +196,14 @@ impl Waiting {
             }
         }
         let may_match = |held: &Held| hashes.contains(&held.keys.hash) && keys.contains(held.key());
+        let stays = !all && shape.maxspan.is_some();
         self.sift(frontier, |held| {
             let is_useless = || rarest.is_some_and(|(_, slot)| is_useless(shape, held, slot, frontier));
             match held.time < frontier {
                 false => Fate::Stays,
-                true if is_useless() && !may_match(held) => Fate::Goes,
+                true if may_match(held) => Fate::IsDue,
+                true if is_useless() => Fate::Goes,
+                true if stays => Fate::Stays,
                 true => Fate::IsDue,
             }
         })

@@ -44,6 +44,7 @@ fn state_is_counted_and_bounded() {
     samples_stay_within_the_limit();
     under_pressure_what_is_old_is_settled_first();
     all_rules_together_stay_within_their_limit();
+    what_nobody_misses_goes_first();
 }
 
 fn counted_bytes_are_those_allocated() {
@@ -231,4 +232,45 @@ fn all_rules_together_stay_within_their_limit() {
         .map(|rule| operators.statistics(RuleIndex(rule)).keys)
         .sum();
     assert_eq!(evicted + keys, 40_000);
+}
+
+/// One rule needs half of the memory for what may still match, and others of its shard fill the rest with what is too old for that.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the lints know test functions only, not what these call"
+)]
+fn what_nobody_misses_goes_first() {
+    let own: Vec<u32> = (0..4).map(|rule| rule * Operators::SHARDS as u32).collect();
+    let plans: Vec<Plan> = (0..=own[3])
+        .map(|rule| sequence("A B", Some(if rule == 0 { 10_000 } else { 100 })))
+        .collect();
+    let plans: Vec<&Plan> = plans.iter().collect();
+    let config = OperatorConfig {
+        total_bytes: 8 * MIB,
+        ..OperatorConfig::default()
+    };
+    let mut operators = Operators::new(&plans, &config);
+    let mut outcomes = Vec::new();
+    let mut position = 0;
+    for millis in 0..60_000_i64 {
+        let due = millis - 9_000;
+        let second = (due >= 0 && due % 1_000 == 0).then(|| (0, 1, format!("0 {due}")));
+        let firsts = own.iter().map(|rule| (*rule, 0, format!("{rule} {millis}")));
+        for (rule, number, key) in firsts.chain(second) {
+            position += 1;
+            let mut step = step(number, &key, millis, position);
+            step.rule = RuleIndex(rule);
+            operators.push(step, &mut outcomes);
+        }
+        operators.divide();
+        assert!(operators.state_bytes() <= 8 * MIB);
+    }
+    operators.finish(&mut outcomes);
+    let statistics: Vec<_> = own
+        .iter()
+        .map(|rule| operators.statistics(RuleIndex(*rule)))
+        .collect();
+    assert!(statistics.iter().all(|rule| rule.evicted == 0), "{statistics:?}");
+    assert_eq!(statistics[0].finished, 51, "{statistics:?}");
+    assert!(statistics[0].peak_bytes > 3 * MIB, "{statistics:?}");
 }

@@ -335,6 +335,40 @@ proptest! {
         prop_assert_eq!(places(&standing(outcomes)), places(&expected));
     }
 
+    /// So little memory that what is settled is looked through again and again, with nothing told before all has come: where no
+    /// event came too late for that, and none was given up, all is found.
+    #[test]
+    fn sequences_in_little_memory(
+        sequence in sequence(),
+        events in prop::collection::vec(seen(), 0..32),
+        keys in 0..=2_usize,
+        rule_bytes in 2_000..12_000_usize,
+        advances in prop::collection::vec(any::<bool>(), 1..5),
+    ) {
+        let steps = sequence.stages.len() + usize::from(sequence.until.is_some());
+        let plan = plan(Query::Sequence(sequence));
+        let mut deliveries = deliveries(&events, steps, keys, false);
+        deliveries.sort_by_key(|(_, step)| step.ordinal().map(|ordinal| ordinal.time));
+        let all: Vec<StepMatch> = deliveries.into_iter().map(|(_, step)| step).collect();
+        let config = OperatorConfig { rule_bytes, ..OperatorConfig::default() };
+        let mut operators = Operators::new(&[&plan], &config);
+        let mut outcomes = Vec::new();
+        for (step, advances) in all.iter().zip(advances.iter().cycle()) {
+            operators.push(step.clone(), &mut outcomes);
+            prop_assert!(operators.state_bytes() <= rule_bytes || operators.statistics(RuleIndex(0)).keys == 0);
+            if let Some(ordinal) = step.ordinal().filter(|_| *advances) {
+                operators.advance(ordinal.time, &mut outcomes);
+            }
+        }
+        operators.finish(&mut outcomes);
+        let statistics = operators.statistics(RuleIndex(0));
+        prop_assert_eq!(statistics.candidates + statistics.duplicates + statistics.late, all.len() as u64);
+        if statistics.late == 0 && statistics.evicted == 0 {
+            let expected = naive::interpret(&plan, &all, 1);
+            prop_assert_eq!(signatures(&found_only(outcomes)), signatures(&expected));
+        }
+    }
+
     /// Too little memory and a watermark that leaves events behind: results are lost, but nothing is told twice or taken
     /// back without having been told, and every step match is accounted for.
     #[test]

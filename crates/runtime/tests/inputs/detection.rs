@@ -139,7 +139,7 @@ fn what_is_told_and_given_up_in_little_memory_does_not_depend_on_threads() {
     plans.extend((1..=20).map(|at_least| often("exec", at_least)));
     let config = OperatorConfig {
         rule_bytes: 300_000,
-        total_bytes: 2 << 20,
+        total_bytes: 3 << 19,
         ..OperatorConfig::default()
     };
     for chunk_bytes in [1 << 20, 700_000] {
