@@ -247,8 +247,8 @@ impl AggregateOperator {
 
     /// Releases memory, down to a part of `limit`. First runs older than the rule's lateness behind the newest event are
     /// evaluated, then the older half of what is left, which loses nothing but the tolerance of events that come late.
-    /// Only when the open runs alone are too much the groups that had no event for longest are given up.
-    pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+    /// Only when the open runs alone are too much, and it `must` be enough, the groups that had no event for longest are given up.
+    pub(crate) fn relieve(&mut self, limit: usize, must: bool, outcomes: &mut Vec<Outcome>) {
         let enough = limit / 8 * 7;
         let window = self.lateness.unwrap_or(PRESSURE_WINDOW);
         self.settle(earlier_by(self.newest, window), outcomes);
@@ -262,7 +262,7 @@ impl AggregateOperator {
         }
         self.groups.shrink_to_fit();
         self.room.shrink(self.groups.len());
-        while self.bytes() > enough && !self.groups.is_empty() {
+        while must && self.bytes() > enough && !self.groups.is_empty() {
             let mut newest: Vec<i64> = self.groups.values().map(Group::newest).collect();
             let middle = (newest.len() - 1) / 2;
             let cut = *newest.select_nth_unstable(middle).1;

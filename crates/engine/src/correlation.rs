@@ -103,15 +103,15 @@ impl CorrelationOperator {
 
     /// Releases memory, down to a part of `limit`. First everything older than the rule's lateness behind the newest event is
     /// evaluated, then everything but the newest, which loses nothing but the tolerance of events that come late. Only when
-    /// the open spans of time alone are too much the groups that had no candidate for longest are given up.
-    pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+    /// the open spans of time alone are too much, and it `must` be enough, the groups that had no candidate for longest are given up.
+    pub(crate) fn relieve(&mut self, limit: usize, must: bool, outcomes: &mut Vec<Outcome>) {
         let enough = limit / 8 * 7;
         let window = self.lateness.unwrap_or(PRESSURE_WINDOW);
         self.settle(earlier_by(self.newest, window), outcomes);
         if self.bytes() > enough {
             self.settle(self.newest, outcomes);
         }
-        while self.bytes() > enough {
+        while must && self.bytes() > enough {
             let mut newest = Vec::new();
             self.root.newest_of_groups(&mut newest);
             let Some(middle) = newest.len().checked_sub(1).map(|last| last / 2) else {

@@ -249,9 +249,9 @@ impl FirstSeenOperator {
     }
 
     /// Releases memory, down to a part of `limit`: first what is older than the rule's lateness behind the newest event is
-    /// settled, then everything, and only when that is not enough the tuples that were not seen for longest are
+    /// settled, then everything, and only when that is not enough, but `must` be, the tuples that were not seen for longest are
     /// forgotten, half of them at a time. Such a tuple is found again as if it were new, so each is counted.
-    pub(crate) fn relieve(&mut self, limit: usize, outcomes: &mut Vec<Outcome>) {
+    pub(crate) fn relieve(&mut self, limit: usize, must: bool, outcomes: &mut Vec<Outcome>) {
         let enough = limit / 8 * 7;
         self.tell_touched(outcomes);
         let window = self.lateness.unwrap_or(PRESSURE_WINDOW);
@@ -266,7 +266,7 @@ impl FirstSeenOperator {
             }
             self.conclude(findings, outcomes);
         }
-        while self.bytes() > enough && !self.seen.is_empty() {
+        while must && self.bytes() > enough && !self.seen.is_empty() {
             let mut newest: Vec<Option<i64>> = self.seen.values().map(Times::newest).collect();
             let middle = (newest.len() - 1) / 2;
             let cut = *newest.select_nth_unstable(middle).1;

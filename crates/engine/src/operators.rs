@@ -184,8 +184,9 @@ impl Operators {
         let mut keep: Vec<&mut Shard> = Vec::with_capacity(self.shards.len());
         keep.extend(self.shards.iter_mut().filter(|shard| shard.keeps_state));
         let held: Vec<usize> = keep.iter().map(|shard| shard.held).collect();
+        let missed: Vec<usize> = keep.iter().map(|shard| shard.missed()).collect();
         let mut is_over = false;
-        for (shard, limit) in keep.into_iter().zip(divided(self.total_bytes, &held)) {
+        for (shard, limit) in keep.into_iter().zip(divided(self.total_bytes, &held, &missed)) {
             shard.limit = limit;
             is_over |= shard.is_over();
         }

@@ -37,8 +37,8 @@ pub(crate) struct Operator {
     kind: Kind,
     /// Bytes when last looked at.
     held: usize,
-    /// When it holds so many again it may give up some that nobody misses.
-    gives_from: usize,
+    /// Bytes that it was left with when it had last given up all that nobody misses.
+    kept: usize,
     peak: usize,
 }
 
@@ -121,6 +121,11 @@ impl Shard {
         }
     }
 
+    /// Bytes of what would be missed.
+    pub(crate) fn missed(&self) -> usize {
+        self.operators.iter().map(Operator::missed).sum()
+    }
+
     /// Whether it holds more than it may, since memory was divided anew.
     pub fn is_over(&self) -> bool {
         self.held > self.limit
@@ -132,7 +137,7 @@ impl Shard {
         let part = self.limit / self.operators.len().max(1);
         while self.is_over() {
             let operators = self.operators.iter_mut();
-            let may_give = operators.filter(|operator| operator.held >= operator.gives_from.max(part / 2));
+            let may_give = operators.filter(|operator| operator.held >= operator.gives_from().max(part / 2));
             let (largest, must) = match may_give.max_by_key(|operator| operator.held) {
                 Some(largest) => (Some(largest), false),
                 None => (
@@ -149,8 +154,7 @@ impl Shard {
             largest.sign(outcomes, told);
             largest.count(&mut self.held);
             if must || largest.held > before / 2 {
-                // To look again is worth it when it has grown by a quarter.
-                largest.gives_from = largest.held + largest.held / 4 + 1;
+                largest.kept = largest.held;
             }
             if must && largest.held >= before {
                 return;
@@ -261,7 +265,7 @@ impl Operator {
             rule,
             kind,
             held: 0,
-            gives_from: 0,
+            kept: 0,
             peak: 0,
         }
     }
@@ -319,10 +323,24 @@ impl Operator {
         match &mut self.kind {
             Kind::Events { .. } => {}
             Kind::Sequence(sequence) => sequence.relieve(limit, must, outcomes),
-            Kind::Sample(sample) => sample.relieve(limit),
-            Kind::FirstSeen(operator) => operator.relieve(limit, outcomes),
-            Kind::Aggregate(operator) => operator.relieve(limit, outcomes),
-            Kind::Correlation(operator) => operator.relieve(limit, outcomes),
+            Kind::Sample(sample) if must => sample.relieve(limit),
+            Kind::Sample(_) => {}
+            Kind::FirstSeen(operator) => operator.relieve(limit, must, outcomes),
+            Kind::Aggregate(operator) => operator.relieve(limit, must, outcomes),
+            Kind::Correlation(operator) => operator.relieve(limit, must, outcomes),
+        }
+    }
+
+    /// Bytes that it must hold before it is asked again for what nobody misses, which is worth it when it has grown by a quarter.
+    fn gives_from(&self) -> usize {
+        self.kept + self.kept / 4 + 1
+    }
+
+    /// Bytes of what would be missed, as far as that is known.
+    fn missed(&self) -> usize {
+        match &self.kind {
+            Kind::Sample(_) => self.held,
+            _ => self.kept.min(self.held),
         }
     }
 
@@ -352,13 +370,28 @@ pub(crate) fn place_of(rule: RuleIndex) -> (usize, usize) {
     (rule % SHARDS, rule / SHARDS)
 }
 
-/// Divides `total` bytes among shards that hold so many: what each may hold from now on. Where much of it is held, those that
-/// hold most are to give so much up that an eighth is free, and what is free is shared alike.
-pub(crate) fn divided(total: usize, held: &[usize]) -> Vec<usize> {
+/// Divides `total` bytes among shards that hold so many, of which some would be missed: what each may hold from now on. What would be
+/// missed comes first. Where much is held, those that hold most are to give so much up that an eighth is free, and what is free is
+/// shared alike.
+pub(crate) fn divided(total: usize, held: &[usize], missed: &[usize]) -> Vec<usize> {
+    let others: Vec<usize> = held
+        .iter()
+        .zip(missed)
+        .map(|(held, missed)| held - missed)
+        .collect();
+    let (most, free) = kept(total, missed);
+    let (most_others, free) = kept(free, &others);
+    let free = free / held.len().max(1);
+    let both = missed.iter().zip(others);
+    both.map(|(missed, others)| (*missed).min(most) + others.min(most_others) + free)
+        .collect()
+}
+
+/// What each of those that hold so many may keep at most so that an eighth of `total` is free, and how much is free then.
+fn kept(total: usize, held: &[usize]) -> (usize, usize) {
     let most = level(total - total / 8, held);
     let kept: usize = held.iter().map(|held| *held.min(&most)).sum();
-    let free = total.saturating_sub(kept) / held.len().max(1);
-    held.iter().map(|held| *held.min(&most) + free).collect()
+    (most, total.saturating_sub(kept))
 }
 
 /// What each may keep at most so that all keep `enough` together.
@@ -394,6 +427,7 @@ mod tests {
 
     #[test]
     fn memory_is_divided_among_those_that_hold_it() {
+        let divided = |total, held: &[usize]| divided(total, held, &vec![0; held.len()]);
         assert_eq!(divided(160, &[0, 0, 0, 0]), [40, 40, 40, 40]);
         assert_eq!(divided(160, &[100, 0, 20, 0]), [110, 10, 30, 10]);
         // The largest gives up so much that there is room for the others.
@@ -404,5 +438,18 @@ mod tests {
         assert_eq!(divided(usize::MAX, &[1, 2]), [usize::MAX / 2, usize::MAX / 2 + 1]);
         assert_eq!(divided(0, &[3, 0]), [0, 0]);
         assert!(divided(160, &[]).is_empty());
+    }
+
+    #[test]
+    fn what_would_be_missed_comes_first() {
+        assert_eq!(divided(160, &[100, 0, 20, 0], &[100, 0, 0, 0]), [110, 10, 30, 10]);
+        // The largest keeps all, and the others give up what nobody misses.
+        assert_eq!(divided(160, &[80, 40, 40, 0], &[80, 0, 0, 0]), [82, 37, 37, 2]);
+        assert_eq!(divided(160, &[80, 40, 40, 0], &[80, 40, 0, 0]), [81, 41, 36, 1]);
+        // Nothing is left for what nobody misses.
+        assert_eq!(
+            divided(160, &[150, 20, 30, 0], &[150, 20, 0, 0]),
+            [120, 20, 18, 0]
+        );
     }
 }

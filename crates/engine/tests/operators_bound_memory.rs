@@ -45,6 +45,7 @@ fn state_is_counted_and_bounded() {
     under_pressure_what_is_old_is_settled_first();
     all_rules_together_stay_within_their_limit();
     what_nobody_misses_goes_first();
+    what_is_missed_may_take_the_memory_of_other_shards();
 }
 
 fn counted_bytes_are_those_allocated() {
@@ -273,4 +274,40 @@ fn what_nobody_misses_goes_first() {
     assert!(statistics.iter().all(|rule| rule.evicted == 0), "{statistics:?}");
     assert_eq!(statistics[0].finished, 51, "{statistics:?}");
     assert!(statistics[0].peak_bytes > 3 * MIB, "{statistics:?}");
+}
+
+/// A sample never knows that an event is too old: while sequences of other shards hold what is, it keeps all.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the lints know test functions only, not what these call"
+)]
+fn what_is_missed_may_take_the_memory_of_other_shards() {
+    let mut plans = vec![sequence("A B", Some(100)); 4];
+    plans[0] = sample();
+    let plans: Vec<&Plan> = plans.iter().collect();
+    let config = OperatorConfig {
+        total_bytes: 8 * MIB,
+        ..OperatorConfig::default()
+    };
+    let mut operators = Operators::new(&plans, &config);
+    let mut outcomes = Vec::new();
+    let samples = 10_000;
+    for number in 0..6 * samples {
+        let of_sample = (number % 6 == 0).then_some(0);
+        for rule in of_sample.into_iter().chain(1..4) {
+            let mut step = step(0, &number.to_string(), number as i64, number);
+            step.rule = RuleIndex(rule);
+            operators.push(step, &mut outcomes);
+        }
+        if operators.divide() {
+            for shard in operators.shards() {
+                shard.fit(&mut outcomes);
+            }
+        }
+        assert!(operators.state_bytes() <= 8 * MIB);
+    }
+    let statistics: Vec<_> = (0..4).map(|rule| operators.statistics(RuleIndex(rule))).collect();
+    assert!(statistics.iter().all(|rule| rule.evicted == 0), "{statistics:?}");
+    assert_eq!(statistics[0].keys, samples, "{statistics:?}");
+    assert!(statistics[0].state_bytes > 3 * MIB, "{statistics:?}");
 }
