@@ -1,14 +1,13 @@
 //! Rules proven: their tests run, their cost measured over stored events, and what became of them compared with how their authors
 //! wrote them.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant as Clock;
 
 use neph_engine::{OperatorConfig, Operators};
 use neph_plan::Plan;
 use neph_rules::rule_tests::{find_test_files, read_test_file};
-use neph_rules::{LoadOptions, Rule, RuleSet, load_with};
+use neph_rules::{LoadOptions, RuleSet, load_with};
 use neph_runtime::rule_tests::{CaseReport, TestRunner};
 use neph_runtime::service::history;
 use neph_runtime::{Progress, RunOptions, detect, prepare, profile_report};
@@ -211,7 +210,7 @@ fn measure(call: &Call<'_>) -> Result<Answer, Problem> {
     }
     let shown = call.app.rules();
     let set = load_with(&shown.files.paths, &shown.files.options);
-    let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
+    let rules = set.rules;
     let program = prepare(set.program);
     let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
     let config = OperatorConfig {

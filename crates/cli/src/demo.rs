@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use neph_diag::{SourceFile, has_errors, render};
 use neph_event::Instant;
 use neph_rules::rule_tests::{Scenario, parse_scenario};
-use neph_rules::{BUILTIN_DEMO, Lang, Rule, builtin_files};
+use neph_rules::{BUILTIN_DEMO, Lang, builtin_files};
 use neph_runtime::rule_tests::replay;
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
         return Ok(Exit::Nothing);
     }
     let mut set = args.beside.load(&args.rules, lang);
-    let rules: Vec<Arc<Rule>> = std::mem::take(&mut set.rules).into_iter().map(Arc::new).collect();
+    let rules = std::mem::take(&mut set.rules);
     let program = Arc::new(set.program);
     let mut number = 0;
     let mut objects = Vec::new();

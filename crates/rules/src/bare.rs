@@ -4,6 +4,8 @@
 //! 21, Kibana's schedule (every 5 minutes, from `now-6m`) and 100 alerts a run, no index patterns. Two such files of one
 //! name in different folders share an id, which is reported like any other shared id.
 
+use std::sync::Arc;
+
 use neph_diag::Span;
 
 use crate::compile::{self, Overrides};
@@ -62,7 +64,7 @@ pub(crate) fn read(text: &str, origin: RuleOrigin) -> Reading {
         name: Some(name),
         kind: Some(RuleKind::Eql),
         id_place: Span::default(),
-        rule,
+        rule: rule.map(Arc::new),
         only_correlated: false,
         not_honoured: Vec::new(),
         unfilled: compiled.unfilled,

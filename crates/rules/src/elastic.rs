@@ -1,5 +1,7 @@
 //! Reads one rule of Elastic's format, from TOML or JSON.
 
+use std::sync::Arc;
+
 use neph_diag::{Diagnostic, Span};
 use neph_event::Schema;
 use neph_kql::Dialect;
@@ -63,7 +65,7 @@ pub(crate) struct Reading {
     /// Where the rule's id stands, or the rule.
     pub(crate) id_place: Span,
     /// The rule as far as it could be read; without a plan where something stands against running it.
-    pub(crate) rule: Option<Rule>,
+    pub(crate) rule: Option<Arc<Rule>>,
     /// Whether it raises no alerts of its own, because it is only there for correlations.
     pub(crate) only_correlated: bool,
     /// Keys that ask for what is not done yet, with what does not happen.
@@ -147,9 +149,11 @@ pub(crate) fn read(source: Source<'_>) -> Reading {
         name: rule.text("name").map(str::to_owned),
         kind,
         id_place: rule.get("rule_id").map_or(source.place, |node| node.span),
-        rule: rule_read.map(|rule| Rule {
-            plan: rule.plan.filter(|_| !refused),
-            ..rule
+        rule: rule_read.map(|rule| {
+            Arc::new(Rule {
+                plan: rule.plan.filter(|_| !refused),
+                ..rule
+            })
         }),
         only_correlated: false,
         not_honoured,

@@ -36,7 +36,7 @@ use gather::ReadFile;
 #[derive(Debug)]
 pub struct RuleSet {
     /// The active and the degraded rules, but not those that are switched off; each has a plan.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Arc<Rule>>,
     /// The typed lists.
     pub lists: Lists,
     /// Events that some of the rules are not to see.
@@ -50,7 +50,7 @@ pub struct RuleSet {
     /// For each of `rules` the way from its query's offsets to its file's.
     maps: Vec<Option<Embedded>>,
     /// Rules that do not run, as far as they could be read, with their places in the report.
-    idle: BTreeMap<usize, Rule>,
+    idle: BTreeMap<usize, Arc<Rule>>,
 }
 
 impl RuleSet {
@@ -105,8 +105,9 @@ impl RuleSet {
     /// of a type that is not supported.
     pub fn all(&self) -> Vec<(&RuleReport, Option<&Rule>)> {
         let mut rules: BTreeMap<usize, &Rule> =
-            self.idle.iter().map(|(place, rule)| (*place, rule)).collect();
-        rules.extend(self.places.iter().copied().zip(&self.rules));
+            self.idle.iter().map(|(place, rule)| (*place, &**rule)).collect();
+        let running = self.rules.iter().map(|rule| &**rule);
+        rules.extend(self.places.iter().copied().zip(running));
         let reports = self.report.rules.iter().enumerate();
         reports
             .map(|(place, report)| (report, rules.get(&place).copied()))
@@ -344,7 +345,10 @@ impl Loader {
         }
         for reading in rules {
             if let Some(rule) = &mut reading.rule {
-                rule.speak(self.lang);
+                let texts = &rule.texts;
+                if texts.lang != self.lang || texts.others.contains_key(&self.lang) {
+                    Arc::make_mut(rule).speak(self.lang);
+                }
                 reading.name = Some(rule.name.clone());
             }
         }
@@ -482,7 +486,10 @@ impl Loader {
     fn bind_exceptions(&mut self) {
         let mut named: BTreeMap<String, Vec<(RuleIndex, Span)>> = BTreeMap::new();
         for (number, rule) in (0_u32..).zip(&mut self.set.rules) {
-            for list in &mut rule.tuning.exception_lists {
+            if rule.tuning.exception_lists.is_empty() {
+                continue;
+            }
+            for list in &mut Arc::make_mut(rule).tuning.exception_lists {
                 let rules = named.entry(list.list_id.clone()).or_default();
                 // What a rule is does not depend on where it stands.
                 rules.push((RuleIndex(number), std::mem::take(&mut list.span)));
@@ -697,7 +704,7 @@ impl Loader {
             report.state = RuleState::Rejected;
             report.reasons.clear();
             if let Some(rule) = self.set.rules.get_mut(position) {
-                rule.plan = None;
+                Arc::make_mut(rule).plan = None;
             }
         }
         self.remove(&gone);

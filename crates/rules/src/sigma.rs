@@ -5,6 +5,7 @@
 //! read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use neph_attack::attack;
 use neph_diag::{Diagnostic, Span};
@@ -224,7 +225,7 @@ impl Linking<'_, '_> {
             name: about.title.clone(),
             kind: Some(kind),
             id_place: about.id_span,
-            rule: plan.map(|plan| build(about, id, kind, query, origin, plan)),
+            rule: plan.map(|plan| Arc::new(build(about, id, kind, query, origin, plan))),
             only_correlated: false,
             not_honoured: Vec::new(),
             unfilled: unknown_fields,

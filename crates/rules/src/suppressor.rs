@@ -561,7 +561,7 @@ mod tests {
              alert_suppression = {{ group_by = ['user.name'], duration = {{ value = 10, unit = 'm' }} }}\n"
         );
         let mut set = crate::load_text(Path::new("rule.toml"), text);
-        Arc::new(set.rules.remove(0))
+        set.rules.remove(0)
     }
 
     fn found(user: u64, millis: i64, number: u64) -> Match {

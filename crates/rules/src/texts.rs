@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use neph_diag::{Diagnostic, Span};
 
@@ -110,7 +111,7 @@ pub(crate) fn give(text: &str, rules: &mut [Reading]) -> Vec<Diagnostic> {
     for reading in rules {
         let is_alone = alerting == 1 && !reading.only_correlated;
         if let Some(rule) = &mut reading.rule {
-            file.give(rule, is_alone);
+            file.give(Arc::make_mut(rule), is_alone);
         }
     }
     file.finish(are_whole)

@@ -262,9 +262,11 @@ pub(crate) fn admit_networks(selection: &mut Plan) {
 
 /// Gives all rules of this type among `rules` the indicators that their queries choose. For each rule that has none the
 /// reason is given, with the rule's position.
-pub(crate) fn bind(rules: &mut [Rule], indicators: &Arc<Indicators>) -> Vec<(usize, Reason)> {
+pub(crate) fn bind(rules: &mut [Arc<Rule>], indicators: &Arc<Indicators>) -> Vec<(usize, Reason)> {
     let mut bound = Vec::new();
-    for (position, rule) in rules.iter_mut().enumerate() {
+    let is_bound = |rule: &Rule| matches!(rule.condition, windows::Condition::ThreatMatch(_));
+    for (position, rule) in rules.iter_mut().enumerate().filter(|(_, rule)| is_bound(rule)) {
+        let rule = Arc::make_mut(rule);
         if let windows::Condition::ThreatMatch(threat) = &mut rule.condition
             && let Some(plan) = &mut rule.plan
         {

@@ -7,7 +7,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use neph_rules::{Alert, AlertBuilder, Grouping, RuleSet, RuleSeverity, load_text};
 use serde_json::json;
@@ -25,7 +24,7 @@ fn rule(query: &str, extra: &str) -> RuleSet {
 }
 
 fn alerts(set: &RuleSet, events: &[String]) -> Vec<Alert> {
-    let mut builder = AlertBuilder::new(&set.rules[0]);
+    let mut builder = AlertBuilder::new(&*set.rules[0]);
     support::matches(&set.rules, events, None)
         .iter()
         .map(|found| builder.build(found))
@@ -324,7 +323,7 @@ fn what_is_explained_is_the_query_wherever_the_event_belongs() {
     );
     // The index stands beside the document, which by itself would be left out.
     let found = support::matches(&set.rules, &[text], Some("logs-endpoint.events.process-default"));
-    let mut builder = AlertBuilder::new(&set.rules[0]);
+    let mut builder = AlertBuilder::new(&*set.rules[0]);
     let alert = builder.build(&found[0]);
     let step = &alert.document["neph"]["alert"]["steps"][0]["events"][0];
     assert!(step["why"].to_string().contains("process.name"), "{step}");
@@ -335,7 +334,7 @@ fn grouped(set: &RuleSet, count: u32) -> (Vec<Alert>, Vec<Alert>) {
     let events: Vec<String> = (0..count)
         .map(|second| event(second, "process", &format!(r#","process":{{"pid":{second}}}"#)))
         .collect();
-    let mut grouping = Grouping::new(set.rules.iter().cloned().map(Arc::new));
+    let mut grouping = Grouping::new(set.rules.iter().cloned());
     let mut out = Vec::new();
     for alert in alerts(set, &events) {
         grouping.push(0, alert, &mut out);
@@ -400,7 +399,7 @@ fn a_run_is_closed_when_the_watermark_has_passed_it_by_the_lateness() {
     let events: Vec<String> = (0..3)
         .map(|second| event(second, "process", &format!(r#","n":{second}"#)))
         .collect();
-    let mut grouping = Grouping::new(set.rules.iter().cloned().map(Arc::new));
+    let mut grouping = Grouping::new(set.rules.iter().cloned());
     let mut out = Vec::new();
     for alert in alerts(&set, &events) {
         grouping.push(0, alert, &mut out);

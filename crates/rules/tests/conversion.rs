@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use neph_normalize::Normalizer;
 use neph_rules::{Rule, RuleKind, RuleSet, RuleState, export, load, load_text};
@@ -231,7 +232,7 @@ fn converted_rules_of_sigma_match_what_they_matched() {
     let events = regression_events(&files);
     assert!(events.len() > 400, "{}", events.len());
     let ids: BTreeSet<&str> = converted.rules.iter().map(|rule| rule.id.as_str()).collect();
-    let of = |rules: &[Rule]| -> BTreeSet<(String, u64)> {
+    let of = |rules: &[Arc<Rule>]| -> BTreeSet<(String, u64)> {
         let found = support::matches(rules, &events, None);
         let pairs = found.iter().flat_map(|found| {
             let id = &rules[found.rule.0 as usize].id;

@@ -164,21 +164,13 @@ fn filters_and_correlations_are_linked_anew() {
 fn rules_go_on_where_their_plans_say_the_same() {
     let mut case = Case::new();
     case.load();
-    let rules = |case: &Case| -> Vec<_> {
-        case.before
-            .rules
-            .iter()
-            .cloned()
-            .map(std::sync::Arc::new)
-            .collect()
-    };
-    let before = rules(&case);
+    let before = case.before.rules.clone();
     // A comment moves what stands behind it, and means nothing.
     let text = sigma(FIRST, "curl").replace("detection:", "# comment\ndetection:");
     case.write("rules/first.yml", &text);
     case.write("rules/third.toml", &elastic(1, "event.action: fork"));
     case.load();
-    let after = rules(&case);
+    let after = case.before.rules.clone();
     let same: Vec<&str> = unchanged(&before, &after)
         .into_iter()
         .map(|(_, new)| after[new.0 as usize].id.as_str())

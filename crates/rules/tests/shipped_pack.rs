@@ -57,7 +57,7 @@ fn sample(name: &str) -> Vec<String> {
 }
 
 fn alerts<T: AsRef<str>>(set: &RuleSet, events: &[T]) -> Vec<Alert> {
-    let mut builders: Vec<AlertBuilder<_>> = set.rules.iter().map(AlertBuilder::new).collect();
+    let mut builders: Vec<AlertBuilder<_>> = set.rules.iter().cloned().map(AlertBuilder::new).collect();
     support::matches(&set.rules, events, None)
         .iter()
         .map(|found| builders[found.rule.0 as usize].build(found))

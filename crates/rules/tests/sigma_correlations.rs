@@ -470,7 +470,7 @@ fn an_alert_tells_what_was_counted_and_keeps_its_events() {
     let events = [event(0, 4625, "bob", ""), event(30, 4625, "eve", "")];
     let alerts: Vec<Alert> = support::matches(&set.rules[..1], &events, None)
         .iter()
-        .map(|found| AlertBuilder::new(&set.rules[0]).build(found))
+        .map(|found| AlertBuilder::new(&*set.rules[0]).build(found))
         .collect();
     let [alert] = alerts.as_slice() else {
         panic!("{alerts:?}")
@@ -492,7 +492,7 @@ fn an_alert_tells_what_was_counted_and_keeps_its_events() {
     assert!(why.contains("EventID: 4625"), "{why}");
     // The id is of the group and the time, so that looking again makes no second alert.
     let again = support::matches(&set.rules[..1], &[events[1].clone(), events[0].clone()], None);
-    assert_eq!(AlertBuilder::new(&set.rules[0]).build(&again[0]).id, alert.id);
+    assert_eq!(AlertBuilder::new(&*set.rules[0]).build(&again[0]).id, alert.id);
 }
 
 fn problems(text: &str) -> Vec<(String, String, String)> {

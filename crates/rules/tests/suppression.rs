@@ -7,7 +7,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use neph_engine::{Match, Outcome};
 use neph_rules::{AlertFlow, RuleSet, Told, load_text};
@@ -61,7 +60,7 @@ fn user(clock: &str, user: &str) -> String {
 }
 
 fn flow(set: &RuleSet, is_live: bool) -> AlertFlow {
-    AlertFlow::new(set.rules.iter().cloned().map(Arc::new).collect(), is_live)
+    AlertFlow::new(set.rules.clone(), is_live)
 }
 
 /// The alerts of a batch: time of day, and the number of others that each stands for.

@@ -54,7 +54,7 @@ fn rule(lines: &str, files: &[(&str, &str)]) -> RuleSet {
 
 fn alerts(set: &RuleSet, events: &[&str]) -> Vec<Value> {
     assert_eq!(set.rules.len(), 1, "{:#?}", set.report.rules);
-    let mut builder = AlertBuilder::new(&set.rules[0]);
+    let mut builder = AlertBuilder::new(&*set.rules[0]);
     support::matches(&set.rules, events, None)
         .iter()
         .map(|found| Value::Object(builder.build(found).document))

@@ -59,7 +59,7 @@ value = 2"#,
 
 fn alerts<T: AsRef<str>>(set: &RuleSet, events: &[T]) -> Vec<Alert> {
     assert_eq!(set.rules.len(), 1, "{:#?}", set.report.rules);
-    let mut builder = AlertBuilder::new(&set.rules[0]);
+    let mut builder = AlertBuilder::new(&*set.rules[0]);
     support::matches(&set.rules, events, None)
         .iter()
         .map(|found| builder.build(found))

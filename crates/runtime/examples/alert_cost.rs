@@ -9,11 +9,10 @@ use std::collections::HashSet;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use neph_engine::{Match, OperatorConfig, Operators, Outcome as Told};
 use neph_plan::Plan;
-use neph_rules::{AlertBuilder, Rule};
+use neph_rules::AlertBuilder;
 use neph_runtime::input::{ReadOptions, Reader};
 use neph_runtime::{RunOptions, detect, prepare};
 
@@ -27,7 +26,7 @@ fn main() -> Outcome<()> {
     let rules = paths.next().ok_or("usage: alert_cost RULES FILE…")?;
     let files: Vec<PathBuf> = paths.collect();
     let set = neph_rules::load(&[rules]);
-    let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
+    let rules = set.rules;
     let plans: Vec<&Plan> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
     let mut operators = Operators::new(&plans, &OperatorConfig::default());
     let mut found: Vec<Match> = Vec::new();

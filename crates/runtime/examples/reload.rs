@@ -8,12 +8,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use neph_engine::Program;
 use neph_plan::Plan;
-use neph_rules::{Library, LoadOptions, Rule, RuleSet, unchanged};
+use neph_rules::{Library, LoadOptions, RuleSet, unchanged};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -71,8 +70,7 @@ fn main() -> Outcome<()> {
         began.elapsed().as_secs_f64(),
         program.tests()
     )?;
-    let shared = |set: RuleSet| -> Vec<Arc<Rule>> { set.rules.into_iter().map(Arc::new).collect() };
-    let (first, second) = (shared(first), shared(second));
+    let (first, second) = (first.rules, second.rules);
     let began = Instant::now();
     let same = unchanged(&first, &second).len();
     writeln!(

@@ -35,7 +35,7 @@ fn main() -> Outcome<()> {
     let mut out = std::io::stdout();
 
     let set = load(&rules);
-    let rule_list: Vec<Arc<neph_rules::Rule>> = set.rules.into_iter().map(Arc::new).collect();
+    let rule_list = set.rules;
     let plans: Vec<_> = rule_list.iter().filter_map(|rule| rule.plan.as_ref()).collect();
     let mut operators = Operators::new(&plans, &OperatorConfig::default());
     let mut flow = AlertFlow::new(rule_list.clone(), false);

@@ -4,6 +4,7 @@
 //! of Elastic's endpoint; so the source `ecs`, which passes whatever it gets, fills nothing here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use neph_event::ANY_FIELD;
 use neph_normalize::{SourceInfo, sources};
@@ -70,7 +71,7 @@ pub fn fills(info: &SourceInfo, field: &str) -> bool {
 }
 
 /// Compares rules with all sources.
-pub fn coverage(rules: &[Rule]) -> Coverage {
+pub fn coverage(rules: &[Arc<Rule>]) -> Coverage {
     let own: Vec<&SourceInfo> = sources().iter().filter(|info| info.name != "ecs").collect();
     let mut coverage = Coverage {
         rules: rules.len(),

@@ -106,11 +106,13 @@ pub fn detect_reloading<T: Send>(
     let mut matching = Statistics::default();
     for worker in &workers {
         matching += worker.past;
-        matching += worker.matcher.statistics();
+        if let Some(matcher) = &worker.matcher {
+            matching += matcher.statistics();
+        }
     }
     let mut profile: Option<RunProfile> = None;
     for worker in &workers {
-        let Some(counted) = worker.matcher.profile() else {
+        let Some(counted) = worker.matcher.as_ref().and_then(Matcher::profile) else {
             continue;
         };
         match &mut profile {
@@ -150,7 +152,9 @@ pub(crate) fn match_workers<T>(
         let mut events = EventReader::new(options)?;
         events.want(program);
         Ok(MatchWorker {
-            matcher: matcher(Arc::clone(program), options.profile),
+            matcher: options.profile.then(|| matcher(Arc::clone(program), true)),
+            program: Arc::clone(program),
+            keeps_documents: false,
             profiles: options.profile,
             work_nanos: 0,
             reader: events,
@@ -179,7 +183,10 @@ pub(crate) fn nanos() -> u64 {
 }
 
 pub(crate) struct MatchWorker {
-    matcher: Matcher,
+    /// Made when there is something to match: of little input some workers see nothing, and what a matcher remembers takes some MiB.
+    matcher: Option<Matcher>,
+    program: Arc<Program>,
+    keeps_documents: bool,
     profiles: bool,
     work_nanos: u64,
     reader: EventReader,
@@ -196,7 +203,7 @@ pub(crate) struct MatchWorker {
 impl MatchWorker {
     /// Has all step matches refer to their event.
     pub(crate) fn keep_documents(&mut self) {
-        self.matcher.keep_documents();
+        self.keeps_documents = true;
     }
 }
 
@@ -207,12 +214,21 @@ impl Worker for MatchWorker {
         if chunk.generation != self.generation
             && let Some(program) = self.programs.get(chunk.generation)
         {
-            self.past += self.matcher.statistics();
+            if let Some(before) = self.matcher.take() {
+                self.past += before.statistics();
+            }
             self.reader.want(&program);
-            self.matcher = matcher(program, self.profiles);
+            self.program = program;
             self.generation = chunk.generation;
         }
         let began = nanos();
+        let matcher = self.matcher.get_or_insert_with(|| {
+            let mut matcher = matcher(Arc::clone(&self.program), self.profiles);
+            if self.keeps_documents {
+                matcher.keep_documents();
+            }
+            matcher
+        });
         let mut tally = Tally::default();
         let mut found = Found {
             steps: Steps::with_room(&self.steps),
@@ -227,8 +243,7 @@ impl Worker for MatchWorker {
             match record {
                 Ok(record) => {
                     let (records, refused) = (tally.records, tally.refused);
-                    self.reader
-                        .read(&mut self.matcher, chunk, &record, &mut found, &mut tally);
+                    self.reader.read(matcher, chunk, &record, &mut found, &mut tally);
                     // What is neither seen by the rules nor refused its source has no use for.
                     if tally.records == records {
                         match tally.refused == refused {
@@ -244,7 +259,7 @@ impl Worker for MatchWorker {
             }
         }
         self.steps.take(&found.steps);
-        found.excepted = self.matcher.take_excepted();
+        found.excepted = matcher.take_excepted();
         self.work_nanos += nanos() - began;
         Outcome { tally, found }
     }

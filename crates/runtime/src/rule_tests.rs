@@ -179,7 +179,7 @@ impl Loaded {
             ));
         }
         Self {
-            rules: set.rules.iter().cloned().map(Arc::new).collect(),
+            rules: set.rules.clone(),
             program: Arc::new(std::mem::replace(&mut set.program, Program::compile(&[]).0)),
             set,
             problems,

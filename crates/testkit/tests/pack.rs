@@ -148,7 +148,7 @@ fn tests_need_the_parts_of_their_rules() {
 #[test]
 fn every_scenario_is_noticed_as_it_says() {
     let mut set = pack();
-    let rules: Vec<Arc<Rule>> = std::mem::take(&mut set.rules).into_iter().map(Arc::new).collect();
+    let rules = std::mem::take(&mut set.rules);
     let program = Arc::new(set.program);
     let mut faults = Vec::new();
     let mut number = 0;

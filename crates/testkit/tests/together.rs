@@ -48,7 +48,7 @@ fn archive(name: &str) -> Option<BTreeMap<String, String>> {
 }
 
 /// Every `step`th rule that is running, and those beside whose file events lie.
-fn rules(files: &BTreeMap<String, String>, ending: &str, step: usize) -> Vec<Rule> {
+fn rules(files: &BTreeMap<String, String>, ending: &str, step: usize) -> Vec<Arc<Rule>> {
     let folder = tempfile::tempdir().expect("a folder");
     let tested: BTreeSet<&str> = files
         .keys()
@@ -167,11 +167,11 @@ fn all_at_once_find_what_each_finds_alone() {
     };
     endpoint(&mut written, &options).expect("memory can be written to");
     events.extend(String::from_utf8_lossy(&written).lines().map(str::to_owned));
-    let refs: Vec<&Rule> = both.iter().collect();
+    let refs: Vec<&Rule> = both.iter().map(AsRef::as_ref).collect();
 
     let together = alerts(&refs, &events);
     assert_eq!(together, alerts(&refs, &events), "twice the same");
-    let backwards: Vec<&Rule> = both.iter().rev().collect();
+    let backwards: Vec<&Rule> = refs.iter().copied().rev().collect();
     assert_eq!(
         together,
         alerts(&backwards, &events),

@@ -251,7 +251,7 @@ impl Active {
             None => load_with(&args.rules, &options),
         };
         let active = Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
+            rules: set.rules,
             report: set.report,
             exceptions: set.exceptions,
         };

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use neph_engine::{OperatorConfig, Operators};
 use neph_plan::Plan;
-use neph_rules::Rule;
 use neph_runtime::{ProfileReport, RunOptions, detect, prepare, profile_report};
 
 use super::{BUILTIN, BesideArgs, LangArgs, report_load, rule_path};
@@ -45,7 +43,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
     let set = args.beside.load(&args.rules, args.lang.lang());
     let broken = report_load(&set.report, &BTreeSet::new(), terminal);
-    let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
+    let rules = set.rules;
     if rules.is_empty() {
         return Err(Failure::Message(format!(
             "no rule can run: {}",

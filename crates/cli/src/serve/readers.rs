@@ -61,7 +61,7 @@ impl Readers {
     /// Lets the sensor look at the files that rules ask for.
     pub(super) fn look_for(&mut self, rules: &RuleSet) {
         let mut looked = neph_sensor::Files::default();
-        crate::watch::add_files(&rules.rules, &mut looked);
+        crate::watch::add_files(rules.rules.iter().map(AsRef::as_ref), &mut looked);
         self.looked = looked;
     }
 

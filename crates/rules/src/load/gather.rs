@@ -268,6 +268,8 @@ fn read_contents(
             contents.rules.extend(documents.rules);
             contents.diagnostics.extend(documents.diagnostics);
         }
+        // Most files hold one rule.
+        contents.rules.shrink_to_fit();
         contents.sigma.iter_mut().for_each(Document::outline);
     }
     Ok(contents)

@@ -1,6 +1,7 @@
 //! Overlays upon rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use neph_diag::{Diagnostic, Span};
 use neph_engine::RuleIndex;
@@ -23,7 +24,7 @@ pub(crate) struct Applied {
 }
 
 /// Applies an overlay to the rules that it selects. One whose time is over selects none.
-pub(crate) fn apply(overlay: Overlay, file: &str, rules: &mut [Rule], taken: &mut Taken) -> Applied {
+pub(crate) fn apply(overlay: Overlay, file: &str, rules: &mut [Arc<Rule>], taken: &mut Taken) -> Applied {
     let mut applying = Applying {
         name: overlay.name.clone(),
         diagnostics: Vec::new(),
@@ -38,7 +39,7 @@ pub(crate) fn apply(overlay: Overlay, file: &str, rules: &mut [Rule], taken: &mu
         }
         for position in &selected {
             if let Some(rule) = rules.get_mut(*position) {
-                applying.change(&overlay, *position, rule, taken, &mut switched);
+                applying.change(&overlay, *position, Arc::make_mut(rule), taken, &mut switched);
             }
         }
         let indices: Vec<RuleIndex> = selected
@@ -86,7 +87,7 @@ impl Applying {
     }
 
     /// The positions of the rules that any of the selectors names.
-    fn select(&mut self, overlay: &Overlay, rules: &[Rule]) -> BTreeSet<usize> {
+    fn select(&mut self, overlay: &Overlay, rules: &[Arc<Rule>]) -> BTreeSet<usize> {
         let mut selected = BTreeSet::new();
         let selectors: [Selector<'_>; 3] = [
             ("has the id", &overlay.ids, |rule, id| rule.id == *id),
@@ -115,7 +116,7 @@ impl Applying {
         selected
     }
 
-    fn check(&mut self, pin: &Pin, rules: &[Rule]) {
+    fn check(&mut self, pin: &Pin, rules: &[Arc<Rule>]) {
         let (id, place) = &pin.rule;
         let Some(rule) = rules.iter().find(|rule| rule.id == *id) else {
             let help = "the rule may be gone or renamed, rejected, or not among those that are loaded";

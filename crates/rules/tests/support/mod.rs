@@ -7,7 +7,7 @@ use neph_rules::Rule;
 
 /// The matches of all rules over the events, in the order in which the engine tells them; `index` is where they are
 /// said to come from.
-pub(crate) fn matches<T: AsRef<str>>(rules: &[Rule], events: &[T], index: Option<&str>) -> Vec<Match> {
+pub(crate) fn matches<T: AsRef<str>>(rules: &[Arc<Rule>], events: &[T], index: Option<&str>) -> Vec<Match> {
     let plans: Vec<_> = rules
         .iter()
         .map(|rule| rule.plan.as_ref().expect("a rule that runs has a plan"))

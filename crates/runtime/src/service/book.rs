@@ -57,7 +57,7 @@ pub(crate) enum Way {
 
 impl Book {
     pub(crate) fn new(set: RuleSet) -> Self {
-        let rules: Vec<Arc<Rule>> = set.rules.into_iter().map(Arc::new).collect();
+        let rules = set.rules;
         let keys: Vec<String> = rules.iter().map(|rule| key(rule)).collect();
         let ledger = rule_set(&rules, &keys, &set.exceptions, &set.report);
         Self {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -173,7 +172,7 @@ fn detected(world: &World, library: &mut Library, lines: &[Line]) -> BTreeSet<(S
     let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     fs::write(&path, text.join("\n") + "\n").unwrap();
     let set = load(world, library);
-    let rules: Vec<_> = set.rules.into_iter().map(Arc::new).collect();
+    let rules = set.rules;
     let plans: Vec<_> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
     let config = OperatorConfig {
         emit: Emit::AtOnce,

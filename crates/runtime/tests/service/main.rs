@@ -12,7 +12,6 @@ mod changes;
 mod like_detect;
 mod world;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use neph_engine::Outcome;
@@ -408,7 +407,7 @@ fn the_past_is_searched_and_filled_in_once() {
     append(&store, &all);
     // As `query` does: everything once, by the ids of the records.
     let (set, mut found, mut once) = (world.load(), Vec::new(), OnceById::default());
-    let rules: Vec<_> = set.rules.into_iter().map(Arc::new).collect();
+    let rules = set.rules;
     let plans: Vec<_> = rules.iter().filter_map(|rule| rule.plan.as_ref()).collect();
     let mut operators = neph_engine::Operators::new(&plans, &neph_engine::OperatorConfig::default());
     let mut flow = AlertFlow::new(rules.clone(), false);

@@ -59,7 +59,7 @@ impl Ready {
         let set = load_with(&[folder], &options);
         assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
         Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
+            rules: set.rules,
             program: Arc::new(set.program),
         }
     }

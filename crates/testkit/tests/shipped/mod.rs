@@ -25,7 +25,7 @@ impl Pack {
         let set = load_with(&[BUILTIN_RULES], &options);
         assert!(set.report.failures.is_empty(), "{:?}", set.report.failures);
         Self {
-            rules: set.rules.into_iter().map(Arc::new).collect(),
+            rules: set.rules,
             program: prepare(set.program),
         }
     }
