@@ -21,7 +21,7 @@ use crate::{codes, text};
 const MAX_LEAVES: usize = 100_000;
 
 /// So many fields of a rule are looked through before they are looked up.
-const FEW_FIELDS: usize = 32;
+const FEW_FIELDS: usize = 128;
 
 /// Every value of an event, wherever it stands.
 fn everywhere() -> Arc<Places> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,8 @@ pub(crate) struct Done {
     pub(crate) exit: Exit,
     /// Alerts that were told.
     pub(crate) alerts: u64,
-    active: Active,
+    /// Never taken apart, nor is what ran: the process ends, which gives their memory back at once.
+    active: ManuallyDrop<Active>,
     tuned: Tuned,
 }
 
@@ -141,7 +143,8 @@ impl Loaded {
             broken,
         } = self;
         let live = library.is_some();
-        let mut operators = active.operators(args, live);
+        let program = ManuallyDrop::new(program);
+        let mut operators = ManuallyDrop::new(active.operators(args, live));
         let Way {
             mut reader,
             options,
@@ -215,7 +218,7 @@ impl Loaded {
             },
             alerts: number,
             detection,
-            active,
+            active: ManuallyDrop::new(active),
             tuned,
         }))
     }
