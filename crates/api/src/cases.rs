@@ -73,7 +73,7 @@ fn told(record: &AlertRecord) -> Alert {
         last: alert.last,
         run_time: Some(alert.time),
         event_ids: Vec::new(),
-        document,
+        document: document.into(),
     }
 }
 

@@ -85,12 +85,14 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<Exit, Failure> {
                 )?;
             }
             for mut alert in played.alerts {
-                if let Some(Value::Object(own)) = alert.document.get_mut("neph") {
-                    let phase = json!({"scenario": scenario.name, "phase": position + 1, "name": name});
-                    own.insert("demo".into(), phase);
-                }
+                alert.document.change(|document| {
+                    if let Some(Value::Object(own)) = document.get_mut("neph") {
+                        let phase = json!({"scenario": scenario.name, "phase": position + 1, "name": name});
+                        own.insert("demo".into(), phase);
+                    }
+                });
                 match args.format {
-                    Format::Json => objects.push(Value::Object(alert.document)),
+                    Format::Json => objects.push(alert.document.into_value()),
                     _ => printer.tell(neph_rules::Told::Raised(alert))?,
                 }
             }

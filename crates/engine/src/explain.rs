@@ -32,9 +32,16 @@ pub struct Explainer {
 pub struct Explanation {
     /// The condition as the query has it, each part with its truth.
     pub why: Why,
+}
+
+impl Explanation {
     /// The fields and values that tests met on the true branches of the condition, in the order of the query, each
     /// once. What stands below a `not` is not among them: there the lack of a value decided.
-    pub matched_fields: Vec<(Box<str>, Value)>,
+    pub fn matched_fields(&self) -> Vec<(Arc<str>, Value)> {
+        let mut matched = Vec::new();
+        self.why.collect_matched(&mut matched);
+        matched
+    }
 }
 
 /// A part of a condition with its truth.
@@ -77,13 +84,13 @@ pub struct WhyTest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Path of the field.
-    pub field: Box<str>,
+    pub field: Arc<str>,
     /// The value; `None` where the event has none.
     pub value: Option<Value>,
     /// The text of the constant, pattern or network that the value met, as a query would write it (without quotes); for
     /// an order relation its sign and the constant. `None` where the value failed, and where there is nothing to meet
     /// (existence, and expressions, which the span shows).
-    pub met: Option<Box<str>>,
+    pub met: Option<Arc<str>>,
 }
 
 /// A condition made ready for explaining.
@@ -104,8 +111,9 @@ struct TestPart {
     test: Test,
     /// The test with one alternative at a time, and the alternative's text; made when the test first holds, which of most
     /// tests never does.
-    alternatives: OnceCell<Vec<(Box<str>, Predicate)>>,
-    slots: Vec<Slot>,
+    alternatives: OnceCell<Vec<(Arc<str>, Predicate)>>,
+    /// What it reads, with the paths of the fields.
+    slots: Vec<(Slot, Arc<str>)>,
 }
 
 impl Explainer {
@@ -141,9 +149,7 @@ impl Explainer {
             return Ok(None);
         };
         let why = part.why(&self.slots, &self.row, &mut self.scratch);
-        let mut matched_fields = Vec::new();
-        why.collect_matched(&mut matched_fields);
-        Ok(Some(Explanation { why, matched_fields }))
+        Ok(Some(Explanation { why }))
     }
 }
 
@@ -171,7 +177,7 @@ impl Why {
         }
     }
 
-    fn collect_matched(&self, matched: &mut Vec<(Box<str>, Value)>) {
+    fn collect_matched(&self, matched: &mut Vec<(Arc<str>, Value)>) {
         if !self.holds {
             return;
         }
@@ -262,8 +268,9 @@ impl TestPart {
         let whole = Predicate::new(&test, slots)?;
         let mut read = Vec::new();
         test.for_each_field(&mut |field| {
-            if !read.contains(&Slot(field.0)) {
-                read.push(Slot(field.0));
+            let slot = Slot(field.0);
+            if read.iter().all(|(known, _)| *known != slot) {
+                read.push((slot, path(slots, slot)));
             }
         });
         Ok(Self {
@@ -276,10 +283,10 @@ impl TestPart {
     }
 
     /// An alternative that cannot be run alone is none.
-    fn alternatives(&self, slots: &Slots) -> &[(Box<str>, Predicate)] {
+    fn alternatives(&self, slots: &Slots) -> &[(Arc<str>, Predicate)] {
         self.alternatives.get_or_init(|| {
             let all = alternatives_of(&self.test).into_iter();
-            all.filter_map(|(text, test)| Some((text, Predicate::new(&test, slots).ok()?)))
+            all.filter_map(|(text, test)| Some((text.into(), Predicate::new(&test, slots).ok()?)))
                 .collect()
         })
     }
@@ -293,17 +300,17 @@ impl TestPart {
         };
         if let Some((chosen_of, choice)) = self.whole.deciding_choice(row) {
             for (slot, value) in chosen_of.iter().zip(choice) {
-                test.findings.push(finding(slots, *slot, value, None));
+                test.findings.push(finding(path(slots, *slot), value, None));
             }
             return Why {
                 holds,
                 node: WhyNode::Test(test),
             };
         }
-        for slot in &self.slots {
+        for (slot, path) in &self.slots {
             let values = row.values(*slot);
             if values.len() == 0 {
-                test.findings.push(finding(slots, *slot, None, None));
+                test.findings.push(finding(Arc::clone(path), None, None));
             }
             let looked_at = values.filter(|value| !holds || self.whole.passes(*value));
             for (number, value) in looked_at.enumerate() {
@@ -316,8 +323,7 @@ impl TestPart {
                     .iter()
                     .find(|(_, alternative)| alternative.passes(value));
                 test.findings.push(finding(
-                    slots,
-                    *slot,
+                    Arc::clone(path),
                     Some(value),
                     met.map(|(text, _)| text.clone()),
                 ));
@@ -330,11 +336,11 @@ impl TestPart {
     }
 }
 
-fn finding(slots: &Slots, slot: Slot, value: Option<ValueRef<'_>>, met: Option<Box<str>>) -> Finding {
-    let field = slots
-        .field(slot)
-        .map(|field| field.path.clone())
-        .unwrap_or_default();
+fn path(slots: &Slots, slot: Slot) -> Arc<str> {
+    slots.field(slot).map_or("", |field| &field.path).into()
+}
+
+fn finding(field: Arc<str>, value: Option<ValueRef<'_>>, met: Option<Arc<str>>) -> Finding {
     Finding {
         field,
         value: value.map(ValueRef::to_owned),

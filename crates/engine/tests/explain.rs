@@ -1,5 +1,7 @@
 //! What an explanation tells of the parts of a condition.
 
+use std::sync::Arc;
+
 use neph_engine::{Explainer, Explanation, Finding, Why, WhyNode};
 use neph_event::{Field, FieldType, Value};
 use neph_plan::{
@@ -113,9 +115,9 @@ fn each_test_names_the_value_and_the_alternative_that_it_met() {
         tests[3].findings,
         [finding("ip", Some(address.clone()), Some("10.0.0.0/8"))]
     );
-    let field = |name: &str, value| (Box::from(name), value);
+    let field = |name: &str, value| (Arc::from(name), value);
     assert_eq!(
-        explanation.matched_fields,
+        explanation.matched_fields(),
         [
             field("event.category", string("process")),
             field("process.name", string("PYTHON3")),
@@ -142,7 +144,7 @@ fn a_negation_tells_whether_the_field_is_missing_or_has_another_value() {
     let failed = ["wget", "nc"].map(|name| finding("process.name", Some(string(name)), None));
     assert_eq!(other.why.deciding_tests()[1].findings, failed);
     assert_eq!(
-        other.matched_fields,
+        other.matched_fields(),
         [("event.category".into(), string("process"))]
     );
     let refuted = explain(
@@ -188,7 +190,7 @@ fn the_tree_has_the_shape_of_the_query() {
     };
     assert!(!inner[0].holds && inner[1].holds && inner[1].node == WhyNode::Constant);
     assert!(negated.holds);
-    assert_eq!(explanation.matched_fields, []);
+    assert_eq!(explanation.matched_fields(), []);
 }
 
 #[test]

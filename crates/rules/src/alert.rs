@@ -21,20 +21,23 @@ mod miss;
 pub(crate) mod phrases;
 mod reason;
 mod standing;
+mod told;
+pub(crate) mod tree;
 pub(crate) mod why;
 pub(crate) mod windows;
+mod written;
 
 pub use miss::{FailedTest, StepFared, steps_fared};
+pub use told::Document;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use neph_engine::{Event, Explainer, Match};
+use neph_engine::{Event, Explainer, Match, Why};
 use neph_event::Instant;
 use neph_plan::{Plan, Query};
-use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::rule::{Rule, RuleSeverity};
@@ -43,6 +46,7 @@ use crate::suppressor::Counted;
 
 use standing::Standing;
 pub(crate) use standing::threat_as_written;
+use tree::Tree;
 
 /// An alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,46 +73,7 @@ pub struct Alert {
     /// Ids of the events, in order.
     pub event_ids: Vec<String>,
     /// The ECS document.
-    pub document: Map<String, Value>,
-}
-
-impl Alert {
-    /// Says what the alert stands for: the keys are Kibana's.
-    pub(crate) fn count(&mut self, rule: &Rule, counted: &Counted) {
-        let text = |time: Option<Instant>| time.map(|time| time.to_string());
-        let terms: Vec<Value> = counted
-            .terms
-            .iter()
-            .map(|(field, value)| json!({"field": field, "value": value}))
-            .collect();
-        let settings = rule.tuning.suppression.as_ref();
-        let mut set = |key: &str, value: Value| {
-            if !value.is_null() {
-                self.document.insert(format!("kibana.alert.{key}"), value);
-            }
-        };
-        set("suppression.terms", Value::Array(terms.clone()));
-        set("suppression.docs_count", json!(counted.others));
-        set("suppression.start", json!(text(counted.start)));
-        set("suppression.end", json!(text(counted.end)));
-        set("instance.id", json!(counted.instance(rule)));
-        let own = json!({
-            "terms": terms,
-            "others": counted.others,
-            "first": text(counted.start),
-            "last": text(counted.end),
-            "seconds": settings.and_then(|settings| settings.duration_nanos).map(|nanos| nanos / 1_000_000_000),
-            "overlay": settings.and_then(|settings| settings.overlay.clone()),
-        });
-        let neph = self
-            .document
-            .get_mut("neph")
-            .and_then(|neph| neph.get_mut("alert"));
-        if let (Some(Value::Object(alert)), Value::Object(mut own)) = (neph, own) {
-            own.retain(|_, value| !value.is_null());
-            alert.insert("suppression".into(), Value::Object(own));
-        }
-    }
+    pub document: Document,
 }
 
 /// Makes alerts of the matches of one rule. What depends on the rule alone is made when the first match comes: of a
@@ -117,9 +82,11 @@ impl Alert {
 pub struct AlertBuilder<R> {
     rule: R,
     /// `None` inside for a plan that cannot be explained; it cannot be run either, and that is reported where it is compiled.
-    explainer: OnceCell<Option<Explainer>>,
-    standing: OnceCell<Standing>,
+    explainer: OnceCell<Option<Box<Explainer>>>,
+    standing: OnceCell<Box<Standing>>,
     texts: why::Shown,
+    /// How long the document of the alert before was: the next one is about as long.
+    room: usize,
 }
 
 /// An alert that is not written yet.
@@ -128,7 +95,7 @@ pub(crate) struct Draft<'f> {
     /// The alert, but for its reason and document.
     pub(crate) alert: Alert,
     found: &'f Match,
-    steps: Vec<StepOf>,
+    steps: Vec<StepOf<'f>>,
 }
 
 impl<R: Deref<Target = Rule>> AlertBuilder<R> {
@@ -139,41 +106,37 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
             explainer: OnceCell::new(),
             standing: OnceCell::new(),
             texts: why::Shown::new(),
+            room: 0,
         }
     }
 
     /// The alert of a match.
     pub fn build(&mut self, found: &Match) -> Alert {
         let draft = self.draft(found);
-        self.write(draft)
+        self.write(draft, None)
     }
 
     /// What is told of an alert without explaining it.
     pub(crate) fn draft<'f>(&self, found: &'f Match) -> Draft<'f> {
         let rule: &Rule = &self.rule;
-        let steps: Vec<StepOf> = found
+        let steps: Vec<StepOf<'_>> = found
             .events
             .iter()
-            .map(|(stage, event)| StepOf::new(*stage, event.as_ref(), rule))
+            .map(|(stage, event)| StepOf::new(*stage, event.as_deref()))
             .collect();
         let asks_events = rule.name_override.is_some()
             || !(rule.severity_mapping.is_empty() && rule.risk_score_mapping.is_empty());
         let lifted = match asks_events {
             true => lifted(rule.plan.as_ref(), found, &steps),
-            false => Cow::Owned(Value::Null),
+            false => Cow::Owned(Tree::Null),
         };
-        let last_step = steps.iter().rev().find(|step| step.document.is_some());
+        let last_step = steps.iter().rev().find(|step| step.event.is_some());
         let last = found
             .last
             .as_ref()
             .map(|ordinal| ordinal.time)
-            .or_else(|| last_step.and_then(|step| step.time));
-        let overridden = |field: &String| {
-            last_step?
-                .document
-                .as_ref()
-                .and_then(|event| fields::time(event, field))
-        };
+            .or_else(|| last_step?.time(rule));
+        let overridden = |field: &String| last_step?.document().and_then(|event| fields::time(event, field));
         let alert = Alert {
             id: alert_id(rule, found),
             rule_id: rule.id.clone(),
@@ -181,7 +144,9 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
             severity: self.severity(&lifted),
             risk_score: self.risk_score(&lifted),
             reason: String::new(),
-            first: found.first.or_else(|| steps.iter().find_map(|step| step.time)),
+            first: found
+                .first
+                .or_else(|| steps.iter().find_map(|step| step.time(rule))),
             last,
             // A run of new terms or of a threshold goes by the time of its events.
             run_time: rule
@@ -191,39 +156,42 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
                 .and_then(overridden)
                 .or(last),
             event_ids: event_ids(found),
-            document: Map::new(),
+            document: Document::default(),
         };
         drop(lifted);
         Draft { alert, found, steps }
     }
 
-    /// Explains the alert and writes its document.
-    pub(crate) fn write(&mut self, draft: Draft<'_>) -> Alert {
+    /// Explains the alert and writes its document; `counted` is what it stands for besides.
+    pub(crate) fn write(&mut self, draft: Draft<'_>, counted: Option<&Counted>) -> Alert {
         let Draft {
             mut alert,
             found,
             mut steps,
         } = draft;
         for step in &mut steps {
-            if let Some(event) = &step.event {
+            if let Some(event) = step.event {
                 (step.why, step.matched) = self.explain(step.stage, event);
             }
         }
         alert.reason = self.reason(found, &steps);
         let rule: &Rule = &self.rule;
-        let standing = self.standing.get_or_init(|| Standing::new(rule));
+        let standing = self.standing.get_or_init(|| Box::new(Standing::new(rule)));
         let writer = document::Writer {
             rule,
             standing,
             texts: &mut self.texts,
             alert: &alert,
             found,
+            counted,
         };
-        alert.document = writer.write(steps);
+        let document = writer.write(&steps, self.room);
+        self.room = document.len();
+        alert.document = Document::of(document);
         alert
     }
 
-    fn reason(&self, found: &Match, steps: &[StepOf]) -> String {
+    fn reason(&self, found: &Match, steps: &[StepOf<'_>]) -> String {
         let plan = self.rule.plan.as_ref();
         let tally = found.window.and_then(|window| window.tally);
         let correlation = match plan.map(|plan| &plan.query) {
@@ -240,8 +208,8 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
             // Events that were counted have no order that tells anything: the first is an example.
             .take(if tally.is_some() { 1 } else { usize::MAX })
             .map(|step| reason::Step {
-                document: step.document.as_ref(),
-                time: step.time,
+                document: step.document(),
+                time: step.time(&self.rule),
                 matched: &step.matched,
             })
             .collect();
@@ -255,49 +223,49 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
     }
 
     /// Why the event satisfies the stage, and the fields and values that its tests met.
-    fn explain(&mut self, stage: u16, event: &Event) -> (Value, Vec<(String, String)>) {
+    fn explain(&mut self, stage: u16, event: &Event) -> (Option<Why>, Vec<(Arc<str>, String)>) {
         let rule: &Rule = &self.rule;
         self.explainer.get_or_init(|| {
             // Where the event belongs is no part of the query, and may stand beside the document.
             let mut plan = rule.plan.clone()?;
             IndexScope::new(&rule.index).release(&mut plan);
-            Explainer::new(&plan).ok()
+            Explainer::new(&plan).ok().map(Box::new)
         });
         let Some(Some(explainer)) = self.explainer.get_mut() else {
-            return (Value::Null, Vec::new());
+            return (None, Vec::new());
         };
         let Ok(Some(explanation)) = explainer.explain(stage, event.document()) else {
-            return (Value::Null, Vec::new());
+            return (None, Vec::new());
         };
-        let why = &explanation.why;
-        let mut matched = Vec::new();
-        why::collect_matched(why, &mut matched);
-        (why::json_of(why, &self.rule, &mut self.texts), matched)
+        let matched = why::matched(&explanation);
+        (Some(explanation.why), matched)
     }
 
-    fn name(&self, lifted: &Value) -> String {
+    fn name(&self, lifted: &Tree<'_>) -> String {
         let overridden = self
             .rule
             .name_override
             .as_ref()
             .and_then(|field| fields::text(lifted, field));
-        overridden.unwrap_or_else(|| self.rule.name.clone())
+        overridden.map_or_else(|| self.rule.name.clone(), Cow::into_owned)
     }
 
-    fn severity(&self, lifted: &Value) -> RuleSeverity {
+    fn severity(&self, lifted: &Tree<'_>) -> RuleSeverity {
         // Mappings are in descending order of severity.
         let mapped = self.rule.severity_mapping.iter().find(|mapping| {
             let mut met = false;
             fields::for_each(lifted, &mapping.field, &mut |value| {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                met |= text == mapping.value;
+                met |= match value.as_str() {
+                    Some(text) => text == mapping.value,
+                    None => value.to_string() == mapping.value,
+                };
             });
             met
         });
         mapped.map_or(self.rule.severity, |mapping| mapping.severity)
     }
 
-    fn risk_score(&self, lifted: &Value) -> u8 {
+    fn risk_score(&self, lifted: &Tree<'_>) -> u8 {
         let mapped = self.rule.risk_score_mapping.iter().find_map(|field| {
             let number: f64 = fields::text(lifted, field)?.parse().ok()?;
             // Numbers outside the scale do not count, as in Kibana.
@@ -307,44 +275,43 @@ impl<R: Deref<Target = Rule>> AlertBuilder<R> {
     }
 }
 
-/// A slot of the match, with its event read.
+/// A slot of the match.
 #[derive(Debug, Default)]
-struct StepOf {
+struct StepOf<'f> {
     stage: u16,
-    time: Option<Instant>,
     /// The record; none where the step had to be missing.
-    event: Option<Arc<Event>>,
-    /// Its document.
-    document: Option<Value>,
-    why: Value,
-    matched: Vec<(String, String)>,
+    event: Option<&'f Event>,
+    /// Its document, read when it is first asked for: of what becomes part of a grouped alert it never is.
+    document: OnceCell<Tree<'f>>,
+    why: Option<Why>,
+    matched: Vec<(Arc<str>, String)>,
 }
 
-impl StepOf {
-    fn new(stage: u16, event: Option<&Arc<Event>>, rule: &Rule) -> Self {
-        let Some(event) = event else {
-            return Self {
-                stage,
-                ..Self::default()
-            };
-        };
-        let document: Value = serde_json::from_slice(event.document()).unwrap_or(Value::Null);
+impl<'f> StepOf<'f> {
+    fn new(stage: u16, event: Option<&'f Event>) -> Self {
         Self {
             stage,
-            time: fields::time(&document, &rule.timestamp_field),
-            event: Some(Arc::clone(event)),
-            document: Some(document),
+            event,
             ..Self::default()
         }
+    }
+
+    fn document(&self) -> Option<&Tree<'f>> {
+        let read = |event: &'f Event| self.document.get_or_init(|| Tree::read(event.document()));
+        self.event.map(read)
+    }
+
+    fn time(&self, rule: &Rule) -> Option<Instant> {
+        fields::time(self.document()?, &rule.timestamp_field)
     }
 }
 
 /// What is known to hold of all events of the alert.
-fn lifted<'s>(plan: Option<&Plan>, found: &Match, steps: &'s [StepOf]) -> Cow<'s, Value> {
+fn lifted<'s, 'f>(plan: Option<&Plan>, found: &Match, steps: &'s [StepOf<'f>]) -> Cow<'s, Tree<'f>> {
     if found.window.is_some_and(|window| window.tally.is_some()) {
-        return Cow::Owned(windows::shared(plan, found));
+        return Cow::Owned(windows::shared(plan, found).into());
     }
-    let documents: Vec<&Value> = steps.iter().filter_map(|step| step.document.as_ref()).collect();
+    let documents: Vec<&Tree<'f>> = steps.iter().filter_map(StepOf::document).collect();
     fields::shared(&documents)
 }
 

@@ -245,20 +245,13 @@ impl AlertFlow {
         if self.grouping.is_full(rule, draft.alert.run_time) {
             return Some(draft.alert);
         }
-        let alert = builder.write(draft);
-        Some(self.counted(rule, alert, counted))
+        Some(builder.write(draft, counted.as_ref()))
     }
 
     fn build(&mut self, rule: usize, found: &Match, counted: Option<Counted>) -> Option<Alert> {
-        let alert = self.builders.get_mut(rule)?.build(found);
-        Some(self.counted(rule, alert, counted))
-    }
-
-    fn counted(&self, rule: usize, mut alert: Alert, counted: Option<Counted>) -> Alert {
-        if let (Some(counted), Some(rule)) = (counted, self.rules.get(rule)) {
-            alert.count(rule, &counted);
-        }
-        alert
+        let builder = self.builders.get_mut(rule)?;
+        let draft = builder.draft(found);
+        Some(builder.write(draft, counted.as_ref()))
     }
 }
 

@@ -235,7 +235,7 @@ impl Overflow {
             last: self.last,
             run_time: self.last,
             event_ids: Vec::new(),
-            document,
+            document: document.into(),
         }
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::alert::fields;
+use crate::alert::tree::Tree;
 use crate::files;
 use crate::report::Failure;
 
@@ -234,7 +235,8 @@ impl Taking {
     /// Takes a document in; `hit` is the search hit around it.
     fn take(&mut self, mut document: Map<String, Value>, hit: Option<&Map<String, Value>>) {
         let text = |key: &str| hit.and_then(|hit| hit.get(key)?.as_str()).map(Box::from);
-        let said = Value::Object(std::mem::take(&mut document));
+        let said = serde_json::to_vec(&document).unwrap_or_default();
+        let said = Tree::read(&said);
         let has = |field: &str| fields::first(&said, field).is_some();
         let missing: Vec<(&str, Value)> = [
             ("@timestamp", json!(self.now)),
@@ -246,9 +248,6 @@ impl Taking {
         .into_iter()
         .filter(|(field, _)| !has(field))
         .collect();
-        if let Value::Object(map) = said {
-            document = map;
-        }
         for (field, value) in missing {
             document.insert(field.to_owned(), value);
         }

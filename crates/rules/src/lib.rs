@@ -61,7 +61,7 @@ mod upkeep;
 mod windows;
 mod yaml_document;
 
-pub use alert::{Alert, AlertBuilder, alert_id};
+pub use alert::{Alert, AlertBuilder, Document, alert_id};
 pub use alert_flow::{AlertFlow, Suppressed, Told, unchanged};
 pub use builtin::{BUILTIN, BUILTIN_DEMO, BUILTIN_LISTS, BUILTIN_RULES, builtin_files, is_builtin};
 pub use codes::CODES;

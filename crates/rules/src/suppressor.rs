@@ -21,6 +21,7 @@ use neph_plan::{Key, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::alert::tree::Tree;
 use crate::alert::{alert_id, fields, hash_of, why};
 use crate::grouping::window_start;
 use crate::rule::{Rule, RuleKind};
@@ -491,7 +492,7 @@ fn terms(rule: &Rule, settings: &Suppression, found: &Match) -> Option<Vec<(Stri
         });
         return Some(terms.collect());
     }
-    let documents: Vec<(u16, Value)> = found
+    let documents: Vec<(u16, Tree<'_>)> = found
         .events
         .iter()
         .filter_map(|(step, event)| {
@@ -517,13 +518,17 @@ fn terms(rule: &Rule, settings: &Suppression, found: &Match) -> Option<Vec<(Stri
 }
 
 /// The values that all documents have in a field, sorted: one, or a list. Their order in the events does not count.
-fn shared<'d>(field: &GroupField, documents: impl Iterator<Item = &'d (u16, Value)>) -> Option<Value> {
+fn shared<'a, 'd: 'a>(
+    field: &GroupField,
+    documents: impl Iterator<Item = &'a (u16, Tree<'d>)>,
+) -> Option<Value> {
     let mut common: Option<Vec<Value>> = None;
     for (_, document) in documents {
         let mut values: Vec<Value> = Vec::new();
         fields::for_each(document, &field.path, &mut |value| {
-            if !values.contains(value) {
-                values.push(value.clone());
+            let value = Value::from(value);
+            if !values.contains(&value) {
+                values.push(value);
             }
         });
         common = Some(match common {

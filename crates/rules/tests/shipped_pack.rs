@@ -10,7 +10,6 @@
 use std::path::{Path, PathBuf};
 
 use neph_rules::{Alert, AlertBuilder, LoadOptions, RuleSet, load_with};
-use serde_json::Value;
 
 mod support;
 
@@ -164,7 +163,7 @@ fn an_alert_explains_itself() {
     let set = load_pack();
     let found = alerts(&set, &sample("metadata-service-linux"));
     let alert = found.iter().find(|alert| alert.rule_name == UNUSUAL).unwrap();
-    let mut document = Value::Object(alert.document.clone());
+    let mut document = alert.document.clone().into_value();
     let mut take_out = |path: &[&str]| {
         let (last, way) = path.split_last().unwrap();
         let place = way.iter().fold(&mut document, |place, key| &mut place[*key]);

@@ -57,7 +57,7 @@ fn alerts(set: &RuleSet, events: &[&str]) -> Vec<Value> {
     let mut builder = AlertBuilder::new(&*set.rules[0]);
     support::matches(&set.rules, events, None)
         .iter()
-        .map(|found| Value::Object(builder.build(found).document))
+        .map(|found| builder.build(found).document.into_value())
         .collect()
 }
 

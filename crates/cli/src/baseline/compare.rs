@@ -306,6 +306,6 @@ fn as_of_rules(alert: neph_baseline::Alert) -> neph_rules::Alert {
         last: at,
         run_time: at,
         event_ids: alert.events,
-        document: alert.document,
+        document: alert.document.into(),
     }
 }

@@ -107,7 +107,7 @@ impl Printer {
     fn write(&mut self, before: &[u8], alert: &Alert, behind: &[u8]) -> io::Result<()> {
         self.line.clear();
         self.line.extend_from_slice(before);
-        sonic_rs::to_writer(&mut self.line, &alert.document).map_err(io::Error::other)?;
+        self.line.extend_from_slice(&alert.document.to_json());
         self.line.extend_from_slice(behind);
         io::stdout().lock().write_all(&self.line)
     }
@@ -115,12 +115,10 @@ impl Printer {
     /// Tells that an alert does not hold any more, by the alert's document with a mark.
     fn retract(&mut self, mut alert: Alert) -> io::Result<()> {
         mark(&mut alert, "retracted");
-        alert
-            .document
-            .insert("kibana.alert.workflow_status".into(), "closed".into());
-        alert
-            .document
-            .insert("kibana.alert.status".into(), "recovered".into());
+        alert.document.change(|document| {
+            document.insert("kibana.alert.workflow_status".into(), "closed".into());
+            document.insert("kibana.alert.status".into(), "recovered".into());
+        });
         if self.format == Format::Table {
             self.flush_page()?;
             return writeln!(
@@ -267,10 +265,12 @@ impl Printer {
 }
 
 fn mark(alert: &mut Alert, word: &str) {
-    let neph = alert.document.get_mut("neph");
-    if let Some(Value::Object(own)) = neph.and_then(|neph| neph.get_mut("alert")) {
-        own.insert(word.into(), true.into());
-    }
+    alert.document.change(|document| {
+        let neph = document.get_mut("neph");
+        if let Some(Value::Object(own)) = neph.and_then(|neph| neph.get_mut("alert")) {
+            own.insert(word.into(), true.into());
+        }
+    });
 }
 
 fn list(value: Option<&Value>) -> &[Value] {

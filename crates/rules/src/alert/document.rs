@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use neph_engine::Match;
 use neph_event::Instant;
 use neph_plan::{Query, Stage};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
-use super::fields::{insert, object};
+use super::fields::object;
 use super::standing::{Standing, rule_object};
+use super::tree::{Text, Tree};
+use super::written::Written;
 use super::{Alert, StepOf, enrichments, fields, why, windows};
 use crate::grouping;
 use crate::rule::Rule;
+use crate::suppressor::Counted;
 use crate::windows::Condition;
 
 /// Keys of `event` that describe an event's kind and are lifted from the events; the others are the alert's own.
@@ -26,63 +29,106 @@ pub(super) struct Writer<'a> {
     pub(super) texts: &'a mut why::Shown,
     pub(super) alert: &'a Alert,
     pub(super) found: &'a Match,
+    /// What the alert stands for besides.
+    pub(super) counted: Option<&'a Counted>,
 }
 
 impl Writer<'_> {
-    /// The document of an alert of these events.
-    pub(super) fn write(mut self, steps: Vec<StepOf>) -> Map<String, Value> {
+    /// The document of an alert of these events as JSON, which is about so long.
+    pub(super) fn write(mut self, steps: &[StepOf<'_>], room: usize) -> Vec<u8> {
         let (alert, standing) = (self.alert, self.standing);
-        let mut document = Map::new();
-        insert(
-            &mut document,
-            "@timestamp",
-            alert.last.map(|time| time.to_string()),
-        );
-        insert(&mut document, "message", alert.reason.as_str());
-        let mut event = Map::new();
-        insert(&mut event, "kind", "alert");
-        insert(&mut event, "id", alert.id.as_str());
-        insert(&mut event, "severity", alert.severity.number());
-        insert(&mut event, "risk_score", alert.risk_score);
-        insert(&mut event, "start", alert.first.map(|time| time.to_string()));
-        insert(&mut event, "end", alert.last.map(|time| time.to_string()));
-        insert(&mut event, "reason", alert.reason.as_str());
-        document.insert("event".into(), Value::Object(event));
-        let rule = match alert.rule_name == self.rule.name {
-            true => standing.rule.clone(),
-            false => rule_object(self.rule, &alert.rule_name),
+        let lifted = super::lifted(self.rule.plan.as_ref(), self.found, steps);
+        let lifted = match lifted.as_ref() {
+            Tree::Object(lifted) => lifted.as_slice(),
+            _ => &[],
         };
-        document.insert("rule".into(), Value::Object(rule));
-        let mut threat = standing.threat.clone();
-        let (enrichments, unlisted) = self.enrichments(&steps);
-        insert(&mut threat, "enrichments", enrichments);
-        insert(&mut document, "threat", threat);
-        insert(&mut document, "tags", standing.tags.clone());
-        self.insert_kibana(&mut document);
-        // Its place is here; what it says takes the events, of which the rest of the document is lifted first.
-        document.insert("neph".into(), Value::Null);
-        if let Value::Object(lifted) = self.lifted(&steps).as_ref() {
-            merge_lifted(&mut document, lifted);
-        }
-        let mut own = self.own(steps);
-        if unlisted > 0 {
-            insert(&mut own, "unlisted_enrichments", unlisted);
-        }
-        document.insert("neph".into(), object([("alert", own.into())]));
-        document
+        let mut out = Written::with_room(room + room / 8);
+        out.object(|out| {
+            let last = alert.last.map(|time| time.to_string()).unwrap_or_default();
+            out.insert_text("@timestamp", &last);
+            out.insert_text("message", &alert.reason);
+            out.key("event");
+            out.object(|out| self.write_event(out, lifted));
+            out.key("rule");
+            match alert.rule_name == self.rule.name {
+                true => out.raw(&standing.rule),
+                false => out.raw(&rule_object(self.rule, &alert.rule_name)),
+            }
+            let (enrichments, unlisted) = self.enrichments(steps);
+            let has_threat = !(standing.threat.is_empty() && enrichments.is_empty());
+            out.insert_written("threat", |out| {
+                out.object(|out| {
+                    out.entries(&standing.threat);
+                    out.insert("enrichments", enrichments);
+                });
+            });
+            out.entries(&standing.tags);
+            self.write_kibana(out, &last);
+            out.key("neph");
+            out.object(|out| {
+                out.key("alert");
+                out.object(|out| self.write_own(out, steps, &last, unlisted));
+            });
+            // What the events share stands beside what the alert says of itself; the alert's own word counts.
+            let is_own = |key: &str| match key {
+                "@timestamp" => alert.last.is_some(),
+                "message" => !alert.reason.is_empty(),
+                "threat" => has_threat,
+                "tags" => !standing.tags.is_empty(),
+                _ => matches!(key, "event" | "rule" | "neph"),
+            };
+            for (key, value) in lifted {
+                // What a source says of rules and threats stays with its event; here they are the alert's.
+                let is_lifted = match key.as_str() {
+                    dotted if dotted.starts_with("event.") => {
+                        EVENT_KEYS_LIFTED.contains(&dotted.trim_start_matches("event."))
+                    }
+                    key if ["rule.", "threat.", "kibana."]
+                        .iter()
+                        .any(|own| key.starts_with(own)) =>
+                    {
+                        false
+                    }
+                    key => !is_own(key),
+                };
+                if is_lifted {
+                    out.entry(key, value);
+                }
+            }
+            if let Some(counted) = self.counted {
+                counted.write_kibana(self.rule, out);
+            }
+        });
+        out.into_bytes()
     }
 
-    fn lifted<'s>(&self, steps: &'s [StepOf]) -> std::borrow::Cow<'s, Value> {
-        super::lifted(self.rule.plan.as_ref(), self.found, steps)
+    /// What the alert says of itself as an event, and of what kind its events are.
+    fn write_event(&self, out: &mut Written, lifted: &[(Text<'_>, Tree<'_>)]) {
+        let alert = self.alert;
+        out.insert_text("kind", "alert");
+        out.insert_text("id", &alert.id);
+        out.insert("severity", alert.severity.number());
+        out.insert("risk_score", alert.risk_score);
+        out.insert("start", alert.first.map(|time| time.to_string()));
+        out.insert("end", alert.last.map(|time| time.to_string()));
+        out.insert_text("reason", &alert.reason);
+        let event = lifted.iter().find(|(key, _)| key.as_str() == "event");
+        if let Some((_, Tree::Object(event))) = event {
+            for (key, value) in event {
+                if EVENT_KEYS_LIFTED.contains(&key.as_str()) {
+                    out.entry(key, value);
+                }
+            }
+        }
     }
 
     /// The indicators that the events met, and how many more there are than are listed.
-    fn enrichments(&self, steps: &[StepOf]) -> (Vec<Value>, u64) {
+    fn enrichments(&self, steps: &[StepOf<'_>]) -> (Vec<Value>, u64) {
         let Condition::ThreatMatch(threat) = &self.rule.condition else {
             return (Vec::new(), 0);
         };
         let mut all = (Vec::new(), 0);
-        for event in steps.iter().filter_map(|step| step.event.as_ref()) {
+        for event in steps.iter().filter_map(|step| step.event) {
             let (mut found, more) = enrichments::of(threat, event.document());
             all.0.append(&mut found);
             all.1 += more;
@@ -92,79 +138,74 @@ impl Writer<'_> {
 
     /// The keys of Kibana's alerts that have a meaning here:
     /// <https://www.elastic.co/docs/reference/security/fields-and-object-schemas/alert-schema>.
-    fn insert_kibana(&self, document: &mut Map<String, Value>) {
+    fn write_kibana(&self, out: &mut Written, last: &str) {
         let (alert, standing) = (self.alert, self.standing);
-        insert(document, "kibana.alert.uuid", alert.id.as_str());
-        insert(document, "kibana.alert.status", "active");
-        insert(document, "kibana.alert.workflow_status", "open");
-        insert(document, "kibana.alert.depth", 1);
-        insert(document, "kibana.alert.reason", alert.reason.as_str());
-        insert(document, "kibana.alert.severity", alert.severity.word());
-        insert(document, "kibana.alert.risk_score", alert.risk_score);
-        insert(
-            document,
-            "kibana.alert.original_time",
-            alert.last.map(|time| time.to_string()),
-        );
-        insert(
-            document,
-            "kibana.alert.building_block_type",
-            standing.building_block.clone(),
-        );
-        let ancestors = alert.event_ids.iter().map(|id| {
-            object([
-                ("id", id.as_str().into()),
-                ("type", "event".into()),
-                ("depth", 0.into()),
-            ])
+        out.insert_text("kibana.alert.uuid", &alert.id);
+        out.insert_text("kibana.alert.status", "active");
+        out.insert_text("kibana.alert.workflow_status", "open");
+        out.insert("kibana.alert.depth", 1);
+        out.insert_text("kibana.alert.reason", &alert.reason);
+        out.insert_text("kibana.alert.severity", alert.severity.word());
+        out.insert("kibana.alert.risk_score", alert.risk_score);
+        out.insert_text("kibana.alert.original_time", last);
+        out.entries(&standing.building_block);
+        out.insert_written("kibana.alert.ancestors", |out| {
+            out.list(&alert.event_ids, |out, id| {
+                out.object(|out| {
+                    out.key("id");
+                    out.value(id);
+                    out.insert_text("type", "event");
+                    out.insert("depth", 0);
+                });
+            });
         });
-        insert(document, "kibana.alert.ancestors", ancestors.collect::<Value>());
-        insert(document, "kibana.alert.rule.name", alert.rule_name.as_str());
-        document.extend(standing.kibana.iter().cloned());
+        out.insert_text("kibana.alert.rule.name", &alert.rule_name);
+        out.entries(&standing.kibana);
         if let Some(window) = &self.found.window {
             let (key, value) = windows::kibana(self.rule.plan.as_ref(), self.found, window);
-            insert(document, &format!("kibana.alert.{key}"), value);
+            out.insert(&format!("kibana.alert.{key}"), value);
         }
-        document.extend(standing.timeline.iter().cloned());
+        out.entries(&standing.timeline);
     }
 
-    fn own(&mut self, steps: Vec<StepOf>) -> Map<String, Value> {
+    /// What only our own alerts say.
+    fn write_own(&mut self, out: &mut Written, steps: &[StepOf<'_>], last: &str, unlisted: u64) {
         let (rule, alert, standing) = (self.rule, self.alert, self.standing);
-        let investigation = self.investigation(&steps);
-        let mut own = Map::new();
-        insert(&mut own, "id", alert.id.as_str());
-        insert(&mut own, "reason", alert.reason.as_str());
-        insert(&mut own, "join_keys", self.join_keys());
-        insert(&mut own, "steps", self.step_objects(steps));
-        insert(&mut own, "first", alert.first.map(|time| time.to_string()));
-        insert(&mut own, "last", alert.last.map(|time| time.to_string()));
+        out.insert_text("id", &alert.id);
+        out.insert_text("reason", &alert.reason);
+        out.insert("join_keys", self.join_keys());
+        out.insert_written("steps", |out| self.write_steps(out, steps));
+        out.insert("first", alert.first.map(|time| time.to_string()));
+        out.insert_text("last", last);
         if let Some(window) = &self.found.window {
-            insert(&mut own, "window", windows::own(rule.plan.as_ref(), window));
+            out.insert("window", windows::own(rule.plan.as_ref(), window));
         }
-        insert(&mut own, "run", self.run());
-        for (key, value) in &standing.own {
-            insert(&mut own, key, value.clone());
+        out.insert_written("run", |out| out.object(|out| self.write_run(out)));
+        out.entries(&standing.own);
+        out.insert_written("investigation", |out| {
+            out.object(|out| self.write_investigation(out, steps));
+        });
+        out.entries(&standing.guide);
+        if unlisted > 0 {
+            out.insert("unlisted_enrichments", unlisted);
         }
-        insert(&mut own, "investigation", investigation);
-        for (key, value) in &standing.guide {
-            insert(&mut own, key, value.clone());
+        if let Some(counted) = self.counted {
+            counted.write_own(rule, out);
         }
-        own
     }
 
     /// The run of the rule that the alert belongs to: intervals are aligned on the epoch, and each run looks back
     /// from its end.
-    fn run(&self) -> Map<String, Value> {
+    fn write_run(&self, out: &mut Written) {
         let schedule = &self.rule.schedule;
-        let mut run = self.standing.run.clone();
+        out.entries(&self.standing.run);
         if let Some(time) = self.alert.run_time {
             let start = grouping::window_start(time, schedule.interval_nanos);
             let end = start + i128::from(schedule.interval_nanos);
             let from = Instant::from_nanos(end - i128::from(schedule.lookback_nanos));
-            insert(&mut run, "evaluated_from", from.to_string());
-            insert(&mut run, "evaluated_to", Instant::from_nanos(end).to_string());
+            out.insert("evaluated_from", from.to_string());
+            out.insert("evaluated_to", Instant::from_nanos(end).to_string());
         }
-        run
     }
 
     fn join_keys(&self) -> Vec<Value> {
@@ -198,113 +239,122 @@ impl Writer<'_> {
     }
 
     /// One object a stage of the query; a stage with runs has several events.
-    fn step_objects(&mut self, steps: Vec<StepOf>) -> Vec<Value> {
+    fn write_steps(&mut self, out: &mut Written, steps: &[StepOf<'_>]) {
         let rule = self.rule;
         // Of a correlation a step goes by the name of its rule.
         let correlated = match rule.plan.as_ref().map(|plan| &plan.query) {
             Some(Query::Correlation(correlation)) => correlation.named_events(),
             _ => Vec::new(),
         };
-        let mut objects: Vec<(u16, Map<String, Value>, Vec<Value>)> = Vec::new();
-        for step in steps {
-            if objects.last().is_none_or(|(stage, ..)| *stage != step.stage) {
-                let mut object = Map::new();
-                insert(&mut object, "step", u32::from(step.stage) + 1);
-                let place = usize::from(step.stage);
+        let stages = steps.chunk_by(|step, next| step.stage == next.stage);
+        out.list(stages, |out, steps| {
+            out.object(|out| {
+                let stage = steps.first().map_or(0, |step| step.stage);
+                out.insert("step", u32::from(stage) + 1);
+                let place = usize::from(stage);
                 let span = self.stages().get(place).map(|stage| stage.span);
-                let query = match (correlated.get(place), span) {
-                    (Some((name, _)), _) => why::shown(rule, name).into(),
-                    (None, Some(span)) => why::text_at(span, rule, self.texts).into(),
-                    (None, None) => Value::from(self.standing.query.as_str()),
-                };
-                insert(&mut object, "query", query);
-                objects.push((step.stage, object, Vec::new()));
-            }
-            let Some((_, object, events)) = objects.last_mut() else {
-                continue;
-            };
-            match step.document.is_some() {
-                true => events.push(step.into_object()),
-                false => insert(object, "missing", true),
-            }
-        }
-        let finish = |(_, mut object, events): (u16, Map<String, Value>, Vec<Value>)| {
-            insert(&mut object, "events", events);
-            Value::Object(object)
-        };
-        objects.into_iter().map(finish).collect()
+                out.insert_written("query", |out| match (correlated.get(place), span) {
+                    (Some((name, _)), _) => out.value(&why::shown(rule, name)),
+                    (None, Some(span)) => out.raw(why::text_at(span, rule, self.texts)),
+                    (None, None) => out.raw(&self.standing.query),
+                });
+                if steps.iter().any(|step| step.event.is_none()) {
+                    out.insert("missing", true);
+                }
+                out.insert_written("events", |out| {
+                    let there = steps.iter().filter(|step| step.event.is_some());
+                    out.list(there, |out, step| {
+                        out.object(|out| step.write(rule, self.texts, out))
+                    });
+                });
+            });
+        });
     }
 
     /// The fields that the rule's author wants looked at first, with all their values.
-    fn investigation(&self, steps: &[StepOf]) -> Map<String, Value> {
-        let mut out = Map::new();
+    fn write_investigation(&self, out: &mut Written, steps: &[StepOf<'_>]) {
         for field in &self.rule.investigation_fields {
-            let mut values: Vec<Value> = Vec::new();
-            for document in steps.iter().filter_map(|step| step.document.as_ref()) {
+            let mut values: Vec<&Tree<'_>> = Vec::new();
+            for document in steps.iter().filter_map(StepOf::document) {
                 fields::for_each(document, field, &mut |value| {
-                    if !values.contains(value) {
-                        values.push(value.clone());
+                    if !values.contains(&value) {
+                        values.push(value);
                     }
                 });
             }
-            insert(&mut out, field, values);
+            out.insert_written(field, |out| out.list(&values, |out, value| value.write(out)));
         }
-        out
     }
 }
 
-impl StepOf {
-    fn into_object(self) -> Value {
-        let mut out = Map::new();
-        if let Some(event) = &self.event {
+impl StepOf<'_> {
+    fn write(&self, rule: &Rule, texts: &mut why::Shown, out: &mut Written) {
+        if let Some(event) = self.event {
             let origin = event.origin();
-            insert(&mut out, "id", event.id().as_str());
-            let origin = object([("source", (*origin.source).into()), ("line", origin.line.into())]);
-            insert(&mut out, "origin", origin);
+            out.insert_text("id", event.id().as_str());
+            out.key("origin");
+            out.object(|out| {
+                out.key("source");
+                out.value(&*origin.source);
+                out.insert("line", origin.line);
+            });
         }
-        insert(&mut out, "time", self.time.map(|time| time.to_string()));
-        let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (field, value) in self.matched {
+        out.insert("time", self.time(rule).map(|time| time.to_string()));
+        let mut matched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (field, value) in &self.matched {
             matched.entry(field).or_default().push(value);
         }
-        let matched = matched.into_iter().map(|(field, values)| (field, values.into()));
-        insert(
-            &mut out,
-            "matched_fields",
-            matched.collect::<Map<String, Value>>(),
-        );
-        insert(&mut out, "why", self.why);
-        insert(&mut out, "document", self.document);
-        Value::Object(out)
+        out.insert_written("matched_fields", |out| {
+            out.object(|out| {
+                for (field, values) in matched {
+                    out.key(field);
+                    out.list(values, |out, value| out.value(value));
+                }
+            });
+        });
+        if let Some(why) = &self.why {
+            out.key("why");
+            why::write(why, rule, texts, out);
+        }
+        if let Some(document) = self.document().filter(|document| !document.is_blank()) {
+            out.key("document");
+            document.write(out);
+        }
     }
 }
 
-/// Puts what the events share beside what the alert says of itself; the alert's own word counts.
-fn merge_lifted(document: &mut Map<String, Value>, lifted: &Map<String, Value>) {
-    for (key, value) in lifted {
-        match (key.as_str(), value) {
-            ("event", Value::Object(event)) => {
-                if let Some(Value::Object(own)) = document.get_mut("event") {
-                    for (key, value) in event {
-                        if EVENT_KEYS_LIFTED.contains(&key.as_str()) {
-                            own.insert(key.clone(), value.clone());
-                        }
-                    }
-                }
-            }
-            (dotted, value) if dotted.starts_with("event.") => {
-                if EVENT_KEYS_LIFTED.contains(&dotted.trim_start_matches("event.")) {
-                    document.insert(key.clone(), value.clone());
-                }
-            }
-            // What a source says of rules and threats stays with its event; here they are the alert's.
-            (own, _)
-                if own.starts_with("rule.") || own.starts_with("threat.") || own.starts_with("kibana.") => {}
-            (_, value) => {
-                if !document.contains_key(key) {
-                    document.insert(key.clone(), value.clone());
-                }
-            }
-        }
+impl Counted {
+    /// What the alert stands for, under Kibana's keys.
+    fn write_kibana(&self, rule: &Rule, out: &mut Written) {
+        let text = |time: Option<Instant>| time.map(|time| time.to_string());
+        out.key("kibana.alert.suppression.terms");
+        out.list(&self.terms, |out, (field, value)| {
+            out.value(&json!({"field": field, "value": value}))
+        });
+        out.insert("kibana.alert.suppression.docs_count", self.others);
+        out.insert("kibana.alert.suppression.start", text(self.start));
+        out.insert("kibana.alert.suppression.end", text(self.end));
+        out.insert("kibana.alert.instance.id", self.instance(rule));
+    }
+
+    /// The same under our own.
+    fn write_own(&self, rule: &Rule, out: &mut Written) {
+        let text = |time: Option<Instant>| time.map(|time| time.to_string());
+        let settings = rule.tuning.suppression.as_ref();
+        let seconds = settings
+            .and_then(|settings| settings.duration_nanos)
+            .map(|nanos| nanos / 1_000_000_000);
+        out.key("suppression");
+        out.object(|out| {
+            out.key("terms");
+            out.list(&self.terms, |out, (field, value)| {
+                out.value(&json!({"field": field, "value": value}))
+            });
+            out.insert("others", self.others);
+            out.insert("first", text(self.start));
+            out.insert("last", text(self.end));
+            out.insert("seconds", seconds);
+            out.insert("overlay", settings.and_then(|settings| settings.overlay.clone()));
+        });
     }
 }

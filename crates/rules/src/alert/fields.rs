@@ -5,25 +5,27 @@ use std::borrow::Cow;
 use neph_event::{Instant, parse_date};
 use serde_json::{Map, Value};
 
+use super::tree::Tree;
+
 /// Documents nested deeper than this are not looked into.
 const MAX_DEPTH: u32 = 64;
 
 /// Calls `visit` with every value of a field. Keys may hold dots (`"process.name"`), and arrays flatten, as when rules
 /// match.
-pub(crate) fn for_each<'a>(document: &'a Value, path: &str, visit: &mut impl FnMut(&'a Value)) {
+pub(crate) fn for_each<'a, 'd>(document: &'a Tree<'d>, path: &str, visit: &mut impl FnMut(&'a Tree<'d>)) {
     descend(document, path, 0, visit);
 }
 
-fn descend<'a>(value: &'a Value, path: &str, depth: u32, visit: &mut impl FnMut(&'a Value)) {
+fn descend<'a, 'd>(value: &'a Tree<'d>, path: &str, depth: u32, visit: &mut impl FnMut(&'a Tree<'d>)) {
     if depth > MAX_DEPTH {
         return;
     }
     match value {
-        Value::Array(items) => items
+        Tree::List(items) => items
             .iter()
             .for_each(|item| descend(item, path, depth + 1, visit)),
-        Value::Object(map) if !path.is_empty() => {
-            for (key, inner) in map {
+        Tree::Object(entries) if !path.is_empty() => {
+            for (key, inner) in entries {
                 let Some(rest) = path.strip_prefix(key.as_str()) else {
                     continue;
                 };
@@ -34,30 +36,30 @@ fn descend<'a>(value: &'a Value, path: &str, depth: u32, visit: &mut impl FnMut(
                 }
             }
         }
-        Value::Object(_) | Value::Null => {}
+        Tree::Object(_) | Tree::Null => {}
         scalar if path.is_empty() => visit(scalar),
         _ => {}
     }
 }
 
 /// The first value of a field.
-pub(crate) fn first<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
+pub(crate) fn first<'a, 'd>(document: &'a Tree<'d>, path: &str) -> Option<&'a Tree<'d>> {
     let mut found = None;
     for_each(document, path, &mut |value| found = found.or(Some(value)));
     found
 }
 
 /// The first value of a field as text.
-pub(crate) fn text(document: &Value, path: &str) -> Option<String> {
+pub(crate) fn text<'a>(document: &'a Tree<'_>, path: &str) -> Option<Cow<'a, str>> {
     match first(document, path)? {
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        Tree::Text(text) if text.as_str().is_empty() => None,
+        Tree::Text(text) => Some(text.as_str().into()),
+        other => Some(other.to_string().into()),
     }
 }
 
 /// Whether a field has this value, or one of its values is it.
-pub(crate) fn has(document: &Value, path: &str, wanted: &str) -> bool {
+pub(crate) fn has(document: &Tree<'_>, path: &str, wanted: &str) -> bool {
     let mut found = false;
     for_each(document, path, &mut |value| {
         found |= value.as_str() == Some(wanted)
@@ -66,23 +68,23 @@ pub(crate) fn has(document: &Value, path: &str, wanted: &str) -> bool {
 }
 
 /// The first value of a field as a time.
-pub(crate) fn time(document: &Value, path: &str) -> Option<Instant> {
+pub(crate) fn time(document: &Tree<'_>, path: &str) -> Option<Instant> {
     match first(document, path)? {
-        Value::String(text) => parse_date(text, &[]),
-        Value::Number(number) => number.as_i64().map(Instant::from_millis),
+        Tree::Text(text) => parse_date(text.as_str(), &[]),
+        Tree::Number(number) => number.as_i64().map(Instant::from_millis),
         _ => None,
     }
 }
 
 /// What all documents share: keys that all have with equal values; of objects what they share, of arrays the items that
 /// all have. The alert that Kibana makes of a sequence carries the same.
-pub(crate) fn shared<'a>(documents: &[&'a Value]) -> Cow<'a, Value> {
+pub(crate) fn shared<'a, 'd>(documents: &[&'a Tree<'d>]) -> Cow<'a, Tree<'d>> {
     let Some((first, rest)) = documents.split_first() else {
-        return Cow::Owned(Value::Null);
+        return Cow::Owned(Tree::Null);
     };
     let mut common = Cow::Borrowed(*first);
     for document in rest {
-        common = Cow::Owned(intersect(&common, document, 0).unwrap_or(Value::Null));
+        common = Cow::Owned(intersect(&common, document, 0).unwrap_or(Tree::Null));
     }
     common
 }
@@ -112,23 +114,25 @@ pub(crate) fn is_blank(value: &Value) -> bool {
     }
 }
 
-fn intersect(a: &Value, b: &Value, depth: u32) -> Option<Value> {
+fn intersect<'d>(a: &Tree<'d>, b: &Tree<'d>, depth: u32) -> Option<Tree<'d>> {
     if depth > MAX_DEPTH {
         return None;
     }
     match (a, b) {
-        (Value::Object(a), Value::Object(b)) => {
-            let common: Map<String, Value> = a
+        (Tree::Object(a), Tree::Object(_)) => {
+            let common: Vec<_> = a
                 .iter()
-                .filter_map(|(key, value)| Some((key.clone(), intersect(value, b.get(key)?, depth + 1)?)))
+                .filter_map(|(key, value)| {
+                    Some((key.clone(), intersect(value, b.get(key.as_str())?, depth + 1)?))
+                })
                 .collect();
-            (!common.is_empty()).then_some(Value::Object(common))
+            (!common.is_empty()).then_some(Tree::Object(common))
         }
-        (Value::Array(a), Value::Array(b)) => {
-            let common: Vec<Value> = a.iter().filter(|item| b.contains(item)).cloned().collect();
-            (!common.is_empty()).then_some(Value::Array(common))
+        (Tree::List(a), Tree::List(b)) => {
+            let common: Vec<Tree<'d>> = a.iter().filter(|item| b.contains(item)).cloned().collect();
+            (!common.is_empty()).then_some(Tree::List(common))
         }
-        (a, b) => (a == b && !a.is_null()).then(|| a.clone()),
+        (a, b) => (a == b && !matches!(a, Tree::Null)).then(|| a.clone()),
     }
 }
 
@@ -140,11 +144,11 @@ mod tests {
 
     #[test]
     fn fields_are_found_however_they_are_written() {
-        let document = json!({
+        let document = Tree::from(json!({
             "process": {"name": "curl", "args": ["curl", "-s"], "parent.name": "sh"},
             "process.pid": 7,
             "hosts": [{"name": "a"}, {"name": "b"}],
-        });
+        }));
         assert_eq!(text(&document, "process.name").as_deref(), Some("curl"));
         assert_eq!(text(&document, "process.pid").as_deref(), Some("7"));
         assert_eq!(text(&document, "process.parent.name").as_deref(), Some("sh"));
@@ -156,15 +160,22 @@ mod tests {
 
     #[test]
     fn what_documents_share() {
-        let a = json!({"host": {"name": "web", "ip": ["::1", "10.0.0.1"]}, "process": {"pid": 1}, "tags": ["x"], "n": 1});
-        let b = json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "process": {"pid": 2}, "tags": ["y"], "n": 1});
-        let c = json!({"host": {"name": "web"}, "n": 1});
+        let a = Tree::from(
+            json!({"host": {"name": "web", "ip": ["::1", "10.0.0.1"]}, "process": {"pid": 1}, "tags": ["x"], "n": 1}),
+        );
+        let b = Tree::from(
+            json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "process": {"pid": 2}, "tags": ["y"], "n": 1}),
+        );
+        let c = Tree::from(json!({"host": {"name": "web"}, "n": 1}));
         assert_eq!(
             *shared(&[&a, &b]),
-            json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "n": 1})
+            Tree::from(json!({"host": {"name": "web", "ip": ["10.0.0.1"]}, "n": 1}))
         );
-        assert_eq!(*shared(&[&a, &b, &c]), json!({"host": {"name": "web"}, "n": 1}));
+        assert_eq!(
+            *shared(&[&a, &b, &c]),
+            Tree::from(json!({"host": {"name": "web"}, "n": 1}))
+        );
         assert_eq!(*shared(&[&a]), a);
-        assert_eq!(*shared(&[]), Value::Null);
+        assert_eq!(*shared(&[]), Tree::Null);
     }
 }

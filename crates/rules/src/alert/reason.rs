@@ -4,11 +4,13 @@
 //! steps share it. Values stand in backticks as they are in the events, cut when long; control characters become spaces,
 //! so that no event can steer the terminal that shows the sentence.
 
+use std::sync::Arc;
+
 use neph_event::Instant;
-use serde_json::Value;
 
 use super::fields::{has, text};
 use super::phrases::{self, Phrase};
+use super::tree::Tree;
 use crate::texts::Lang;
 
 /// Values longer than this many characters are cut.
@@ -19,11 +21,11 @@ const MAX_EXTRAS: usize = 3;
 /// A step of the alert: its event, or `None` where nothing happened as the rule wants it.
 pub(crate) struct Step<'a> {
     /// The event's document.
-    pub(crate) document: Option<&'a Value>,
+    pub(crate) document: Option<&'a Tree<'a>>,
     /// Its time.
     pub(crate) time: Option<Instant>,
     /// Fields and values that the rule's condition met.
-    pub(crate) matched: &'a [(String, String)],
+    pub(crate) matched: &'a [(Arc<str>, String)],
 }
 
 /// The sentence for all steps, in order.
@@ -90,12 +92,13 @@ fn later(lang: Lang, before: Option<Instant>, now: Option<Instant>) -> String {
 }
 
 /// Matched values that the clause does not show, but for those that only tell kinds of events apart.
-fn extras(clause: &str, matched: &[(String, String)]) -> String {
+fn extras(clause: &str, matched: &[(Arc<str>, String)]) -> String {
     let telling: Vec<String> = matched
         .iter()
         .filter(|(field, value)| {
-            let is_kind =
-                field.starts_with("event.") || field.ends_with("os.type") || field == "data_stream.dataset";
+            let is_kind = field.starts_with("event.")
+                || field.ends_with("os.type")
+                || **field == *"data_stream.dataset";
             !is_kind && !value.is_empty() && !clause.contains(&shown(value))
         })
         .take(MAX_EXTRAS)
@@ -109,7 +112,7 @@ fn extras(clause: &str, matched: &[(String, String)]) -> String {
 }
 
 /// Who did what.
-fn clause(lang: Lang, event: &Value) -> String {
+fn clause(lang: Lang, event: &Tree<'_>) -> String {
     let category = |word| has(event, "event.category", word);
     if category("process") && (has(event, "event.type", "start") || has(event, "event.action", "exec")) {
         return process_start(lang, event);
@@ -147,7 +150,7 @@ fn clause(lang: Lang, event: &Value) -> String {
     call(lang, event)
 }
 
-fn process_start(lang: Lang, event: &Value) -> String {
+fn process_start(lang: Lang, event: &Tree<'_>) -> String {
     let name = text(event, "process.name").or_else(|| text(event, "process.executable"));
     let started = name.map_or_else(|| phrases::A_PROCESS.word(lang).to_owned(), |name| quoted(&name));
     let mut out = match who(event) {
@@ -165,9 +168,9 @@ fn process_start(lang: Lang, event: &Value) -> String {
     out
 }
 
-fn connection(lang: Lang, event: &Value) -> String {
+fn connection(lang: Lang, event: &Tree<'_>) -> String {
     let action = text(event, "event.action").unwrap_or_default();
-    let phrase = match action.as_str() {
+    let phrase = match &*action {
         "connection_attempted" => phrases::TRIED_TO_CONNECT,
         "connection_accepted" => phrases::ACCEPTED,
         "disconnect_received" | "connection_closed" | "end" => phrases::ENDED,
@@ -182,18 +185,18 @@ fn connection(lang: Lang, event: &Value) -> String {
     let address = ["ip", "address", "domain"]
         .iter()
         .find_map(|part| text(event, &format!("{side}.{part}")));
-    let mut target = address.unwrap_or_else(|| phrases::AN_ADDRESS.word(lang).to_owned());
+    let mut target = address.unwrap_or_else(|| phrases::AN_ADDRESS.word(lang).into());
     if let Some(port) = text(event, &format!("{side}.port")) {
         target = if target.contains(':') {
-            format!("[{target}]:{port}")
+            format!("[{target}]:{port}").into()
         } else {
-            format!("{target}:{port}")
+            format!("{target}:{port}").into()
         };
     }
     phrase.tell(lang, &[&actor(lang, event), &quoted(&target)])
 }
 
-fn authentication(lang: Lang, event: &Value) -> String {
+fn authentication(lang: Lang, event: &Tree<'_>) -> String {
     let phrase = match (
         has(event, "event.outcome", "failure"),
         has(event, "event.outcome", "success"),
@@ -206,10 +209,10 @@ fn authentication(lang: Lang, event: &Value) -> String {
     phrase.tell(lang, &[&who]) + &from(lang, event)
 }
 
-fn file_phrase(event: &Value) -> Phrase {
+fn file_phrase(event: &Tree<'_>) -> Phrase {
     let kind = |word| has(event, "event.type", word);
     let action = text(event, "event.action").unwrap_or_default();
-    match action.as_str() {
+    match &*action {
         "rename" => phrases::RENAMED,
         "open" | "read" => phrases::OPENED,
         "overwrite" | "modification" => phrases::CHANGED,
@@ -220,7 +223,7 @@ fn file_phrase(event: &Value) -> Phrase {
     }
 }
 
-fn object(lang: Lang, event: &Value, phrase: Phrase, fields: &[&str]) -> String {
+fn object(lang: Lang, event: &Tree<'_>, phrase: Phrase, fields: &[&str]) -> String {
     let object = fields.iter().find_map(|field| text(event, field));
     let object = object.map_or_else(
         || phrases::SOMETHING.word(lang).to_owned(),
@@ -230,7 +233,7 @@ fn object(lang: Lang, event: &Value, phrase: Phrase, fields: &[&str]) -> String 
 }
 
 /// A request of a web server's log.
-fn request(lang: Lang, event: &Value) -> Option<String> {
+fn request(lang: Lang, event: &Tree<'_>) -> Option<String> {
     let url = ["url.original", "url.full", "url.path"]
         .iter()
         .find_map(|field| text(event, field))?;
@@ -246,7 +249,7 @@ fn request(lang: Lang, event: &Value) -> Option<String> {
 }
 
 /// A call of an interface, or whatever else the event calls an action.
-fn call(lang: Lang, event: &Value) -> String {
+fn call(lang: Lang, event: &Tree<'_>) -> String {
     let action = text(event, "event.action").or_else(|| text(event, "event.code"));
     let mut out = match (
         &action,
@@ -269,7 +272,7 @@ fn call(lang: Lang, event: &Value) -> String {
     out
 }
 
-fn from(lang: Lang, event: &Value) -> String {
+fn from(lang: Lang, event: &Tree<'_>) -> String {
     let address = ["source.ip", "source.address", "client.ip"]
         .iter()
         .find_map(|field| text(event, field));
@@ -279,7 +282,7 @@ fn from(lang: Lang, event: &Value) -> String {
 }
 
 /// The process, with its user; else the user.
-fn actor(lang: Lang, event: &Value) -> String {
+fn actor(lang: Lang, event: &Tree<'_>) -> String {
     match (text(event, "process.name"), who(event)) {
         (Some(process), Some(user)) => phrases::OF_USER.tell(lang, &[&quoted(&process), &user]),
         (Some(process), None) => quoted(&process),
@@ -288,7 +291,7 @@ fn actor(lang: Lang, event: &Value) -> String {
     }
 }
 
-fn who(event: &Value) -> Option<String> {
+fn who(event: &Tree<'_>) -> Option<String> {
     let fields = [
         "user.name",
         "user.email",
@@ -305,7 +308,7 @@ fn who(event: &Value) -> Option<String> {
 }
 
 /// Where, with a space in front; empty where the event does not say.
-fn place(lang: Lang, event: &Value) -> String {
+fn place(lang: Lang, event: &Tree<'_>) -> String {
     let host = ["host.name", "host.hostname", "host.id"]
         .iter()
         .find_map(|field| text(event, field));
@@ -344,11 +347,12 @@ fn shown(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn one(document: Value) -> String {
+        let document = Tree::from(document);
         sentence(
             Lang::English,
             &[Step {
@@ -412,6 +416,7 @@ mod tests {
     fn a_clause_in_each_language() {
         let event = json!({"event": {"category": ["process"], "type": ["start"]}, "process": {"name": "curl",
             "command_line": "curl x"}, "user": {"name": "www"}, "host": {"name": "web-1"}});
+        let event = Tree::from(event);
         let step = Step {
             document: Some(&event),
             time: None,
@@ -442,10 +447,11 @@ mod tests {
             "host": {"name": "web-1"}});
         let connect = json!({"event": {"category": ["network"], "action": "connection_attempted"},
             "process": {"name": "curl"}, "destination": {"ip": "169.254.169.254", "port": 80}, "host": {"name": "web-1"}});
+        let (start, connect) = (Tree::from(start), Tree::from(connect));
         let matched = vec![
-            ("event.type".to_owned(), "start".to_owned()),
-            ("process.name".to_owned(), "curl".to_owned()),
-            ("process.working_directory".to_owned(), "/tmp".to_owned()),
+            ("event.type".into(), "start".to_owned()),
+            ("process.name".into(), "curl".to_owned()),
+            ("process.working_directory".into(), "/tmp".to_owned()),
         ];
         let steps = [
             Step {

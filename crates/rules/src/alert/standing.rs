@@ -2,69 +2,88 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{insert, is_blank, object};
+use super::fields::{insert, object};
+use super::written::Written;
 use super::{why, windows};
 use crate::rule::{Rule, Threat, ThreatItem};
 
-/// What depends on the rule alone.
+/// What depends on the rule alone, as JSON.
 #[derive(Debug)]
 pub(super) struct Standing {
     /// `rule`, with the rule's own name.
-    pub(super) rule: Map<String, Value>,
-    /// `threat`, without enrichments.
-    pub(super) threat: Map<String, Value>,
-    /// `tags`.
-    pub(super) tags: Value,
-    /// `kibana.alert.building_block_type`.
-    pub(super) building_block: Value,
-    /// The keys `kibana.alert.rule.*` behind the name, whole; without those that say nothing.
-    pub(super) kibana: Vec<(String, Value)>,
+    pub(super) rule: Vec<u8>,
+    /// The entries of `threat`, without enrichments.
+    pub(super) threat: Vec<u8>,
+    /// `tags` and its key, if there are any.
+    pub(super) tags: Vec<u8>,
+    /// `kibana.alert.building_block_type`, if there is one.
+    pub(super) building_block: Vec<u8>,
+    /// The entries `kibana.alert.rule.*` behind the name; without those that say nothing.
+    pub(super) kibana: Vec<u8>,
     /// The same of the timeline template.
-    pub(super) timeline: Vec<(String, Value)>,
-    /// `neph.alert.run`, without its times.
-    pub(super) run: Map<String, Value>,
-    /// Keys of `neph.alert` before what the events say first…
-    pub(super) own: Vec<(&'static str, Value)>,
+    pub(super) timeline: Vec<u8>,
+    /// The entries of `neph.alert.run`, without its times.
+    pub(super) run: Vec<u8>,
+    /// Entries of `neph.alert` before what the events say first…
+    pub(super) own: Vec<u8>,
     /// … and behind it.
-    pub(super) guide: Vec<(&'static str, Value)>,
+    pub(super) guide: Vec<u8>,
     /// The query on one line.
-    pub(super) query: String,
+    pub(super) query: Vec<u8>,
 }
 
 impl Standing {
     pub(super) fn new(rule: &Rule) -> Self {
         let origin = json!({"file": rule.origin.path.display().to_string(), "line": rule.origin.line});
-        let mut timeline = Vec::new();
-        if let Some((id, title)) = &rule.timeline {
-            timeline = told([
-                ("rule.timeline_id", id.as_str().into()),
-                ("rule.timeline_title", title.as_str().into()),
-            ]);
+        let timeline = rule.timeline.as_ref().map(|(id, title)| {
+            [
+                ("kibana.alert.rule.timeline_id", id.as_str().into()),
+                ("kibana.alert.rule.timeline_title", title.as_str().into()),
+            ]
+        });
+        let mut query = Written::default();
+        query.value(&why::shown(rule, &rule.query));
+        let mut run = Written::default();
+        for (key, value) in self::run(rule) {
+            run.key(key);
+            run.value(&value);
         }
         Self {
             rule: rule_object(rule, &rule.name),
-            threat: threat(rule).unwrap_or_default(),
-            tags: rule.tags.as_slice().into(),
-            building_block: rule.building_block.as_deref().into(),
-            kibana: kibana(rule),
-            timeline,
-            run: run(rule),
-            own: vec![
+            threat: entries(threat(rule).unwrap_or_default()),
+            tags: entries([("tags", rule.tags.as_slice().into())]),
+            building_block: entries([(
+                "kibana.alert.building_block_type",
+                rule.building_block.as_deref().into(),
+            )]),
+            kibana: entries(kibana(rule)),
+            timeline: entries(timeline.into_iter().flatten()),
+            run: run.into_bytes(),
+            own: entries([
                 ("rule", origin),
                 ("overlays", rule.tuning.overlays.as_slice().into()),
-            ],
-            guide: vec![
+            ]),
+            guide: entries([
                 ("false_positives", rule.false_positives.as_slice().into()),
                 ("note", rule.note.as_deref().into()),
                 ("setup", rule.setup.as_deref().into()),
-            ],
-            query: why::shown(rule, &rule.query),
+            ]),
+            query: query.into_bytes(),
         }
     }
 }
 
+/// Entries of an object, without those that say nothing.
+fn entries<K: AsRef<str>>(entries: impl IntoIterator<Item = (K, Value)>) -> Vec<u8> {
+    let mut out = Written::default();
+    for (key, value) in entries {
+        out.insert(key.as_ref(), value);
+    }
+    out.into_bytes()
+}
+
 /// `rule`, where the alert goes by this name.
-pub(super) fn rule_object(rule: &Rule, name: &str) -> Map<String, Value> {
+pub(super) fn rule_object(rule: &Rule, name: &str) -> Vec<u8> {
     let mut object = Map::new();
     insert(&mut object, "id", rule.id.as_str());
     insert(&mut object, "uuid", rule.id.as_str());
@@ -80,7 +99,9 @@ pub(super) fn rule_object(rule: &Rule, name: &str) -> Map<String, Value> {
     insert(&mut object, "reference", rule.references.as_slice());
     insert(&mut object, "category", rule.kind.category());
     insert(&mut object, "ruleset", rule.origin.ruleset.as_str());
-    object
+    let mut out = Written::default();
+    out.value(&object);
+    out.into_bytes()
 }
 
 /// `threat.*` holds one framework; tactics, techniques and sub-techniques of all entries are lists beside each other.
@@ -103,7 +124,7 @@ fn threat(rule: &Rule) -> Option<Map<String, Value>> {
     Some(threat)
 }
 
-fn kibana(rule: &Rule) -> Vec<(String, Value)> {
+fn kibana(rule: &Rule) -> impl Iterator<Item = (String, Value)> {
     let mut parameters = Map::new();
     parameters.insert("severity".into(), rule.severity.word().into());
     parameters.insert("risk_score".into(), rule.risk_score.into());
@@ -126,7 +147,7 @@ fn kibana(rule: &Rule) -> Vec<(String, Value)> {
             json!({"field_names": fields}),
         );
     }
-    told([
+    let told = [
         ("rule.rule_id", rule.id.as_str().into()),
         ("rule.uuid", rule.id.as_str().into()),
         ("rule.category", rule.kind.category().into()),
@@ -149,31 +170,21 @@ fn kibana(rule: &Rule) -> Vec<(String, Value)> {
         ("rule.note", rule.note.as_deref().into()),
         ("rule.threat", threat_as_written(&rule.threat)),
         ("rule.parameters", parameters.into()),
-    ])
-}
-
-/// Keys as alerts have them, without those that say nothing.
-fn told(entries: impl IntoIterator<Item = (&'static str, Value)>) -> Vec<(String, Value)> {
-    entries
-        .into_iter()
-        .filter(|(_, value)| !is_blank(value))
+    ];
+    told.into_iter()
         .map(|(key, value)| (format!("kibana.alert.{key}"), value))
-        .collect()
 }
 
-fn run(rule: &Rule) -> Map<String, Value> {
+fn run(rule: &Rule) -> [(&'static str, Value); 5] {
     let schedule = &rule.schedule;
     let second = 1_000_000_000;
     [
-        ("interval", Value::from(schedule.interval.as_str())),
+        ("interval", schedule.interval.as_str().into()),
         ("from", schedule.from.as_str().into()),
         ("to", schedule.to.as_str().into()),
         ("lookback_seconds", (schedule.lookback_nanos / second).into()),
         ("lateness_seconds", (schedule.lateness_nanos() / second).into()),
     ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
 }
 
 /// `{"id": […], "name": […], "reference": […]}`, each item once.

@@ -1,17 +1,18 @@
 //! The *why* tree as JSON.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use neph_diag::Span;
-use neph_engine::{Why, WhyNode, WhyTest};
+use neph_engine::{Explanation, Why, WhyNode, WhyTest};
 use neph_event::Value;
 use serde_json::Value as Json;
 
-use super::fields::object;
+use super::written::Written;
 use crate::rule::Rule;
 
-/// Texts of a rule's query on one line, by their places: each is made once, however many alerts show it.
-pub(crate) type Shown = HashMap<Span, String>;
+/// Texts of a rule's query on one line and as JSON, by their places: each is made once, however many alerts show it.
+pub(crate) type Shown = HashMap<Span, Vec<u8>>;
 
 /// A part of the condition with its truth. Tests carry their text from the query and the values that they looked at:
 ///
@@ -20,24 +21,37 @@ pub(crate) type Shown = HashMap<Span, String>;
 ///   {"holds": true, "test": "process.name : \"curl\"", "values": [{"field": "process.name", "value": "curl", "met": "curl"}]}
 /// ]}
 /// ```
-pub(crate) fn json_of(why: &Why, rule: &Rule, texts: &mut Shown) -> Json {
-    let (key, value) = match &why.node {
-        WhyNode::Constant => ("constant", Json::from(why.holds)),
-        WhyNode::All(parts) => (
-            "all",
-            parts.iter().map(|part| json_of(part, rule, texts)).collect(),
-        ),
+pub(crate) fn write(why: &Why, rule: &Rule, texts: &mut Shown, out: &mut Written) {
+    match &why.node {
+        WhyNode::Constant => in_object(why, out, |out| {
+            out.key("constant");
+            out.value(&why.holds);
+        }),
+        WhyNode::All(parts) => in_object(why, out, |out| {
+            out.key("all");
+            out.list(parts, |out, part| write(part, rule, texts, out));
+        }),
         WhyNode::Any(parts) => match merged(parts).as_slice() {
-            [one] if parts.len() > 1 => return json_of(one, rule, texts),
-            parts => (
-                "any",
-                parts.iter().map(|part| json_of(part, rule, texts)).collect(),
-            ),
+            [one] if parts.len() > 1 => write(one, rule, texts, out),
+            parts => in_object(why, out, |out| {
+                out.key("any");
+                out.list(parts, |out, part| write(part, rule, texts, out));
+            }),
         },
-        WhyNode::Not(part) => ("not", json_of(part, rule, texts)),
-        WhyNode::Test(test) => return test_json(why.holds, test, rule, texts),
-    };
-    object([("holds", why.holds.into()), (key, value)])
+        WhyNode::Not(part) => in_object(why, out, |out| {
+            out.key("not");
+            write(part, rule, texts, out);
+        }),
+        WhyNode::Test(test) => in_object(why, out, |out| write_test(test, rule, texts, out)),
+    }
+}
+
+fn in_object(why: &Why, out: &mut Written, fill: impl FnOnce(&mut Written)) {
+    out.object(|out| {
+        out.key("holds");
+        out.value(&why.holds);
+        fill(out);
+    });
 }
 
 /// Joins tests of one place in the query. A list of plain texts and patterns (`process.name : ("curl", "python*")`) is
@@ -60,53 +74,50 @@ fn merged(parts: &[Why]) -> Vec<&Why> {
     out
 }
 
-fn test_json(holds: bool, test: &WhyTest, rule: &Rule, texts: &mut Shown) -> Json {
-    let values = test.findings.iter().map(|finding| {
-        let value = finding.value.as_ref().map_or(Json::Null, json_value);
-        let met = finding.met.as_ref().map(|met| ("met", Json::from(&**met)));
-        object(
-            [("field", Json::from(&*finding.field)), ("value", value)]
-                .into_iter()
-                .chain(met),
-        )
-    });
-    let more = (test.unlisted > 0).then(|| ("more_values", Json::from(test.unlisted)));
-    let parts = [
-        ("holds", holds.into()),
-        ("test", text_at(test.span, rule, texts).into()),
-        ("values", values.collect()),
-    ];
-    object(parts.into_iter().chain(more))
-}
-
-/// A place of the query on one line.
-pub(crate) fn text_at<'t>(span: Span, rule: &Rule, texts: &'t mut Shown) -> &'t str {
-    texts
-        .entry(span)
-        .or_insert_with(|| shown(rule, span.text(&rule.query)))
-}
-
-/// Fields and values that tests met on the true branches, in the order of the query, each once. What stands below a `not`
-/// is not among them: there the lack of a value decided.
-pub(crate) fn collect_matched(why: &Why, matched: &mut Vec<(String, String)>) {
-    if !why.holds {
-        return;
-    }
-    match &why.node {
-        WhyNode::Constant | WhyNode::Not(_) => {}
-        WhyNode::All(parts) | WhyNode::Any(parts) => {
-            parts.iter().for_each(|part| collect_matched(part, matched))
-        }
-        WhyNode::Test(test) => {
-            for finding in &test.findings {
-                let Some(value) = &finding.value else { continue };
-                let met = (finding.field.to_string(), value.to_string());
-                if !matched.contains(&met) {
-                    matched.push(met);
-                }
+fn write_test(test: &WhyTest, rule: &Rule, texts: &mut Shown, out: &mut Written) {
+    out.key("test");
+    out.raw(text_at(test.span, rule, texts));
+    out.key("values");
+    out.list(&test.findings, |out, finding| {
+        out.object(|out| {
+            out.key("field");
+            out.value(&*finding.field);
+            out.key("value");
+            match &finding.value {
+                Some(value) => write_value(value, out),
+                None => out.value(&()),
             }
+            if let Some(met) = &finding.met {
+                out.key("met");
+                out.value(&**met);
+            }
+        });
+    });
+    if test.unlisted > 0 {
+        out.key("more_values");
+        out.value(&test.unlisted);
+    }
+}
+
+/// A place of the query on one line, as JSON.
+pub(crate) fn text_at<'t>(span: Span, rule: &Rule, texts: &'t mut Shown) -> &'t [u8] {
+    texts.entry(span).or_insert_with(|| {
+        let mut out = Written::default();
+        out.value(&shown(rule, span.text(&rule.query)));
+        out.into_bytes()
+    })
+}
+
+/// Fields and values that tests met, as texts, each once.
+pub(crate) fn matched(explanation: &Explanation) -> Vec<(Arc<str>, String)> {
+    let mut matched = Vec::new();
+    for (field, value) in explanation.matched_fields() {
+        let met = (field, value.to_string());
+        if !matched.contains(&met) {
+            matched.push(met);
         }
     }
+    matched
 }
 
 /// A piece of a rule's query on one line. Of the languages only EQL has comments: `//` is a part of many addresses.
@@ -158,6 +169,13 @@ fn token_length(text: &str, first: char) -> usize {
         }
     }
     text.len()
+}
+
+fn write_value(value: &Value, out: &mut Written) {
+    match value {
+        Value::String(text) => out.value(&**text),
+        other => out.value(&json_value(other)),
+    }
 }
 
 /// A value as JSON: numbers and booleans as such, everything else as text.

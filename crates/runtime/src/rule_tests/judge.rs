@@ -131,7 +131,7 @@ fn told(alert: &Alert) -> String {
 /// The fields in which an alert is not as expected.
 fn misfits(alert: &Alert, expected: &Expected) -> Vec<String> {
     let mut misfits = Vec::new();
-    let document = Value::Object(alert.document.clone());
+    let document = alert.document.clone().into_value();
     let steps = document.pointer("/neph/alert/steps").and_then(Value::as_array);
     let events: Vec<&Value> = steps
         .into_iter()

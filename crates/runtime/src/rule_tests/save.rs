@@ -164,7 +164,7 @@ fn text_of(alert: &Alert, events: &[Value], setting: &Setting, path: &Path, padd
         "    expect:\n      - rule: {}\n",
         quoted(&alert.rule_id)
     ));
-    let document = Value::Object(alert.document.clone());
+    let document = alert.document.clone().into_value();
     let mut fields = Vec::new();
     for field in ENTITIES {
         let mut values = Vec::new();

@@ -8,5 +8,5 @@ use neph_store::{StoreError, StoredAlert};
 /// # Errors
 /// Its document lacks what the store files alerts under.
 pub(crate) fn alert(alert: Alert) -> Result<StoredAlert, StoreError> {
-    StoredAlert::from_document(serde_json::to_vec(&alert.document).unwrap_or_default())
+    StoredAlert::from_document(alert.document.into_json())
 }
