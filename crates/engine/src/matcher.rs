@@ -1,5 +1,6 @@
 //! The stateless half: which steps of which rules an event satisfies.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use neph_event::{DateReader, EventId, Instant, ReadError, Row, Slot, ValueRef};
@@ -71,10 +72,21 @@ impl std::ops::AddAssign for Statistics {
 
 /// Matches records against a program. One for each thread; it keeps its buffers from record to record, so that a record
 /// that matches nothing costs no allocation.
+///
+/// What reads a record and what matches it are two pieces of code that do not fit into the processor's first cache together.
+/// Where nothing depends on it, read some records, [set each aside](Self::set_aside), then [take them up](Self::take_up) and match them.
 #[derive(Debug)]
 pub struct Matcher {
     program: Arc<Program>,
-    row: Row,
+    /// Swapped with others by reference.
+    row: Box<Row>,
+    /// Records that were read and are yet to be matched, the oldest first.
+    aside: VecDeque<Box<Row>>,
+    /// Bytes of their texts.
+    aside_bytes: usize,
+    /// Rows for the next ones.
+    #[expect(clippy::vec_box, reason = "they are swapped with those above")]
+    spare: Vec<Box<Row>>,
     dates: DateReader,
     /// What was read apart: every value of a record.
     whole: Row,
@@ -104,7 +116,10 @@ impl Matcher {
         let joining = Joining::new(&program);
         Self {
             program,
-            row: Row::default(),
+            row: Box::default(),
+            aside: VecDeque::new(),
+            aside_bytes: 0,
+            spare: Vec::new(),
             dates: DateReader::default(),
             whole: Row::default(),
             scratch,
@@ -207,6 +222,34 @@ impl Matcher {
         self.readable = false;
     }
 
+    /// Sets the record that was read last, and could be, aside, to be matched later; whether there is room for another one beside it.
+    pub fn set_aside(&mut self) -> bool {
+        let mut next = self.spare.pop().unwrap_or_default();
+        self.row.hand_on(&mut next);
+        let row = std::mem::replace(&mut self.row, next);
+        self.aside_bytes += text_length(&row);
+        self.aside.push_back(row);
+        self.readable = false;
+        self.aside.len() < Self::ASIDE && self.aside_bytes < Self::ASIDE_BYTES
+    }
+
+    /// Takes the oldest record that was set aside up again, in place of the one that was read last; whether there was one.
+    pub fn take_up(&mut self) -> bool {
+        let Some(mut row) = self.aside.pop_front() else {
+            return false;
+        };
+        self.aside_bytes -= text_length(&row);
+        self.row.hand_on(&mut row);
+        self.spare.push(std::mem::replace(&mut self.row, row));
+        self.scratch.next_event();
+        self.readable = true;
+        true
+    }
+
+    /// So many records are set aside at most, and no further one behind so many bytes: what was read of them must still be near when they are matched.
+    const ASIDE: usize = 16;
+    const ASIDE_BYTES: usize = 1 << 16;
+
     /// Whether it may be worth it to find out the kind of the next record before it is read. Kinds are what the caller knows of
     /// records by looking at a part of them: records of one kind have the same values in some fields.
     pub fn asks_for_kind(&mut self) -> bool {
@@ -275,6 +318,9 @@ impl Matcher {
         let Self {
             program,
             row,
+            aside: _,
+            aside_bytes: _,
+            spare: _,
             dates: _,
             whole,
             scratch,
@@ -436,6 +482,10 @@ impl Matcher {
     pub fn program(&self) -> &Arc<Program> {
         &self.program
     }
+}
+
+fn text_length(row: &Row) -> usize {
+    row.record().map_or(0, |(text, _)| text.len())
 }
 
 fn fails_here(rule: &CompiledRule, index: Slot, row: &Row, record: &Record<'_>) -> bool {

@@ -188,6 +188,15 @@ impl Row {
         outcome
     }
 
+    /// Hands what only reading needs on to the row that is read next: what was learned of the order of records, and room.
+    pub fn hand_on(&mut self, next: &mut Self) {
+        std::mem::swap(&mut self.course, &mut next.course);
+        std::mem::swap(&mut self.specials, &mut next.specials);
+        std::mem::swap(&mut self.dates, &mut next.dates);
+        std::mem::swap(&mut self.unescaped, &mut next.unescaped);
+        std::mem::swap(&mut self.scratch, &mut next.scratch);
+    }
+
     /// The text of the record that was read last, if it was read from a text, and whether one of its strings may have an escape
     /// that stands for a character which could also be written in another way (`\uXXXX`, `\/`).
     pub fn record(&self) -> Option<(&str, bool)> {

@@ -97,16 +97,30 @@ fn match_all(matcher: &mut Matcher, lines: &[&[u8]]) {
         source: "file".into(),
         line: 1,
     };
+    let mut aside = Vec::new();
     for (position, document) in (0_u64..).zip(lines) {
         if matcher.read(document).is_err() {
             continue;
+        }
+        aside.push((position, *document));
+        if !matcher.set_aside() {
+            match_aside(matcher, &mut aside, &origin);
+        }
+    }
+    match_aside(matcher, &mut aside, &origin);
+}
+
+fn match_aside(matcher: &mut Matcher, aside: &mut Vec<(u64, &[u8])>, origin: &Origin) {
+    for (position, document) in aside.drain(..) {
+        if !matcher.take_up() {
+            return;
         }
         let record = Record {
             document,
             id: None,
             index: None,
             position,
-            origin: &origin,
+            origin,
         };
         matcher.matches(&record, |step| {
             black_box(&step);

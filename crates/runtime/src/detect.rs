@@ -239,25 +239,7 @@ impl Worker for MatchWorker {
         self.reader.received(chunk.mark.received);
         // Also where nothing happens: rules that wait for what does not come go by it.
         found.latest = chunk.until;
-        for record in chunk.records() {
-            match record {
-                Ok(record) => {
-                    let (records, refused) = (tally.records, tally.refused);
-                    self.reader.read(matcher, chunk, &record, &mut found, &mut tally);
-                    // What is neither seen by the rules nor refused its source has no use for.
-                    if tally.records == records {
-                        match tally.refused == refused {
-                            true => found.dropped += record.lines,
-                            false => found.refused += record.lines,
-                        }
-                    }
-                }
-                Err((position, problem)) => {
-                    found.refused += 1;
-                    tally.refuse(position, problem);
-                }
-            }
-        }
+        self.reader.read_all(matcher, chunk, &mut found, &mut tally);
         self.steps.take(&found.steps);
         found.excepted = matcher.take_excepted();
         self.work_nanos += nanos() - began;

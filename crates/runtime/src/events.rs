@@ -216,38 +216,68 @@ impl EventReader {
         }
     }
 
-    /// Reads a record, and finds what its events satisfy.
-    pub(crate) fn read(
+    /// Reads the records of a chunk, and finds what their events satisfy. Those that are expected to be ECS documents are read some
+    /// at a time and matched then.
+    pub(crate) fn read_all(
         &mut self,
         matcher: &mut Matcher,
         chunk: &Chunk,
-        record: &Record<'_>,
         out: &mut Found,
         tally: &mut Tally,
     ) {
-        let origin = Origin {
-            source: Arc::clone(chunk.source()),
-            line: record.line,
-        };
-        let mut way = Way {
-            matcher,
-            chunk,
-            record,
-            origin,
-            out,
-            tally,
-        };
+        let mut aside = Vec::new();
+        for record in chunk.records() {
+            let record = match record {
+                Ok(record) => record,
+                Err((position, problem)) => {
+                    out.refused += 1;
+                    tally.refuse(position, problem);
+                    continue;
+                }
+            };
+            if self.stands(matcher, &record) {
+                aside.push(record);
+                if !matcher.set_aside() {
+                    match_aside(matcher, chunk, &mut aside, out, tally);
+                }
+                continue;
+            }
+            match_aside(matcher, chunk, &mut aside, out, tally);
+            let (records, refused) = (tally.records, tally.refused);
+            self.read(Way::new(matcher, chunk, &record, out, tally));
+            // What is neither seen by the rules nor refused its source has no use for.
+            if tally.records == records {
+                match tally.refused == refused {
+                    true => out.dropped += record.lines,
+                    false => out.refused += record.lines,
+                }
+            }
+        }
+        match_aside(matcher, chunk, &mut aside, out, tally);
+    }
+
+    /// Reads a record that is expected to be an ECS document; whether it is one.
+    fn stands(&self, matcher: &mut Matcher, record: &Record<'_>) -> bool {
+        let needs_no_marks = self.normalizer.is_none();
+        let is_expected = self.expects_ecs && record.document.first() == Some(&b'{');
+        if !needs_no_marks && !is_expected {
+            return false;
+        }
+        let is_read = matcher.read(record.document).is_ok();
+        let stands = is_read && (needs_no_marks || is_ecs(|mark| matcher.has_watched(mark)));
+        if !stands {
+            matcher.forget();
+        }
+        stands
+    }
+
+    /// Reads a record that is not known to be an ECS document, and finds what its events satisfy.
+    fn read(&mut self, mut way: Way<'_>) {
+        let record = way.record;
         let Some(normalizer) = &mut self.normalizer else {
             return way.as_it_stands(false);
         };
-        let is_object = record.document.first() == Some(&b'{');
-        if is_object && self.expects_ecs {
-            if way.matcher.read(record.document).is_ok() && way.is_ecs() {
-                return way.match_text();
-            }
-            way.matcher.forget();
-        }
-        let may_stand = is_object && !self.is_forced;
+        let may_stand = !self.is_forced && record.document.first() == Some(&b'{');
         let mut new_kind: Option<(&'static str, Box<[u8]>)> = None;
         if way.can_be_passed_over()
             && let Some(glance) = normalizer.glance(record.document)
@@ -293,6 +323,21 @@ impl EventReader {
     }
 }
 
+/// Matches the records that were set aside, in their order.
+fn match_aside(
+    matcher: &mut Matcher,
+    chunk: &Chunk,
+    records: &mut Vec<Record<'_>>,
+    out: &mut Found,
+    tally: &mut Tally,
+) {
+    for record in records.drain(..) {
+        if matcher.take_up() {
+            Way::new(matcher, chunk, &record, out, tally).match_text();
+        }
+    }
+}
+
 impl Parts {
     /// Whether so many documents had to be made twice that it is better to make them whole at once; told after every so many.
     fn are_too_little(&mut self) -> bool {
@@ -307,9 +352,26 @@ impl Parts {
     const TRIAL: u32 = if cfg!(test) { 1 << 4 } else { 1 << 10 };
 }
 
-impl Way<'_> {
-    fn is_ecs(&self) -> bool {
-        is_ecs(|mark| self.matcher.has_watched(mark))
+impl<'w> Way<'w> {
+    fn new(
+        matcher: &'w mut Matcher,
+        chunk: &'w Chunk,
+        record: &'w Record<'w>,
+        out: &'w mut Found,
+        tally: &'w mut Tally,
+    ) -> Self {
+        let origin = Origin {
+            source: Arc::clone(chunk.source()),
+            line: record.line,
+        };
+        Self {
+            matcher,
+            chunk,
+            record,
+            origin,
+            out,
+            tally,
+        }
     }
 
     /// Whether nothing is wanted of the record where no rule is about it, but that it is counted.
