@@ -55,6 +55,8 @@ pub struct Row {
     /// Its bytes in that text.
     kept: usize,
     has_free_escape: bool,
+    /// Whether its bytes are known to be of ASCII.
+    is_record_ascii: bool,
     is_ascii: OnceCell<bool>,
     /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
@@ -68,14 +70,20 @@ pub struct Row {
     /// Slots that hold something.
     touched: Vec<Slot>,
     malformed: u32,
-    /// Room for a string whose escapes are resolved, and for what becomes a text.
+    room: Box<Room>,
+    /// What is known of the order of records' values.
+    course: Option<Box<Course>>,
+}
+
+/// What a row needs while it is read.
+#[derive(Clone, Debug, Default)]
+struct Room {
+    /// For a string whose escapes are resolved, and for what becomes a text.
     unescaped: String,
     scratch: String,
     /// Where the record's strings may end.
     specials: Specials,
     dates: DateReader,
-    /// What is known of the order of records' values.
-    course: Option<Box<Course>>,
 }
 
 /// What a slot holds.
@@ -191,10 +199,7 @@ impl Row {
     /// Hands what only reading needs on to the row that is read next: what was learned of the order of records, and room.
     pub fn hand_on(&mut self, next: &mut Self) {
         std::mem::swap(&mut self.course, &mut next.course);
-        std::mem::swap(&mut self.specials, &mut next.specials);
-        std::mem::swap(&mut self.dates, &mut next.dates);
-        std::mem::swap(&mut self.unescaped, &mut next.unescaped);
-        std::mem::swap(&mut self.scratch, &mut next.scratch);
+        std::mem::swap(&mut self.room, &mut next.room);
     }
 
     /// The text of the record that was read last, if it was read from a text, and whether one of its strings may have an escape
@@ -233,7 +238,13 @@ impl Row {
     /// Whether all texts that slots have are known to be of ASCII; found when it is first asked for.
     pub fn is_ascii(&self) -> bool {
         // What an escape stands for may be a text of its own that is made later.
-        let is_ascii = || !self.has_free_escape && self.text.is_ascii();
+        let is_ascii = || {
+            let beside = match self.is_record_ascii {
+                true => self.text.get(self.kept..).unwrap_or_default(),
+                false => &self.text,
+            };
+            !self.has_free_escape && beside.is_ascii()
+        };
         *self.is_ascii.get_or_init(is_ascii)
     }
 
@@ -325,6 +336,7 @@ impl Row {
         self.text.clear();
         self.kept = 0;
         self.has_free_escape = false;
+        self.is_record_ascii = false;
         if self.text.capacity() > KEPT {
             self.text = String::new();
         }
@@ -409,7 +421,7 @@ impl Row {
         {
             return self.push(slot, Cell::String(start, end));
         }
-        let cell = match field.typed_by(&self.dates, scalar, written) {
+        let cell = match field.typed_by(&self.room.dates, scalar, written) {
             Some(ValueRef::String(text)) if field.ignores(text) => return,
             Some(ValueRef::String(text)) => self.keep(text).map(|(start, end)| Cell::String(start, end)),
             Some(ValueRef::Version(text)) => self.keep(text).map(|(start, end)| Cell::Version(start, end)),
@@ -421,7 +433,7 @@ impl Row {
             Some(ValueRef::Ip(v)) => Some(Cell::Ip(v)),
             None if field.kind.is_string() || field.kind == FieldType::Version => {
                 // What is no text becomes one.
-                let mut text = std::mem::take(&mut self.scratch);
+                let mut text = std::mem::take(&mut self.room.scratch);
                 text.clear();
                 let outcome = write!(text, "{scalar}");
                 self.take(
@@ -430,7 +442,7 @@ impl Row {
                     ValueRef::String(if outcome.is_ok() { &text } else { "" }),
                     None,
                 );
-                self.scratch = text;
+                self.room.scratch = text;
                 return;
             }
             None => None,

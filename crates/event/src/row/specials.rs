@@ -15,6 +15,8 @@ pub(crate) struct Specials {
     words: Vec<Word>,
     /// Whether something is escaped that is seldom, or must not be. It is looked at one by one then.
     has_unusual_escape: bool,
+    /// Whether all bytes are of ASCII.
+    is_ascii: bool,
 }
 
 /// What stands in 64 bytes, the first in the lowest bit.
@@ -25,8 +27,8 @@ struct Word {
     ends: u64,
 }
 
-/// Quotes and control characters of 64 bytes, and backslashes.
-type Bits = (u64, u64);
+/// Quotes and control characters of 64 bytes, backslashes, and whether there is something beyond ASCII.
+type Bits = (u64, u64, bool);
 
 impl Specials {
     /// So many words are kept from text to text.
@@ -66,6 +68,12 @@ impl Specials {
             *word = escapes.word(bits(&last), &last);
         }
         self.has_unusual_escape = escapes.are_unusual;
+        self.is_ascii = !escapes.are_foreign;
+    }
+
+    /// Whether the text that was marked last is of ASCII.
+    pub(crate) fn is_ascii(&self) -> bool {
+        self.is_ascii
     }
 
     /// The next one at or behind a place; a place behind the text where there is none.
@@ -105,13 +113,16 @@ fn next_bit(words: &[Word], place: usize, bits: impl Fn(&Word) -> u64) -> usize 
 #[inline(always)]
 fn bits_of_v3(simd: V3, block: &[u8; 64]) -> Bits {
     let ([first, second], _) = block.as_chunks::<32>() else {
-        return (0, 0);
+        return (0, 0, false);
     };
-    let (first_ends, first) = bits_of_half(simd, pulp::cast(*first));
-    let (second_ends, second) = bits_of_half(simd, pulp::cast(*second));
+    let (first, second) = (pulp::cast(*first), pulp::cast(*second));
+    let both = simd.avx2._mm256_or_si256(first, second);
+    let (first_ends, first) = bits_of_half(simd, first);
+    let (second_ends, second) = bits_of_half(simd, second);
     (
         u64::from(second_ends) << 32 | u64::from(first_ends),
         u64::from(second) << 32 | u64::from(first),
+        simd.avx2._mm256_movemask_epi8(both) != 0,
     )
 }
 
@@ -137,7 +148,7 @@ fn bits_of(block: &[u8; 64]) -> Bits {
     quarters
         .iter()
         .rev()
-        .fold((0, 0), |(ends, backslashes), quarter| {
+        .fold((0, 0, false), |(ends, backslashes, is_foreign), quarter| {
             let quarter = u8x16::new(*quarter);
             let is_end =
                 quarter.simd_eq(u8x16::splat(b'"')) | quarter.simd_eq(quarter.min(u8x16::splat(0x1f)));
@@ -145,21 +156,25 @@ fn bits_of(block: &[u8; 64]) -> Bits {
             (
                 ends << 16 | u64::from(is_end.to_bitmask()),
                 backslashes << 16 | u64::from(is_backslash.to_bitmask()),
+                is_foreign | (quarter.to_bitmask() != 0),
             )
         })
 }
 
-/// What is known of escapes from one block to the next.
+/// What is known from one block to the next.
 #[derive(Default)]
 struct Escapes {
     /// Whether the next byte is escaped.
     is_next: bool,
     are_unusual: bool,
+    /// Whether there was something beyond ASCII.
+    are_foreign: bool,
 }
 
 impl Escapes {
     #[inline(always)]
-    fn word(&mut self, (mut ends, backslashes): Bits, block: &[u8; 64]) -> Word {
+    fn word(&mut self, (mut ends, backslashes, is_foreign): Bits, block: &[u8; 64]) -> Word {
+        self.are_foreign |= is_foreign;
         let all = ends | backslashes;
         if backslashes != 0 || self.is_next {
             let escaped = self.escaped(backslashes);
@@ -221,6 +236,7 @@ mod tests {
                     4 if round % 5 == 0 => b'u',
                     5 => b'n',
                     6 => b'\\',
+                    7 if round % 3 == 0 => 0xc3,
                     _ => b"rt\"\\bf"[usize::try_from(below(6)).unwrap()],
                 })
                 .collect();
@@ -237,6 +253,7 @@ mod tests {
             // What follows the text is nothing.
             is_unusual |= is_escaped && !text.len().is_multiple_of(64);
             assert_eq!(specials.has_unusual_escape, is_unusual, "{text:?}");
+            assert_eq!(specials.is_ascii(), text.is_ascii(), "{text:?}");
             specials.has_unusual_escape = false;
             for place in 0..=text.len() {
                 let next = |of: &[usize]| of.iter().copied().find(|at| *at >= place).unwrap_or(usize::MAX);

@@ -11,7 +11,7 @@ use crate::{Slots, ValueRef};
 
 /// Reads `json` into a row that is empty.
 pub(super) fn read(row: &mut Row, slots: &Slots, json: &str) -> Result<(), ReadError> {
-    let unescaped = std::mem::take(&mut row.unescaped);
+    let unescaped = std::mem::take(&mut row.room.unescaped);
     let mut course = row.course.take().unwrap_or_default();
     let mut walk = Walk {
         row,
@@ -22,15 +22,16 @@ pub(super) fn read(row: &mut Row, slots: &Slots, json: &str) -> Result<(), ReadE
     // What is not in the row's text as a whole is copied value by value.
     let outcome = match walk.row.record.len() == json.len() && course.begin(slots) {
         true => {
-            let mut specials = std::mem::take(&mut walk.row.specials);
+            let mut specials = std::mem::take(&mut walk.row.room.specials);
             specials.mark(json.as_bytes());
+            walk.row.is_record_ascii = specials.is_ascii();
             let outcome = walk.follow(&mut course, &specials);
-            walk.row.specials = specials;
+            walk.row.room.specials = specials;
             outcome
         }
         false => walk.record(),
     };
-    walk.row.unescaped = walk.unescaped;
+    walk.row.room.unescaped = walk.unescaped;
     walk.row.has_free_escape = walk.json.has_free_escape();
     walk.row.course = Some(course);
     outcome.map_err(|Stop| walk.json.fault())
