@@ -23,8 +23,9 @@ use neph_event::{Row, Slot, ValueRef};
 
 use crate::nodes::NodeId;
 
-/// So many texts are kept; in tests so few that they are forgotten often.
+/// So many texts are kept; in tests so few that they are forgotten often. There is room for so few of them at first.
 const VALUES: usize = if cfg!(test) { 1 << 5 } else { 1 << 14 };
+const FIRST_VALUES: usize = if cfg!(test) { VALUES / 2 } else { VALUES / 8 };
 /// Of so many texts that came last it is known that they did.
 const SEEN: usize = if cfg!(test) { 1 << 6 } else { 1 << 14 };
 /// So many bytes of texts.
@@ -246,7 +247,7 @@ impl About {
 impl Memo {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
-            entries: vec![Entry::FREE; VALUES * 2].into(),
+            entries: vec![Entry::FREE; FIRST_VALUES * 2].into(),
             seen: vec![0; SEEN].into(),
             facts: vec![Default::default(); FACTS / 2].into(),
             truths: vec![0; TRUTHS].into(),
@@ -258,7 +259,9 @@ impl Memo {
 
     /// Goes on to the next event. What is known of an event is not forgotten before.
     pub(crate) fn next_event(&mut self) {
-        let is_full = self.texts >= VALUES || self.bytes.len() >= TEXTS || self.waiters.len() >= WAITERS;
+        let is_full = self.texts >= self.entries.len() / 2
+            || self.bytes.len() >= TEXTS
+            || self.waiters.len() >= WAITERS;
         if is_full {
             self.forget();
         }
@@ -270,7 +273,13 @@ impl Memo {
 
     /// Forgets all values. Numbers given before mean nothing then.
     pub(crate) fn forget(&mut self) {
-        self.entries.fill(Entry::FREE);
+        let has_too_little = self.texts >= self.entries.len() / 2;
+        match (self.entries.len() * 4).min(VALUES * 2) {
+            more if has_too_little && more > self.entries.len() => {
+                self.entries = vec![Entry::FREE; more].into()
+            }
+            _ => self.entries.fill(Entry::FREE),
+        }
         self.facts.fill(Default::default());
         self.truths.fill(0);
         for slot in &mut self.slots {
@@ -365,6 +374,7 @@ impl Memo {
                 (hash >> 48) as u16,
             )
         };
+        let most = self.entries.len() / 4 * 3;
         let of_slot = self.slots.get_mut(slot.0 as usize)?;
         let seen = self.seen.get_mut(place)?;
         if *seen != part {
@@ -386,7 +396,7 @@ impl Memo {
         };
         of_slot.habit.tell(true);
         // Only what one event has beyond the limits finds no room.
-        if self.texts >= VALUES * 3 / 2 {
+        if self.texts >= most {
             return None;
         }
         let start = u32::try_from(self.bytes.len()).ok()?;

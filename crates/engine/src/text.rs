@@ -482,15 +482,17 @@ fn letters_beyond_ascii(text: &str) -> impl Iterator<Item = char> {
 
 /// Where the first byte stands that is not of ASCII.
 fn beyond_ascii(text: &[u8]) -> Option<usize> {
-    const HIGH: u128 = u128::from_ne_bytes([0x80; 16]);
-    if text.is_ascii() {
+    const BLOCK: usize = 64;
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let before = blocks.iter().take_while(|block| block.is_ascii()).count() * BLOCK;
+    let rest = text.get(before..)?;
+    if rest.len() < BLOCK && rest.is_ascii() {
         return None;
     }
-    let (words, _) = text.as_chunks::<16>();
-    let of_ascii = |word: &&[u8; 16]| u128::from_ne_bytes(**word) & HIGH == 0;
-    let start = words.iter().take_while(of_ascii).count() * 16;
-    let rest = text.get(start..)?;
-    Some(start + rest.iter().position(|byte| !byte.is_ascii())?)
+    let (words, _) = rest.as_chunks::<16>();
+    let start = words.iter().take_while(|word| word.is_ascii()).count() * 16;
+    let place = rest.get(start..)?.iter().position(|byte| !byte.is_ascii())?;
+    Some(before + start + place)
 }
 
 fn push_lowered(text: &str, folded: &mut String) {
