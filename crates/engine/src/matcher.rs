@@ -246,7 +246,8 @@ impl Matcher {
         true
     }
 
-    /// So many records are set aside at most, and no further one behind so many bytes: what was read of them must still be near when they are matched.
+    /// So many records are set aside at most, and no further one behind so many bytes: what was read of them must still be near when
+    /// they are matched. Each row keeps a MiB of room for texts at most.
     const ASIDE: usize = 16;
     const ASIDE_BYTES: usize = 1 << 16;
 

@@ -259,9 +259,7 @@ impl Memo {
 
     /// Goes on to the next event. What is known of an event is not forgotten before.
     pub(crate) fn next_event(&mut self) {
-        let is_full = self.texts >= self.entries.len() / 2
-            || self.bytes.len() >= TEXTS
-            || self.waiters.len() >= WAITERS;
+        let is_full = self.has_many() || self.bytes.len() >= TEXTS || self.waiters.len() >= WAITERS;
         if is_full {
             self.forget();
         }
@@ -271,14 +269,17 @@ impl Memo {
         });
     }
 
-    /// Forgets all values. Numbers given before mean nothing then.
+    /// Whether there are as many texts as there is room for.
+    fn has_many(&self) -> bool {
+        self.texts >= self.entries.len() / 2
+    }
+
+    /// Forgets all values, and has room for more texts where there was too little. Numbers given before mean nothing then.
     pub(crate) fn forget(&mut self) {
-        let has_too_little = self.texts >= self.entries.len() / 2;
-        match (self.entries.len() * 4).min(VALUES * 2) {
-            more if has_too_little && more > self.entries.len() => {
-                self.entries = vec![Entry::FREE; more].into()
-            }
-            _ => self.entries.fill(Entry::FREE),
+        if self.has_many() && self.entries.len() < VALUES * 2 {
+            self.entries = vec![Entry::FREE; (self.entries.len() * 4).min(VALUES * 2)].into();
+        } else {
+            self.entries.fill(Entry::FREE);
         }
         self.facts.fill(Default::default());
         self.truths.fill(0);

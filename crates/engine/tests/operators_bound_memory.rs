@@ -211,14 +211,18 @@ fn under_pressure_what_is_old_is_settled_first() {
     assert_eq!(all, bounded);
 }
 
-fn all_rules_together_stay_within_their_limit() {
-    let plans: Vec<Plan> = (0..8).map(|_| sequence("A B", None)).collect();
+fn operators_within(plans: &[Plan], total_bytes: usize) -> Operators {
     let plans: Vec<&Plan> = plans.iter().collect();
     let config = OperatorConfig {
-        total_bytes: 4 * MIB,
+        total_bytes,
         ..OperatorConfig::default()
     };
-    let mut operators = Operators::new(&plans, &config);
+    Operators::new(&plans, &config)
+}
+
+fn all_rules_together_stay_within_their_limit() {
+    let plans: Vec<Plan> = (0..8).map(|_| sequence("A B", None)).collect();
+    let mut operators = operators_within(&plans, 4 * MIB);
     let mut outcomes = Vec::new();
     for number in 0..40_000_u64 {
         let mut step = step(0, &number.to_string(), number as i64, number);
@@ -245,12 +249,7 @@ fn what_nobody_misses_goes_first() {
     let plans: Vec<Plan> = (0..=own[3])
         .map(|rule| sequence("A B", Some(if rule == 0 { 10_000 } else { 100 })))
         .collect();
-    let plans: Vec<&Plan> = plans.iter().collect();
-    let config = OperatorConfig {
-        total_bytes: 8 * MIB,
-        ..OperatorConfig::default()
-    };
-    let mut operators = Operators::new(&plans, &config);
+    let mut operators = operators_within(&plans, 8 * MIB);
     let mut outcomes = Vec::new();
     let mut position = 0;
     for millis in 0..60_000_i64 {
@@ -284,12 +283,7 @@ fn what_nobody_misses_goes_first() {
 fn what_is_missed_may_take_the_memory_of_other_shards() {
     let mut plans = vec![sequence("A B", Some(100)); 4];
     plans[0] = sample();
-    let plans: Vec<&Plan> = plans.iter().collect();
-    let config = OperatorConfig {
-        total_bytes: 8 * MIB,
-        ..OperatorConfig::default()
-    };
-    let mut operators = Operators::new(&plans, &config);
+    let mut operators = operators_within(&plans, 8 * MIB);
     let mut outcomes = Vec::new();
     let samples = 10_000;
     for number in 0..6 * samples {

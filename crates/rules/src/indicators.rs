@@ -235,8 +235,7 @@ impl Taking {
     /// Takes a document in; `hit` is the search hit around it.
     fn take(&mut self, mut document: Map<String, Value>, hit: Option<&Map<String, Value>>) {
         let text = |key: &str| hit.and_then(|hit| hit.get(key)?.as_str()).map(Box::from);
-        let said = serde_json::to_vec(&document).unwrap_or_default();
-        let said = Tree::read(&said);
+        let said = Tree::from(Value::Object(document.clone()));
         let has = |field: &str| fields::first(&said, field).is_some();
         let missing: Vec<(&str, Value)> = [
             ("@timestamp", json!(self.now)),

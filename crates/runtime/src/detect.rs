@@ -152,6 +152,7 @@ pub(crate) fn match_workers<T>(
         let mut events = EventReader::new(options)?;
         events.want(program);
         Ok(MatchWorker {
+            // What rules cost is told also where nothing came.
             matcher: options.profile.then(|| matcher(Arc::clone(program), true)),
             program: Arc::clone(program),
             keeps_documents: false,

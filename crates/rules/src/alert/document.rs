@@ -328,9 +328,7 @@ impl Counted {
     fn write_kibana(&self, rule: &Rule, out: &mut Written) {
         let text = |time: Option<Instant>| time.map(|time| time.to_string());
         out.key("kibana.alert.suppression.terms");
-        out.list(&self.terms, |out, (field, value)| {
-            out.value(&json!({"field": field, "value": value}))
-        });
+        self.write_terms(out);
         out.insert("kibana.alert.suppression.docs_count", self.others);
         out.insert("kibana.alert.suppression.start", text(self.start));
         out.insert("kibana.alert.suppression.end", text(self.end));
@@ -347,14 +345,18 @@ impl Counted {
         out.key("suppression");
         out.object(|out| {
             out.key("terms");
-            out.list(&self.terms, |out, (field, value)| {
-                out.value(&json!({"field": field, "value": value}))
-            });
+            self.write_terms(out);
             out.insert("others", self.others);
             out.insert("first", text(self.start));
             out.insert("last", text(self.end));
             out.insert("seconds", seconds);
             out.insert("overlay", settings.and_then(|settings| settings.overlay.clone()));
+        });
+    }
+
+    fn write_terms(&self, out: &mut Written) {
+        out.list(&self.terms, |out, (field, value)| {
+            out.value(&json!({"field": field, "value": value}))
         });
     }
 }

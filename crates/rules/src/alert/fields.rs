@@ -119,11 +119,12 @@ fn intersect<'d>(a: &Tree<'d>, b: &Tree<'d>, depth: u32) -> Option<Tree<'d>> {
         return None;
     }
     match (a, b) {
-        (Tree::Object(a), Tree::Object(_)) => {
+        (Tree::Object(a), Tree::Object(b)) => {
+            let value_of = Tree::by_key(b);
             let common: Vec<_> = a
                 .iter()
                 .filter_map(|(key, value)| {
-                    Some((key.clone(), intersect(value, b.get(key.as_str())?, depth + 1)?))
+                    Some((key.clone(), intersect(value, value_of(key.as_str())?, depth + 1)?))
                 })
                 .collect();
             (!common.is_empty()).then_some(Tree::Object(common))

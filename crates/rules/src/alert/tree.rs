@@ -78,11 +78,20 @@ impl<'d> Tree<'d> {
         }
     }
 
-    /// What an object has under a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
-        let Self::Object(entries) = self else { return None };
-        let entry = entries.iter().find(|(known, _)| known.as_str() == key);
-        entry.map(|(_, value)| value)
+    /// Looks for what an object has under a key. Where it has many keys they are hashed first, so that comparing two objects never
+    /// takes the square of what they have.
+    pub(crate) fn by_key<'e>(entries: &'e [(Text<'d>, Self)]) -> impl Fn(&str) -> Option<&'e Self> {
+        let hashed: HashMap<&str, &'e Self> = match entries.len() {
+            ..COMPARED => HashMap::new(),
+            _ => entries.iter().map(|(key, value)| (key.as_str(), value)).collect(),
+        };
+        move |key| match hashed.is_empty() {
+            true => {
+                let entry = entries.iter().find(|(known, _)| known.as_str() == key);
+                entry.map(|(_, value)| value)
+            }
+            false => hashed.get(key).copied(),
+        }
     }
 
     /// Writes it as JSON.
@@ -120,10 +129,11 @@ impl PartialEq for Tree<'_> {
             (Self::Text(one), Self::Text(other)) => one == other,
             (Self::List(one), Self::List(other)) => one == other,
             (Self::Object(one), Self::Object(entries)) => {
+                let value_of = Self::by_key(entries);
                 one.len() == entries.len()
                     && one
                         .iter()
-                        .all(|(key, value)| other.get(key.as_str()) == Some(value))
+                        .all(|(key, value)| value_of(key.as_str()) == Some(value))
             }
             _ => false,
         }
@@ -269,6 +279,23 @@ mod tests {
             let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
             assert_eq!(written(text), value.to_string(), "{text}");
             assert_eq!(Tree::from(value), Tree::read(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_are_equal_whatever_the_order_of_their_keys_and_however_many_there_are() {
+        for keys in [2, COMPARED, 50_000] {
+            let object = |order: &mut dyn Iterator<Item = usize>, last: usize| {
+                let entries: Vec<String> = order.map(|key| format!("\"{key}\":{}", key.min(last))).collect();
+                format!("{{{}}}", entries.join(","))
+            };
+            let texts = [
+                object(&mut (0..keys), keys),
+                object(&mut (0..keys).rev(), keys),
+                object(&mut (0..keys), keys - 2),
+            ];
+            let [one, same, other] = texts.each_ref().map(|text| Tree::read(text.as_bytes()));
+            assert!(one == same && one != other, "{keys}");
         }
     }
 }
