@@ -96,6 +96,7 @@ pub(crate) struct Memo {
 struct Key {
     head: u64,
     tail: u64,
+    /// Twice the number of bytes, and 1 more for a text that has its escapes: it is not the one that looks the same without.
     length: u32,
 }
 
@@ -199,7 +200,7 @@ impl Habit {
 
 impl Key {
     #[inline(always)]
-    fn of(text: &[u8]) -> Self {
+    fn of(text: &[u8], is_raw: bool) -> Self {
         let (head, tail) = if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
             (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
         } else if let (Some(head), Some(tail)) = (text.first_chunk(), text.last_chunk()) {
@@ -212,14 +213,14 @@ impl Key {
         Self {
             head,
             tail,
-            length: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            length: u32::try_from(text.len() * 2).unwrap_or(u32::MAX - 1) | u32::from(is_raw),
         }
     }
 
     /// Whether it tells all of the text.
     #[inline(always)]
     fn is_whole(&self) -> bool {
-        self.length <= 16
+        self.length <= 16 * 2 + 1
     }
 }
 
@@ -308,13 +309,16 @@ impl Memo {
         let of_slot = self.slots.get_mut(slot.0 as usize)?;
         of_slot.event = self.event;
         of_slot.known = None;
-        let Some(text) = row.only_text(slot) else {
-            return self.look_for_several(row, slot);
+        // What the escapes of a text stand for need not be known to know the text again.
+        let (text, is_raw) = match (row.only_text(slot), row.only_escaped(slot)) {
+            (Some(text), _) => (text, false),
+            (None, Some(raw)) => (raw.as_bytes(), true),
+            (None, None) => return self.look_for_several(row, slot),
         };
         if text.len() > LONGEST || !of_slot.habit.is_wanted() {
             return None;
         }
-        let key = Key::of(text);
+        let key = Key::of(text, is_raw);
         if of_slot.last.is_some() && of_slot.text.is(key, text, &self.bytes) {
             of_slot.habit.tell(true);
             of_slot.known = of_slot.last;
@@ -352,7 +356,7 @@ impl Memo {
                 }
             }
         }
-        let known = self.look_up(slot, Key::of(&separated), &separated);
+        let known = self.look_up(slot, Key::of(&separated, false), &separated);
         self.separated = separated;
         known
     }

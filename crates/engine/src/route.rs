@@ -35,6 +35,8 @@ const FEW_GROUPS: usize = 24;
 const MOST: usize = 4;
 /// Short texts are searched without asking anything first.
 const LONG: usize = 64;
+/// The escapes of shorter texts are resolved without looking at these as they stand in the record first.
+const LONG_RAW: usize = 200;
 
 /// The routers of a program.
 #[derive(Debug, Default)]
@@ -534,7 +536,8 @@ impl Routed<'_> {
             _ => None,
         };
         let own = view.and_then(|view| view.own.as_deref());
-        if let (Some(view), Some(own), Some(raw)) = (view, own, row.only_escaped(slot)) {
+        let raw = row.only_escaped(slot).filter(|raw| raw.len() >= LONG_RAW);
+        if let (Some(view), Some(own), Some(raw)) = (view, own, raw) {
             let is_in = |waiter| self.router.waits_in(waiter, &view.groups);
             let shown = own.raw.get_or_init(|| {
                 let waiters = table.texts.iter().copied().filter(|waiter| is_in(*waiter));

@@ -11,7 +11,7 @@ mod specials;
 mod tests;
 mod text;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -33,7 +33,7 @@ enum Cell {
     Unsigned(u64),
     Double(f64),
     String(u32, u32),
-    /// A long string that has escapes: a position in the row's list of these.
+    /// A string that has escapes: a position in the row's list of these.
     Escaped(u32),
     Version(u32, u32),
     Date(Instant),
@@ -58,8 +58,10 @@ pub struct Row {
     /// Whether its bytes are known to be of ASCII.
     is_record_ascii: bool,
     is_ascii: OnceCell<bool>,
-    /// Long strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
+    /// Strings with escapes, as ranges of the text; they are resolved when somebody asks for them.
     escaped: Vec<Escaped>,
+    /// Room for what these are resolved to.
+    spare: RefCell<Vec<String>>,
     /// By slot. What a record before left there does not count, so that clearing costs nothing.
     held: Vec<Held>,
     /// The number of the record that is read.
@@ -110,17 +112,16 @@ impl Held {
 struct Escaped {
     start: u32,
     end: u32,
-    resolved: OnceCell<Box<str>>,
+    resolved: OnceCell<String>,
 }
-
-/// Strings with escapes that have at least so many bytes are resolved only when somebody asks for them: the text of a whole
-/// record within a record, which few rules look at.
-const LONG: usize = 200;
 
 /// So many bytes of text are kept from record to record; one enormous record must not hold memory for ever.
 const KEPT: usize = 1 << 20;
 
-/// So many values of a slot are given room that is kept.
+/// A resolved string's room is kept if it is no more than this.
+const KEPT_SPARE: usize = 1 << 12;
+
+/// So many values of a slot are given room that is kept, and so many resolved strings.
 const KEPT_VALUES: usize = 1 << 10;
 
 /// Why a record could not be read.
@@ -253,8 +254,8 @@ impl Row {
         self.values(slot).next()
     }
 
-    /// The text of a slot that has one value, and this a text; `None` for other slots, and for a long text that stands in the record
-    /// with escapes.
+    /// The text of a slot that has one value, and this a text; `None` for other slots, and for a text that stands in the record with
+    /// escapes.
     #[inline]
     pub fn only_text(&self, slot: Slot) -> Option<&[u8]> {
         match self.cells(slot) {
@@ -265,7 +266,8 @@ impl Row {
         }
     }
 
-    /// The text of a slot that has one value, and this a long text that stands in the record with escapes, as it stands there.
+    /// The text of a slot that has one value, and this a text that stands in the record with escapes, as it stands there.
+    #[inline]
     pub fn only_escaped(&self, slot: Slot) -> Option<&str> {
         match self.cells(slot) {
             [Cell::Escaped(place)] => {
@@ -340,7 +342,15 @@ impl Row {
         if self.text.capacity() > KEPT {
             self.text = String::new();
         }
-        self.escaped.clear();
+        let spare = self.spare.get_mut();
+        for mut escaped in self.escaped.drain(..) {
+            if let Some(text) = escaped.resolved.take()
+                && spare.len() < KEPT_VALUES
+                && text.capacity() <= KEPT_SPARE
+            {
+                spare.push(text);
+            }
+        }
         self.is_ascii.take();
         self.touched.clear();
         for list in self.lists.iter_mut().take(self.used) {
@@ -371,10 +381,19 @@ impl Row {
     /// Takes a string that still has its escapes for every slot of a node; whether it could, and need not be resolved.
     fn take_escaped(&mut self, slots: &Slots, node: NodeId, raw: &str) -> bool {
         let is_plain = |slot: Slot| slots.field(slot).is_some_and(Field::takes_all_strings);
-        if raw.len() < LONG || !slots.at(node).all(is_plain) {
+        if !slots.at(node).all(is_plain) {
             return false;
         }
-        let (Some((start, end)), Ok(place)) = (self.keep(raw), u32::try_from(self.escaped.len())) else {
+        let Some((start, end)) = self.keep(raw) else {
+            return false;
+        };
+        self.push_escaped(start, end, slots.at(node))
+    }
+
+    /// Adds a string of the row's text that has escapes to slots; whether it could.
+    #[inline]
+    fn push_escaped(&mut self, start: u32, end: u32, slots: impl Iterator<Item = Slot>) -> bool {
+        let Ok(place) = u32::try_from(self.escaped.len()) else {
             return false;
         };
         self.escaped.push(Escaped {
@@ -382,9 +401,7 @@ impl Row {
             end,
             resolved: OnceCell::new(),
         });
-        slots
-            .at(node)
-            .for_each(|slot| self.push(slot, Cell::Escaped(place)));
+        slots.for_each(|slot| self.push(slot, Cell::Escaped(place)));
         true
     }
 
@@ -394,9 +411,10 @@ impl Row {
         };
         escaped.resolved.get_or_init(|| {
             let raw = self.text.get(escaped.start as usize..escaped.end as usize);
-            let mut text = String::new();
+            let mut text = self.spare.borrow_mut().pop().unwrap_or_default();
+            text.clear();
             json::unescape(raw.unwrap_or_default(), &mut text);
-            text.into()
+            text
         })
     }
 

@@ -288,19 +288,34 @@ fn plain_strings(
     while let Some(place) = course.place(at)
         && let Some((to, start)) = place.way.to_plain(bytes, position)
     {
-        let end = specials.next(start);
-        let Some(there) = course.place(to).filter(|_| bytes.get(end) == Some(&b'"')) else {
+        let first = specials.next(start);
+        let is_plain = bytes.get(first) == Some(&b'"');
+        let end = if is_plain {
+            Some(first)
+        } else {
+            specials.end(first)
+        };
+        let Some(end) = end.filter(|end| bytes.get(*end) == Some(&b'"')) else {
             break;
         };
+        let Some(there) = course.place(to) else { break };
         if let Some(slot) = there.slot {
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "a record that is followed is shorter than 4 GiB"
             )]
             let (start, end) = (start as u32, end as u32);
-            row.push_string(slot, start, end);
-            for slot in &there.more {
-                row.push_string(*slot, start, end);
+            if is_plain {
+                row.push_string(slot, start, end);
+                for slot in &there.more {
+                    row.push_string(*slot, start, end);
+                }
+            } else {
+                row.push_escaped(
+                    start,
+                    end,
+                    std::iter::once(slot).chain(there.more.iter().copied()),
+                );
             }
         }
         (at, position) = (to, end + 1);
