@@ -11,11 +11,16 @@ const LAST: u32 = 1 << 12;
 const LONGEST: usize = 1 << 14;
 /// So many bytes a guess counts for beside what was counted.
 const TRUST: u64 = 2_000;
+/// Of a text so many grams are kept.
+const KEPT: usize = 128;
 
 /// How often grams of three bytes stood in texts, by their hashes: 64 KiB, once there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Commonness {
     counts: Box<[u16]>,
+    /// Some of the grams, as they stood there; later ones take the place of those before.
+    sample: Vec<[u8; WIDTH]>,
+    sampled: usize,
     /// Texts that were shown, and bytes that were counted.
     texts: u32,
     bytes: u64,
@@ -41,6 +46,24 @@ impl Commonness {
             }
         }
         self.bytes += text.len() as u64;
+        // Not always the same places: what all records have stands where it stood in the one before.
+        let step = (text.len() / KEPT).max(1);
+        let grams = text.array_windows().skip(self.sampled % step).step_by(step);
+        for gram in grams.take(KEPT) {
+            match self.sample.get_mut(self.sampled % Self::SAMPLES) {
+                Some(kept) => *kept = *gram,
+                None => self.sample.push(*gram),
+            }
+            self.sampled += 1;
+        }
+    }
+
+    /// So many grams are kept as they stood in texts.
+    pub(super) const SAMPLES: usize = 4_096;
+
+    /// Some grams of texts, as they stood there.
+    pub(super) fn sample(&self) -> impl Iterator<Item = &[u8; WIDTH]> {
+        self.sample.iter()
     }
 
     /// Whether nothing was counted.

@@ -19,8 +19,8 @@ const COUNTED: usize = 1 << 12;
 /// Literals that may stand anywhere.
 #[derive(Debug, Default)]
 pub(super) struct Inside {
-    /// A few of them, for texts that are long enough, and the same by their grams.
-    few: Option<(Few, Vec<Grams>)>,
+    /// Some of them that are sought at many places at once.
+    few: Option<Few>,
     /// The others.
     grams: Vec<Grams>,
 }
@@ -69,10 +69,9 @@ impl Inside {
         places.sort_by_key(|place| all.text(*place).len());
         let few = Few::new(all, &places, common);
         let number = few.as_ref().map_or(0, |(_, number)| *number);
-        let (searched, others) = places.split_at_checked(number).unwrap_or((&[], &places));
         Self {
-            grams: Grams::of(all, others, common),
-            few: few.map(|(few, _)| (few, Grams::of(all, searched, common))),
+            grams: Grams::of(all, places.get(number..).unwrap_or_default(), common),
+            few: few.map(|(few, _)| few),
         }
     }
 
@@ -83,16 +82,8 @@ impl Inside {
     /// Calls `found` with literals and where they may stand, until it says that this is enough; whether it did.
     #[inline]
     pub(super) fn find(&self, text: &[u8], found: &mut impl FnMut(u32, usize) -> bool) -> bool {
-        if let Some((few, grams)) = &self.few {
-            let enough = match few.find(text, found) {
-                Some(enough) => enough,
-                None => grams.iter().any(|grams| grams.find(text, found)),
-            };
-            if enough {
-                return true;
-            }
-        }
-        self.grams.iter().any(|grams| grams.find(text, found))
+        self.few.as_ref().is_some_and(|few| few.find(text, found))
+            || self.grams.iter().any(|grams| grams.find(text, found))
     }
 }
 
